@@ -1,0 +1,68 @@
+/** @file
+  UEFI configuration table in which the firmware publishes whether the
+  dual-monitor treatment can be used, and if not, why.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#ifndef STM_STATUS_TABLE_H_
+#define STM_STATUS_TABLE_H_
+
+#define STM_STATUS_TABLE_GUID \
+  { \
+    0x5c9da9f0, 0x1f6f, 0x4c0e, { 0x8d, 0x52, 0x21, 0x7a, 0x9e, 0x3a, 0x6b, 0x41 } \
+  }
+
+extern EFI_GUID  gStmStatusTableGuid;
+
+#define STM_STATUS_TABLE_SIGNATURE  SIGNATURE_32 ('S', 'T', 'M', 'S')
+#define STM_STATUS_TABLE_VERSION    1
+
+///
+/// State of the STM. The record grammar uses the names in the comments.
+///
+typedef enum {
+  StmStateUnavailable = 0,      ///< "unavailable": processor or memory cannot
+  StmStateRefused     = 1,      ///< "refused": the image was not accepted
+  StmStateEnabled     = 2       ///< "enabled": MSEG loaded, IA32_SMM_MONITOR_CTL valid
+} STM_STATE;
+
+///
+/// Why the state is what it is.
+///
+typedef enum {
+  StmReasonNone           = 0,  ///< "none": state is enabled
+  StmReasonNoVmx          = 1,  ///< "no-vmx": CPUID.1:ECX[5] = 0
+  StmReasonVmxLockedOut   = 2,  ///< "vmx-locked-out": IA32_FEATURE_CONTROL forbids VMXON outside SMX
+  StmReasonNoDualMonitor  = 3,  ///< "no-dual-monitor": IA32_VMX_BASIC[49] = 0
+  StmReasonMsegRevision   = 4,  ///< "mseg-revision": IA32_VMX_MISC[63:32] is not the image's
+  StmReasonNoMseg         = 5,  ///< "no-mseg": no MSEG HOB
+  StmReasonMsegPlacement  = 6,  ///< "mseg-placement": misaligned or outside TSEG
+  StmReasonImageMissing   = 7,  ///< "image-missing": not in any firmware volume
+  StmReasonImageMalformed = 8,  ///< "image-malformed": header or relocation table is wrong
+  StmReasonImageTooLarge  = 9   ///< "image-too-large": MSEG is smaller than the image needs
+} STM_REASON;
+
+#pragma pack(1)
+
+typedef struct {
+  UINT32    Signature;          ///< STM_STATUS_TABLE_SIGNATURE
+  UINT32    Version;            ///< STM_STATUS_TABLE_VERSION
+  UINT32    Size;               ///< bytes of this structure
+  UINT32    State;              ///< STM_STATE
+  UINT32    Reason;             ///< STM_REASON
+  UINT32    Reserved;
+  UINT64    MsegBase;           ///< physical address, 0 without MSEG
+  UINT64    MsegSize;           ///< bytes, 0 without MSEG
+  UINT64    MsegNeeded;         ///< bytes the image needs for the present processors
+  UINT64    TsegBase;           ///< physical address
+  UINT64    TsegSize;           ///< bytes
+  UINT64    StaticImageSize;    ///< bytes of MSEG that MsegSha256 covers
+  UINT8     ImageSha256[32];    ///< of the image file, zero without an image
+  UINT8     MsegSha256[32];     ///< of MSEG's static part after relocation
+} STM_STATUS_TABLE;
+
+#pragma pack()
+
+#endif
