@@ -1,0 +1,201 @@
+/** @file
+  VMX instructions and typed VMCS access.
+
+  Every function needs VMX root operation at CPL 0 in 64-bit mode unless it
+  says otherwise. No function keeps state, so the library serves any monitor.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#ifndef VMX_LIB_H_
+#define VMX_LIB_H_
+
+#include <Register/Vmx.h>
+
+///
+/// Outcome of a VMX instruction: VMsucceed, VMfailInvalid (CF = 1) and
+/// VMfailValid (ZF = 1, number in VMCS_INSTRUCTION_ERROR).
+///
+typedef enum {
+  VmxSucceed     = 0,
+  VmxFailInvalid = 1,
+  VmxFailValid   = 2
+} VMX_RESULT;
+
+/**
+  VMXON. CR0, CR4 and IA32_FEATURE_CONTROL must already allow it.
+
+  @param[in] Region  Physical address of the VMXON region, in memory that holds
+                     the address itself identity-mapped or not.
+
+  @return Outcome; VmxFailInvalid for a bad address or revision identifier.
+**/
+VMX_RESULT
+EFIAPI
+AsmVmxOn (
+  IN UINT64  Region
+  );
+
+/**
+  VMXOFF.
+
+  @return Outcome; VmxFailValid with VMX_ERROR_VMXOFF_DUAL_MONITOR while the
+          dual-monitor treatment is active.
+**/
+VMX_RESULT
+EFIAPI
+AsmVmxOff (
+  VOID
+  );
+
+/**
+  VMCLEAR: write a VMCS back to its region and make its launch state clear.
+
+  @param[in] Region  Physical address of the VMCS region.
+
+  @return Outcome.
+**/
+VMX_RESULT
+EFIAPI
+AsmVmClear (
+  IN UINT64  Region
+  );
+
+/**
+  VMPTRLD: make a VMCS current.
+
+  @param[in] Region  Physical address of the VMCS region.
+
+  @return Outcome.
+**/
+VMX_RESULT
+EFIAPI
+AsmVmPtrLoad (
+  IN UINT64  Region
+  );
+
+/**
+  VMPTRST.
+
+  @return Physical address of the current VMCS, VMCS_POINTER_NONE if none.
+**/
+UINT64
+EFIAPI
+AsmVmPtrStore (
+  VOID
+  );
+
+/**
+  VMREAD with its outcome.
+
+  @param[in]  Field  VMCS field encoding.
+  @param[out] Value  Contents, zero-extended; unchanged on failure.
+
+  @return Outcome.
+**/
+VMX_RESULT
+EFIAPI
+AsmVmRead (
+  IN  UINT64  Field,
+  OUT UINT64  *Value
+  );
+
+/**
+  VMWRITE with its outcome.
+
+  @param[in] Field  VMCS field encoding.
+  @param[in] Value  New contents.
+
+  @return Outcome.
+**/
+VMX_RESULT
+EFIAPI
+AsmVmWrite (
+  IN UINT64  Field,
+  IN UINT64  Value
+  );
+
+/**
+  INVEPT.
+
+  @param[in] Type        INVEPT_SINGLE_CONTEXT or INVEPT_ALL_CONTEXTS.
+  @param[in] EptPointer  EPT pointer, ignored for all contexts.
+
+  @return Outcome.
+**/
+VMX_RESULT
+EFIAPI
+AsmInvEpt (
+  IN UINT64  Type,
+  IN UINT64  EptPointer
+  );
+
+/**
+  VMCALL with the register convention of the STM API (StmApi.h): the number in
+  EAX, EBX, ECX and EDX both ways.
+
+  @param[in,out] Eax  In: API number. Out: status.
+  @param[in,out] Ebx  In: low half of the request's address. Out: capabilities.
+  @param[in]     Ecx  High half of the request's address.
+  @param[in,out] Edx  Scalar argument and result.
+  @param[out]    Flags RFLAGS behind the VMCALL: CF = 1 if the STM refused, or
+                 if the VMCALL itself failed (VMfailInvalid); ZF = 1 for
+                 VMfailValid (EAX then still holds the number).
+**/
+VOID
+EFIAPI
+AsmStmVmCall (
+  IN OUT UINT32  *Eax,
+  IN OUT UINT32  *Ebx,
+  IN     UINT32  Ecx,
+  IN OUT UINT32  *Edx,
+  OUT    UINT64  *Flags
+  );
+
+/**
+  Read a field that exists: a failed VMREAD gives 0.
+
+  @param[in] Field  VMCS field encoding.
+
+  @return Contents, zero-extended.
+**/
+UINT64
+EFIAPI
+VmRead (
+  IN UINT64  Field
+  );
+
+/**
+  Write a field.
+
+  @param[in] Field  VMCS field encoding.
+  @param[in] Value  New contents.
+
+  @retval TRUE   Written.
+  @retval FALSE  No such field, read-only, or no current VMCS.
+**/
+BOOLEAN
+EFIAPI
+VmWrite (
+  IN UINT64  Field,
+  IN UINT64  Value
+  );
+
+/**
+  Make wanted control bits legal: add the bits that must be 1, drop those that
+  must be 0 ("VMX Capability Reporting Facility", appendix A.2 to A.5).
+
+  @param[in] Wanted      Control bits the caller would like.
+  @param[in] Capability  Capability MSR: bits 31:0 must-be-1, bits 63:32 may-be-1.
+
+  @return The legal control word.
+**/
+UINT32
+EFIAPI
+VmxAdjustControls (
+  IN UINT32  Wanted,
+  IN UINT64  Capability
+  );
+
+#endif
