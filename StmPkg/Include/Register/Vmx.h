@@ -442,9 +442,8 @@
 #define VMX_ERROR_INVALIDATION_OPERAND       28
 
 //
-// MSRs that MdePkg does not name, and bits of capability MSRs
+// Bits of MSRs whose numbers are in ArchitecturalMsr.h
 //
-#define MSR_IA32_SMBASE_STM                  0x0000009E
 #define VMX_SMM_MONITOR_CTL_VALID            BIT0
 #define VMX_BASIC_DUAL_MONITOR               BIT49
 #define VMX_BASIC_TRUE_CONTROLS              BIT55

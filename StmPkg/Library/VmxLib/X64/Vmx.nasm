@@ -27,7 +27,7 @@
 ;
 %macro VMX_ADDRESS 1
     push    rcx
-    %1      qword [rsp]
+    %1      [rsp]
     lea     rsp, [rsp + 8]              ; ADD would change the flags
     VMX_RETURN
 %endmacro
@@ -52,7 +52,7 @@ ASM_PFX(AsmVmPtrLoad):
 global ASM_PFX(AsmVmPtrStore)
 ASM_PFX(AsmVmPtrStore):
     push    rax
-    vmptrst qword [rsp]
+    vmptrst [rsp]
     pop     rax
     ret
 
