@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""The machine under test: one fixture gives the extended QEMU's binary."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from pathlib import Path
+
+import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Registers the marker, so that this folder also runs alone."""
+    config.addinivalue_line("markers", "machine: bare-metal images on the extended QEMU")
+
+
+@pytest.fixture(scope="session")
+def qemu() -> Path:
+    """The extended QEMU: STMLAB_QEMU, else what the lab has built or builds."""
+    named = os.environ.get("STMLAB_QEMU")
+    if named:
+        path = Path(named)
+        if not path.exists():
+            pytest.fail(f"STMLAB_QEMU={named} does not exist")
+        return path
+    module = importlib.import_module("build_scripts.qemu_build")
+    return Path(module.extended_qemu())

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""Builds the bare-metal test images: 128 KiB ROMs for QEMU's ``-bios``.
+
+An image is the runtime (``runtime/``) and one source of ``images/``, linked
+flat at 1 MiB, followed by a 4-KiB reset block that copies it from ROM to RAM.
+Results are kept in the user's cache, keyed by the content of every input.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+RUNTIME = HERE / "runtime"
+IMAGES = HERE / "images"
+
+ROM_SIZE = 0x20000
+BOOT_SIZE = 0x1000
+
+CFLAGS = (
+    "-std=gnu11 -Os -m64 -mno-red-zone -mgeneral-regs-only -mcmodel=small "
+    "-ffreestanding -fno-pic -fno-pie -fno-stack-protector -fcf-protection=none "
+    "-fno-asynchronous-unwind-tables -fno-strict-aliasing -ffunction-sections "
+    "-Wall -Wextra -Werror -Wno-array-bounds"
+).split()
+
+
+class BuildError(RuntimeError):
+    """A tool of the image build failed; the text is its output."""
+
+
+@dataclass(frozen=True)
+class Rom:
+    """A built image: the ROM for ``-bios`` and the ELF file with its symbols."""
+
+    rom: Path
+    elf: Path
+
+
+def _run(arguments: list[str]) -> None:
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise BuildError(f"{' '.join(arguments)}\n{done.stdout}{done.stderr}")
+
+
+@cache
+def _tools() -> str:
+    """What decides the output apart from the sources."""
+    versions = [
+        subprocess.run(list(command), capture_output=True, text=True, check=True).stdout
+        for command in (("gcc", "-dumpfullversion"), ("nasm", "-v"), ("ld", "-v"))
+    ]
+    return "".join(versions) + " ".join(CFLAGS)
+
+
+def missing_tools() -> list[str]:
+    """Names of the build tools that are not on the path."""
+    return [tool for tool in ("gcc", "nasm", "ld", "objcopy") if not shutil.which(tool)]
+
+
+def _cache_root() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "stm-lab" / "machine-tests"
+
+
+def _key(files: list[Path], defines: tuple[str, ...]) -> str:
+    digest = hashlib.sha256()
+    digest.update(_tools().encode())
+    digest.update("\0".join(defines).encode())
+    for file in files:
+        digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:24]
+
+
+def _compile(sources: list[Path], into: Path, defines: tuple[str, ...]) -> list[Path]:
+    objects = []
+    for source in sources:
+        result = into / f"{source.name}.o"
+        if source.suffix == ".asm":
+            _run(
+                ["nasm", "-f", "elf64", "-Werror", f"-I{RUNTIME}/"]
+                + ["-o", str(result), str(source)]
+            )
+        else:
+            _run(
+                ["gcc", *CFLAGS, *(f"-D{define}" for define in defines)]
+                + [f"-I{RUNTIME}", "-c", "-o", str(result), str(source)]
+            )
+        objects.append(result)
+    return objects
+
+
+def _link(objects: list[Path], into: Path) -> None:
+    elf, flat, boot = into / "image.elf", into / "image.flat", into / "boot.bin"
+    _run(
+        ["ld", "-nostdlib", "-static", "--no-warn-rwx-segments", "-z", "noexecstack"]
+        + ["-T", str(RUNTIME / "image.ld"), "-o", str(elf), *map(str, objects)]
+    )
+    _run(["objcopy", "-O", "binary", str(elf), str(flat)])
+    _run(["nasm", "-f", "bin", "-o", str(boot), str(RUNTIME / "boot.asm")])
+    body = flat.read_bytes()
+    if len(body) > ROM_SIZE - BOOT_SIZE:
+        raise BuildError(f"{elf}: {len(body)} bytes do not fit the ROM")
+    rom = body.ljust(ROM_SIZE - BOOT_SIZE, b"\0") + boot.read_bytes()
+    (into / "image.rom").write_bytes(rom)
+
+
+def build_image(sources: tuple[str, ...], defines: tuple[str, ...] = ()) -> Rom:
+    """Builds the image made of these files of ``images/`` and the runtime.
+
+    Raises BuildError with the tool's output.  A finished image of the same
+    inputs is used again.
+    """
+    runtime = sorted(p for p in RUNTIME.iterdir() if p.suffix in {".asm", ".c"})
+    headers = sorted(p for p in RUNTIME.iterdir() if p.suffix in {".h", ".inc", ".ld"})
+    headers += sorted(IMAGES.glob("*.h"))
+    own = [IMAGES / name for name in sources]
+    target = _cache_root() / _key([*runtime, *headers, *own], defines)
+    rom = Rom(target / "image.rom", target / "image.elf")
+    if rom.rom.exists():
+        return rom
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as work:
+        compiled = [p for p in runtime if p.name != "boot.asm"]
+        _link(_compile([*compiled, *own], Path(work), defines), Path(work))
+        finished = target.with_name(f"{target.name}.{os.getpid()}")
+        shutil.copytree(work, finished)
+    try:
+        finished.rename(target)
+    except OSError:  # another process was first
+        shutil.rmtree(finished)
+    return rom

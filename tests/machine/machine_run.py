@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""Runs a test image on QEMU and reads what it reports on the debug console."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+EXIT_FINISHED = (0x21, 0x23)  # isa-debug-exit values 10H (pass) and 11H (fail)
+
+_CHECK = re.compile(
+    r"CHECK id=(?P<rule>\S+) name=(?P<name>\S+) result=(?P<result>pass|fail) "
+    r"detail=(?P<detail>.*)"
+)
+_END = re.compile(r"END checks=(?P<checks>\d+) failures=(?P<failures>\d+)")
+_SHUTDOWN = re.compile(r"EXPECT-SHUTDOWN id=(?P<rule>\S+) name=(?P<name>\S+) checks=(\d+)")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One CHECK line: the rule it obeys, its name, the result and the values."""
+
+    rule: str
+    name: str
+    passed: bool
+    detail: str
+
+    def __str__(self) -> str:
+        result = "pass" if self.passed else "FAIL"
+        return f"{result} {self.rule} {self.name}: {self.detail}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one run left behind.
+
+    status is QEMU's exit status, or None after a timeout; declared is the
+    number of checks the image itself counted, None without an END record;
+    shutdown names the rule of an announced shutdown.
+    """
+
+    checks: tuple[Check, ...]
+    declared: int | None
+    shutdown: str | None
+    status: int | None
+    log: str
+    errors: str
+
+    def problems(self, expect_shutdown: bool) -> list[str]:
+        """Every reason why this run is not a success; empty if it is one."""
+        found = [str(check) for check in self.checks if not check.passed]
+        if self.status is None:
+            found.append("the machine was still running at the timeout")
+        if expect_shutdown:
+            if self.shutdown is None:
+                found.append("the image did not reach its EXPECT-SHUTDOWN record")
+            elif self.declared is not None or self.status in EXIT_FINISHED:
+                found.append(f"no shutdown, as {self.shutdown} demands")
+        else:
+            if not self.checks:
+                found.append("no CHECK line")
+            if self.declared is None:
+                found.append("no END record")
+            elif self.declared != len(self.checks):
+                found.append(f"{self.declared} checks were made, {len(self.checks)} read")
+        if found:
+            found.append(f"exit status {self.status}; last lines:")
+            found += self.log.splitlines()[-5:]
+            found += self.errors.splitlines()[-5:]
+        return found
+
+
+def parse_log(log: str, status: int | None, errors: str = "") -> Outcome:
+    """Reads the records of a debug console log."""
+    checks: list[Check] = []
+    declared: int | None = None
+    shutdown: str | None = None
+    for line in log.splitlines():
+        if match := _CHECK.fullmatch(line):
+            checks.append(
+                Check(match["rule"], match["name"], match["result"] == "pass", match["detail"])
+            )
+        elif match := _END.fullmatch(line):
+            declared = int(match["checks"])
+        elif match := _SHUTDOWN.match(line):
+            shutdown = match["rule"]
+    return Outcome(tuple(checks), declared, shutdown, status, log, errors)
+
+
+def qemu_arguments(
+    qemu: Path, rom: Path, log: Path, cpu: str, extra: tuple[str, ...] = ()
+) -> list[str]:
+    """The command line of every run: q35 with SMM, 64 MiB, one processor."""
+    return [
+        str(qemu),
+        *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+        *("-machine", "q35,smm=on", "-accel", "tcg,thread=single"),
+        *("-m", "64M", "-smp", "1", "-cpu", cpu, "-bios", str(rom)),
+        *("-chardev", f"file,id=log,path={log}"),
+        *("-device", "isa-debugcon,iobase=0x402,chardev=log"),
+        *("-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"),
+        *extra,
+    ]
+
+
+def run_image(
+    qemu: Path,
+    rom: Path,
+    work: Path,
+    cpu: str,
+    extra: tuple[str, ...] = (),
+    timeout: float = 10.0,
+) -> Outcome:
+    """Runs one image; timeout in seconds.  Files go to the folder `work`."""
+    log = work / "debug.log"
+    arguments = qemu_arguments(qemu, rom, log, cpu, extra)
+    status: int | None
+    try:
+        done = subprocess.run(
+            arguments, capture_output=True, text=True, timeout=timeout, check=False
+        )
+        status, errors = done.returncode, done.stderr
+    except subprocess.TimeoutExpired as expired:
+        status = None
+        errors = expired.stderr.decode(errors="replace") if expired.stderr else ""
+    text = log.read_text(encoding="ascii", errors="replace") if log.exists() else ""
+    return parse_log(text, status, errors)
