@@ -1,0 +1,356 @@
+/*
+ * VMX: extended page tables
+ *
+ * Intel SDM volume 3, "VMX Support for Address Translation", sections "The
+ * Extended Page Table Mechanism (EPT)" and "Caching Translation Information".
+ *
+ * Copyright (c) 2026 STM Lab
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "cpu.h"
+#include "exec/cpu_ldst.h"
+#include "exec/cputlb.h"
+#include "exec/page-protection.h"
+#include "tcg/helper-tcg.h"
+#include "vmx.h"
+
+/* EPT pointer */
+#define EPTP_MEMTYPE_MASK       0x7ULL
+#define EPTP_WALK_SHIFT         3
+#define EPTP_WALK_MASK          (0x7ULL << EPTP_WALK_SHIFT)
+#define EPTP_WALK_4LEVEL        (3ULL << EPTP_WALK_SHIFT)
+#define EPTP_AD_ENABLE          (1ULL << 6)
+#define EPTP_RESERVED_LOW       (0x1fULL << 7)
+
+/* EPT entries */
+#define EPTE_READ               (1ULL << 0)
+#define EPTE_WRITE              (1ULL << 1)
+#define EPTE_EXEC               (1ULL << 2)
+#define EPTE_RWX                (EPTE_READ | EPTE_WRITE | EPTE_EXEC)
+#define EPTE_MEMTYPE_SHIFT      3
+#define EPTE_MEMTYPE_MASK       (0x7ULL << EPTE_MEMTYPE_SHIFT)
+#define EPTE_IPAT               (1ULL << 6)
+#define EPTE_LARGE              (1ULL << 7)
+#define EPTE_ACCESSED           (1ULL << 8)
+#define EPTE_DIRTY              (1ULL << 9)
+#define EPTE_ADDR_MASK          0x000ffffffffff000ULL
+
+#define EPT_TOP_LEVEL           4
+#define EPT_LEVEL_SHIFT(level)  (12 + 9 * ((level) - 1))
+
+/* Exit qualification for EPT violations (section "Basic VM-Exit Information") */
+#define EPT_QUAL_READ           (1u << 0)
+#define EPT_QUAL_WRITE          (1u << 1)
+#define EPT_QUAL_FETCH          (1u << 2)
+#define EPT_QUAL_PERM_SHIFT     3
+#define EPT_QUAL_LINEAR_VALID   (1u << 7)
+#define EPT_QUAL_TRANSLATION    (1u << 8)
+
+/* Host view of one 8-byte EPT entry. */
+typedef struct EPTEntryRef {
+    hwaddr addr;
+    void *haddr;
+    uint64_t value;
+} EPTEntryRef;
+
+static bool ept_memtype_valid(unsigned type)
+{
+    /* UC, WC, WT, WP and WB; 2, 3 and 7 are reserved. */
+    return type == 0 || type == 1 || type == 4 || type == 5 || type == 6;
+}
+
+/*
+ * EPTP check of VM entry ("VM-Execution Control Fields"): memory type and
+ * walk length as reported in IA32_VMX_EPT_VPID_CAP, reserved bits zero.
+ */
+bool vmx_eptp_valid(CPUX86State *env, uint64_t eptp)
+{
+    uint64_t caps = env->features[FEAT_VMX_EPT_VPID_CAPS];
+    unsigned type = eptp & EPTP_MEMTYPE_MASK;
+
+    if (type != 6 && type != 0) {
+        return false;
+    }
+    if ((eptp & EPTP_WALK_MASK) != EPTP_WALK_4LEVEL) {
+        return false;
+    }
+    if ((eptp & EPTP_AD_ENABLE) && !(caps & MSR_VMX_EPT_AD_BITS)) {
+        return false;
+    }
+    if (eptp & EPTP_RESERVED_LOW) {
+        return false;
+    }
+    return !(eptp >> env_archcpu(env)->phys_bits);
+}
+
+/*
+ * Entries are accessed through the physical MMU index, like the tables of
+ * nested paging: its softmmu TLB entries carry the memory attributes of the
+ * current SMM state, and every transition flushes them.
+ */
+static void ept_load(CPUX86State *env, EPTEntryRef *ref, uint64_t ra)
+{
+    probe_access_full_mmu(env, ref->addr, 0, MMU_DATA_LOAD, MMU_PHYS_IDX,
+                          &ref->haddr, NULL);
+    if (likely(ref->haddr)) {
+        ref->value = ldq_le_p(ref->haddr);
+    } else {
+        ref->value = cpu_ldq_mmuidx_ra(env, ref->addr, MMU_PHYS_IDX, ra);
+    }
+}
+
+/*
+ * Set the accessed or dirty flag.  Both are in the low half of the entry, so
+ * that a 32-bit compare-and-swap does on every host.  Returns false if the
+ * entry changed under our feet and the walk has to start again.
+ */
+static bool ept_set_flags(CPUX86State *env, EPTEntryRef *ref, uint32_t flags,
+                          uint64_t ra)
+{
+    uint32_t old = ref->value;
+    uint32_t new = old | flags;
+
+    if (old == new) {
+        return true;
+    }
+    probe_access_full_mmu(env, ref->addr, 0, MMU_DATA_STORE, MMU_PHYS_IDX,
+                          &ref->haddr, NULL);
+    if (likely(ref->haddr)) {
+        uint32_t cmp = cpu_to_le32(old);
+
+        return qatomic_cmpxchg((uint32_t *)ref->haddr, cmp,
+                               cpu_to_le32(new)) == cmp;
+    }
+    /* Tables in ROM or device memory: flags cannot be expected to stick. */
+    cpu_stl_mmuidx_ra(env, ref->addr, new, MMU_PHYS_IDX, ra);
+    return true;
+}
+
+/* Section "EPT Misconfigurations", for an entry with any of bits 2:0 set. */
+static bool ept_entry_misconfigured(CPUX86State *env, uint64_t entry,
+                                    int level, bool leaf)
+{
+    uint64_t caps = env->features[FEAT_VMX_EPT_VPID_CAPS];
+    uint64_t reserved;
+
+    if ((entry & (EPTE_READ | EPTE_WRITE)) == EPTE_WRITE) {
+        return true;
+    }
+    if ((entry & EPTE_RWX) == EPTE_EXEC && !(caps & MSR_VMX_EPT_EXECONLY)) {
+        return true;
+    }
+
+    reserved = EPTE_ADDR_MASK &
+               ~MAKE_64BIT_MASK(0, env_archcpu(env)->phys_bits);
+    if (!leaf) {
+        reserved |= EPTE_MEMTYPE_MASK | EPTE_IPAT | EPTE_LARGE;
+    } else {
+        if (level > 1) {
+            reserved |= MAKE_64BIT_MASK(12, EPT_LEVEL_SHIFT(level) - 12);
+        }
+        if (!ept_memtype_valid((entry & EPTE_MEMTYPE_MASK) >>
+                               EPTE_MEMTYPE_SHIFT)) {
+            return true;
+        }
+    }
+    return entry & reserved;
+}
+
+static bool ept_entry_is_leaf(CPUX86State *env, uint64_t entry, int level)
+{
+    uint64_t caps = env->features[FEAT_VMX_EPT_VPID_CAPS];
+
+    switch (level) {
+    case 1:
+        return true;
+    case 2:
+        return (entry & EPTE_LARGE) && (caps & MSR_VMX_EPT_2MB);
+    case 3:
+        return (entry & EPTE_LARGE) && (caps & MSR_VMX_EPT_1GB);
+    default:
+        return false;
+    }
+}
+
+static uint32_t ept_access_qualification(CPUX86State *env,
+                                         MMUAccessType access_type)
+{
+    switch (access_type) {
+    case MMU_DATA_STORE:
+        return EPT_QUAL_WRITE;
+    case MMU_INST_FETCH:
+        return EPT_QUAL_FETCH;
+    default:
+        return EPT_QUAL_READ;
+    }
+}
+
+/*
+ * With accessed and dirty flags for EPT, accesses to guest paging structures
+ * count as writes; without them they are reads until a flag has to be set.
+ * Also false if the nested translation is not EPT.
+ */
+bool vmx_ept_walk_is_load(CPUX86State *env)
+{
+    return (env->hflags2 & HF2_EPT_MASK) &&
+           !(env->vmx.ctl.eptp & EPTP_AD_ENABLE);
+}
+
+/*
+ * Translate the guest-physical address @gpa with the EPT in force.
+ *
+ * On success fills @out_paddr (with the offset inside the page) and @out_prot
+ * (PAGE_READ, PAGE_WRITE, PAGE_EXEC).  PAGE_WRITE is withheld from clean pages
+ * if dirty flags are in use, so that the first store comes back here.
+ *
+ * On failure records cause and qualification in env->vmx.ept_fault, for
+ * vmx_ept_fault() to complete, and returns false.
+ */
+bool vmx_ept_translate(CPUX86State *env, hwaddr gpa, MMUAccessType access_type,
+                       hwaddr *out_paddr, int *out_prot, uint64_t ra)
+{
+    const uint64_t eptp = env->vmx.ctl.eptp;
+    const bool ad_enabled = eptp & EPTP_AD_ENABLE;
+    const uint64_t wanted = access_type == MMU_DATA_STORE ? EPTE_WRITE :
+                            access_type == MMU_INST_FETCH ? EPTE_EXEC :
+                            EPTE_READ;
+    X86VMXEptFault *fault = &env->vmx.ept_fault;
+    EPTEntryRef ref;
+    uint64_t perm;
+    hwaddr table;
+    int level;
+    int prot;
+
+    fault->gpa = gpa;
+    fault->misconfiguration = false;
+    fault->qualification = ept_access_qualification(env, access_type);
+
+ restart:
+    perm = EPTE_RWX;
+    table = eptp & EPTE_ADDR_MASK;
+
+    /* A 4-level walk translates 48 bits; more cannot be mapped. */
+    if (gpa >> 48) {
+        return false;
+    }
+
+    for (level = EPT_TOP_LEVEL; ; level--) {
+        bool leaf;
+
+        ref.addr = table + ((gpa >> EPT_LEVEL_SHIFT(level)) & 0x1ff) * 8;
+        ept_load(env, &ref, ra);
+
+        if (!(ref.value & EPTE_RWX)) {
+            return false;
+        }
+        leaf = ept_entry_is_leaf(env, ref.value, level);
+        if (ept_entry_misconfigured(env, ref.value, level, leaf)) {
+            fault->misconfiguration = true;
+            return false;
+        }
+        perm &= ref.value;
+        if (leaf) {
+            break;
+        }
+        if (ad_enabled && !ept_set_flags(env, &ref, EPTE_ACCESSED, ra)) {
+            goto restart;
+        }
+        table = ref.value & EPTE_ADDR_MASK;
+    }
+
+    if (!(perm & wanted)) {
+        fault->qualification |= perm << EPT_QUAL_PERM_SHIFT;
+        return false;
+    }
+
+    prot = 0;
+    if (perm & EPTE_READ) {
+        prot |= PAGE_READ;
+    }
+    if (perm & EPTE_WRITE) {
+        prot |= PAGE_WRITE;
+    }
+    if (perm & EPTE_EXEC) {
+        prot |= PAGE_EXEC;
+    }
+
+    if (ad_enabled) {
+        uint32_t flags = EPTE_ACCESSED;
+
+        if (access_type == MMU_DATA_STORE) {
+            flags |= EPTE_DIRTY;
+        } else if (!(ref.value & EPTE_DIRTY)) {
+            prot &= ~PAGE_WRITE;
+        }
+        if (!ept_set_flags(env, &ref, flags, ra)) {
+            goto restart;
+        }
+    }
+
+    {
+        hwaddr mask = MAKE_64BIT_MASK(0, EPT_LEVEL_SHIFT(level));
+
+        *out_paddr = (ref.value & EPTE_ADDR_MASK & ~mask) | (gpa & mask);
+    }
+    *out_prot = prot;
+    return true;
+}
+
+/*
+ * Side-effect-free variant for the debugger: no flags are set and nothing is
+ * recorded.  Returns false if @gpa is not mapped.
+ */
+bool vmx_ept_translate_debug(CPUX86State *env, hwaddr gpa, hwaddr *out_paddr)
+{
+    CPUState *cs = env_cpu(env);
+    hwaddr table = env->vmx.ctl.eptp & EPTE_ADDR_MASK;
+    int level;
+
+    if (gpa >> 48) {
+        return false;
+    }
+    for (level = EPT_TOP_LEVEL; ; level--) {
+        uint64_t entry = x86_ldq_phys(cs, table +
+                             ((gpa >> EPT_LEVEL_SHIFT(level)) & 0x1ff) * 8);
+
+        if (!(entry & EPTE_RWX)) {
+            return false;
+        }
+        if (ept_entry_is_leaf(env, entry, level)) {
+            hwaddr mask = MAKE_64BIT_MASK(0, EPT_LEVEL_SHIFT(level));
+
+            *out_paddr = (entry & EPTE_ADDR_MASK & ~mask) | (gpa & mask);
+            return true;
+        }
+        table = entry & EPTE_ADDR_MASK;
+    }
+}
+
+/*
+ * VM exit for the failure that vmx_ept_translate() recorded.
+ *
+ * @walk: the failing access was one to a guest paging structure
+ * @linear: linear address whose translation failed
+ */
+G_NORETURN void vmx_ept_fault(CPUX86State *env, bool walk, vaddr linear,
+                              uintptr_t retaddr)
+{
+    X86VMXEptFault *fault = &env->vmx.ept_fault;
+    uint64_t qual;
+
+    if (fault->misconfiguration) {
+        vmx_vmexit_ept(env, VMX_EXIT_EPT_MISCONFIG, 0, fault->gpa, 0, retaddr);
+    }
+
+    qual = fault->qualification | EPT_QUAL_LINEAR_VALID;
+    if (!walk) {
+        qual |= EPT_QUAL_TRANSLATION;
+    } else if (!vmx_ept_walk_is_load(env)) {
+        qual |= EPT_QUAL_READ | EPT_QUAL_WRITE;
+    }
+    vmx_vmexit_ept(env, VMX_EXIT_EPT_VIOLATION, qual, fault->gpa, linear,
+                   retaddr);
+}

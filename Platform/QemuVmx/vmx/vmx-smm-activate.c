@@ -1,0 +1,233 @@
+/*
+ * VMX: VMCALL in VMX root operation, activation of the dual-monitor treatment
+ *
+ * Intel SDM volume 3, "Activating the Dual-Monitor Treatment" (34.15.6 in the
+ * 2016 edition), and VMCALL in "VMX Instructions".
+ *
+ * Copyright (c) 2026 STM Lab
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "cpu.h"
+#include "exec/cputlb.h"
+#include "tcg/helper-tcg.h"
+#include "vmx.h"
+
+/* First 32 bytes of MSEG, rule table T8. */
+typedef struct MSEGHeader {
+    uint32_t revision;
+    uint32_t features;
+    uint32_t gdtr_limit;
+    uint32_t gdtr_base_offset;
+    uint32_t cs_selector;
+    uint32_t eip_offset;
+    uint32_t esp_offset;
+    uint32_t cr3_offset;
+} MSEGHeader;
+
+#define MSEG_FEATURE_IA32E      (1u << 0)
+
+#define VMCALL_LENGTH           3
+
+/* Access rights as the segment cache has them (descriptor bits 23:8). */
+#define MSEG_CODE_FLAGS (DESC_G_MASK | DESC_P_MASK | DESC_S_MASK |      \
+                         DESC_CS_MASK | DESC_R_MASK | DESC_A_MASK)
+#define MSEG_DATA_FLAGS (DESC_G_MASK | DESC_B_MASK | DESC_P_MASK |      \
+                         DESC_S_MASK | DESC_W_MASK | DESC_A_MASK)
+
+static void mseg_read_header(CPUX86State *env, uint32_t base, MSEGHeader *h)
+{
+    CPUState *cs = env_cpu(env);
+
+    h->revision = x86_ldl_phys(cs, base);
+    h->features = x86_ldl_phys(cs, base + 4);
+    h->gdtr_limit = x86_ldl_phys(cs, base + 8);
+    h->gdtr_base_offset = x86_ldl_phys(cs, base + 12);
+    h->cs_selector = x86_ldl_phys(cs, base + 16);
+    h->eip_offset = x86_ldl_phys(cs, base + 20);
+    h->esp_offset = x86_ldl_phys(cs, base + 24);
+    h->cr3_offset = x86_ldl_phys(cs, base + 28);
+}
+
+/* A selector that would be null becomes 0008H (DM-ACT-46, DM-ACT-47). */
+static uint16_t mseg_selector(uint16_t selector)
+{
+    return selector ? selector : 8;
+}
+
+/*
+ * Rule table T11.  All sums with the MSEG base are 32-bit (DM-ACT-57).
+ */
+static void mseg_load_state(CPUX86State *env, uint32_t base,
+                            const MSEGHeader *h)
+{
+    const bool ia32e = h->features & MSEG_FEATURE_IA32E;
+    const uint16_t cs_sel = mseg_selector(h->cs_selector & 0xfff8);
+    const uint16_t ds_sel = mseg_selector(cs_sel + 8);
+    const bool has_pse = env->features[FEAT_1_EDX] & CPUID_PSE;
+    uint64_t cr0, cr3, cr4, efer;
+    int i;
+
+    /* DM-ACT-43; PCIDE as decided in G-03. */
+    cr4 = env->cr[4] & ~(CR4_MCE_MASK | CR4_PGE_MASK | CR4_PAE_MASK |
+                         CR4_PSE_MASK | CR4_PCIDE_MASK);
+    if (ia32e) {
+        cr4 |= CR4_PAE_MASK;
+    } else if (has_pse) {
+        cr4 |= CR4_PSE_MASK;
+    }
+    /* DM-ACT-41, DM-ACT-42, DM-ACT-62 */
+    cr0 = (env->cr[0] & (CR0_CD_MASK | CR0_NW_MASK)) |
+          CR0_PG_MASK | CR0_NE_MASK | CR0_ET_MASK | CR0_MP_MASK | CR0_PE_MASK;
+    cr3 = ((base + h->cr3_offset) & 0xfffff000u) | (h->cr3_offset & 0x18);
+    efer = env->efer & ~(MSR_EFER_LME | MSR_EFER_LMA);
+    if (ia32e) {
+        efer |= MSR_EFER_LME | MSR_EFER_LMA;
+    }
+    vmx_load_control_registers(env, cr0, cr3, cr4, efer);
+
+    cpu_x86_update_dr7(env, 0x400);
+    env->vmx.debugctl = 0;
+
+    cpu_load_eflags(env, 2, ~(uint32_t)0);
+    env->eip = (uint32_t)(base + h->eip_offset);
+    env->regs[R_ESP] = (uint32_t)(base + h->esp_offset);
+
+    /* DM-ACT-48 to DM-ACT-50; CS first, the others depend on its L bit. */
+    cpu_x86_load_seg_cache(env, R_CS, cs_sel, 0, 0xffffffff,
+                           MSEG_CODE_FLAGS |
+                           (ia32e ? DESC_L_MASK : DESC_B_MASK));
+    for (i = 0; i < 6; i++) {
+        if (i != R_CS) {
+            cpu_x86_load_seg_cache(env, i, ds_sel, 0, 0xffffffff,
+                                   MSEG_DATA_FLAGS);
+        }
+    }
+
+    /* DM-ACT-52 to DM-ACT-55; TR keeps what the executive monitor had. */
+    env->ldt.selector = 0;
+    env->ldt.base = 0;
+    env->ldt.limit = 0;
+    env->ldt.flags = 0;
+    env->gdt.base = (uint32_t)(base + h->gdtr_base_offset);
+    env->gdt.limit = h->gdtr_limit & 0xffff;
+    env->idt.limit = 0;
+
+    /* DM-ACT-59 */
+    env->hflags &= ~HF_INHIBIT_IRQ_MASK;
+    env->hflags2 &= ~HF2_MOV_SS_MASK;
+}
+
+/*
+ * Steps 4 to 8 of matrix M3.  Returns 0 after activation, else the number of
+ * the VM-instruction error; a failure changes nothing (DM-ACT-22).
+ */
+static int vmx_activate(CPUX86State *env)
+{
+    X86VMXSmmState *smm = &env->vmx.smm;
+    const uint64_t current = env->vmx.current_vmcs;
+    const uint32_t base = env->vmx.smm_monitor_ctl & SMM_MONITOR_CTL_BASE;
+    const bool outside_smm = !(env->hflags & HF_SMM_MASK);
+    const int from = vmx_trace_mode(env);
+    const uint64_t rip = env->eip;
+    const bool code64 = env->hflags & HF_CS64_MASK;
+    const uint32_t reason = VMX_EXIT_VMCALL | VMX_EXIT_REASON_FROM_ROOT;
+    MSEGHeader header;
+    VMXVmcs *vmcs;
+    int error = 0;
+
+    vmcs = vmx_vmcs_map(env, current);
+    if (vmcs_launched(vmcs)) {
+        error = VMX_ERR_VMCALL_NONCLEAR;                    /* DM-ACT-12 */
+    } else if (!vmx_exit_controls_allowed(env, vmcs_read(vmcs,
+                                                    VMCS_EXIT_CONTROLS))) {
+        error = VMX_ERR_VMCALL_EXIT_CONTROLS;               /* DM-ACT-13 */
+    }
+    if (error) {
+        vmx_vmcs_unmap(env, vmcs);
+        return error;
+    }
+
+    /*
+     * The header is read in SMM, since MSEG is normally closed to software
+     * outside it (DM-ENA-38); a failure leaves SMM again (DM-ACT-21).  No
+     * instruction runs and no TLB entry is filled in between.
+     */
+    env->hflags |= HF_SMM_MASK;
+    mseg_read_header(env, base, &header);
+    if (header.revision != VMX_MSEG_REVISION) {
+        error = VMX_ERR_VMCALL_MSEG_REVISION;               /* DM-ACT-15 */
+    } else if (header.features & ~MSEG_FEATURE_IA32E) {
+        error = VMX_ERR_VMCALL_FEATURES;                    /* DM-ACT-16 */
+    } else if ((header.features & MSEG_FEATURE_IA32E) &&
+               !(env->features[FEAT_8000_0001_EDX] & CPUID_EXT2_LM)) {
+        error = VMX_ERR_VMCALL_FEATURES;                    /* DM-ACT-17 */
+    } else if (code64 && !(header.features & MSEG_FEATURE_IA32E)) {
+        error = VMX_ERR_VMCALL_FEATURES;                    /* DM-ACT-18 */
+    }
+    if (error) {
+        assert(outside_smm);
+        env->hflags &= ~HF_SMM_MASK;
+        vmx_vmcs_unmap(env, vmcs);
+        return error;
+    }
+
+    /* DM-ACT-24 to DM-ACT-26 */
+    smm->transfer_vmcs = current;
+    smm->active = true;
+    smm->io.valid = false;
+    vmcs_write(vmcs, VMCS_EXECUTIVE_VMCS_POINTER, env->vmx.vmxon_ptr);
+
+    /* DM-ACT-28 to DM-ACT-37 */
+    vmcs_write(vmcs, VMCS_EXIT_REASON, reason);
+    vmcs_write(vmcs, VMCS_EXIT_QUALIFICATION, 0);
+    vmcs_write(vmcs, VMCS_EXIT_INTERRUPTION_INFO, 0);
+    vmcs_write(vmcs, VMCS_IDT_VECTORING_INFO, 0);
+    vmcs_write(vmcs, VMCS_EXIT_INSTRUCTION_LENGTH, VMCALL_LENGTH);
+    vmx_exit_save_state(env, vmcs);
+    vmcs_write(vmcs, VMCS_VMCS_LINK_POINTER, current);      /* G-01 */
+    vmcs_write(vmcs, VMCS_GUEST_SMBASE, env->smbase);
+    vmx_vmcs_unmap(env, vmcs);
+
+    /* DM-ACT-38 to DM-ACT-40: neither MSR areas nor the host-state area. */
+    mseg_load_state(env, base, &header);
+    env->hflags2 |= HF2_NMI_MASK | HF2_SMI_BLOCKED_MASK;    /* DM-ACT-60 */
+    tlb_flush(env_cpu(env));
+
+    vmx_trace_transition(env, "activate", from, reason, 0, rip);
+    return 0;
+}
+
+/*
+ * VMCALL in VMX root operation; mode and privilege have been checked.
+ *
+ * Returns true if the processor is now in the STM, with all state switched.
+ * Returns false after a VMfail, with RFLAGS set and RIP still at the VMCALL.
+ */
+bool vmx_vmcall_root(CPUX86State *env)
+{
+    int error;
+
+    /* DM-ACT-05 to DM-ACT-08, DM-EXI-04 */
+    if ((env->hflags & HF_SMM_MASK) || !vmx_dual_monitor_offered(env) ||
+        !(env->vmx.smm_monitor_ctl & SMM_MONITOR_CTL_VALID)) {
+        vmx_vmfail(env, VMX_ERR_VMCALL_IN_ROOT);
+        return false;
+    }
+    if (env->vmx.smm.active) {                              /* DM-ACT-09 */
+        vmx_smm_exit(env, VMX_EXIT_VMCALL, 0, VMCALL_LENGTH);
+        return true;
+    }
+    if (env->vmx.current_vmcs == VMX_NO_POINTER) {          /* DM-ACT-10 */
+        vmx_vmfail_invalid(env);
+        return false;
+    }
+    error = vmx_activate(env);
+    if (error) {
+        vmx_vmfail(env, error);
+        return false;
+    }
+    return true;
+}

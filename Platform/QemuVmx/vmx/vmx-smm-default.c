@@ -1,0 +1,171 @@
+/*
+ * VMX: default treatment of SMIs and RSM, and blocking of SMI and INIT
+ *
+ * Intel SDM volume 3, "Default Treatment of SMIs and SMM with VMX Operation
+ * and SMX Operation" (34.14 in the 2016 edition).
+ *
+ * Copyright (c) 2026 STM Lab
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "cpu.h"
+#include "system/runstate.h"
+#include "tcg/helper-tcg.h"
+#include "vmx.h"
+
+/*
+ * "In SMM" and "SMIs blocked" are different states: a VM entry that returns
+ * from SMM may leave SMIs blocked (DM-RET-56).
+ */
+bool vmx_smi_blocked(CPUX86State *env)
+{
+    return env->hflags2 & HF2_SMI_BLOCKED_MASK;
+}
+
+/*
+ * INIT is blocked in VMX root operation (DM-INT-13) and, by SDM "SMI Handler
+ * Execution Environment", in SMM; while a guest of the STM runs we keep it
+ * blocked as well (DM-STM-29, decision G-06).
+ */
+bool vmx_init_blocked(CPUX86State *env)
+{
+    return (env->hflags & HF_SMM_MASK) || vmx_in_root(env);
+}
+
+/*
+ * First half of SMI delivery, before anything is written to SMRAM.
+ *
+ * Leaves VMX operation and keeps inside the processor what RSM needs to
+ * re-enter it (DM-DEF-02 to DM-DEF-06).  Must run with the memory attributes
+ * of the interrupted context no longer needed: nothing here touches memory.
+ */
+void vmx_smi_default_enter(CPUX86State *env)
+{
+    X86VMXSmmState *smm = &env->vmx.smm;
+
+    vmx_trace_default_smi(env);
+
+    smm->saved_vmxe = env->cr[4] & CR4_VMXE_MASK;
+    smm->saved_mode = env->vmx.mode;
+    smm->io.valid = false;
+
+    if (env->vmx.mode != VMX_MODE_NONE) {
+        smm->saved_current = env->vmx.current_vmcs;
+        smm->saved_inhibit = env->hflags & HF_INHIBIT_IRQ_MASK;
+        smm->saved_mov_ss = env->hflags2 & HF2_MOV_SS_MASK;
+        smm->saved_ss_dpl = (env->segs[R_SS].flags >> DESC_DPL_SHIFT) & 3;
+        smm->saved_vm86 = env->eflags & VM_MASK;
+
+        /*
+         * do_smm_enter() has not yet decided about NMI blocking: with
+         * "virtual NMIs" the two kinds of blocking are restored separately
+         * (DM-DEF-25, DM-DEF-26).
+         */
+        env->hflags &= ~HF_INHIBIT_IRQ_MASK;
+        env->hflags2 &= ~HF2_MOV_SS_MASK;
+        if (env->vmx.mode == VMX_MODE_GUEST) {
+            smm->saved_virtual_nmi = env->vmx.virtual_nmi_blocked;
+            vmx_guest_leave(env);
+        }
+        env->vmx.mode = VMX_MODE_NONE;
+    }
+
+    /* DM-DEF-06: the CR4 image in SMRAM has VMXE = 0. */
+    if (smm->saved_vmxe) {
+        cpu_x86_update_cr4(env, env->cr[4] & ~CR4_VMXE_MASK);
+    }
+}
+
+/*
+ * RSM with an illegal image shuts the processor down before any state is
+ * loaded (DM-DEF-15, DM-DEF-16).  Stock QEMU loads such images; checking is
+ * confined to processors with VMX so that other models keep their behaviour.
+ */
+bool vmx_rsm_image_valid(CPUX86State *env, uint64_t cr0, uint64_t cr4)
+{
+    if (!vmx_offered(env)) {
+        return true;
+    }
+    if (cr4 & (CR4_VMXE_MASK | cr4_reserved_bits(env))) {
+        return false;
+    }
+    if ((cr0 & CR0_PG_MASK) && !(cr0 & CR0_PE_MASK)) {
+        return false;
+    }
+    return !((cr0 & CR0_NW_MASK) && !(cr0 & CR0_CD_MASK));
+}
+
+G_NORETURN void vmx_rsm_shutdown(CPUX86State *env)
+{
+    CPUState *cs = env_cpu(env);
+
+    qemu_log_mask(CPU_LOG_INT | LOG_GUEST_ERROR,
+                  "RSM: illegal save state, shutdown\n");
+    qemu_system_reset_request(SHUTDOWN_CAUSE_GUEST_RESET);
+    cs->halted = 1;
+    cs->exception_index = EXCP_HLT;
+    cpu_loop_exit(cs);
+}
+
+/* CS.RPL and SS.RPL follow SS.DPL (DM-DEF-22). */
+static void vmx_rsm_fix_rpl(CPUX86State *env)
+{
+    unsigned dpl = (env->segs[R_SS].flags >> DESC_DPL_SHIFT) & 3;
+
+    env->segs[R_CS].selector = (env->segs[R_CS].selector & ~3) | dpl;
+    env->segs[R_SS].selector = (env->segs[R_SS].selector & ~3) | dpl;
+}
+
+/*
+ * Second half of RSM, after the state has been loaded from SMRAM and SMM has
+ * been left: re-enter VMX operation (DM-DEF-17 to DM-DEF-28).
+ *
+ * NMI blocking has been restored by helper_rsm() to what it was before the
+ * SMI, which is right unless a guest with "virtual NMIs" is re-entered.
+ */
+void vmx_rsm_resume(CPUX86State *env)
+{
+    X86VMXSmmState *smm = &env->vmx.smm;
+
+    if (smm->saved_vmxe) {
+        cpu_x86_update_cr4(env, env->cr[4] | CR4_VMXE_MASK);
+        smm->saved_vmxe = false;
+    }
+
+    if (smm->saved_mode != VMX_MODE_NONE) {
+        bool unrestricted = false;
+
+        env->vmx.mode = smm->saved_mode;
+        env->vmx.current_vmcs = smm->saved_current;
+
+        if (env->vmx.mode == VMX_MODE_GUEST) {
+            /* The handler may have changed nothing here, but memory can. */
+            vmx_guest_reenter(env);
+            unrestricted = vmx_unrestricted_guest(env);
+            env->vmx.virtual_nmi_blocked = smm->saved_virtual_nmi;
+            if (vmx_virtual_nmis(env)) {
+                env->hflags2 &= ~HF2_NMI_MASK;
+            }
+        }
+
+        /* DM-DEF-20, DM-DEF-21: bits that VMX operation fixes. */
+        cpu_x86_update_cr4(env, env->cr[4] | CR4_VMXE_MASK);
+        cpu_x86_update_cr0(env, env->cr[0] | CR0_NE_MASK |
+                           (unrestricted ? 0 : CR0_PE_MASK | CR0_PG_MASK));
+        if (!(env->eflags & VM_MASK) && !unrestricted) {
+            vmx_rsm_fix_rpl(env);
+        }
+
+        if (smm->saved_inhibit) {
+            env->hflags |= HF_INHIBIT_IRQ_MASK;
+        }
+        if (smm->saved_mov_ss) {
+            env->hflags2 |= HF2_MOV_SS_MASK;
+        }
+        smm->saved_mode = VMX_MODE_NONE;
+    }
+
+    vmx_trace_default_rsm(env);
+}

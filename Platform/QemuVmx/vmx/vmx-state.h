@@ -1,0 +1,92 @@
+/*
+ * VMX: state embedded in CPUX86State
+ *
+ * This header is included by cpu.h; everything that changes often is in vmx.h.
+ *
+ * Copyright (c) 2026 STM Lab
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef I386_TCG_VMX_STATE_H
+#define I386_TCG_VMX_STATE_H
+
+#include "vmx-smm.h"
+
+/* Value of a VMCS pointer that points nowhere. */
+#define VMX_NO_POINTER          (~0ULL)
+
+typedef enum X86VMXMode {
+    VMX_MODE_NONE,              /* outside VMX operation */
+    VMX_MODE_ROOT,
+    VMX_MODE_GUEST,             /* non-root operation */
+} X86VMXMode;
+
+/*
+ * VM-execution controls in force in non-root operation, copied from the VMCS
+ * by VM entry.  Bits whose activating control is 0 are cleared by the copy, so
+ * that users need not test "activate secondary controls" and the like.
+ */
+typedef struct X86VMXControls {
+    uint32_t pin;
+    uint32_t proc;
+    uint32_t proc2;
+    uint32_t exception_bitmap;
+    uint32_t pf_mask;
+    uint32_t pf_match;
+    uint32_t cr3_target_count;
+    uint16_t vpid;
+    uint64_t io_bitmap[2];
+    uint64_t msr_bitmap;
+    uint64_t tsc_offset;
+    uint64_t eptp;
+    uint64_t cr0_mask;
+    uint64_t cr4_mask;
+    uint64_t cr0_shadow;
+    uint64_t cr4_shadow;
+    uint64_t cr3_target[4];
+} X86VMXControls;
+
+/* Information about a VM exit between its cause and vmx_do_vmexit(). */
+typedef struct X86VMXExit {
+    uint32_t reason;
+    uint32_t interruption_info;
+    uint32_t interruption_error;
+    uint32_t insn_length;
+    uint32_t insn_info;
+    uint64_t qualification;
+    uint64_t guest_physical;
+    uint64_t guest_linear;
+} X86VMXExit;
+
+/* Event whose delivery through the guest's IDT is under way. */
+typedef struct X86VMXEvent {
+    uint32_t info;              /* format of IDT-vectoring information, or 0 */
+    uint32_t error_code;
+    uint32_t insn_length;
+} X86VMXEvent;
+
+typedef struct X86VMXState {
+    X86VMXMode mode;
+    bool hlt;                   /* waiting in HLT; see vmx_note_halt() */
+    bool virtual_nmi_blocked;
+    uint64_t hlt_rip;
+    uint64_t vmxon_ptr;
+    uint64_t current_vmcs;
+    X86VMXControls ctl;
+    X86VMXExit exit;
+    X86VMXEvent event;
+    X86VMXEptFault ept_fault;
+    X86VMXSmmState smm;
+
+    /*
+     * Unwind information of the instruction that caused an exit: bits 7:0 its
+     * length, 15:8 the last opcode byte, 63:32 the VM-exit instruction-
+     * information field.  Zero if the exit has no instruction.
+     */
+    uint64_t insn_word;
+    uint64_t displacement;      /* of its memory operand, non-root only */
+    uint64_t pf_address;        /* of the last #PF, not yet in CR2 */
+} X86VMXState;
+
+#endif

@@ -1,0 +1,421 @@
+/*
+ * VMX: interfaces between the files of this directory and to their callers
+ *
+ * Copyright (c) 2026 STM Lab
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef I386_TCG_VMX_H
+#define I386_TCG_VMX_H
+
+#include "vmcs-layout.h"
+
+/* Basic exit reasons, SDM appendix "VMX Basic Exit Reasons". */
+enum {
+    VMX_EXIT_EXCEPTION_NMI      = 0,
+    VMX_EXIT_EXTERNAL_INTERRUPT = 1,
+    VMX_EXIT_TRIPLE_FAULT       = 2,
+    VMX_EXIT_INIT               = 3,
+    VMX_EXIT_SIPI               = 4,
+    VMX_EXIT_IO_SMI             = 5,
+    VMX_EXIT_OTHER_SMI          = 6,
+    VMX_EXIT_INTERRUPT_WINDOW   = 7,
+    VMX_EXIT_NMI_WINDOW         = 8,
+    VMX_EXIT_TASK_SWITCH        = 9,
+    VMX_EXIT_CPUID              = 10,
+    VMX_EXIT_HLT                = 12,
+    VMX_EXIT_INVD               = 13,
+    VMX_EXIT_INVLPG             = 14,
+    VMX_EXIT_RDPMC              = 15,
+    VMX_EXIT_RDTSC              = 16,
+    VMX_EXIT_RSM                = 17,
+    VMX_EXIT_VMCALL             = 18,
+    VMX_EXIT_VMCLEAR            = 19,
+    VMX_EXIT_VMLAUNCH           = 20,
+    VMX_EXIT_VMPTRLD            = 21,
+    VMX_EXIT_VMPTRST            = 22,
+    VMX_EXIT_VMREAD             = 23,
+    VMX_EXIT_VMRESUME           = 24,
+    VMX_EXIT_VMWRITE            = 25,
+    VMX_EXIT_VMXOFF             = 26,
+    VMX_EXIT_VMXON              = 27,
+    VMX_EXIT_CR_ACCESS          = 28,
+    VMX_EXIT_MOV_DR             = 29,
+    VMX_EXIT_IO                 = 30,
+    VMX_EXIT_RDMSR              = 31,
+    VMX_EXIT_WRMSR              = 32,
+    VMX_EXIT_INVALID_GUEST      = 33,
+    VMX_EXIT_MSR_LOADING        = 34,
+    VMX_EXIT_MWAIT              = 36,
+    VMX_EXIT_MONITOR            = 39,
+    VMX_EXIT_PAUSE              = 40,
+    VMX_EXIT_GDTR_IDTR          = 46,
+    VMX_EXIT_LDTR_TR            = 47,
+    VMX_EXIT_EPT_VIOLATION      = 48,
+    VMX_EXIT_EPT_MISCONFIG      = 49,
+    VMX_EXIT_INVEPT             = 50,
+    VMX_EXIT_RDTSCP             = 51,
+    VMX_EXIT_INVVPID            = 53,
+    VMX_EXIT_WBINVD             = 54,
+    VMX_EXIT_XSETBV             = 55,
+    VMX_EXIT_RDRAND             = 57,
+    VMX_EXIT_RDSEED             = 61,
+};
+
+#define VMX_EXIT_REASON_PENDING_MTF     (1u << 28)
+#define VMX_EXIT_REASON_FROM_ROOT       (1u << 29)
+#define VMX_EXIT_REASON_ENTRY_FAILURE   (1u << 31)
+
+/* VM-instruction errors, SDM "VM Instruction Error Numbers". */
+enum {
+    VMX_ERR_NONE                    = 0,
+    VMX_ERR_VMCALL_IN_ROOT          = 1,
+    VMX_ERR_VMCLEAR_ADDRESS         = 2,
+    VMX_ERR_VMCLEAR_VMXON           = 3,
+    VMX_ERR_LAUNCH_NONCLEAR         = 4,
+    VMX_ERR_RESUME_NONLAUNCHED      = 5,
+    VMX_ERR_ENTRY_CONTROLS          = 7,
+    VMX_ERR_ENTRY_HOST              = 8,
+    VMX_ERR_VMPTRLD_ADDRESS         = 9,
+    VMX_ERR_VMPTRLD_VMXON           = 10,
+    VMX_ERR_VMPTRLD_REVISION        = 11,
+    VMX_ERR_UNSUPPORTED_FIELD       = 12,
+    VMX_ERR_READ_ONLY_FIELD         = 13,
+    VMX_ERR_VMXON_IN_ROOT           = 15,
+    VMX_ERR_EXECUTIVE_POINTER       = 16,
+    VMX_ERR_EXECUTIVE_NONLAUNCHED   = 17,
+    VMX_ERR_EXECUTIVE_NOT_VMXON     = 18,
+    VMX_ERR_VMCALL_NONCLEAR         = 19,
+    VMX_ERR_VMCALL_EXIT_CONTROLS    = 20,
+    VMX_ERR_VMCALL_MSEG_REVISION    = 22,
+    VMX_ERR_VMXOFF_DUAL_MONITOR     = 23,
+    VMX_ERR_VMCALL_FEATURES         = 24,
+    VMX_ERR_EXECUTIVE_CONTROLS      = 25,
+    VMX_ERR_ENTRY_MOV_SS            = 26,
+    VMX_ERR_INVEPT_OPERAND          = 28,
+};
+
+/* Interruption information (entry, exit, IDT vectoring). */
+#define VMX_INTR_TYPE_SHIFT         8
+#define VMX_INTR_TYPE_EXTERNAL      (0u << 8)
+#define VMX_INTR_TYPE_NMI           (2u << 8)
+#define VMX_INTR_TYPE_HW_EXCEPTION  (3u << 8)
+#define VMX_INTR_TYPE_SW_INTERRUPT  (4u << 8)
+#define VMX_INTR_TYPE_PRIV_SW       (5u << 8)
+#define VMX_INTR_TYPE_SW_EXCEPTION  (6u << 8)
+#define VMX_INTR_TYPE_OTHER         (7u << 8)
+#define VMX_INTR_TYPE_MASK          (7u << 8)
+#define VMX_INTR_ERROR_CODE         (1u << 11)
+#define VMX_INTR_NMI_UNBLOCKED      (1u << 12)
+#define VMX_INTR_RESERVED           0x7ffff000u
+#define VMX_INTR_VALID              (1u << 31)
+
+/* Guest interruptibility and activity state. */
+#define VMX_BLOCKED_STI             (1u << 0)
+#define VMX_BLOCKED_MOV_SS          (1u << 1)
+#define VMX_BLOCKED_SMI             (1u << 2)
+#define VMX_BLOCKED_NMI             (1u << 3)
+#define VMX_ACTIVITY_ACTIVE         0
+#define VMX_ACTIVITY_HLT            1
+#define VMX_ACTIVITY_SHUTDOWN       2
+#define VMX_ACTIVITY_WAIT_SIPI      3
+
+#define VMX_AR_UNUSABLE             (1u << 16)
+
+/* MSEG revision identifier, IA32_VMX_MISC[63:32]. */
+#define VMX_MSEG_REVISION           0x00000001u
+
+/* ------------------------------------------------------------------ */
+/* Mode queries                                                        */
+
+/* CPUID reports VMX. */
+static inline bool vmx_offered(CPUX86State *env)
+{
+    return env->features[FEAT_1_ECX] & CPUID_EXT_VMX;
+}
+
+static inline bool vmx_dual_monitor_offered(CPUX86State *env)
+{
+    return vmx_offered(env) &&
+           (env->features[FEAT_VMX_BASIC] & MSR_VMX_BASIC_DUAL_MONITOR);
+}
+
+static inline bool vmx_in_operation(CPUX86State *env)
+{
+    return env->vmx.mode != VMX_MODE_NONE;
+}
+
+static inline bool vmx_in_root(CPUX86State *env)
+{
+    return env->vmx.mode == VMX_MODE_ROOT;
+}
+
+static inline bool vmx_in_guest(CPUX86State *env)
+{
+    return env->vmx.mode == VMX_MODE_GUEST;
+}
+
+static inline bool vmx_unrestricted_guest(CPUX86State *env)
+{
+    return env->vmx.ctl.proc2 & VMX_SECONDARY_EXEC_UNRESTRICTED_GUEST;
+}
+
+static inline bool vmx_virtual_nmis(CPUX86State *env)
+{
+    return vmx_in_guest(env) &&
+           (env->vmx.ctl.pin & VMX_PIN_BASED_VIRTUAL_NMIS);
+}
+
+/* The monitor trap flag is not offered yet, so no MTF exit can be pending. */
+static inline bool vmx_mtf_pending(CPUX86State *env)
+{
+    return false;
+}
+
+/* ------------------------------------------------------------------ */
+/* vmcs.c: regions in guest memory                                     */
+
+/* Working copy of a VMCS region. */
+typedef struct VMXVmcs {
+    uint64_t addr;
+    unsigned dirty_first;
+    unsigned dirty_end;
+    uint8_t data[VMX_VMCS_SIZE];
+} VMXVmcs;
+
+/*
+ * Copy the region at physical address @addr, with the memory attributes of
+ * this moment (HF_SMM_MASK).  No call that may longjmp is allowed between map
+ * and unmap; unmap writes back what has changed.
+ */
+VMXVmcs *vmx_vmcs_map(CPUX86State *env, uint64_t addr);
+void vmx_vmcs_unmap(CPUX86State *env, VMXVmcs *vmcs);
+
+static inline uint64_t vmcs_read(const VMXVmcs *vmcs, unsigned field)
+{
+    return ldq_le_p(vmcs->data + vmcs_field_offset(field));
+}
+
+void vmcs_write(VMXVmcs *vmcs, unsigned field, uint64_t value);
+uint32_t vmcs_revision(const VMXVmcs *vmcs);
+bool vmcs_launched(const VMXVmcs *vmcs);
+void vmcs_set_launched(VMXVmcs *vmcs, bool launched);
+
+/* 4-KByte aligned and within the physical-address width. */
+bool vmx_pointer_valid(CPUX86State *env, uint64_t addr);
+/* Revision identifier of the region at @addr, including bit 31. */
+uint32_t vmx_region_revision(CPUX86State *env, uint64_t addr);
+
+/* SDM "Conventions": results of VMX instructions in RFLAGS. */
+void vmx_vmsucceed(CPUX86State *env);
+void vmx_vmfail_invalid(CPUX86State *env);
+/* VMfailValid if there is a current VMCS, else VMfailInvalid. */
+void vmx_vmfail(CPUX86State *env, uint32_t error);
+
+/* ------------------------------------------------------------------ */
+/* vmx-caps.c: capability MSRs                                         */
+
+bool vmx_exit_controls_allowed(CPUX86State *env, uint32_t value);
+bool vmx_entry_controls_allowed(CPUX86State *env, uint32_t value);
+bool vmx_pin_controls_allowed(CPUX86State *env, uint32_t value);
+bool vmx_proc_controls_allowed(CPUX86State *env, uint32_t value);
+bool vmx_proc2_controls_allowed(CPUX86State *env, uint32_t value);
+uint64_t vmx_misc(CPUX86State *env);
+/* Bits that VMX operation fixes in CR0 and CR4. */
+bool vmx_cr0_valid(CPUX86State *env, uint64_t cr0, bool unrestricted);
+bool vmx_cr4_valid(CPUX86State *env, uint64_t cr4);
+
+/*
+ * MSRs of this extension.  Return value: 0 handled, 1 not ours, -1 #GP(0).
+ */
+int vmx_rdmsr(CPUX86State *env, uint32_t index, uint64_t *value);
+int vmx_wrmsr(CPUX86State *env, uint32_t index, uint64_t value);
+
+/* ------------------------------------------------------------------ */
+/* vmx-checks.c, vmx-entry.c: VM entry                                 */
+
+/*
+ * One VM entry.  Guest state, host state, VM-exit and VM-entry controls come
+ * from @guest, the VMCS that was current at the instruction; VM-execution
+ * controls come from @control, which is @guest except for entries that return
+ * from SMM.
+ */
+typedef struct VMXEntry {
+    VMXVmcs *guest;
+    VMXVmcs *control;           /* NULL: return from SMM to root */
+    X86VMXControls ctl;         /* of @control; all zero without it */
+    uint32_t entry_ctls;
+    uint32_t exit_ctls;
+    bool launch;
+    bool returns_from_smm;
+    bool deactivate;
+    bool to_root;
+    uint64_t executive;         /* executive-VMCS pointer, for returns */
+} VMXEntry;
+
+/* VMLAUNCH or VMRESUME.  Does not return if an event is injected. */
+void vmx_vm_entry(CPUX86State *env, bool launch, uint32_t insn_length);
+/* VM-execution control checks; true if valid. */
+bool vmx_check_execution_controls(CPUX86State *env, const VMXVmcs *vmcs);
+/* Copy the VM-execution controls of @vmcs to @ctl. */
+void vmx_read_controls(const VMXVmcs *vmcs, X86VMXControls *ctl);
+/* 0, or the number of the VM-instruction error. */
+int vmx_check_entry(CPUX86State *env, const VMXEntry *entry);
+/* True if valid, else *qualification is that of the failure. */
+bool vmx_check_guest_state(CPUX86State *env, const VMXEntry *entry,
+                           uint64_t *qualification);
+
+/* Put env->vmx.ctl in force, or take it out of force. */
+void vmx_guest_enter(CPUX86State *env);
+void vmx_guest_leave(CPUX86State *env);
+/* Same after re-reading the controls of the current VMCS (RSM, loadvm). */
+void vmx_guest_reenter(CPUX86State *env);
+
+/* CR4, CR3, CR0, EFER in the order that keeps QEMU's hflags consistent. */
+void vmx_load_control_registers(CPUX86State *env, uint64_t cr0, uint64_t cr3,
+                                uint64_t cr4, uint64_t efer);
+
+/* ------------------------------------------------------------------ */
+/* vmx-exit.c: VM exit                                                 */
+
+/*
+ * Raise a VM exit.  @retaddr as for raise_exception_ra(); the exit itself is
+ * done by vmx_do_vmexit() in the main loop.
+ */
+G_NORETURN void vmx_vmexit(CPUX86State *env, uint32_t reason,
+                           uint64_t qualification, uintptr_t retaddr);
+G_NORETURN void vmx_vmexit_ept(CPUX86State *env, uint32_t reason,
+                               uint64_t qualification, uint64_t gpa,
+                               uint64_t linear, uintptr_t retaddr);
+G_NORETURN void vmx_vmexit_event(CPUX86State *env, uint32_t reason,
+                                 uint64_t qualification, uint32_t info,
+                                 uint32_t error_code, uintptr_t retaddr);
+void vmx_do_vmexit(CPUX86State *env);
+
+/*
+ * Parts of a VM exit.  Saving covers the guest-state area except link pointer
+ * and SMBASE, and the updates of VM-entry controls and VM-entry interruption
+ * information; it uses the VM-exit controls of @vmcs.  Storing and loading
+ * MSRs may end in a VMX abort, which does not return.
+ */
+void vmx_exit_save_state(CPUX86State *env, VMXVmcs *vmcs);
+void vmx_exit_store_msrs(CPUX86State *env, VMXVmcs *vmcs);
+void vmx_exit_load_host(CPUX86State *env, VMXVmcs *vmcs);
+G_NORETURN void vmx_abort(CPUX86State *env, VMXVmcs *vmcs, uint32_t indicator);
+
+/* RIP of the instruction whose helper runs, without changing any state. */
+bool vmx_unwind_eip(CPUX86State *env, uintptr_t retaddr, uint64_t *rip);
+
+/* ------------------------------------------------------------------ */
+/* vmx-msr.c: MSR areas                                                */
+
+/* Return 0, or the 1-based index of the entry that failed. */
+unsigned vmx_load_msr_area(CPUX86State *env, uint64_t addr, uint32_t count,
+                           bool smm);
+unsigned vmx_store_msr_area(CPUX86State *env, uint64_t addr, uint32_t count,
+                            bool smm);
+/* system/misc_helper.c: RDMSR and WRMSR without raising; false for #GP(0). */
+bool cpu_x86_rdmsr(CPUX86State *env, uint32_t index, uint64_t *value);
+bool cpu_x86_wrmsr(CPUX86State *env, uint32_t index, uint64_t value);
+
+/* ------------------------------------------------------------------ */
+/* vmx-intercept.c: decisions in non-root operation                    */
+
+/* From cpu_svm_check_intercept_param() and cpu_svm_has_intercept(). */
+void vmx_check_intercept(CPUX86State *env, uint32_t svm_type, uint64_t param,
+                         uintptr_t retaddr);
+/* From helper_svm_check_io(). */
+void vmx_check_io(CPUX86State *env, uint32_t port, uint32_t svm_param,
+                  uintptr_t retaddr);
+/* From raise_interrupt2(), before the exception is delivered. */
+void vmx_check_exception(CPUX86State *env, int intno, bool is_int,
+                         int error_code, int next_eip_addend,
+                         uintptr_t retaddr);
+/* From helper_write_crN(); returns the value to load. */
+uint64_t vmx_write_cr(CPUX86State *env, int reg, uint64_t value,
+                      uintptr_t retaddr);
+/* From x86_cpu_tlb_fill(); true if CR2 must not be changed. */
+bool vmx_page_fault(CPUX86State *env, uint64_t address, uint32_t error_code);
+
+/* ------------------------------------------------------------------ */
+/* vmx-event.c: events                                                 */
+
+/* From x86_cpu_pending_interrupt(). */
+int vmx_pending_interrupt(CPUState *cs, int interrupt_request);
+/* From x86_cpu_exec_interrupt(); true if the event has been consumed. */
+bool vmx_exec_interrupt(CPUState *cs, int interrupt_request);
+/* From do_interrupt_all(). */
+void vmx_event_begin(CPUX86State *env, int intno, int is_int, int error_code,
+                     uint64_t next_eip, int is_hw);
+void vmx_event_end(CPUX86State *env);
+/* From x86_cpu_exec_halt(), before the processor runs again. */
+void vmx_note_halt(CPUX86State *env);
+bool vmx_halted(CPUX86State *env);
+/* Inject the event of @guest's VM-entry interruption information. */
+void vmx_inject_event(CPUX86State *env, uint32_t info, uint32_t error_code,
+                      uint32_t insn_length);
+
+/* ------------------------------------------------------------------ */
+/* Reset and trace                                                     */
+
+void vmx_cpu_reset(CPUX86State *env);
+int vmx_trace_mode(CPUX86State *env);
+/*
+ * One transition, in the format of the trace file.  @from: vmx_trace_mode()
+ * before it; @kind: see the documentation of the event.
+ */
+void vmx_trace_transition(CPUX86State *env, const char *kind, int from,
+                          uint32_t reason, uint64_t qualification,
+                          uint64_t rip);
+
+/* ------------------------------------------------------------------ */
+/* vmx-ept.c                                                           */
+
+bool vmx_eptp_valid(CPUX86State *env, uint64_t eptp);
+bool vmx_ept_walk_is_load(CPUX86State *env);
+bool vmx_ept_translate(CPUX86State *env, hwaddr gpa, MMUAccessType access_type,
+                       hwaddr *out_paddr, int *out_prot, uint64_t ra);
+bool vmx_ept_translate_debug(CPUX86State *env, hwaddr gpa, hwaddr *out_paddr);
+G_NORETURN void vmx_ept_fault(CPUX86State *env, bool walk, vaddr linear,
+                              uintptr_t retaddr);
+
+/* ------------------------------------------------------------------ */
+/* vmx-smm*.c                                                          */
+
+bool vmx_smi_blocked(CPUX86State *env);
+bool vmx_init_blocked(CPUX86State *env);
+
+/* Default treatment. */
+void vmx_smi_default_enter(CPUX86State *env);
+bool vmx_rsm_image_valid(CPUX86State *env, uint64_t cr0, uint64_t cr4);
+G_NORETURN void vmx_rsm_shutdown(CPUX86State *env);
+void vmx_rsm_resume(CPUX86State *env);
+void vmx_trace_default_smi(CPUX86State *env);
+void vmx_trace_default_rsm(CPUX86State *env);
+
+/* Dual-monitor treatment. */
+bool vmx_vmcall_root(CPUX86State *env);
+void vmx_smm_exit(CPUX86State *env, uint32_t basic, uint64_t qualification,
+                  uint32_t length);
+bool vmx_smm_exit_on_smi(CPUX86State *env);
+void vmx_io_smi_record(CPUX86State *env, uint32_t port, uint32_t size, bool in,
+                       uintptr_t retaddr);
+bool vmx_io_smi_matches(CPUX86State *env);
+
+/*
+ * VM entries that return from SMM.  The check (step 2 of matrix M4) returns 0
+ * or the number of the VM-instruction error and fills in executive, control
+ * (mapped, also on failure; the caller unmaps it), ctl, to_root, deactivate.
+ * The commit (steps 6 to 8) follows the loading of guest state and comes
+ * before event injection: pointers, SMBASE, blocking, leaving SMM.  VMCSs have
+ * been written back by then.
+ */
+int vmx_smm_return_check(CPUX86State *env, VMXEntry *entry);
+void vmx_smm_return_commit(CPUX86State *env, VMXEntry *entry);
+
+/* MSRs 9BH and 9EH; return values as for vmx_rdmsr(). */
+int vmx_smm_rdmsr(CPUX86State *env, uint32_t index, uint64_t *value);
+int vmx_smm_wrmsr(CPUX86State *env, uint32_t index, uint64_t value);
+
+#endif
