@@ -1,0 +1,108 @@
+"""Images that must exist before edk2 assembles the firmware volume.
+
+Copyright (c) 2026, STM Lab contributors
+SPDX-License-Identifier: BSD-2-Clause-Patent
+"""
+
+import hashlib
+import json
+import logging
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+STM_MODULE = Path("StmPkg/Stm/Stm.inf")
+STACK_COOKIES = 100  # entries of a table in edk2's build.py
+
+
+@dataclass(frozen=True)
+class ModuleBuild:
+    """What one ``build -m`` shares with the main build, so that neither redoes the other."""
+
+    platform: str
+    target: str
+    tool_chain: str
+    threads: str
+    flags: dict[str, str] = field(default_factory=dict)
+
+
+def optional_parts(workspace: Path) -> dict[str, bool]:
+    """Which parts the DSC and FDF may name, from the modules that exist."""
+    return {
+        "HAVE_STM": (workspace / STM_MODULE).is_file(),
+    }
+
+
+def write_stack_cookies(output: Path) -> None:
+    """Give edk2's build the same stack-cookie tables every time.
+
+    It would draw them at random for each clean build and compile them into
+    every module, so no two builds of the same source would be equal. The
+    machine is a lab: comparable images are worth more than secret cookies.
+
+    Args:
+        output: the build's output directory, such as ``Build/OvmfStm/DEBUG_GCC``.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    for bits in (32, 64):
+        table = [
+            int.from_bytes(hashlib.sha256(f"stm-lab cookie {bits} {i}".encode()).digest()[: bits // 8])
+            for i in range(STACK_COOKIES)
+        ]
+        path = output / f"StackCookieValues{bits}.json"
+        text = json.dumps(table)
+        if not path.is_file() or path.read_text(encoding="ascii") != text:
+            path.write_text(text, encoding="ascii")
+
+
+def run_logged(arguments: list[str]) -> None:
+    """Run a command, its output line by line into the build log.
+
+    Raises:
+        subprocess.CalledProcessError: it did not end with 0.
+    """
+    logging.debug("running %s", arguments)
+    with subprocess.Popen(
+        arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            logging.info(line.rstrip())
+    if process.returncode != 0:
+        raise subprocess.CalledProcessError(process.returncode, arguments[0])
+
+
+def build_module(module: Path, request: ModuleBuild) -> None:
+    """Compile one module with the flags of the main build, which then finds it up to date.
+
+    PYTHONHASHSEED must be the main build's: edk2 picks each module's stack
+    cookie by Python's string hash, and another seed recompiles everything.
+    """
+    arguments = ["build", "-p", request.platform, "-b", request.target, "-t", request.tool_chain]
+    arguments += ["-a", "X64", "-n", request.threads, "-m", str(module)]
+    for name, value in request.flags.items():
+        arguments += ["-D", f"{name}={value}"]
+    assert os.environ.get("PYTHONHASHSEED") == "0"
+    run_logged(arguments)
+
+
+def build_stm(workspace: Path, output: Path, request: ModuleBuild) -> Path | None:
+    """Compile the STM and convert it into the file that goes into the firmware volume.
+
+    Returns:
+        The MSEG image, or None while the tree has no STM.
+    Raises:
+        subprocess.CalledProcessError: the compiler or the converter failed.
+    """
+    if not (workspace / STM_MODULE).is_file():
+        return None
+    build_module(STM_MODULE, request)
+    folder = output / "X64" / STM_MODULE.with_suffix("") / "OUTPUT"
+    image = folder / "Stm.mseg"
+    convert = [sys.executable, "-m", "build_scripts.stm_image", "convert"]
+    convert += ["--efi", str(folder / "Stm.efi"), "--out", str(image)]
+    convert += ["--json", str(folder / "Stm.json")]
+    run_logged(convert)
+    return image
