@@ -11,6 +11,7 @@
 
 #include "qemu/osdep.h"
 #include "cpu.h"
+#include "exec/log.h"
 #include "system/runstate.h"
 #include "tcg/helper-tcg.h"
 #include "vmx.h"
@@ -35,17 +36,15 @@ bool vmx_init_blocked(CPUX86State *env)
 }
 
 /*
- * First half of SMI delivery, before anything is written to SMRAM.
- *
- * Leaves VMX operation and keeps inside the processor what RSM needs to
- * re-enter it (DM-DEF-02 to DM-DEF-06).  Must run with the memory attributes
- * of the interrupted context no longer needed: nothing here touches memory.
+ * First half of SMI delivery, before anything is written to SMRAM: leaves VMX
+ * operation, keeps inside the processor what RSM needs to re-enter it
+ * (DM-DEF-02 to DM-DEF-06), enters SMM.
  */
 void vmx_smi_default_enter(CPUX86State *env)
 {
     X86VMXSmmState *smm = &env->vmx.smm;
-
-    vmx_trace_default_smi(env);
+    const int from = vmx_trace_mode(env);
+    const uint64_t rip = env->eip;
 
     smm->saved_vmxe = env->cr[4] & CR4_VMXE_MASK;
     smm->saved_mode = env->vmx.mode;
@@ -55,14 +54,6 @@ void vmx_smi_default_enter(CPUX86State *env)
         smm->saved_current = env->vmx.current_vmcs;
         smm->saved_inhibit = env->hflags & HF_INHIBIT_IRQ_MASK;
         smm->saved_mov_ss = env->hflags2 & HF2_MOV_SS_MASK;
-        smm->saved_ss_dpl = (env->segs[R_SS].flags >> DESC_DPL_SHIFT) & 3;
-        smm->saved_vm86 = env->eflags & VM_MASK;
-
-        /*
-         * do_smm_enter() has not yet decided about NMI blocking: with
-         * "virtual NMIs" the two kinds of blocking are restored separately
-         * (DM-DEF-25, DM-DEF-26).
-         */
         env->hflags &= ~HF_INHIBIT_IRQ_MASK;
         env->hflags2 &= ~HF2_MOV_SS_MASK;
         if (env->vmx.mode == VMX_MODE_GUEST) {
@@ -75,6 +66,11 @@ void vmx_smi_default_enter(CPUX86State *env)
     /* DM-DEF-06: the CR4 image in SMRAM has VMXE = 0. */
     if (smm->saved_vmxe) {
         cpu_x86_update_cr4(env, env->cr[4] & ~CR4_VMXE_MASK);
+    }
+
+    env->hflags |= HF_SMM_MASK;
+    if (vmx_offered(env)) {
+        vmx_trace_transition(env, "smi", from, 0, 0, rip);
     }
 }
 
@@ -119,8 +115,8 @@ static void vmx_rsm_fix_rpl(CPUX86State *env)
 }
 
 /*
- * Second half of RSM, after the state has been loaded from SMRAM and SMM has
- * been left: re-enter VMX operation (DM-DEF-17 to DM-DEF-28).
+ * Second half of RSM, after the state has been loaded from SMRAM: leave SMM and
+ * re-enter VMX operation (DM-DEF-17 to DM-DEF-28).
  *
  * NMI blocking has been restored by helper_rsm() to what it was before the
  * SMI, which is right unless a guest with "virtual NMIs" is re-entered.
@@ -128,6 +124,9 @@ static void vmx_rsm_fix_rpl(CPUX86State *env)
 void vmx_rsm_resume(CPUX86State *env)
 {
     X86VMXSmmState *smm = &env->vmx.smm;
+    const int from = vmx_trace_mode(env);
+
+    env->hflags &= ~HF_SMM_MASK;
 
     if (smm->saved_vmxe) {
         cpu_x86_update_cr4(env, env->cr[4] | CR4_VMXE_MASK);
@@ -141,7 +140,6 @@ void vmx_rsm_resume(CPUX86State *env)
         env->vmx.current_vmcs = smm->saved_current;
 
         if (env->vmx.mode == VMX_MODE_GUEST) {
-            /* The handler may have changed nothing here, but memory can. */
             vmx_guest_reenter(env);
             unrestricted = vmx_unrestricted_guest(env);
             env->vmx.virtual_nmi_blocked = smm->saved_virtual_nmi;
@@ -167,5 +165,7 @@ void vmx_rsm_resume(CPUX86State *env)
         smm->saved_mode = VMX_MODE_NONE;
     }
 
-    vmx_trace_default_rsm(env);
+    if (vmx_offered(env)) {
+        vmx_trace_transition(env, "rsm", from, 0, 0, env->eip);
+    }
 }

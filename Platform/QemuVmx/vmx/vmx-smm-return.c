@@ -20,27 +20,82 @@
 #include "vmx.h"
 
 /*
- * Executive-VMCS pointer checks, step 2 of matrix M4: 0 or the number of the
- * VM-instruction error.  The accesses are made in SMM (DM-RET-70).
+ * Step 2 of matrix M4, in the order of DM-RET-07: the executive-VMCS pointer
+ * itself, what it points to, the VM-execution controls there.  The accesses
+ * are made in SMM (DM-RET-70).
+ *
+ * Returns 0 or the number of the VM-instruction error.
  */
-static int vmx_return_check_pointer(CPUX86State *env, uint64_t executive,
-                                    bool deactivate)
+int vmx_smm_return_check(CPUX86State *env, VMXEntry *entry)
 {
-    CPUState *cs = env_cpu(env);
+    const uint64_t executive = vmcs_read(entry->guest,
+                                         VMCS_EXECUTIVE_VMCS_POINTER);
 
-    if ((executive & 0xfff) || (executive >> env_archcpu(env)->phys_bits)) {
-        return VMX_ERR_ENTRY_EXEC_POINTER;              /* DM-RET-03, -04 */
+    entry->executive = executive;
+    entry->deactivate = entry->entry_ctls &
+                        VMX_VM_ENTRY_DEACT_DUAL_MONITOR;
+    entry->to_root = executive == env->vmx.vmxon_ptr;
+    entry->control = NULL;
+    memset(&entry->ctl, 0, sizeof(entry->ctl));
+
+    if (!vmx_pointer_valid(env, executive)) {               /* DM-RET-03, 04 */
+        return VMX_ERR_EXECUTIVE_POINTER;
     }
-    if (x86_ldl_phys(cs, executive) != VMX_VMCS_REVISION) {
-        return VMX_ERR_ENTRY_EXEC_POINTER;              /* DM-RET-05, -06 */
+    if (vmx_region_revision(env, executive) != VMX_VMCS_REVISION) {
+        return VMX_ERR_EXECUTIVE_POINTER;                   /* DM-RET-05, 06 */
     }
-    if (deactivate) {
-        if (executive != env->vmx.vmxon_ptr) {
-            return VMX_ERR_ENTRY_EXEC_NOT_VMXON;        /* DM-RET-09 */
-        }
-    } else if (executive != env->vmx.vmxon_ptr &&
-               !vmx_vmcs_launched_at(env, executive)) {
-        return VMX_ERR_ENTRY_EXEC_NOT_LAUNCHED;         /* DM-RET-08 */
+    if (entry->to_root) {
+        /* DM-RET-11: no VM-execution controls are checked or used. */
+        return 0;
     }
+    if (entry->deactivate) {
+        return VMX_ERR_EXECUTIVE_NOT_VMXON;                 /* DM-RET-09 */
+    }
+
+    entry->control = vmx_vmcs_map(env, executive);
+    if (!vmcs_launched(entry->control)) {
+        return VMX_ERR_EXECUTIVE_NONLAUNCHED;               /* DM-RET-08 */
+    }
+    if (!vmx_check_execution_controls(env, entry->control)) {
+        return VMX_ERR_EXECUTIVE_CONTROLS;                  /* DM-RET-12 */
+    }
+    vmx_read_controls(entry->control, &entry->ctl);
     return 0;
+}
+
+/*
+ * Steps 6 to 8 of matrix M4.  Everything that is still needed from the
+ * SMM-transfer VMCS is read before SMM is left, because the region is normally
+ * in SMRAM.
+ */
+void vmx_smm_return_commit(CPUX86State *env, VMXEntry *entry)
+{
+    X86VMXSmmState *smm = &env->vmx.smm;
+    VMXVmcs *vmcs = vmx_vmcs_map(env, env->vmx.current_vmcs);
+    const uint64_t link = vmcs_read(vmcs, VMCS_VMCS_LINK_POINTER);
+    const uint32_t smbase = vmcs_read(vmcs, VMCS_GUEST_SMBASE);
+    const uint32_t blocking = vmcs_read(vmcs, VMCS_GUEST_INTERRUPTIBILITY);
+
+    vmx_vmcs_unmap(env, vmcs);
+
+    env->smbase = smbase;                               /* DM-RET-40, 41 */
+    smm->io.valid = false;
+
+    if (entry->deactivate) {
+        smm->active = false;                            /* DM-DEA-01 */
+        smm->transfer_vmcs = VMX_NO_POINTER;
+    } else {
+        smm->transfer_vmcs = env->vmx.current_vmcs;     /* DM-RET-47 */
+    }
+    /* DM-RET-48, DM-RET-49 */
+    env->vmx.current_vmcs = entry->to_root ? link : entry->executive;
+
+    /* DM-RET-62; DM-RET-55, or DM-DEA-07 and DM-DEA-08. */
+    env->hflags &= ~HF_SMM_MASK;
+    if (!entry->deactivate && (blocking & VMX_BLOCKED_SMI)) {
+        env->hflags2 |= HF2_SMI_BLOCKED_MASK;
+    } else {
+        env->hflags2 &= ~HF2_SMI_BLOCKED_MASK;
+    }
+    tlb_flush(env_cpu(env));                            /* DM-RET-42 */
 }

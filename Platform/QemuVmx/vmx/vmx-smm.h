@@ -42,6 +42,8 @@ typedef struct X86VMXIoSmi {
 } X86VMXIoSmi;
 
 typedef struct X86VMXSmmState {
+    uint64_t monitor_ctl;       /* IA32_SMM_MONITOR_CTL */
+
     /* Dual-monitor treatment. */
     bool active;
     uint64_t transfer_vmcs;
@@ -56,9 +58,6 @@ typedef struct X86VMXSmmState {
     bool saved_inhibit;
     bool saved_mov_ss;
     bool saved_virtual_nmi;
-    bool saved_nmi;
-    uint8_t saved_ss_dpl;
-    bool saved_vm86;
     uint64_t saved_current;
 } X86VMXSmmState;
 

@@ -1,0 +1,67 @@
+/*
+ * VMX: IA32_SMM_MONITOR_CTL (9BH) and IA32_SMBASE (9EH)
+ *
+ * Intel SDM volume 3, "Enabling the Dual-Monitor Treatment" (34.15.5 in the
+ * 2016 edition) and "Saving Guest State" of the activation (34.15.6.4).
+ *
+ * MSR areas use the same functions: a VM exit that ends in SMM has set
+ * HF_SMM_MASK by then, and a VM entry that begins in SMM has not yet cleared
+ * it (DM-ENA-15 to DM-ENA-17, DM-ENA-31 to DM-ENA-33).
+ *
+ * Copyright (c) 2026 STM Lab
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "cpu.h"
+#include "tcg/helper-tcg.h"
+#include "trace/trace-target_i386.h"
+#include "vmx.h"
+
+#define MSR_SMM_MONITOR_CTL     0x9b
+#define MSR_SMBASE              0x9e
+
+/* Return value: 0 handled, 1 not one of these MSRs, -1 #GP(0). */
+int vmx_smm_rdmsr(CPUX86State *env, uint32_t index, uint64_t *value)
+{
+    switch (index) {
+    case MSR_SMM_MONITOR_CTL:
+        if (!vmx_dual_monitor_offered(env)) {
+            return -1;                              /* DM-ENA-08 */
+        }
+        *value = env->vmx.smm.monitor_ctl;          /* DM-ENA-14 */
+        return 0;
+    case MSR_SMBASE:
+        if (!vmx_dual_monitor_offered(env) ||
+            !(env->hflags & HF_SMM_MASK)) {
+            return -1;                              /* DM-ENA-27, -29 */
+        }
+        *value = env->smbase;                       /* DM-ENA-30 */
+        return 0;
+    default:
+        return 1;
+    }
+}
+
+int vmx_smm_wrmsr(CPUX86State *env, uint32_t index, uint64_t value)
+{
+    switch (index) {
+    case MSR_SMM_MONITOR_CTL:
+        if (!vmx_dual_monitor_offered(env) ||
+            !(env->hflags & HF_SMM_MASK)) {
+            return -1;                              /* DM-ENA-08, -12 */
+        }
+        if (value & ~(SMM_MONITOR_CTL_VALID | SMM_MONITOR_CTL_BLOCK_UNBLOCK |
+                      SMM_MONITOR_CTL_BASE)) {
+            return -1;                              /* DM-ENA-10 */
+        }
+        env->vmx.smm.monitor_ctl = value;           /* DM-ENA-13, -25, -26 */
+        trace_vmx_msr_smm_monitor_ctl(env_cpu(env)->cpu_index, value);
+        return 0;
+    case MSR_SMBASE:
+        return -1;                                  /* DM-ENA-28 */
+    default:
+        return 1;
+    }
+}
