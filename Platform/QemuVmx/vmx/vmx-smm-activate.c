@@ -128,7 +128,7 @@ static int vmx_activate(CPUX86State *env)
 {
     X86VMXSmmState *smm = &env->vmx.smm;
     const uint64_t current = env->vmx.current_vmcs;
-    const uint32_t base = env->vmx.smm.monitor_ctl & SMM_MONITOR_CTL_BASE;
+    const uint32_t base = env->vmx.smm_monitor_ctl & SMM_MONITOR_CTL_BASE;
     const bool outside_smm = !(env->hflags & HF_SMM_MASK);
     const int from = vmx_trace_mode(env);
     const uint64_t rip = env->eip;
@@ -212,7 +212,7 @@ bool vmx_vmcall_root(CPUX86State *env)
 
     /* DM-ACT-05 to DM-ACT-08, DM-EXI-04 */
     if ((env->hflags & HF_SMM_MASK) || !vmx_dual_monitor_offered(env) ||
-        !(env->vmx.smm.monitor_ctl & SMM_MONITOR_CTL_VALID)) {
+        !(env->vmx.smm_monitor_ctl & SMM_MONITOR_CTL_VALID)) {
         vmx_vmfail(env, VMX_ERR_VMCALL_IN_ROOT);
         return false;
     }

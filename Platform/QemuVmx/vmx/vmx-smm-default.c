@@ -35,6 +35,12 @@ bool vmx_init_blocked(CPUX86State *env)
     return (env->hflags & HF_SMM_MASK) || vmx_in_root(env);
 }
 
+/* From cpu_handle_interrupt(). */
+bool x86_cpu_init_blocked(CPUState *cs)
+{
+    return vmx_init_blocked(cpu_env(cs));
+}
+
 /*
  * First half of SMI delivery, before anything is written to SMRAM: leaves VMX
  * operation, keeps inside the processor what RSM needs to re-enter it

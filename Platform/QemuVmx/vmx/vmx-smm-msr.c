@@ -30,7 +30,7 @@ int vmx_smm_rdmsr(CPUX86State *env, uint32_t index, uint64_t *value)
         if (!vmx_dual_monitor_offered(env)) {
             return -1;                              /* DM-ENA-08 */
         }
-        *value = env->vmx.smm.monitor_ctl;          /* DM-ENA-14 */
+        *value = env->vmx.smm_monitor_ctl;          /* DM-ENA-14 */
         return 0;
     case MSR_SMBASE:
         if (!vmx_dual_monitor_offered(env) ||
@@ -56,7 +56,7 @@ int vmx_smm_wrmsr(CPUX86State *env, uint32_t index, uint64_t value)
                       SMM_MONITOR_CTL_BASE)) {
             return -1;                              /* DM-ENA-10 */
         }
-        env->vmx.smm.monitor_ctl = value;           /* DM-ENA-13, -25, -26 */
+        env->vmx.smm_monitor_ctl = value;           /* DM-ENA-13, -25, -26 */
         trace_vmx_msr_smm_monitor_ctl(env_cpu(env)->cpu_index, value);
         return 0;
     case MSR_SMBASE:

@@ -42,8 +42,6 @@ typedef struct X86VMXIoSmi {
 } X86VMXIoSmi;
 
 typedef struct X86VMXSmmState {
-    uint64_t monitor_ctl;       /* IA32_SMM_MONITOR_CTL */
-
     /* Dual-monitor treatment. */
     bool active;
     uint64_t transfer_vmcs;
