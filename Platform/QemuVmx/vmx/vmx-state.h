@@ -3,6 +3,8 @@
  *
  * This header is included by cpu.h; everything that changes often is in vmx.h.
  *
+ * The struct lies in the part of CPUX86State that INIT preserves.
+ *
  * Copyright (c) 2026 STM Lab
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -73,18 +75,14 @@ typedef struct X86VMXState {
     uint64_t hlt_rip;
     uint64_t vmxon_ptr;
     uint64_t current_vmcs;
+    uint64_t smm_monitor_ctl;   /* IA32_SMM_MONITOR_CTL */
+    uint64_t debugctl;          /* IA32_DEBUGCTL */
     X86VMXControls ctl;
     X86VMXExit exit;
     X86VMXEvent event;
     X86VMXEptFault ept_fault;
     X86VMXSmmState smm;
 
-    /*
-     * Unwind information of the instruction that caused an exit: bits 7:0 its
-     * length, 15:8 the last opcode byte, 63:32 the VM-exit instruction-
-     * information field.  Zero if the exit has no instruction.
-     */
-    uint64_t insn_word;
     uint64_t displacement;      /* of its memory operand, non-root only */
     uint64_t pf_address;        /* of the last #PF, not yet in CR2 */
 } X86VMXState;

@@ -202,6 +202,8 @@ uint32_t vmcs_revision(const VMXVmcs *vmcs);
 bool vmcs_launched(const VMXVmcs *vmcs);
 void vmcs_set_launched(VMXVmcs *vmcs, bool launched);
 
+/* Launch state of the region at @addr. */
+bool vmx_vmcs_launched_at(CPUX86State *env, uint64_t addr);
 /* 4-KByte aligned and within the physical-address width. */
 bool vmx_pointer_valid(CPUX86State *env, uint64_t addr);
 /* Revision identifier of the region at @addr, including bit 31. */
@@ -254,8 +256,11 @@ typedef struct VMXEntry {
     uint64_t executive;         /* executive-VMCS pointer, for returns */
 } VMXEntry;
 
-/* VMLAUNCH or VMRESUME.  Does not return if an event is injected. */
-void vmx_vm_entry(CPUX86State *env, bool launch, uint32_t insn_length);
+/*
+ * VMLAUNCH or VMRESUME.  False after a VMfail, with RIP unchanged; true if the
+ * processor is in another context.  May leave by the main loop.
+ */
+bool vmx_vm_entry(CPUX86State *env, bool launch);
 /* VM-execution control checks; true if valid. */
 bool vmx_check_execution_controls(CPUX86State *env, const VMXVmcs *vmcs);
 /* Copy the VM-execution controls of @vmcs to @ctl. */
@@ -341,8 +346,7 @@ bool vmx_page_fault(CPUX86State *env, uint64_t address, uint32_t error_code);
 /* ------------------------------------------------------------------ */
 /* vmx-event.c: events                                                 */
 
-/* From x86_cpu_pending_interrupt(). */
-int vmx_pending_interrupt(CPUState *cs, int interrupt_request);
+/* vmx_pending_interrupt(), from x86_cpu_pending_interrupt(), is in cpu.h. */
 /* From x86_cpu_exec_interrupt(); true if the event has been consumed. */
 bool vmx_exec_interrupt(CPUState *cs, int interrupt_request);
 /* From do_interrupt_all(). */

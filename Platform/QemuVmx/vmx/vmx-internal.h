@@ -1,0 +1,31 @@
+/*
+ * VMX: small interfaces that only the instruction and transition code needs
+ *
+ * Copyright (c) 2026 STM Lab
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef I386_TCG_VMX_INTERNAL_H
+#define I386_TCG_VMX_INTERNAL_H
+
+/* The word of the unwind record, see gen_vmx_insn(). */
+#define VMX_INSN_LENGTH(word)   ((uint32_t)(word) & 0xff)
+#define VMX_INSN_OPCODE(word)   (((uint32_t)(word) >> 8) & 0xff)
+#define VMX_INSN_INFO(word)     ((uint32_t)((word) >> 32))
+
+/*
+ * Checks at the start of a VMX instruction other than VMXON and VMCALL: #UD,
+ * VM exit @reason in non-root operation, #GP.  Returns in root operation only.
+ */
+void vmx_insn_enter(CPUX86State *env, uint32_t reason, uintptr_t retaddr);
+
+/* Unwind word of the instruction whose helper runs, without side effects. */
+uint64_t vmx_unwind_insn(CPUX86State *env, uintptr_t retaddr);
+
+/* Guest TSC with TSC offset 0, or 0 where the clock must not be read. */
+uint64_t vmx_trace_time(CPUX86State *env);
+
+void vmcs_set_abort(VMXVmcs *vmcs, uint32_t indicator);
+
+#endif

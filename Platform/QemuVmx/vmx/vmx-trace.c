@@ -1,0 +1,87 @@
+/*
+ * VMX: the trace of transitions
+ *
+ * Copyright (c) 2026 STM Lab
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "cpu.h"
+#include "exec/icount.h"
+#include "system/cpu-timers.h"
+#include "trace/trace-target_i386.h"
+#include "vmx.h"
+#include "vmx-internal.h"
+
+enum {
+    TRACE_MODE_NONE,
+    TRACE_MODE_ROOT,
+    TRACE_MODE_GUEST,
+    TRACE_MODE_SMM,             /* default treatment */
+    TRACE_MODE_STM,
+    TRACE_MODE_HANDLER,
+};
+
+static const char * const trace_mode_names[] = {
+    [TRACE_MODE_NONE] = "none",
+    [TRACE_MODE_ROOT] = "root",
+    [TRACE_MODE_GUEST] = "guest",
+    [TRACE_MODE_SMM] = "smm",
+    [TRACE_MODE_STM] = "stm",
+    [TRACE_MODE_HANDLER] = "handler",
+};
+
+int vmx_trace_mode(CPUX86State *env)
+{
+    bool smm = env->hflags & HF_SMM_MASK;
+
+    switch (env->vmx.mode) {
+    case VMX_MODE_ROOT:
+        return smm ? TRACE_MODE_STM : TRACE_MODE_ROOT;
+    case VMX_MODE_GUEST:
+        return smm ? TRACE_MODE_HANDLER : TRACE_MODE_GUEST;
+    default:
+        return smm ? TRACE_MODE_SMM : TRACE_MODE_NONE;
+    }
+}
+
+/*
+ * Under icount the clock may be read between blocks and by instructions that
+ * were translated with translator_io_start(); elsewhere QEMU would abort.
+ */
+static bool trace_clock_readable(CPUState *cs)
+{
+    return !icount_enabled() || !cs->running || cs->neg.can_do_io;
+}
+
+uint64_t vmx_trace_time(CPUX86State *env)
+{
+    return trace_clock_readable(env_cpu(env)) ? cpu_get_tsc(env) : 0;
+}
+
+void vmx_trace_transition(CPUX86State *env, const char *kind, int from,
+                          uint32_t reason, uint64_t qualification,
+                          uint64_t rip)
+{
+    CPUState *cs = env_cpu(env);
+    uint64_t executive = VMX_NO_POINTER;
+    int64_t icount = -1;
+
+    if (!trace_event_get_state_backends(TRACE_VMX_TRANSITION)) {
+        return;
+    }
+    if (icount_enabled() && trace_clock_readable(cs)) {
+        icount = icount_get_raw();
+    }
+    if ((env->hflags & HF_SMM_MASK) && env->vmx.smm.active &&
+        env->vmx.current_vmcs != VMX_NO_POINTER) {
+        executive = x86_ldq_phys(cs, env->vmx.current_vmcs +
+                        vmcs_field_offset(VMCS_EXECUTIVE_VMCS_POINTER));
+    }
+    trace_vmx_transition(cs->cpu_index, vmx_trace_time(env), icount, kind,
+                         trace_mode_names[from],
+                         trace_mode_names[vmx_trace_mode(env)],
+                         env->vmx.current_vmcs, executive, reason,
+                         qualification, rip);
+}
