@@ -445,11 +445,13 @@
 // Bits of MSRs whose numbers are in ArchitecturalMsr.h
 //
 #define VMX_SMM_MONITOR_CTL_VALID            BIT0
+#define VMX_SMM_MONITOR_CTL_BLOCK_UNBLOCKING BIT2
 #define VMX_BASIC_DUAL_MONITOR               BIT49
 #define VMX_BASIC_TRUE_CONTROLS              BIT55
 #define VMX_BASIC_REVISION_MASK              0x7FFFFFFF
 #define VMX_MISC_STORE_LMA                   BIT5
 #define VMX_MISC_SMBASE_READABLE             BIT15
+#define VMX_MISC_BLOCK_UNBLOCKING            BIT28
 
 //
 // EPT: "The Extended Page Table Mechanism", 28.2 [29.3]

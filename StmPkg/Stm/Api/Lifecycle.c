@@ -1,0 +1,230 @@
+/** @file
+  INITIALIZE_PROTECTION, START, STOP: the life of the STM on one processor.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#include "Stm.h"
+
+///
+/// Capabilities that INITIALIZE_PROTECTION reports in EBX: none of bit-granular
+/// I/O, memory or MSR protection.
+///
+#define STM_CAPABILITIES  0
+
+/**
+  Set or clear blocking by SMI of the interrupted side.
+
+  @param[in] Blocked  TRUE to keep SMIs pending behind the return (DM-RET-56).
+**/
+STATIC
+VOID
+BlockSmis (
+  IN BOOLEAN  Blocked
+  )
+{
+  UINT64  Interruptibility;
+
+  Interruptibility = VmRead (VMCS_GUEST_INTERRUPTIBILITY) & ~(UINT64)VMX_BLOCKING_BY_SMI;
+  VmWrite (VMCS_GUEST_INTERRUPTIBILITY, Interruptibility | (Blocked ? VMX_BLOCKING_BY_SMI : 0));
+}
+
+/**
+  Prepare a processor for the STM: SMIs stay blocked until START.
+
+  @param[in,out] Processor  This processor, the SMI side's VMCS current.
+
+  @return STM_SUCCESS, or why it cannot be done.
+**/
+STATIC
+UINT32
+Initialize (
+  IN OUT STM_PROCESSOR  *Processor
+  )
+{
+  STM_HANDLER_ENTRY  Entry;
+
+  if ((AsmReadMsr64 (MSR_IA32_VMX_MISC) & VMX_MISC_STORE_LMA) == 0) {
+    //
+    // Returns rely on exits to store EFER.LMA (DM-EXI-32).
+    //
+    return (UINT32)ERROR_STM_UNSPECIFIED;
+  }
+
+  if (!StmReadDescriptor (Processor->Shared, Processor->Saved.Smbase, StmEventSmi, &Entry) ||
+      !StmSetUpHandlerVmcs (Processor->Shared, Processor))
+  {
+    return (UINT32)ERROR_STM_UNSPECIFIED;
+  }
+
+  Processor->State = StmProcessorInitialized;
+  BlockSmis (TRUE);
+
+  StmLineBegin ("init", AsmReadTsc ());
+  StmLineDecimal ("cpu", Processor->Slot);
+  StmLineHex ("exec_vmxon", Processor->VmxonPointer);
+  StmLineHex ("smbase", Processor->Saved.Smbase);
+  StmLineBytes ("mseg_sha256", Processor->Shared->MsegSha256, sizeof (Processor->Shared->MsegSha256));
+  StmLineEnd ();
+  return STM_SUCCESS;
+}
+
+/**
+  INITIALIZE_PROTECTION (10007H).
+
+  @param[in,out] Processor  This processor, the SMI side's VMCS current.
+
+  @return What the entry code shall do.
+**/
+STM_ENTER
+StmApiInitializeProtection (
+  IN OUT STM_PROCESSOR  *Processor
+  )
+{
+  UINT32  Status;
+
+  if (Processor->State != StmProcessorOff) {
+    return StmApiAnswer (Processor, (UINT32)ERROR_STM_ALREADY_STARTED);
+  }
+
+  Status = Initialize (Processor);
+  if (Status == STM_SUCCESS) {
+    Processor->Interrupted.Rbx = STM_CAPABILITIES;
+  }
+
+  return StmApiAnswer (Processor, Status);
+}
+
+/**
+  Set IA32_SMM_MONITOR_CTL[2] as the executive monitor asks in EDX of START: with
+  1, a later VMXOFF leaves SMI blocking as it is (DM-DEA-22).
+
+  @param[in] Options  EDX of START.
+
+  @retval TRUE   Done.
+  @retval FALSE  IA32_VMX_MISC[28] does not allow it.
+**/
+STATIC
+BOOLEAN
+SetVmxOffBehaviour (
+  IN UINT32  Options
+  )
+{
+  UINT64  Control;
+
+  Control = AsmReadMsr64 (MSR_IA32_SMM_MONITOR_CTL);
+  if ((Options & STM_CONFIG_SMI_UNBLOCKING_BY_VMX_OFF) == 0) {
+    if ((Control & VMX_SMM_MONITOR_CTL_BLOCK_UNBLOCKING) != 0) {
+      AsmWriteMsr64 (MSR_IA32_SMM_MONITOR_CTL, Control & ~(UINT64)VMX_SMM_MONITOR_CTL_BLOCK_UNBLOCKING);
+    }
+
+    return TRUE;
+  }
+
+  if ((AsmReadMsr64 (MSR_IA32_VMX_MISC) & VMX_MISC_BLOCK_UNBLOCKING) == 0) {
+    return FALSE;
+  }
+
+  AsmWriteMsr64 (MSR_IA32_SMM_MONITOR_CTL, Control | VMX_SMM_MONITOR_CTL_BLOCK_UNBLOCKING);
+  return TRUE;
+}
+
+/**
+  START (10001H). On a processor other than the one that called
+  INITIALIZE_PROTECTION this is the call that activates the STM.
+
+  @param[in,out] Processor  This processor, the SMI side's VMCS current.
+
+  @return What the entry code shall do.
+**/
+STM_ENTER
+StmApiStart (
+  IN OUT STM_PROCESSOR  *Processor
+  )
+{
+  UINT32  Status;
+
+  if (Processor->State == StmProcessorStarted) {
+    return StmApiAnswer (Processor, (UINT32)ERROR_STM_ALREADY_STARTED);
+  }
+
+  if (!SetVmxOffBehaviour ((UINT32)Processor->Interrupted.Rdx)) {
+    return StmApiAnswer (Processor, (UINT32)ERROR_STM_UNSUPPORTED_MSR_BIT);
+  }
+
+  if (Processor->State == StmProcessorOff) {
+    Status = Initialize (Processor);
+    if (Status != STM_SUCCESS) {
+      return StmApiAnswer (Processor, Status);
+    }
+  }
+
+  return StmEnterHandler (Processor, StmEventSetup);
+}
+
+/**
+  Second half of START, behind the RSM of the firmware's setup code.
+
+  @param[in,out] Processor  This processor, the SMI side's VMCS current.
+
+  @return What the entry code shall do.
+**/
+STM_ENTER
+StmApiStartDone (
+  IN OUT STM_PROCESSOR  *Processor
+  )
+{
+  Processor->State = StmProcessorStarted;
+  BlockSmis (FALSE);
+  StmLineBegin ("start", AsmReadTsc ());
+  StmLineDecimal ("cpu", Processor->Slot);
+  StmLineEnd ();
+  return StmApiAnswer (Processor, STM_SUCCESS);
+}
+
+/**
+  STOP (10002H). Before START it undoes INITIALIZE_PROTECTION; the firmware's
+  setup code did not run then, so its teardown code does not run either.
+
+  @param[in,out] Processor  This processor, the SMI side's VMCS current.
+
+  @return What the entry code shall do.
+**/
+STM_ENTER
+StmApiStop (
+  IN OUT STM_PROCESSOR  *Processor
+  )
+{
+  switch (Processor->State) {
+    case StmProcessorStarted:
+      return StmEnterHandler (Processor, StmEventTeardown);
+    case StmProcessorInitialized:
+      return StmApiStopDone (Processor);
+    default:
+      return StmApiAnswer (Processor, (UINT32)ERROR_STM_STOPPED);
+  }
+}
+
+/**
+  Second half of STOP, behind the RSM of the firmware's teardown code.
+
+  @param[in,out] Processor  This processor, the SMI side's VMCS current.
+
+  @return What the entry code shall do.
+**/
+STM_ENTER
+StmApiStopDone (
+  IN OUT STM_PROCESSOR  *Processor
+  )
+{
+  StmRingFlush (Processor->Shared);
+  StmLineBegin ("stop", AsmReadTsc ());
+  StmLineDecimal ("cpu", Processor->Slot);
+  StmLineDecimal ("smis", Processor->SmiCount);
+  StmLineDecimal ("exits", Processor->ExitCount);
+  StmLineEnd ();
+
+  Processor->State = StmProcessorOff;
+  return StmApiAnswer (Processor, STM_SUCCESS);
+}

@@ -1,0 +1,254 @@
+/** @file
+  Activation of a processor: from the entry stack under the lock to its own
+  block, tables and VMCS.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#include "Stm.h"
+
+//
+// Entry/Layout.inc
+//
+STATIC_ASSERT (STM_DYNAMIC_FROM_TABLES == 0x7000, "Layout.inc: STM_DYNAMIC_FROM_TABLES");
+STATIC_ASSERT (OFFSET_OF (STM_SHARED, Lock) == 0, "Layout.inc: STM_SHARED_LOCK");
+STATIC_ASSERT (STM_DYNAMIC_ENTRY_STACK + SIZE_4KB == 0x2000, "Layout.inc: STM_ENTRY_STACK_TOP");
+STATIC_ASSERT (OFFSET_OF (STM_PROCESSOR, Interrupted) == 0, "Exit.nasm");
+STATIC_ASSERT (OFFSET_OF (STM_PROCESSOR, Handler) == 0x80, "Exit.nasm");
+STATIC_ASSERT (sizeof (STM_PROCESSOR) <= STM_PER_PROCESSOR_SIZE - STM_BLOCK_PROCESSOR, "block layout");
+STATIC_ASSERT ((STM_BLOCK_PROCESSOR & 15) == 0, "stack alignment");
+STATIC_ASSERT (sizeof (STM_SHARED) <= SIZE_4KB, "STM_SHARED is one page");
+STATIC_ASSERT (sizeof (STM_RING_RECORD) == 64, "StmMemory.h: STM_RING_RECORDS");
+STATIC_ASSERT ((STM_RING_RECORDS & (STM_RING_RECORDS - 1)) == 0, "the ring is a power of two");
+
+STM_PROCESSOR *
+EFIAPI
+StmActivate (
+  IN CONST STM_REGISTERS  *Registers
+  );
+
+STM_ENTER
+EFIAPI
+StmActivateProcessor (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+/**
+  Identifier of this processor, wide enough for x2APIC.
+
+  @return The APIC identifier.
+**/
+STATIC
+UINT32
+ReadApicId (
+  VOID
+  )
+{
+  UINT32  MaximumLeaf;
+  UINT32  Ebx;
+  UINT32  Edx;
+
+  AsmCpuid (0, &MaximumLeaf, NULL, NULL, NULL);
+  if (MaximumLeaf >= 0x0B) {
+    AsmCpuidEx (0x0B, 0, NULL, &Ebx, NULL, &Edx);
+    if (Ebx != 0) {
+      return Edx;
+    }
+  }
+
+  AsmCpuid (1, NULL, &Ebx, NULL, NULL);
+  return Ebx >> 24;
+}
+
+/**
+  Fill the shared state from what the loader says, if that is consistent.
+
+  @param[out] Shared  Shared state, zeroed behind Active.
+  @param[in]  Loader  The loader's data.
+  @param[in]  Tables  Physical address of the activation page tables.
+
+  @retval TRUE   Done.
+  @retval FALSE  The loader's data contradict each other or the processor.
+**/
+STATIC
+BOOLEAN
+TakeLoaderData (
+  OUT STM_SHARED             *Shared,
+  IN  CONST STM_LOADER_DATA  *Loader,
+  IN  UINT64                 Tables
+  )
+{
+  UINT64  Used;
+
+  Shared->MsegBase       = Loader->MsegBase;
+  Shared->MsegEnd        = Loader->MsegBase + Loader->MsegSize;
+  Shared->TsegBase       = Loader->TsegBase;
+  Shared->TsegEnd        = Loader->TsegBase + Loader->TsegSize;
+  Shared->Dynamic        = (UINT64)(UINTN)Shared;
+  Shared->ProcessorLimit = Loader->NumberOfProcessors;
+  Shared->PhysicalBits   = Loader->PhysicalAddressBits;
+  CopyMem (Shared->MsegSha256, Loader->MsegSha256, sizeof (Shared->MsegSha256));
+
+  Used = Shared->Dynamic + STM_DYNAMIC_SHARED_SIZE +
+         (UINT64)Loader->NumberOfProcessors * STM_PER_PROCESSOR_SIZE;
+  return (BOOLEAN)((Loader->Signature == STM_LOADER_DATA_SIGNATURE) &&
+                   (Loader->MsegBase == (AsmReadMsr64 (MSR_IA32_SMM_MONITOR_CTL) & 0xFFFFF000)) &&
+                   (Loader->NumberOfProcessors != 0) && (Loader->NumberOfProcessors <= 0x10000) &&
+                   (Loader->PhysicalAddressBits >= 32) && (Loader->PhysicalAddressBits <= 52) &&
+                   (Shared->TsegEnd > Shared->TsegBase) && (Shared->TsegEnd <= SIZE_4GB) &&
+                   (Shared->MsegEnd > Shared->MsegBase) &&
+                   (Shared->MsegBase >= Shared->TsegBase) && (Shared->MsegEnd <= Shared->TsegEnd) &&
+                   (Tables > Shared->MsegBase) && (Used <= Shared->MsegEnd));
+}
+
+/**
+  Work of the first processor: zero the dynamic area, check the image, build
+  what all processors share.
+
+  The static part of MSEG is never written, so a second launch starts from the
+  same bytes as the first; the loader's digest lies outside the hashed range.
+
+  @param[in,out] Shared  Start of the dynamic area.
+  @param[in]     Loader  The loader's data.
+  @param[in]     Tables  Physical address of the activation page tables.
+**/
+STATIC
+VOID
+ActivateFirst (
+  IN OUT STM_SHARED             *Shared,
+  IN     CONST STM_LOADER_DATA  *Loader,
+  IN     UINT64                 Tables
+  )
+{
+  UINT8  Digest[STM_SHA256_DIGEST_SIZE];
+  UINTN  Start;
+
+  Start = OFFSET_OF (STM_SHARED, MsegBase);
+  ZeroMem ((UINT8 *)Shared + Start, STM_DYNAMIC_ENTRY_STACK - Start);
+  if (!TakeLoaderData (Shared, Loader, Tables)) {
+    StmCrash (NULL, StmCrashBadState, 0, 0, 0, 0, 0);
+  }
+
+  ZeroMem (
+    (UINT8 *)Shared + STM_DYNAMIC_MSR_BITMAP,
+    STM_DYNAMIC_SHARED_SIZE - STM_DYNAMIC_MSR_BITMAP +
+    (UINTN)Shared->ProcessorLimit * STM_PER_PROCESSOR_SIZE
+    );
+
+  StmSha256 ((CONST VOID *)(UINTN)Shared->MsegBase, (UINTN)(Tables - Shared->MsegBase), Digest);
+  if (CompareMem (Digest, Shared->MsegSha256, sizeof (Digest)) != 0) {
+    StmCrash (NULL, StmCrashImageModified, 0, 0, 0, 0, 0);
+  }
+
+  if (!StmBuildShared (Shared)) {
+    StmCrash (NULL, StmCrashBadState, 0, 0, 0, 0, 0);
+  }
+}
+
+/**
+  Find a block for this processor: the one it had before a STOP, or a new one.
+
+  @param[in,out] Shared  Shared state.
+
+  @return The processor's state, its block zeroed. NULL if there is no room.
+**/
+STATIC
+STM_PROCESSOR *
+TakeSlot (
+  IN OUT STM_SHARED  *Shared
+  )
+{
+  STM_PROCESSOR  *Processor;
+  UINT64         Block;
+  UINT32         ApicId;
+  UINT32         Slot;
+
+  ApicId = ReadApicId ();
+  for (Slot = 0; Slot < Shared->Processors; Slot++) {
+    Block     = Shared->Dynamic + STM_DYNAMIC_SHARED_SIZE + (UINT64)Slot * STM_PER_PROCESSOR_SIZE;
+    Processor = (STM_PROCESSOR *)(UINTN)(Block + STM_BLOCK_PROCESSOR);
+    if (Processor->ApicId == ApicId) {
+      break;
+    }
+  }
+
+  if (Slot == Shared->ProcessorLimit) {
+    return NULL;
+  }
+
+  if (Slot == Shared->Processors) {
+    Shared->Processors++;
+  }
+
+  Block     = Shared->Dynamic + STM_DYNAMIC_SHARED_SIZE + (UINT64)Slot * STM_PER_PROCESSOR_SIZE;
+  Processor = (STM_PROCESSOR *)(UINTN)(Block + STM_BLOCK_PROCESSOR);
+  ZeroMem ((VOID *)(UINTN)Block, STM_PER_PROCESSOR_SIZE);
+  Processor->Shared      = Shared;
+  Processor->Slot        = Slot;
+  Processor->ApicId      = ApicId;
+  Processor->State       = StmProcessorOff;
+  Processor->SmiVmcs     = Block + STM_BLOCK_SMI_VMCS;
+  Processor->HandlerVmcs = Block + STM_BLOCK_HANDLER_VMCS;
+  return Processor;
+}
+
+/**
+  Called by Entry/Activate.nasm on the entry stack, under the lock, with the
+  activation page tables and without an IDT.
+
+  @param[in] Registers  General-purpose registers of the executive monitor.
+
+  @return The processor's state; the processor is on its own tables.
+**/
+STM_PROCESSOR *
+EFIAPI
+StmActivate (
+  IN CONST STM_REGISTERS  *Registers
+  )
+{
+  STM_SHARED             *Shared;
+  CONST STM_LOADER_DATA  *Loader;
+  STM_PROCESSOR          *Processor;
+  UINT64                 Tables;
+
+  Tables = AsmReadCr3 () & ~(UINT64)(SIZE_4KB - 1);
+  Loader = (CONST STM_LOADER_DATA *)(UINTN)(Tables + STM_MSEG_ACTIVATION_TABLES_SIZE);
+  Shared = (STM_SHARED *)(UINTN)(Tables + STM_DYNAMIC_FROM_TABLES);
+  if (Shared->Active == 0) {
+    ActivateFirst (Shared, Loader, Tables);
+  }
+
+  Processor = TakeSlot (Shared);
+  if (Processor == NULL) {
+    StmCrash (Shared, StmCrashBadState, Shared->ProcessorLimit, 0, 0, 0, 0);
+  }
+
+  Shared->Active++;
+  CopyMem (&Processor->Interrupted, Registers, sizeof (Processor->Interrupted));
+  StmEnterHostState (Shared, Processor);
+  return Processor;
+}
+
+/**
+  Called by Entry/Activate.nasm on the processor's own stack, still under the
+  lock: moves the SMI side to a VMCS in MSEG, then serves the call that
+  activated the STM like any other.
+
+  @param[in,out] Processor  This processor.
+
+  @return What the entry code shall do.
+**/
+STM_ENTER
+EFIAPI
+StmActivateProcessor (
+  IN OUT STM_PROCESSOR  *Processor
+  )
+{
+  STM_SHARED  *Shared;
+
+  Shared = Processor->Shared;
+  StmSetUpSmiVmcs (Shared, Processor);
+  *(volatile UINT32 *)&Shared->Lock = 0;
+  return StmApiExecutive (Processor);
+}

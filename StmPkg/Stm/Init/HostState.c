@@ -1,0 +1,194 @@
+/** @file
+  The STM's own environment: page tables with W^X, IDT, and per processor a GDT
+  and a TSS.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#include "Stm.h"
+
+#define PAGE_PRESENT  BIT0
+#define PAGE_WRITE    BIT1
+#define PAGE_NX       BIT63
+
+//
+// Accessed and dirty are preset, so that the processor never writes the tables.
+//
+#define PAGE_PRESET     (BIT5 | BIT6)
+#define PAGE_TABLE      (PAGE_PRESENT | PAGE_WRITE | BIT5)
+#define PAGE_CODE       (PAGE_PRESENT | PAGE_PRESET)
+#define PAGE_READ_ONLY  (PAGE_PRESENT | PAGE_PRESET | PAGE_NX)
+#define PAGE_DATA       (PAGE_PRESENT | PAGE_WRITE | PAGE_PRESET | PAGE_NX)
+
+///
+/// Where StmCopyPage maps its source: beyond all identity mappings.
+///
+#define WINDOW_ADDRESS  0x8000000000ULL
+
+#define GDT_CODE64           0x00AF9B000000FFFFULL
+#define GDT_DATA             0x00CF93000000FFFFULL
+#define GDT_TSS_AVAILABLE    0x89
+#define IDT_INTERRUPT_GATE   0x8E
+#define IST_CRASH            1
+
+#define CPUID_1_ECX_XSAVE  BIT26
+
+#define CR0_WP       BIT16
+#define CR4_PAE      BIT5
+#define CR4_MCE      BIT6
+#define CR4_VMXE     BIT13
+#define CR4_OSXSAVE  BIT18
+#define EFER_NXE     BIT11
+
+/**
+  Build the page tables: TSEG identity-mapped, nothing else. Of MSEG only the
+  text is executable and only the dynamic area is writable.
+
+  @param[in,out] Shared  Shared state with the memory map filled in.
+
+  @retval TRUE   Done; Shared->HostCr3 is set.
+  @retval FALSE  The tables do not fit into their pages.
+**/
+STATIC
+BOOLEAN
+BuildPageTables (
+  IN OUT STM_SHARED  *Shared
+  )
+{
+  CONST STM_LAB_HEADER  *Header;
+  STM_PAGE_MAP          *Map;
+  UINT64                Base;
+  UINT64                Text;
+  UINT64                TextEnd;
+
+  Map     = &Shared->PageTables;
+  Base    = Shared->MsegBase;
+  Header  = (CONST STM_LAB_HEADER *)(UINTN)(Base + STM_MSEG_LAB_HEADER_OFFSET);
+  Text    = Base + Header->TextOffset;
+  TextEnd = Text + Header->TextSize;
+  StmPageMapInit (
+    Map,
+    (UINT64 *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_PAGE_TABLES),
+    Shared->Dynamic + STM_DYNAMIC_PAGE_TABLES,
+    STM_PAGE_TABLE_PAGES,
+    PAGE_TABLE,
+    FALSE
+    );
+  Shared->HostCr3 = Map->PoolPhysical;
+  return (BOOLEAN)((TextEnd <= Shared->Dynamic) &&
+                   StmPageMapRange (Map, Shared->TsegBase, Shared->TsegBase, Base - Shared->TsegBase, PAGE_DATA) &&
+                   StmPageMapRange (Map, Base, Base, Text - Base, PAGE_READ_ONLY) &&
+                   StmPageMapRange (Map, Text, Text, TextEnd - Text, PAGE_CODE) &&
+                   StmPageMapRange (Map, TextEnd, TextEnd, Shared->Dynamic - TextEnd, PAGE_READ_ONLY) &&
+                   StmPageMapRange (Map, Shared->Dynamic, Shared->Dynamic, Shared->MsegEnd - Shared->Dynamic, PAGE_DATA) &&
+                   StmPageMapRange (Map, Shared->MsegEnd, Shared->MsegEnd, Shared->TsegEnd - Shared->MsegEnd, PAGE_DATA));
+}
+
+/**
+  Build the STM's page tables, IDT, EPT and bitmaps: once, by the first
+  processor.
+
+  @param[in,out] Shared  Shared state with the memory map filled in.
+
+  @retval TRUE   Done.
+  @retval FALSE  The tables do not fit into their pages.
+**/
+BOOLEAN
+StmBuildShared (
+  IN OUT STM_SHARED  *Shared
+  )
+{
+  STM_IDT_ENTRY  *Gate;
+  UINTN          Stub;
+  UINTN          Vector;
+
+  for (Vector = 0; Vector < STM_IDT_ENTRIES; Vector++) {
+    Gate               = &Shared->Idt[Vector];
+    Stub               = (UINTN)AsmExceptionStubs + Vector * STM_EXCEPTION_STUB_SIZE;
+    Gate->OffsetLow    = (UINT16)Stub;
+    Gate->OffsetMiddle = (UINT16)(Stub >> 16);
+    Gate->OffsetHigh   = (UINT32)(Stub >> 32);
+    Gate->Selector     = STM_HOST_CS;
+    Gate->Ist          = IST_CRASH;
+    Gate->Type         = IDT_INTERRUPT_GATE;
+  }
+
+  return (BOOLEAN)(BuildPageTables (Shared) && StmBuildProtection (Shared));
+}
+
+/**
+  Copy a page from outside MSEG into MSEG. The caller holds the lock.
+
+  @param[in,out] Shared       Shared state.
+  @param[out]    Destination  4 KB in MSEG.
+  @param[in]     Source       Physical address of a 4-KB page.
+
+  @retval TRUE   Copied.
+  @retval FALSE  The page is not aligned or beyond the physical width.
+**/
+BOOLEAN
+StmCopyPage (
+  IN OUT STM_SHARED  *Shared,
+  OUT    VOID        *Destination,
+  IN     UINT64      Source
+  )
+{
+  if ((RShiftU64 (Source, Shared->PhysicalBits) != 0) ||
+      !StmPageMapRange (&Shared->PageTables, WINDOW_ADDRESS, Source, SIZE_4KB, PAGE_READ_ONLY))
+  {
+    return FALSE;
+  }
+
+  AsmWriteCr3 (Shared->HostCr3);
+  CopyMem (Destination, (CONST VOID *)(UINTN)WINDOW_ADDRESS, SIZE_4KB);
+  StmPageMapRange (&Shared->PageTables, WINDOW_ADDRESS, 0, SIZE_4KB, 0);
+  AsmWriteCr3 (Shared->HostCr3);
+  return TRUE;
+}
+
+/**
+  Fill in a processor's GDT and TSS and move to the STM's own GDT, IDT, TR and
+  page tables.
+
+  @param[in]     Shared     Shared state.
+  @param[in,out] Processor  This processor.
+**/
+VOID
+StmEnterHostState (
+  IN     STM_SHARED     *Shared,
+  IN OUT STM_PROCESSOR  *Processor
+  )
+{
+  IA32_DESCRIPTOR  Gdtr;
+  IA32_DESCRIPTOR  Idtr;
+  UINT64           Tss;
+  UINT32           Ecx;
+
+  Tss                        = (UINT64)(UINTN)&Processor->Tss;
+  Processor->Tss.Ist[0]      = Processor->SmiVmcs + STM_BLOCK_STACK + STM_BLOCK_CRASH_STACK_SIZE;
+  Processor->Tss.IoMapBase   = sizeof (STM_TSS);
+  Processor->Gdt[1]          = GDT_CODE64;
+  Processor->Gdt[2]          = GDT_DATA;
+  Processor->Gdt[3]          = (sizeof (STM_TSS) - 1) | ((Tss & 0xFFFFFF) << 16) |
+                               ((UINT64)GDT_TSS_AVAILABLE << 40) | (((Tss >> 24) & 0xFF) << 56);
+  Processor->Gdt[4]          = Tss >> 32;
+
+  Gdtr.Limit = sizeof (Processor->Gdt) - 1;
+  Gdtr.Base  = (UINTN)Processor->Gdt;
+  Idtr.Limit = sizeof (Shared->Idt) - 1;
+  Idtr.Base  = (UINTN)Shared->Idt;
+  AsmLoadTables (&Gdtr, &Idtr);
+
+  //
+  // The executive monitor's EFER is part of the guest state, but the activating
+  // VMCS holds it only if its controls say so (DM-ACT-33): keep it.
+  //
+  Processor->Saved.Efer = AsmReadMsr64 (MSR_IA32_EFER);
+  AsmWriteMsr64 (MSR_IA32_EFER, Processor->Saved.Efer | EFER_NXE);
+  AsmWriteCr0 (AsmReadCr0 () | CR0_WP);
+
+  AsmCpuid (1, NULL, NULL, &Ecx, NULL);
+  AsmWriteCr4 (CR4_PAE | CR4_MCE | CR4_VMXE | (((Ecx & CPUID_1_ECX_XSAVE) != 0) ? CR4_OSXSAVE : 0));
+  AsmWriteCr3 (Shared->HostCr3);
+}

@@ -1,0 +1,200 @@
+/** @file
+  Four-level tables from a fixed pool.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#include "PageMap.h"
+
+#define TABLE_ENTRIES  512
+#define TOP_LEVEL      3
+#define SPACE_LIMIT    (1ULL << 48)
+
+///
+/// Bytes that one entry of a level covers; level 0 is the lowest.
+///
+#define LEVEL_SHIFT(Level)  (12 + 9 * (Level))
+#define LEVEL_SIZE(Level)   (1ULL << LEVEL_SHIFT (Level))
+
+/**
+  Start an empty set of tables.
+
+  @param[out] Map              The set.
+  @param[in]  Pool             Zeroed pages.
+  @param[in]  PoolPhysical     Their physical address, 4-KB aligned.
+  @param[in]  PoolPages        Number of pages, at least 1.
+  @param[in]  TableAttributes  Bits of an entry that refers to a table, not 0.
+  @param[in]  HugePages        TRUE if leaves of 1 GB may be used.
+**/
+VOID
+EFIAPI
+StmPageMapInit (
+  OUT STM_PAGE_MAP  *Map,
+  IN  UINT64        *Pool,
+  IN  UINT64        PoolPhysical,
+  IN  UINT32        PoolPages,
+  IN  UINT64        TableAttributes,
+  IN  BOOLEAN       HugePages
+  )
+{
+  Map->Pool            = Pool;
+  Map->PoolPhysical    = PoolPhysical;
+  Map->PoolPages       = PoolPages;
+  Map->PoolUsed        = 1;
+  Map->TableAttributes = TableAttributes;
+  Map->HugePages       = HugePages ? 1 : 0;
+}
+
+/**
+  The table that an entry refers to.
+
+  @param[in] Map    The set.
+  @param[in] Entry  A present entry that is not a leaf.
+
+  @return Its table.
+**/
+STATIC
+UINT64 *
+TableOf (
+  IN CONST STM_PAGE_MAP  *Map,
+  IN UINT64              Entry
+  )
+{
+  return Map->Pool + ((Entry & STM_PAGE_MAP_ADDRESS_MASK) - Map->PoolPhysical) / sizeof (UINT64);
+}
+
+/**
+  The table one level down, made if there is none.
+
+  @param[in,out] Map    The set.
+  @param[in,out] Entry  Entry of the upper table.
+
+  @return The lower table, NULL if the pool is exhausted or Entry is a leaf.
+**/
+STATIC
+UINT64 *
+Descend (
+  IN OUT STM_PAGE_MAP  *Map,
+  IN OUT UINT64        *Entry
+  )
+{
+  if (*Entry == 0) {
+    if (Map->PoolUsed == Map->PoolPages) {
+      return NULL;
+    }
+
+    *Entry = (Map->PoolPhysical + (UINT64)Map->PoolUsed * SIZE_4KB) | Map->TableAttributes;
+    Map->PoolUsed++;
+  } else if ((*Entry & STM_PAGE_MAP_LARGE) != 0) {
+    return NULL;
+  }
+
+  return TableOf (Map, *Entry);
+}
+
+/**
+  Map a range with the largest leaves that its alignment allows. The range must
+  not have been mapped with larger leaves before; mapping it again with leaves
+  of the same size replaces them.
+
+  @param[in,out] Map         The set.
+  @param[in]     Virtual     First address, 4-KB aligned, below 2^48.
+  @param[in]     Physical    What it maps to, 4-KB aligned.
+  @param[in]     Length      Bytes, multiple of 4 KB; 0 maps nothing.
+  @param[in]     Attributes  Bits of a leaf, without STM_PAGE_MAP_LARGE. 0 with
+                             Physical 0 removes leaves.
+
+  @retval TRUE   Mapped.
+  @retval FALSE  The pool is exhausted, an argument is not aligned, or a larger
+                 leaf is in the way. Part of the range may be mapped.
+**/
+BOOLEAN
+EFIAPI
+StmPageMapRange (
+  IN OUT STM_PAGE_MAP  *Map,
+  IN     UINT64        Virtual,
+  IN     UINT64        Physical,
+  IN     UINT64        Length,
+  IN     UINT64        Attributes
+  )
+{
+  UINT64  *Table;
+  UINT64  *Entry;
+  UINT64  Both;
+  UINTN   Level;
+  UINTN   Leaf;
+
+  if ((((Virtual | Physical | Length) & (SIZE_4KB - 1)) != 0) ||
+      (Virtual > SPACE_LIMIT) || (Length > SPACE_LIMIT - Virtual))
+  {
+    return FALSE;
+  }
+
+  while (Length != 0) {
+    Both = Virtual | Physical;
+    Leaf = 0;
+    if (((Both & (LEVEL_SIZE (2) - 1)) == 0) && (Length >= LEVEL_SIZE (2)) && (Map->HugePages != 0)) {
+      Leaf = 2;
+    } else if (((Both & (LEVEL_SIZE (1) - 1)) == 0) && (Length >= LEVEL_SIZE (1))) {
+      Leaf = 1;
+    }
+
+    Table = Map->Pool;
+    for (Level = TOP_LEVEL; Level > Leaf; Level--) {
+      Table = Descend (Map, &Table[(Virtual >> LEVEL_SHIFT (Level)) % TABLE_ENTRIES]);
+      if (Table == NULL) {
+        return FALSE;
+      }
+    }
+
+    Entry = &Table[(Virtual >> LEVEL_SHIFT (Leaf)) % TABLE_ENTRIES];
+    if ((Leaf > 0) && (*Entry != 0) && ((*Entry & STM_PAGE_MAP_LARGE) == 0)) {
+      return FALSE;
+    }
+
+    *Entry = 0;
+    if (Attributes != 0) {
+      *Entry = Physical | Attributes | ((Leaf > 0) ? STM_PAGE_MAP_LARGE : 0);
+    }
+
+    Virtual  += LEVEL_SIZE (Leaf);
+    Physical += LEVEL_SIZE (Leaf);
+    Length   -= LEVEL_SIZE (Leaf);
+  }
+
+  return TRUE;
+}
+
+/**
+  Find the leaf of an address.
+
+  @param[in]  Map      The set.
+  @param[in]  Virtual  Address below 2^48.
+  @param[out] Size     Bytes that the leaf or the empty entry covers.
+
+  @return The leaf, 0 if the address is not mapped.
+**/
+UINT64
+EFIAPI
+StmPageMapLookup (
+  IN  CONST STM_PAGE_MAP  *Map,
+  IN  UINT64              Virtual,
+  OUT UINT64              *Size
+  )
+{
+  CONST UINT64  *Table;
+  UINT64        Entry;
+  UINTN         Level;
+
+  Table = Map->Pool;
+  for (Level = TOP_LEVEL; ; Level--) {
+    Entry = Table[(Virtual >> LEVEL_SHIFT (Level)) % TABLE_ENTRIES];
+    *Size = LEVEL_SIZE (Level);
+    if ((Entry == 0) || (Level == 0) || ((Entry & STM_PAGE_MAP_LARGE) != 0)) {
+      return Entry;
+    }
+
+    Table = TableOf (Map, Entry);
+  }
+}

@@ -1,0 +1,96 @@
+/** @file
+  Four-level tables from a fixed pool: the STM's own page tables and the EPT of
+  the SMI handler have the same shape and differ only in attribute bits.
+
+  Pure code: compiles on the host. The pool is addressed twice, by pointer and
+  by physical address, which are equal in the STM and differ in a test.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#ifndef STM_PAGE_MAP_H_
+#define STM_PAGE_MAP_H_
+
+#include <Base.h>
+
+#define STM_PAGE_MAP_LARGE         BIT7                  ///< leaf above the lowest level, page tables and EPT alike
+#define STM_PAGE_MAP_ADDRESS_MASK  0x000FFFFFFFFFF000ULL
+
+///
+/// One set of tables. Page 0 of the pool is the top table.
+///
+typedef struct {
+  UINT64    *Pool;             ///< zeroed pages of 512 entries
+  UINT64    PoolPhysical;      ///< physical address of Pool
+  UINT32    PoolPages;         ///< pages in the pool, at least 1
+  UINT32    PoolUsed;          ///< pages taken, the top table included
+  UINT64    TableAttributes;   ///< bits of an entry that refers to a table; not 0
+  UINT64    HugePages;         ///< not 0: leaves of 1 GB may be used
+} STM_PAGE_MAP;
+
+/**
+  Start an empty set of tables.
+
+  @param[out] Map              The set.
+  @param[in]  Pool             Zeroed pages.
+  @param[in]  PoolPhysical     Their physical address, 4-KB aligned.
+  @param[in]  PoolPages        Number of pages, at least 1.
+  @param[in]  TableAttributes  Bits of an entry that refers to a table, not 0.
+  @param[in]  HugePages        TRUE if leaves of 1 GB may be used.
+**/
+VOID
+EFIAPI
+StmPageMapInit (
+  OUT STM_PAGE_MAP  *Map,
+  IN  UINT64        *Pool,
+  IN  UINT64        PoolPhysical,
+  IN  UINT32        PoolPages,
+  IN  UINT64        TableAttributes,
+  IN  BOOLEAN       HugePages
+  );
+
+/**
+  Map a range with the largest leaves that its alignment allows. The range must
+  not have been mapped with larger leaves before; mapping it again with leaves
+  of the same size replaces them.
+
+  @param[in,out] Map         The set.
+  @param[in]     Virtual     First address, 4-KB aligned, below 2^48.
+  @param[in]     Physical    What it maps to, 4-KB aligned.
+  @param[in]     Length      Bytes, multiple of 4 KB; 0 maps nothing.
+  @param[in]     Attributes  Bits of a leaf, without STM_PAGE_MAP_LARGE. 0 with
+                             Physical 0 removes leaves.
+
+  @retval TRUE   Mapped.
+  @retval FALSE  The pool is exhausted, an argument is not aligned, or a larger
+                 leaf is in the way. Part of the range may be mapped.
+**/
+BOOLEAN
+EFIAPI
+StmPageMapRange (
+  IN OUT STM_PAGE_MAP  *Map,
+  IN     UINT64        Virtual,
+  IN     UINT64        Physical,
+  IN     UINT64        Length,
+  IN     UINT64        Attributes
+  );
+
+/**
+  Find the leaf of an address.
+
+  @param[in]  Map      The set.
+  @param[in]  Virtual  Address below 2^48.
+  @param[out] Size     Bytes that the leaf or the empty entry covers.
+
+  @return The leaf, 0 if the address is not mapped.
+**/
+UINT64
+EFIAPI
+StmPageMapLookup (
+  IN  CONST STM_PAGE_MAP  *Map,
+  IN  UINT64              Virtual,
+  OUT UINT64              *Size
+  );
+
+#endif

@@ -1,0 +1,169 @@
+/** @file
+  State of the interrupted side: read at an SMI, written back at the handler's
+  RSM.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#include "Stm.h"
+
+#define RFLAGS_IF  BIT9
+
+#define SEGMENT_FIELDS(Name)                                                   \
+  VMCS_GUEST_##Name##_SELECTOR, VMCS_GUEST_##Name##_LIMIT,                     \
+  VMCS_GUEST_##Name##_ACCESS, VMCS_GUEST_##Name##_BASE
+
+///
+/// In the order of STM_INTERRUPTED_STATE, Es to Smbase.
+///
+STATIC CONST UINT16  mInterruptedFields[] = {
+  SEGMENT_FIELDS (ES),
+  SEGMENT_FIELDS (CS),
+  SEGMENT_FIELDS (SS),
+  SEGMENT_FIELDS (DS),
+  SEGMENT_FIELDS (FS),
+  SEGMENT_FIELDS (GS),
+  SEGMENT_FIELDS (LDTR),
+  SEGMENT_FIELDS (TR),
+  VMCS_GUEST_GDTR_LIMIT,
+  VMCS_GUEST_GDTR_BASE,
+  VMCS_GUEST_IDTR_LIMIT,
+  VMCS_GUEST_IDTR_BASE,
+  VMCS_GUEST_CR0,
+  VMCS_GUEST_CR3,
+  VMCS_GUEST_CR4,
+  VMCS_GUEST_DR7,
+  VMCS_GUEST_IA32_EFER,
+  VMCS_GUEST_RSP,
+  VMCS_GUEST_RIP,
+  VMCS_GUEST_RFLAGS,
+  VMCS_GUEST_SMBASE
+};
+
+STATIC_ASSERT (
+  ARRAY_SIZE (mInterruptedFields) * sizeof (UINT64) == OFFSET_OF (STM_INTERRUPTED_STATE, Dr6),
+  "one field for each member up to Smbase"
+  );
+
+/**
+  Read the interrupted state from the current VMCS, the SMI side's.
+
+  @param[in,out] Processor  This processor.
+**/
+VOID
+StmReadInterrupted (
+  IN OUT STM_PROCESSOR  *Processor
+  )
+{
+  AsmVmReadList (mInterruptedFields, (UINT64 *)&Processor->Saved, ARRAY_SIZE (mInterruptedFields));
+
+  //
+  // An SMM VM exit leaves these as they were (DM-EXI-61).
+  //
+  Processor->Saved.Dr6 = AsmReadDr6 ();
+  Processor->Dr[0]     = AsmReadDr0 ();
+  Processor->Dr[1]     = AsmReadDr1 ();
+  Processor->Dr[2]     = AsmReadDr2 ();
+  Processor->Dr[3]     = AsmReadDr3 ();
+  Processor->Cr2       = AsmReadCr2 ();
+}
+
+/**
+  Restore what neither the VMCS nor the save-state map holds.
+
+  @param[in] Processor  This processor.
+**/
+STATIC
+VOID
+RestoreRegisters (
+  IN CONST STM_PROCESSOR  *Processor
+  )
+{
+  if (AsmReadDr0 () != Processor->Dr[0]) {
+    AsmWriteDr0 (Processor->Dr[0]);
+  }
+
+  if (AsmReadDr1 () != Processor->Dr[1]) {
+    AsmWriteDr1 (Processor->Dr[1]);
+  }
+
+  if (AsmReadDr2 () != Processor->Dr[2]) {
+    AsmWriteDr2 (Processor->Dr[2]);
+  }
+
+  if (AsmReadDr3 () != Processor->Dr[3]) {
+    AsmWriteDr3 (Processor->Dr[3]);
+  }
+
+  if (AsmReadDr6 () != Processor->Saved.Dr6) {
+    AsmWriteDr6 (Processor->Saved.Dr6);
+  }
+
+  if (AsmReadCr2 () != Processor->Cr2) {
+    AsmWriteCr2 (Processor->Cr2);
+  }
+}
+
+/**
+  Write what the handler changed back to the current VMCS, the SMI side's.
+
+  @param[in,out] Processor  This processor.
+**/
+VOID
+StmWriteInterrupted (
+  IN OUT STM_PROCESSOR  *Processor
+  )
+{
+  STM_INTERRUPTED_STATE  *Saved;
+  UINT32                 Changed;
+
+  RestoreRegisters (Processor);
+  Saved   = &Processor->Saved;
+  Changed = StmSaveStateExtract (
+              (CONST STM_SAVE_STATE_MAP *)(UINTN)(Saved->Smbase + STM_SAVE_STATE_OFFSET),
+              Saved,
+              &Processor->Interrupted
+              );
+  if ((Changed & ~(UINT32)STM_SAVE_CHANGED_REGISTERS) == 0) {
+    return;
+  }
+
+  if ((Changed & STM_SAVE_CHANGED_RSP) != 0) {
+    VmWrite (VMCS_GUEST_RSP, Saved->Rsp);
+  }
+
+  if ((Changed & STM_SAVE_CHANGED_RIP) != 0) {
+    VmWrite (VMCS_GUEST_RIP, Saved->Rip);
+
+    //
+    // A handler that sends a halted program elsewhere wants it to run.
+    //
+    if (VmRead (VMCS_GUEST_ACTIVITY) == VMX_ACTIVITY_HLT) {
+      VmWrite (VMCS_GUEST_ACTIVITY, VMX_ACTIVITY_ACTIVE);
+    }
+  }
+
+  if ((Changed & STM_SAVE_CHANGED_RFLAGS) != 0) {
+    VmWrite (VMCS_GUEST_RFLAGS, Saved->Rflags);
+
+    //
+    // Blocking by STI needs IF = 1, "Checks on Guest Non-Register State",
+    // 26.3.1.5 [27.3.1.5].
+    //
+    if ((Saved->Rflags & RFLAGS_IF) == 0) {
+      VmWrite (VMCS_GUEST_INTERRUPTIBILITY, VmRead (VMCS_GUEST_INTERRUPTIBILITY) & ~(UINT64)VMX_BLOCKING_BY_STI);
+    }
+  }
+
+  if ((Changed & STM_SAVE_CHANGED_SMBASE) != 0) {
+    //
+    // PSD and save state follow SMBASE, so it has to stay in the handler's SMRAM.
+    //
+    if (!StmInHandlerSmram (Processor->Shared, Saved->Smbase + 0x8000, 0x8000)) {
+      StmCrash (Processor->Shared, StmCrashBadState, Processor->Slot, 0, Saved->Smbase, Saved->Rip, 0);
+    }
+
+    VmWrite (VMCS_GUEST_SMBASE, Saved->Smbase);
+  }
+}

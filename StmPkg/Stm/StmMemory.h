@@ -1,0 +1,58 @@
+/** @file
+  Dynamic area of the STM: everything in MSEG that changes.
+
+  Offsets are from the start of the dynamic area, which lies behind the
+  activation tables and STM_LOADER_DATA (StmMsegLayout.h). The Python converter
+  takes STM_DYNAMIC_SHARED_SIZE into the software header; test_layout.py
+  compares both.
+
+    0x00000  STM_SHARED: lock, counters, IDT
+    0x01000  entry stack, used under the lock during activation
+    0x02000  MSR bitmap
+    0x03000  I/O bitmaps A and B
+    0x05000  the STM's own page tables
+    0x11000  EPT of the SMI handler
+    0x27000  ring of records
+    0x37000  processor blocks, STM_PER_PROCESSOR_SIZE each:
+               0x0000  VMCS of the SMI side
+               0x1000  VMCS of the SMI handler
+               0x2000  crash stack, stack, STM_PROCESSOR at the top
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#ifndef STM_MEMORY_H_
+#define STM_MEMORY_H_
+
+#include <StmMsegLayout.h>
+
+#define STM_DYNAMIC_SHARED        0x00000
+#define STM_DYNAMIC_ENTRY_STACK   0x01000
+#define STM_DYNAMIC_MSR_BITMAP    0x02000
+#define STM_DYNAMIC_IO_BITMAP_A   0x03000
+#define STM_DYNAMIC_IO_BITMAP_B   0x04000
+#define STM_DYNAMIC_PAGE_TABLES   0x05000
+#define STM_DYNAMIC_EPT           0x11000
+#define STM_DYNAMIC_RING          0x27000
+#define STM_DYNAMIC_SHARED_SIZE   0x37000
+
+#define STM_PAGE_TABLE_PAGES  ((STM_DYNAMIC_EPT - STM_DYNAMIC_PAGE_TABLES) / SIZE_4KB)
+#define STM_EPT_PAGES         ((STM_DYNAMIC_RING - STM_DYNAMIC_EPT) / SIZE_4KB)
+#define STM_RING_RECORDS      ((STM_DYNAMIC_SHARED_SIZE - STM_DYNAMIC_RING) / 64)
+
+///
+/// Distance from the activation page tables, where CR3 points on entry, to the
+/// dynamic area.
+///
+#define STM_DYNAMIC_FROM_TABLES  (STM_MSEG_ACTIVATION_TABLES_SIZE + STM_LOADER_DATA_SIZE)
+
+///
+/// Parts of a processor block.
+///
+#define STM_BLOCK_SMI_VMCS      0x0000
+#define STM_BLOCK_HANDLER_VMCS  0x1000
+#define STM_BLOCK_STACK         0x2000
+#define STM_BLOCK_CRASH_STACK_SIZE  0x600
+
+#endif
