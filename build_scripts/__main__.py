@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""``python3 -m build_scripts``: bootstraps, then hands over to the command line.
+
+Standard library only up to the last import.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> int:
+    """Run the lab and return its exit code."""
+    if sys.version_info < (3, 11):  # noqa: UP036 - said before anything newer is imported
+        print("stmlab: needs Python 3.11 or later", file=sys.stderr)
+        return 3
+    from build_scripts import bootstrap
+    from build_scripts.errors import LabError
+
+    try:
+        bootstrap.enter(sys.argv[1:])
+    except LabError as error:
+        print(f"stmlab: {error}", file=sys.stderr)
+        return int(error.code)
+    from build_scripts import cli
+
+    return cli.main(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

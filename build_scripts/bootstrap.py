@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""From a bare python3 to the lab's own environment, without a question.
+
+Standard library only. The environment lies in the cache, is keyed by the lock
+file and the interpreter, and holds exactly the packages whose hashes the lock
+file lists.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from build_scripts import paths, system
+from build_scripts.errors import ExitCode, LabError
+
+LOCK_FILE = paths.CHECKOUT / "requirements.lock"
+READY = "stmlab-ready"  # stamp: an environment without it is unfinished
+PIP_TRIES = 3
+
+
+def _say(message: str) -> None:
+    print(f"stmlab: {message}", file=sys.stderr, flush=True)
+
+
+def environment_dir(python: str) -> Path:
+    """Where the environment of this lock file and this interpreter lies."""
+    version = subprocess.run(
+        [python, "-c", "import sys, sysconfig; print(sys.version, sysconfig.get_platform(), sys.base_prefix)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    key = hashlib.sha256(LOCK_FILE.read_bytes() + version.encode()).hexdigest()[:12]
+    return paths.cache_dir() / f"venv-{key}"
+
+
+def ensure_environment(python: str) -> Path:
+    """Return the environment's interpreter; make the environment if it is not there.
+
+    Raises:
+        LabError: venv or pip failed.
+    """
+    environment = environment_dir(python)
+    interpreter = environment / "bin" / "python"
+    if (environment / READY).is_file():
+        return interpreter
+    with paths.locked(environment.name, _say):
+        if (environment / READY).is_file():
+            return interpreter
+        _say(f"preparing the Python environment {environment}")
+        # Scripts in an environment name their interpreter by path, so it is made in place, with a stamp last.
+        shutil.rmtree(environment, ignore_errors=True)
+        log = paths.cache_dir() / f"{environment.name}.log"
+        with log.open("wb") as output:
+            _logged([python, "-m", "venv", str(environment)], output.fileno(), log, tries=1)
+            install = [str(interpreter), "-m", "pip", "install", "--no-input", "--require-hashes"]
+            install += ["--disable-pip-version-check", "-r", str(LOCK_FILE)]
+            _logged(install, output.fileno(), log, tries=PIP_TRIES)
+        (environment / READY).touch()
+    return interpreter
+
+
+def _logged(command: list[str], output: int, log: Path, tries: int) -> None:
+    for _attempt in range(tries):
+        result = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=False
+        )
+        if result.returncode == 0:
+            return
+    tail = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
+    raise LabError(f"the Python environment could not be made:\n{tail}", ExitCode.BUILD_FAILED, log=log)
+
+
+def environment_has_packages() -> bool:
+    """Whether this interpreter can run the lab itself, as after ``pip install -e .``."""
+    from importlib.util import find_spec
+
+    return all(find_spec(name) is not None for name in ("rich", "qemu", "edk2toolext", "pytest", "jsonschema"))
+
+
+def enter(arguments: list[str]) -> None:
+    """Return only in an interpreter that has every package; start the command again otherwise.
+
+    Args:
+        arguments: the command line after ``-m build_scripts``.
+    Raises:
+        LabError: something is missing and cannot be had.
+    """
+    system.ensure_packages()
+    if sys.prefix != sys.base_prefix and environment_has_packages():
+        # A virtual environment with the packages: the lab's own, or a developer's.
+        _put_scripts_on_path()
+        return
+    python = system.find_python()
+    if python is None:
+        raise LabError(
+            "no Python 3.11 or later that can make virtual environments",
+            ExitCode.MISSING_PACKAGES,
+            remedy="install python3 and python3-venv",
+        )
+    if os.environ.get("STMLAB_ENTERED"):
+        raise LabError("the Python environment lacks its packages", remedy=f"delete {environment_dir(python)}")
+    interpreter = ensure_environment(python)
+    variables = dict(os.environ, STMLAB_ENTERED="1", PYTHONPATH=_python_path())
+    os.execve(interpreter, [str(interpreter), "-m", "build_scripts", *arguments], variables)
+
+
+def _python_path() -> str:
+    """The checkout first, so that the command works from any directory."""
+    inherited = os.environ.get("PYTHONPATH", "")
+    return os.pathsep.join(part for part in (str(paths.CHECKOUT), inherited) if part)
+
+
+def _put_scripts_on_path() -> None:
+    scripts = str(Path(sys.prefix) / "bin")
+    entries = os.environ.get("PATH", "").split(os.pathsep)
+    if scripts not in entries:
+        os.environ["PATH"] = os.pathsep.join([scripts, *entries])
+    # A process that this one starts bootstraps for itself.
+    os.environ.pop("STMLAB_ENTERED", None)

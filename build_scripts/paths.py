@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""Where things are: the checkout, the cache, the run directories; and locks between processes.
+
+Standard library only: the bootstrap uses it before any package is installed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+def _xdg(variable: str, default: str) -> Path:
+    given = os.environ.get(variable, "")
+    # The XDG specification: relative paths are invalid and ignored.
+    base = Path(given) if given.startswith("/") else Path.home() / default
+    return base / "stmlab"
+
+
+def cache_dir() -> Path:
+    """``$XDG_CACHE_HOME/stmlab``: sources, build trees, finished binaries. Safe to delete."""
+    path = _xdg("XDG_CACHE_HOME", ".cache")
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def state_dir() -> Path:
+    """``$XDG_STATE_HOME/stmlab``: run directories with their logs."""
+    path = _xdg("XDG_STATE_HOME", ".local/state")
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@contextmanager
+def locked(name: str, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Hold the cache's lock `name`; a second process waits for the first.
+
+    The kernel drops the lock when its holder dies, so none is ever stale.
+
+    Args:
+        name: which lock; one per thing that is built.
+        waiting: called once with a message if another process holds it.
+    """
+    folder = cache_dir() / "locks"
+    folder.mkdir(exist_ok=True)
+    with (folder / f"{name}.lock").open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if waiting is not None:
+                waiting(f"waiting for another process that prepares {name}")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def published(target: Path) -> Iterator[Path]:
+    """Give a staging directory that becomes `target` if the block succeeds.
+
+    Readers see all of `target` or nothing. A loser of a race keeps the winner's.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    staging.mkdir()
+    try:
+        yield staging
+        try:
+            staging.rename(target)
+        except OSError:
+            if not target.is_dir():
+                raise
+    finally:
+        if staging.exists():
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def sha256_file(path: Path) -> str:
+    """The SHA-256 of a file, in lower-case hexadecimal."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def files_below(*roots: Path) -> list[Path]:
+    """All files in these files and folders, sorted, without Python's byte code."""
+    found: set[Path] = set()
+    for root in roots:
+        if root.is_file():
+            found.add(root)
+        for path in root.rglob("*"):
+            if path.is_file() and "__pycache__" not in path.parts:
+                found.add(path)
+    return sorted(found)
+
+
+def content_key(files: Iterable[Path], extra: Iterable[str] = (), base: Path = CHECKOUT) -> str:
+    """A key that changes when a file's name or content does, or one of the extra strings.
+
+    Args:
+        files: files below `base`, whose place does not enter the key.
+        extra: versions, flags and whatever else decides a result.
+        base: folder that names are relative to.
+    """
+    digest = hashlib.sha256()
+    for text in extra:
+        digest.update(f"={text}\0".encode())
+    for path in files:
+        digest.update(f"{path.relative_to(base)}\0{sha256_file(path)}\0".encode())
+    return digest.hexdigest()[:20]
+
+
+def new_run_dir(kind: str) -> Path:
+    """A fresh directory for the logs of one run, named by time so that they sort.
+
+    The path stays short enough for a UNIX socket (108 bytes) unless the state
+    directory itself is deep; `machine` handles that case.
+    """
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    path = state_dir() / "runs" / f"{stamp}-{kind}-{secrets.token_hex(3)}"
+    path.mkdir(parents=True)
+    return path

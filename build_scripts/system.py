@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""What the lab needs from the operating system, in one list, and how it is installed.
+
+Standard library only: runs before anything is installed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from build_scripts.errors import ExitCode, LabError
+
+
+@dataclass(frozen=True)
+class Need:
+    """A Debian package and what shows, on any system, that its contents are there.
+
+    Attributes:
+        package: name in Debian 12 and 13.
+        probe: a command, or a path; several may be given, any one is enough.
+        why: for the message on a system that is not Debian.
+    """
+
+    package: str
+    probe: tuple[str, ...]
+    why: str
+
+
+NEEDS = (
+    Need("gcc", ("gcc",), "compiles machine and firmware"),
+    Need("g++", ("g++",), "compiles the BaseTools of edk2"),
+    Need("make", ("make",), "builds the BaseTools and the firmware"),
+    Need("binutils", ("objcopy",), "converts images"),
+    Need("ninja-build", ("ninja",), "builds the machine"),
+    Need("pkg-config", ("pkg-config",), "finds glib for the machine"),
+    Need("libglib2.0-dev", ("pkg-config:glib-2.0",), "library of the machine"),
+    Need("zlib1g-dev", ("/usr/include/zlib.h", "pkg-config:zlib"), "library of the machine"),
+    Need("nasm", ("nasm",), "assembles the firmware"),
+    Need("acpica-tools", ("iasl",), "compiles ACPI tables"),
+    Need("uuid-dev", ("/usr/include/uuid/uuid.h", "pkg-config:uuid"), "library of the BaseTools"),
+    Need("flex", ("flex",), "generates scanners"),
+    Need("bison", ("bison",), "generates parsers"),
+    Need("git", ("git",), "stuart asks it for the checkout"),
+    Need("patch", ("patch",), "applies the machine's hooks"),
+    Need("xz-utils", ("xz",), "unpacks the sources"),
+    Need("qemu-system-x86", ("qemu-system-x86_64",), "the stock machine for comparison"),
+    Need("python3-venv", ("python-venv",), "virtual environments"),
+)
+
+
+def _probe(mark: str) -> bool:
+    if mark == "python-venv":
+        return find_python() is not None
+    if mark.startswith("pkg-config:"):
+        tool = shutil.which("pkg-config")
+        return tool is not None and subprocess.run([tool, "--exists", mark[11:]], check=False).returncode == 0
+    if mark.startswith("/"):
+        return Path(mark).exists()
+    return shutil.which(mark) is not None
+
+
+def missing() -> list[Need]:
+    """The needs that this system does not meet."""
+    return [need for need in NEEDS if not any(_probe(mark) for mark in need.probe)]
+
+
+def python_works(python: str) -> bool:
+    """Whether this interpreter is new enough and can make an environment with pip in it."""
+    check = "import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))"
+    try:
+        return subprocess.run([python, "-c", check], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def find_python() -> str | None:
+    """An interpreter for the environment: the running one, else the system's."""
+    for python in (sys.executable, "/usr/bin/python3"):
+        if python and python_works(python):
+            return python
+    return None
+
+
+def _debian() -> bool:
+    return shutil.which("apt-get") is not None and Path("/etc/debian_version").exists()
+
+
+def _privilege() -> list[str] | None:
+    """The prefix that makes a command run as root, or None if nothing does without a question."""
+    if os.geteuid() == 0:
+        return []
+    if shutil.which("sudo") is None:
+        return None
+    probe = subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False)
+    return ["sudo", "-n"] if probe.returncode == 0 else None
+
+
+def _apt(prefix: list[str], arguments: list[str]) -> int:
+    environment = ["env", "DEBIAN_FRONTEND=noninteractive", "NEEDRESTART_MODE=a"]
+    command = [*prefix, *environment, "apt-get", "-q", "-o", "DPkg::Lock::Timeout=300", *arguments]
+    # The progress goes to stderr, so that stdout stays the lab's own.
+    return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False).returncode
+
+
+def ensure_packages() -> None:
+    """Install what is missing, without a question.
+
+    Raises:
+        LabError: packages are missing and cannot be installed; the message names them.
+    """
+    needs = missing()
+    if not needs:
+        return
+    names = [need.package for need in needs]
+    if not _debian():
+        listing = "".join(f"\n  {need.package}: {need.why}" for need in needs)
+        raise LabError(
+            f"missing on this system (names are Debian's):{listing}",
+            ExitCode.MISSING_PACKAGES,
+            remedy="install their equivalents and start again",
+        )
+    command = "apt-get install --no-install-recommends " + " ".join(names)
+    prefix = _privilege()
+    if prefix is None:
+        raise LabError(
+            "missing packages: " + " ".join(names), ExitCode.MISSING_PACKAGES, remedy=f"as root: {command}"
+        )
+    print(f"stmlab: installing {' '.join(names)}", file=sys.stderr, flush=True)
+    install = ["install", "-y", "--no-install-recommends", *names]
+    # The index of a bare system is empty or old, and a passing network failure deserves a second try.
+    for _attempt in range(3):
+        if _apt(prefix, ["update"]) == 0 and _apt(prefix, install) == 0 and not missing():
+            return
+    still = " ".join(need.package for need in missing()) or " ".join(names)
+    raise LabError(f"apt-get could not install: {still}", ExitCode.MISSING_PACKAGES, remedy=f"as root: {command}")

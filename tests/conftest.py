@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""What every test may use, and the marker that each folder's tests carry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER_MARKERS = ("unit", "host", "machine", "boot", "tutorial")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks each test by its folder, so that no file can forget it."""
+    for item in items:
+        parts = item.path.relative_to(ROOT / "tests").parts
+        if parts[0] in FOLDER_MARKERS:
+            item.add_marker(parts[0])
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Path:
+    """The checkout under test."""
+    return ROOT
