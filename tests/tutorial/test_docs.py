@@ -34,8 +34,7 @@ def fresh_clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def _script(page: Page) -> str:
     lines = [
-        f"{command} --collect-only -q" if command == SUITE_COMMAND else command
-        for command in page.commands
+        f"{command} --collect-only -q" if command == SUITE_COMMAND else command for command in page.commands
     ]
     return "\n".join(lines) + "\n"
 
