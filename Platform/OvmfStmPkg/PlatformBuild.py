@@ -194,7 +194,7 @@ class PlatformBuilder(_Paths, UefiBuilder, BuildSettingsManager):
             flags=dict(self.env.GetAllBuildKeyValues(target)),
         )
         try:
-            images.build_stm(WORKSPACE, output, request)
+            images.build_stm(output, request)
         except (subprocess.CalledProcessError, RuntimeError) as error:
             logging.critical("STM image: %s", error)
             return 1

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 STM_MODULE = Path("StmPkg/Stm/Stm.inf")
+CONVERTER = Path("build_scripts/stm_image")
 STACK_COOKIES = 100  # entries of a table in edk2's build.py
 
 
@@ -31,7 +32,7 @@ class ModuleBuild:
 def optional_parts(workspace: Path) -> dict[str, bool]:
     """Which parts the DSC and FDF may name, from the modules that exist."""
     return {
-        "HAVE_STM": (workspace / STM_MODULE).is_file(),
+        "HAVE_STM": (workspace / STM_MODULE).is_file() and (workspace / CONVERTER).is_dir(),
     }
 
 
@@ -88,7 +89,7 @@ def build_module(module: Path, request: ModuleBuild) -> None:
     run_logged(arguments)
 
 
-def build_stm(workspace: Path, output: Path, request: ModuleBuild) -> Path | None:
+def build_stm(output: Path, request: ModuleBuild) -> Path | None:
     """Compile the STM and convert it into the file that goes into the firmware volume.
 
     Returns:
@@ -96,7 +97,7 @@ def build_stm(workspace: Path, output: Path, request: ModuleBuild) -> Path | Non
     Raises:
         subprocess.CalledProcessError: the compiler or the converter failed.
     """
-    if not (workspace / STM_MODULE).is_file():
+    if request.flags.get("HAVE_STM") != "TRUE":
         return None
     build_module(STM_MODULE, request)
     folder = output / "X64" / STM_MODULE.with_suffix("") / "OUTPUT"

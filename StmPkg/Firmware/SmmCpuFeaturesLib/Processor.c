@@ -1,0 +1,105 @@
+/** @file
+  Hooks of PiSmmCpuDxeSmm at the start, during an SMI, and at the lock of SMRAM.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#include "SmiEntry.h"
+
+#include <Guid/SmmBaseHob.h>
+#include <Library/DebugLib.h>
+#include <Library/HobLib.h>
+
+/**
+  Check what the rest of the library relies on.
+
+  @param[in] ImageHandle  Handle of the driver.
+  @param[in] SystemTable  EFI system table.
+
+  @retval EFI_SUCCESS  SMBASE has been relocated in PEI, as OVMF always does.
+**/
+EFI_STATUS
+EFIAPI
+SmmCpuFeaturesLibConstructor (
+  IN EFI_HANDLE        ImageHandle,
+  IN EFI_SYSTEM_TABLE  *SystemTable
+  )
+{
+  ASSERT (GetFirstGuidHob (&gSmmBaseHobGuid) != NULL);
+  return EFI_SUCCESS;
+}
+
+/**
+  Complete the descriptor of the processor that executes this code. Called in
+  its first SMI, at the first boot and at every resume from standby.
+
+  IA32_SMM_MONITOR_CTL is not written here at the first boot: the loader writes
+  it when MSEG holds a checked image. A resume loses the MSR, and this is where
+  it and the image have to come back.
+
+  @param[in] CpuIndex        Index of the processor.
+  @param[in] IsMonarch       Whether the processor leads the initialisation.
+  @param[in] ProcessorInfo   Information about all processors.
+  @param[in] CpuHotPlugData  SMBASE of all processors.
+**/
+VOID
+EFIAPI
+SmmCpuFeaturesInitializeProcessor (
+  IN UINTN                      CpuIndex,
+  IN BOOLEAN                    IsMonarch,
+  IN EFI_PROCESSOR_INFORMATION  *ProcessorInfo,
+  IN CPU_HOT_PLUG_DATA          *CpuHotPlugData
+  )
+{
+  ProcessorDescriptor (CpuHotPlugData->SmBase[CpuIndex])->LocalApicId = (UINT32)ProcessorInfo[CpuIndex].ProcessorId;
+}
+
+/**
+  Called when all processors have relocated SMBASE. There is nothing to do.
+**/
+VOID
+EFIAPI
+SmmCpuFeaturesSmmRelocationComplete (
+  VOID
+  )
+{
+}
+
+/**
+  Called for every SMI of every processor, at its start. There is nothing to do.
+
+  @param[in] CpuIndex  Index of the processor.
+**/
+VOID
+EFIAPI
+SmmCpuFeaturesRendezvousEntry (
+  IN UINTN  CpuIndex
+  )
+{
+}
+
+/**
+  Called for every SMI of every processor, at its end. Processors are not hot-plugged,
+  so none is to be ejected.
+
+  @param[in] CpuIndex  Index of the processor.
+**/
+VOID
+EFIAPI
+SmmCpuFeaturesRendezvousExit (
+  IN UINTN  CpuIndex
+  )
+{
+}
+
+/**
+  Called in the first SMI after SMRAM has been locked. There is nothing to do.
+**/
+VOID
+EFIAPI
+SmmCpuFeaturesCompleteSmmReadyToLock (
+  VOID
+  )
+{
+}

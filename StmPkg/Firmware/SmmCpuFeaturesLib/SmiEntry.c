@@ -1,0 +1,216 @@
+/** @file
+  Installs the SMI entry code and the descriptor that tells the STM about it.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#include "SmiEntry.h"
+
+#include <Library/BaseLib.h>
+#include <Library/BaseMemoryLib.h>
+#include <Library/DebugLib.h>
+#include <Register/Intel/Cpuid.h>
+#include <StmMsegLayout.h>
+
+#define CPUID_EXTENDED_XD  BIT20
+
+/**
+  Which optional steps the entry code takes on this platform's processors.
+
+  @return SMI_ENTRY_FLAG_*.
+**/
+STATIC
+UINT32
+EntryFlags (
+  VOID
+  )
+{
+  UINT32  MaximumLeaf;
+  UINT32  Edx;
+  UINT32  Ebx;
+  UINT32  Flags;
+
+  Flags = 0;
+  AsmCpuid (CPUID_EXTENDED_FUNCTION, &MaximumLeaf, NULL, NULL, NULL);
+  if (MaximumLeaf >= CPUID_EXTENDED_CPU_SIG) {
+    AsmCpuid (CPUID_EXTENDED_CPU_SIG, NULL, NULL, NULL, &Edx);
+    if ((Edx & CPUID_EXTENDED_XD) != 0) {
+      Flags |= SMI_ENTRY_FLAG_XD;
+    }
+  }
+
+  //
+  // Only Intel's processors have IA32_MISC_ENABLE.XD_DISABLE; the first four
+  // letters of the vendor tell.
+  //
+  AsmCpuid (CPUID_SIGNATURE, NULL, &Ebx, NULL, NULL);
+  if (((Flags & SMI_ENTRY_FLAG_XD) != 0) && (Ebx == CPUID_SIGNATURE_GENUINE_INTEL_EBX)) {
+    Flags |= SMI_ENTRY_FLAG_MISC_ENABLE;
+  }
+
+  return Flags;
+}
+
+/**
+  The width of physical addresses.
+
+  @return Bits.
+**/
+STATIC
+UINT8
+PhysicalAddressBits (
+  VOID
+  )
+{
+  CPUID_VIR_PHY_ADDRESS_SIZE_EAX  Eax;
+
+  AsmCpuid (CPUID_VIR_PHY_ADDRESS_SIZE, &Eax.Uint32, NULL, NULL, NULL);
+  return (UINT8)Eax.Bits.PhysicalAddressBits;
+}
+
+/**
+  The processor's descriptor for the STM.
+
+  @param[in] SmBase  SMBASE of the processor.
+
+  @return The descriptor in SMRAM.
+**/
+TXT_PROCESSOR_SMM_DESCRIPTOR *
+ProcessorDescriptor (
+  IN UINTN  SmBase
+  )
+{
+  return (TXT_PROCESSOR_SMM_DESCRIPTOR *)(SmBase + TXT_SMM_PSD_OFFSET);
+}
+
+/**
+  Size of the SMI entry code.
+
+  @return Bytes; never 0, since the default entry code of PiSmmCpuDxeSmm reads a
+          descriptor of its own where the STM expects this one.
+**/
+UINTN
+EFIAPI
+SmmCpuFeaturesGetSmiHandlerSize (
+  VOID
+  )
+{
+  return gSmiEntrySize;
+}
+
+/**
+  Fill the descriptor that the STM reads when it starts.
+
+  The local APIC ID follows in SmmCpuFeaturesInitializeProcessor. There is no
+  handler for protection exceptions, so the STM must treat one as a crash, and
+  no list of BIOS resources.
+
+  @param[in] SmBase   SMBASE of the processor.
+  @param[in] Stack    Where the index of the processor is stored; RSP at the entry.
+  @param[in] GdtBase  The processor's GDT in SMM.
+  @param[in] GdtSize  Bytes of the GDT.
+  @param[in] Cr3      Page tables of SMM.
+**/
+STATIC
+VOID
+FillDescriptor (
+  IN UINTN   SmBase,
+  IN UINTN   Stack,
+  IN UINTN   GdtBase,
+  IN UINTN   GdtSize,
+  IN UINT32  Cr3
+  )
+{
+  TXT_PROCESSOR_SMM_DESCRIPTOR  *Descriptor;
+
+  Descriptor = ProcessorDescriptor (SmBase);
+  ZeroMem (Descriptor, sizeof (*Descriptor));
+  Descriptor->Signature                                 = TXT_PROCESSOR_SMM_DESCRIPTOR_SIGNATURE;
+  Descriptor->Size                                      = sizeof (*Descriptor);
+  Descriptor->SmmDescriptorVerMajor                     = TXT_PROCESSOR_SMM_DESCRIPTOR_VERSION_MAJOR;
+  Descriptor->SmmDescriptorVerMinor                     = TXT_PROCESSOR_SMM_DESCRIPTOR_VERSION_MINOR;
+  Descriptor->SmmEntryState.ExecutionDisableOutsideSmrr = 1;
+  Descriptor->SmmEntryState.Intel64Mode                 = 1;
+  Descriptor->SmmEntryState.Cr4Pae                      = 1;
+  Descriptor->SmmEntryState.Cr4Pse                      = 1;
+  Descriptor->SmmCs                                     = SMM_CODE64_SELECTOR;
+  Descriptor->SmmDs                                     = SMM_DATA_SELECTOR;
+  Descriptor->SmmSs                                     = SMM_DATA_SELECTOR;
+  Descriptor->SmmOtherSegment                           = SMM_DATA_SELECTOR;
+  Descriptor->SmmTr                                     = SMM_TSS_SELECTOR;
+  Descriptor->SmmCr3                                    = Cr3;
+  Descriptor->SmmStmSetupRip                            = (UINTN)SmiEntryStmSetup;
+  Descriptor->SmmStmTeardownRip                         = (UINTN)SmiEntryStmTeardown;
+  Descriptor->SmmSmiHandlerRip                          = SmBase + SMM_HANDLER_OFFSET + gSmiEntryStmOffset;
+  Descriptor->SmmSmiHandlerRsp                          = Stack;
+  Descriptor->SmmGdtPtr                                 = GdtBase;
+  Descriptor->SmmGdtSize                                = (UINT32)GdtSize;
+  Descriptor->RequiredStmSmmRevId                       = STM_SMM_REVISION_ID;
+  Descriptor->PhysicalAddressBits                       = PhysicalAddressBits ();
+}
+
+/**
+  Install the SMI entry code of one processor. Called by the monarch processor
+  for each of them, before the first SMI.
+
+  @param[in] CpuIndex   Index of the processor in the SMM system table.
+  @param[in] SmBase     SMBASE of the processor.
+  @param[in] SmiStack   Lowest address of its stack in SMM.
+  @param[in] StackSize  Bytes of the stack.
+  @param[in] GdtBase    Its GDT in SMM.
+  @param[in] GdtSize    Bytes of the GDT.
+  @param[in] IdtBase    Its IDT in SMM.
+  @param[in] IdtSize    Bytes of the IDT.
+  @param[in] Cr3        Page tables of SMM.
+**/
+VOID
+EFIAPI
+SmmCpuFeaturesInstallSmiHandler (
+  IN UINTN   CpuIndex,
+  IN UINT32  SmBase,
+  IN VOID    *SmiStack,
+  IN UINTN   StackSize,
+  IN UINTN   GdtBase,
+  IN UINTN   GdtSize,
+  IN UINTN   IdtBase,
+  IN UINTN   IdtSize,
+  IN UINT32  Cr3
+  )
+{
+  SMI_ENTRY_PARAMETERS  *Parameters;
+  UINT8                 *Entry;
+  UINTN                 *Stack;
+
+  //
+  // All of SMM lies below 4 GB, as the 32-bit fields require.
+  //
+  ASSERT (((UINTN)SmiStack + StackSize <= BASE_4GB) && (GdtBase < BASE_4GB));
+  ASSERT (gSmiEntryParametersOffset + sizeof (*Parameters) == gSmiEntrySize);
+
+  //
+  // The index lies where RSP points at the entry, for both kinds of it.
+  //
+  Stack  = (UINTN *)((UINTN)SmiStack + StackSize - sizeof (UINTN));
+  *Stack = CpuIndex;
+
+  Entry = (UINT8 *)((UINTN)SmBase + SMM_HANDLER_OFFSET);
+  CopyMem (Entry, gSmiEntryTemplate, gSmiEntrySize);
+
+  Parameters                = (SMI_ENTRY_PARAMETERS *)(Entry + gSmiEntryParametersOffset);
+  Parameters->GdtLimit      = (UINT16)(GdtSize - 1);
+  Parameters->GdtBase       = (UINT32)GdtBase;
+  Parameters->ProtectedRip  = (UINT32)(UINTN)Entry + gSmiEntryProtectedOffset;
+  Parameters->ProtectedCs   = SMM_CODE32_SELECTOR;
+  Parameters->LongRip       = (UINT32)(UINTN)Entry + gSmiEntryLongOffset;
+  Parameters->LongCs        = SMM_CODE64_SELECTOR;
+  Parameters->EntryBase     = (UINT32)(UINTN)Entry;
+  Parameters->Cr3           = Cr3;
+  Parameters->Stack         = (UINT32)(UINTN)Stack;
+  Parameters->Flags         = EntryFlags ();
+  Parameters->IdtLimit      = (UINT16)(IdtSize - 1);
+  Parameters->IdtBase       = IdtBase;
+  Parameters->CommonHandler = (UINTN)SmiEntryCommonHandler;
+
+  FillDescriptor (SmBase, (UINTN)Stack, GdtBase, GdtSize, Cr3);
+}

@@ -1,0 +1,153 @@
+/** @file
+  Fills MSEG from a checked image file.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#include "StmLoader.h"
+
+#include <Library/BaseLib.h>
+#include <Library/BaseMemoryLib.h>
+#include <Register/Intel/Cpuid.h>
+
+//
+// Page-table entry bits (SDM "4-Level Paging and 5-Level Paging", 4.5). Accessed
+// and dirty are set beforehand, so that the processor never writes the tables.
+//
+#define ENTRY_PRESENT     BIT0
+#define ENTRY_WRITABLE    BIT1
+#define ENTRY_ACCESSED    BIT5
+#define ENTRY_DIRTY       BIT6
+#define ENTRY_LARGE_PAGE  BIT7
+
+#define ENTRY_TABLE  (ENTRY_PRESENT | ENTRY_WRITABLE | ENTRY_ACCESSED)
+#define ENTRY_PAGE   (ENTRY_TABLE | ENTRY_DIRTY | ENTRY_LARGE_PAGE)
+
+#define ENTRIES_PER_TABLE  512
+#define DIRECTORIES        4
+
+/**
+  Add the load address to every absolute pointer of the image.
+
+  @param[in]      File      The image file.
+  @param[in]      MsegBase  Physical address of MSEG.
+  @param[in, out] Mseg      MSEG, holding the image as it is in the file.
+**/
+STATIC
+VOID
+Relocate (
+  IN     CONST UINT8  *File,
+  IN     UINT64       MsegBase,
+  IN OUT UINT8        *Mseg
+  )
+{
+  CONST STM_LAB_HEADER  *Lab;
+  CONST UINT8           *Entry;
+  UINT8                 *Pointer;
+  UINT32                Index;
+
+  Lab   = (CONST STM_LAB_HEADER *)(File + STM_MSEG_LAB_HEADER_OFFSET);
+  Entry = File + Lab->RelocationOffset;
+  for (Index = 0; Index < Lab->RelocationCount; Index++, Entry += sizeof (UINT32)) {
+    Pointer = Mseg + Lab->ImageOffset + ReadUnaligned32 ((CONST UINT32 *)Entry);
+    WriteUnaligned64 (
+      (UINT64 *)Pointer,
+      ReadUnaligned64 ((UINT64 *)Pointer) - Lab->LinkBase + MsegBase + Lab->ImageOffset
+      );
+  }
+}
+
+/**
+  Build the page tables of the activation: 4 GB identity in 2-MB pages. No entry
+  has the XD bit, which is reserved while EFER.NXE is 0, as the executive monitor
+  may have left it (DM-ACT-62).
+
+  @param[out] Tables  STM_MSEG_ACTIVATION_TABLES_PAGES pages, mapped at their
+                      physical address.
+**/
+STATIC
+VOID
+BuildActivationTables (
+  OUT UINT64  *Tables
+  )
+{
+  UINT64  *DirectoryPointers;
+  UINT64  *Directories;
+  UINTN   Index;
+
+  DirectoryPointers = Tables + ENTRIES_PER_TABLE;
+  Directories       = DirectoryPointers + ENTRIES_PER_TABLE;
+
+  ZeroMem (Tables, STM_MSEG_ACTIVATION_TABLES_SIZE);
+  Tables[0] = (UINT64)(UINTN)DirectoryPointers | ENTRY_TABLE;
+  for (Index = 0; Index < DIRECTORIES; Index++) {
+    DirectoryPointers[Index] = (UINT64)(UINTN)(Directories + Index * ENTRIES_PER_TABLE) | ENTRY_TABLE;
+  }
+
+  for (Index = 0; Index < DIRECTORIES * ENTRIES_PER_TABLE; Index++) {
+    Directories[Index] = ((UINT64)Index * SIZE_2MB) | ENTRY_PAGE;
+  }
+}
+
+/**
+  The width of physical addresses.
+
+  @return Bits, from CPUID.80000008H:EAX[7:0], which every processor with IA-32e mode has.
+**/
+STATIC
+UINT32
+PhysicalAddressBits (
+  VOID
+  )
+{
+  CPUID_VIR_PHY_ADDRESS_SIZE_EAX  Eax;
+
+  AsmCpuid (CPUID_VIR_PHY_ADDRESS_SIZE, &Eax.Uint32, NULL, NULL, NULL);
+  return Eax.Bits.PhysicalAddressBits;
+}
+
+/**
+  Copy a checked image to MSEG, relocate it, and build what it needs there.
+
+  @param[in] File                The image file, with StmReasonNone from StmCheckImage.
+  @param[in] Memory              MSEG and TSEG.
+  @param[in] NumberOfProcessors  Processors that will share MSEG.
+  @param[out] MsegSha256         Digest of MSEG's static part.
+
+  @return Bytes of the static part.
+**/
+UINT32
+LoadStmImage (
+  IN  CONST UINT8             *File,
+  IN  CONST STM_MEMORY_FACTS  *Memory,
+  IN  UINT32                  NumberOfProcessors,
+  OUT UINT8                   MsegSha256[STM_SHA256_DIGEST_SIZE]
+  )
+{
+  CONST SOFTWARE_STM_HEADER  *Software;
+  STM_LOADER_DATA            *Data;
+  UINT8                      *Mseg;
+  UINT32                     StaticSize;
+
+  Mseg       = (UINT8 *)(UINTN)Memory->MsegBase;
+  Software   = (CONST SOFTWARE_STM_HEADER *)(File + STM_MSEG_SOFTWARE_HEADER_OFFSET);
+  StaticSize = Software->StaticImageSize;
+
+  ZeroMem (Mseg, (UINTN)Memory->MsegSize);
+  CopyMem (Mseg, File, StaticSize);
+  Relocate (File, Memory->MsegBase, Mseg);
+  BuildActivationTables ((UINT64 *)(Mseg + StaticSize));
+  StmSha256 (Mseg, StaticSize, MsegSha256);
+
+  Data                      = (STM_LOADER_DATA *)(Mseg + StaticSize + STM_MSEG_ACTIVATION_TABLES_SIZE);
+  Data->Signature           = STM_LOADER_DATA_SIGNATURE;
+  Data->MsegBase            = Memory->MsegBase;
+  Data->MsegSize            = Memory->MsegSize;
+  Data->TsegBase            = Memory->TsegBase;
+  Data->TsegSize            = Memory->TsegSize;
+  Data->NumberOfProcessors  = NumberOfProcessors;
+  Data->PhysicalAddressBits = PhysicalAddressBits ();
+  CopyMem (Data->MsegSha256, MsegSha256, sizeof (Data->MsegSha256));
+  return StaticSize;
+}

@@ -1,0 +1,162 @@
+/** @file
+  Loads the STM into MSEG and announces MSEG to every processor, or says why not.
+
+  The entry point runs in SMM, before SMRAM is locked, while boot services still
+  exist. That the dual-monitor treatment cannot be used is no error: the system
+  goes on under the default treatment.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#include "StmLoader.h"
+
+#include <Guid/MsegSmram.h>
+#include <Guid/SmramMemoryReserve.h>
+#include <Library/BaseMemoryLib.h>
+#include <Library/DebugLib.h>
+#include <Library/DxeServicesLib.h>
+#include <Library/HobLib.h>
+#include <Library/PcdLib.h>
+#include <Library/SmmServicesTableLib.h>
+#include <Library/UefiBootServicesTableLib.h>
+
+/**
+  Find MSEG, and TSEG as the range that the SMRAM descriptors span.
+
+  @param[out] Memory  MSEG and TSEG; zero what does not exist.
+**/
+STATIC
+VOID
+FindMemory (
+  OUT STM_MEMORY_FACTS  *Memory
+  )
+{
+  EFI_HOB_GUID_TYPE               *Hob;
+  EFI_SMRAM_HOB_DESCRIPTOR_BLOCK  *Block;
+  EFI_SMRAM_DESCRIPTOR            *Descriptor;
+  UINT64                          End;
+  UINTN                           Index;
+
+  ZeroMem (Memory, sizeof (*Memory));
+
+  Hob = GetFirstGuidHob (&gMsegSmramGuid);
+  if (Hob != NULL) {
+    Descriptor       = GET_GUID_HOB_DATA (Hob);
+    Memory->MsegBase = Descriptor->PhysicalStart;
+    Memory->MsegSize = Descriptor->PhysicalSize;
+  }
+
+  Hob = GetFirstGuidHob (&gEfiSmmSmramMemoryGuid);
+  if (Hob == NULL) {
+    return;
+  }
+
+  Block            = GET_GUID_HOB_DATA (Hob);
+  End              = 0;
+  Memory->TsegBase = MAX_UINT64;
+  for (Index = 0; Index < Block->NumberOfSmmReservedRegions; Index++) {
+    Descriptor       = &Block->Descriptor[Index];
+    Memory->TsegBase = MIN (Memory->TsegBase, Descriptor->PhysicalStart);
+    End              = MAX (End, Descriptor->PhysicalStart + Descriptor->PhysicalSize);
+  }
+
+  Memory->TsegSize = End - Memory->TsegBase;
+}
+
+/**
+  Go through all checks in order, load the image if they pass, and announce it.
+
+  @param[in]      Memory    MSEG and TSEG.
+  @param[in]      File      The image file, or NULL.
+  @param[in]      FileSize  Bytes of the file.
+  @param[in, out] Status    Gets the size needed and, after a load, the static size and its digest.
+
+  @return Why the dual-monitor treatment cannot be used; StmReasonNone if it can.
+**/
+STATIC
+STM_REASON
+TryToEnable (
+  IN     CONST STM_MEMORY_FACTS  *Memory,
+  IN     CONST UINT8             *File,
+  IN     UINTN                   FileSize,
+  IN OUT STM_STATUS_TABLE        *Status
+  )
+{
+  STM_PROCESSOR_FACTS  Facts;
+  STM_REASON           Reason;
+  UINT32               NumberOfProcessors;
+
+  Reason = CheckProcessors (&Facts);
+  if (Reason != StmReasonNone) {
+    return Reason;
+  }
+
+  Reason = StmCheckMemory (Memory);
+  if (Reason != StmReasonNone) {
+    return Reason;
+  }
+
+  if (File == NULL) {
+    return StmReasonImageMissing;
+  }
+
+  NumberOfProcessors = (UINT32)gSmst->NumberOfCpus;
+
+  Reason = StmCheckImage (File, FileSize, &Facts, NumberOfProcessors, Memory->MsegSize, &Status->MsegNeeded);
+  if (Reason != StmReasonNone) {
+    return Reason;
+  }
+
+  Status->StaticImageSize = LoadStmImage (File, Memory, NumberOfProcessors, Status->MsegSha256);
+  EnableMseg (Memory->MsegBase);
+  return StmReasonNone;
+}
+
+/**
+  Entry point of the loader.
+
+  @param[in] ImageHandle  Handle of this image.
+  @param[in] SystemTable  EFI system table.
+
+  @retval EFI_SUCCESS  The status is published, whatever it is.
+**/
+EFI_STATUS
+EFIAPI
+StmLoaderEntryPoint (
+  IN EFI_HANDLE        ImageHandle,
+  IN EFI_SYSTEM_TABLE  *SystemTable
+  )
+{
+  STM_STATUS_TABLE  Status;
+  STM_MEMORY_FACTS  Memory;
+  UINT8             *File;
+  UINTN             FileSize;
+
+  ZeroMem (&Status, sizeof (Status));
+  FindMemory (&Memory);
+  Status.Signature = STM_STATUS_TABLE_SIGNATURE;
+  Status.Version   = STM_STATUS_TABLE_VERSION;
+  Status.Size      = sizeof (Status);
+  Status.MsegBase  = Memory.MsegBase;
+  Status.MsegSize  = Memory.MsegSize;
+  Status.TsegBase  = Memory.TsegBase;
+  Status.TsegSize  = Memory.TsegSize;
+
+  File     = NULL;
+  FileSize = 0;
+  if (EFI_ERROR (GetSectionFromAnyFv (PcdGetPtr (PcdStmImageFile), EFI_SECTION_RAW, 0, (VOID **)&File, &FileSize))) {
+    File = NULL;
+  } else {
+    StmSha256 (File, FileSize, Status.ImageSha256);
+  }
+
+  Status.Reason = TryToEnable (&Memory, File, FileSize, &Status);
+  Status.State  = StmStateOf (Status.Reason);
+  if (File != NULL) {
+    gBS->FreePool (File);
+  }
+
+  PublishStatus (&Status);
+  return EFI_SUCCESS;
+}
