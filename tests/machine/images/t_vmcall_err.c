@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* Every failing VMCALL in VMX root operation, in the order of the checks. */
+#include "stm.h"
+
+static struct mseg_header header;
+
+static void idle(void)
+{
+}
+
+static void test_not_enabled(void)
+{
+    /* DM-ACT-07, DM-ACT-08: 9BH[0] = 0: error 1; VMfailInvalid without VMCS. */
+    check_vmx("DM-ACT-08", "no-vmcs-not-enabled", vmcall(), FAIL_INVALID);
+    activation_vmcs();
+    check_vmx("DM-ACT-07", "not-enabled", vmcall(), ERR_VMCALL);
+    vmclear(vmptrst());
+}
+
+/* After a failure: outside SMM, the pointers and 200CH as before. */
+static void check_nothing_changed(const char *name, uint64_t current)
+{
+    uint32_t before = smi_count;
+
+    /* DM-ACT-21: the processor has left SMM; an SMI is served as before. */
+    check_eq("DM-ACT-21", name, try_rdmsr(MSR_SMBASE, NULL), FAULT_GP);
+    smm_call(idle);
+    check_eq("DM-ACT-21", "smi-served", smi_count, before + 1);
+    /* DM-ACT-22: no pointer, no field, no launch state was touched. */
+    check_eq("DM-ACT-22", "current", vmptrst(), current);
+    check_eq("DM-ACT-22", "executive", rd(F_EXECUTIVE_VMCS), 0x12345000);
+    check_eq("DM-ACT-22", "no-start", stm_starts, 0);
+}
+
+static void bad_header(const char *id, const char *name, uint32_t revision,
+                       uint32_t features, uint32_t error)
+{
+    header = mseg_default_header();
+    header.revision = revision;
+    header.features = features;
+    mseg_set_header(&header);
+    check_vmx(id, name, vmcall(), error);
+}
+
+static void guest_code(void)
+{
+    for (;;) {
+        __asm__ volatile("vmcall" : : : "memory");
+    }
+}
+
+static void test_launched(void)
+{
+    uint64_t region = vmcs_new_guest(guest_code);
+
+    guest_run(LAUNCH);
+    /* DM-ACT-02: VMCALL in non-root operation is an ordinary exit. */
+    check_eq("DM-ACT-02", "guest-vmcall", last_exit.reason, REASON_VMCALL);
+    /* DM-ACT-12, DM-ACT-20: launched VMCS before bad exit controls, before a
+     * bad revision. */
+    header = mseg_default_header();
+    header.revision++;
+    header.features = 2;
+    mseg_set_header(&header);
+    wr(F_EXIT, 0);
+    check_vmx("DM-ACT-12", "launched", vmcall(), ERR_VMCALL_NOT_CLEAR);
+    vmclear(region);
+    vmptrld(region);
+    check_vmx("DM-ACT-13", "exit-controls-after-clear", vmcall(),
+              ERR_VMCALL_EXIT);
+    wr(F_EXIT, controls(MSR_VMX_TRUE_EXIT, EXIT_HOST_64));
+    check_vmx("DM-ACT-20", "revision-before-features", vmcall(),
+              ERR_MSEG_REVISION);
+    bad_header("DM-ACT-20", "features-last", mseg_default_header().revision, 2,
+               ERR_MSEG_FEATURES);
+    vmclear(region);
+}
+
+void run_tests(void)
+{
+    uint64_t current;
+
+    header = mseg_default_header();
+    mseg_build(&header);
+    tseg_close();
+    vmx_start();
+    test_not_enabled();
+
+    /* DM-ENA-25: a garbage header does not keep 9BH from being written. */
+    header.revision = 0x47415242;
+    mseg_set_header(&header);
+    smm_monitor_ctl(MSEG_BASE | 1);
+    check_eq("DM-ENA-25", "enabled", rdmsr(MSR_SMM_MONITOR_CTL), MSEG_BASE | 1);
+
+    /* DM-ACT-10: a current VMCS is needed. */
+    check_vmx("DM-ACT-10", "no-vmcs", vmcall(), FAIL_INVALID);
+
+    current = activation_vmcs();
+    wr(F_EXECUTIVE_VMCS, 0x12345000);
+    wr(F_EXIT, 0);
+    /* DM-ACT-13: reserved bits of the VM-exit controls. */
+    check_vmx("DM-ACT-13", "exit-controls-zero", vmcall(), ERR_VMCALL_EXIT);
+    wr(F_EXIT, 0xFFFFFFFF);
+    check_vmx("DM-ACT-13", "exit-controls-ones", vmcall(), ERR_VMCALL_EXIT);
+    wr(F_EXIT, controls(MSR_VMX_TRUE_EXIT, EXIT_HOST_64));
+    check_vmx("DM-ACT-15", "garbage-revision", vmcall(), ERR_MSEG_REVISION);
+    check_nothing_changed("after-22", current);
+
+    /* DM-ACT-15, DM-ACT-16, DM-ACT-18: one header defect each. */
+    bad_header("DM-ACT-15", "revision-plus-1",
+               mseg_default_header().revision + 1, 1, ERR_MSEG_REVISION);
+    bad_header("DM-ACT-15", "revision-zero", 0, 1, ERR_MSEG_REVISION);
+    bad_header("DM-ACT-15", "revision-bit-31", 0x80000001, 1, ERR_MSEG_REVISION);
+    bad_header("DM-ACT-16", "features-bit-1", 1, 3, ERR_MSEG_FEATURES);
+    bad_header("DM-ACT-16", "features-bit-31", 1, 0x80000001, ERR_MSEG_FEATURES);
+    bad_header("DM-ACT-18", "features-bit-0-clear", 1, 0, ERR_MSEG_FEATURES);
+    check_nothing_changed("after-24", current);
+    /* DM-ENA-38: the header was read although MSEG is closed here. */
+    check_eq("DM-ENA-38", "mseg-reads-ones", read32(MSEG_BASE), 0xFFFFFFFF);
+
+    vmclear(current);
+    test_launched();
+    check_vmx("DM-ACT-10", "vmxoff-still-works", vmxoff(), SUCCESS);
+}
