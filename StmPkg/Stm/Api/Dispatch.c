@@ -17,20 +17,23 @@ STM_ENTER
   IN OUT STM_PROCESSOR  *Processor
   );
 
-typedef struct {
-  UINT32              Number;
-  STM_API_FUNCTION    Function;
-} STM_API_ENTRY;
+///
+/// By number, bits 15:0; bit 16 marks the executive monitor's calls. Pointers
+/// only, since the image may hold no other data that the loader has to place in
+/// a writable section (build_scripts/stm_image).
+///
+#define API_INDEX(Number)  ((Number) & 0xFFFF)
+#define API_EXECUTIVE      BIT16
 
-STATIC CONST STM_API_ENTRY  mExecutiveApi[] = {
-  { STM_API_START,                 StmApiStart                },
-  { STM_API_STOP,                  StmApiStop                 },
-  { STM_API_PROTECT_RESOURCE,      StmApiNotSupported         },
-  { STM_API_UNPROTECT_RESOURCE,    StmApiNotSupported         },
-  { STM_API_GET_BIOS_RESOURCES,    StmApiNotSupported         },
-  { STM_API_MANAGE_VMCS_DATABASE,  StmApiNotSupported         },
-  { STM_API_INITIALIZE_PROTECTION, StmApiInitializeProtection },
-  { STM_API_MANAGE_EVENT_LOG,      StmApiNotSupported         }
+STATIC CONST STM_API_FUNCTION  mExecutiveApi[] = {
+  [API_INDEX (STM_API_START)]                 = StmApiStart,
+  [API_INDEX (STM_API_STOP)]                  = StmApiStop,
+  [API_INDEX (STM_API_PROTECT_RESOURCE)]      = StmApiNotSupported,
+  [API_INDEX (STM_API_UNPROTECT_RESOURCE)]    = StmApiNotSupported,
+  [API_INDEX (STM_API_GET_BIOS_RESOURCES)]    = StmApiNotSupported,
+  [API_INDEX (STM_API_MANAGE_VMCS_DATABASE)]  = StmApiNotSupported,
+  [API_INDEX (STM_API_INITIALIZE_PROTECTION)] = StmApiInitializeProtection,
+  [API_INDEX (STM_API_MANAGE_EVENT_LOG)]      = StmApiNotSupported
 };
 
 /**
@@ -120,16 +123,17 @@ StmApiExecutive (
   IN OUT STM_PROCESSOR  *Processor
   )
 {
-  UINTN  Index;
+  UINT32  Number;
+  UINT32  Index;
 
   StmReadInterrupted (Processor);
-  for (Index = 0; Index < ARRAY_SIZE (mExecutiveApi); Index++) {
-    if (mExecutiveApi[Index].Number == (UINT32)Processor->Interrupted.Rax) {
-      return mExecutiveApi[Index].Function (Processor);
-    }
+  Number = (UINT32)Processor->Interrupted.Rax;
+  Index  = API_INDEX (Number);
+  if ((Number != (API_EXECUTIVE | Index)) || (Index >= ARRAY_SIZE (mExecutiveApi)) || (mExecutiveApi[Index] == NULL)) {
+    return StmApiAnswer (Processor, (UINT32)ERROR_INVALID_API);
   }
 
-  return StmApiAnswer (Processor, (UINT32)ERROR_INVALID_API);
+  return mExecutiveApi[Index] (Processor);
 }
 
 /**
