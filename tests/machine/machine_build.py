@@ -85,10 +85,7 @@ def _compile(sources: list[Path], into: Path, defines: tuple[str, ...]) -> list[
     for source in sources:
         result = into / f"{source.name}.o"
         if source.suffix == ".asm":
-            _run(
-                ["nasm", "-f", "elf64", "-Werror", f"-I{RUNTIME}/"]
-                + ["-o", str(result), str(source)]
-            )
+            _run(["nasm", "-f", "elf64", "-Werror", f"-I{RUNTIME}/"] + ["-o", str(result), str(source)])
         else:
             _run(
                 ["gcc", *CFLAGS, *(f"-D{define}" for define in defines)]

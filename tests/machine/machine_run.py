@@ -79,9 +79,7 @@ def parse_log(log: str, status: int | None, errors: str = "") -> Outcome:
     shutdown: str | None = None
     for line in log.splitlines():
         if match := _CHECK.fullmatch(line):
-            checks.append(
-                Check(match["rule"], match["name"], match["result"] == "pass", match["detail"])
-            )
+            checks.append(Check(match["rule"], match["name"], match["result"] == "pass", match["detail"]))
         elif match := _END.fullmatch(line):
             declared = int(match["checks"])
         elif match := _SHUTDOWN.match(line):
@@ -89,9 +87,7 @@ def parse_log(log: str, status: int | None, errors: str = "") -> Outcome:
     return Outcome(tuple(checks), declared, shutdown, status, log, errors)
 
 
-def qemu_arguments(
-    qemu: Path, rom: Path, log: Path, cpu: str, extra: tuple[str, ...] = ()
-) -> list[str]:
+def qemu_arguments(qemu: Path, rom: Path, log: Path, cpu: str, extra: tuple[str, ...] = ()) -> list[str]:
     """The command line of every run: q35 with SMM, 64 MiB, one processor."""
     return [
         str(qemu),
@@ -118,9 +114,7 @@ def run_image(
     arguments = qemu_arguments(qemu, rom, log, cpu, extra)
     status: int | None
     try:
-        done = subprocess.run(
-            arguments, capture_output=True, text=True, timeout=timeout, check=False
-        )
+        done = subprocess.run(arguments, capture_output=True, text=True, timeout=timeout, check=False)
         status, errors = done.returncode, done.stderr
     except subprocess.TimeoutExpired as expired:
         status = None

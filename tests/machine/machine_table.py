@@ -42,9 +42,40 @@ def _defect(number: int, *sources: str, extra: tuple[str, ...] = (), at_least: i
     )
 
 
+ICOUNT = ("-icount", "shift=5,sleep=off")
+
 TABLE = (
+    # The machine without VMX: as stock, without the stock defects.
     Image("platform-stock", ("t_platform.c",), STOCK_CPU, at_least=18),
+    Image("msr-stock", ("t_msr.c",), STOCK_CPU, ("NO_VMX",), at_least=6),
     _defect(1, "real16.asm", extra=VGA, at_least=4),
     _defect(2, at_least=24),
     _defect(12, at_least=5),
+    # VMX without the dual-monitor treatment.
+    Image("msr-vmx", ("t_msr.c",), VMX_CPU, ("DUAL=0",), at_least=60),
+    Image("vmx-insn-vmx", ("t_vmx_insn.c", "compat.asm"), VMX_CPU, at_least=80),
+    Image("exits-vmx", ("t_exits.c",), VMX_CPU, at_least=100),
+    Image("default-vmx", ("t_default.c",), VMX_CPU, at_least=50),
+    # With it, before it is active.
+    Image("platform", ("t_platform.c",), at_least=18),
+    Image("msr", ("t_msr.c",), at_least=80),
+    Image("vmx-insn", ("t_vmx_insn.c", "compat.asm"), at_least=80),
+    Image("exits", ("t_exits.c",), at_least=100),
+    Image("exits-icount", ("t_exits.c",), extra=ICOUNT, at_least=100),
+    Image("checks", ("t_checks.c",), at_least=150),
+    Image("inject", ("t_inject.c",), at_least=70),
+    Image("default", ("t_default.c",), at_least=50),
+    Image("default-shutdown", ("t_default.c",), defines=("SHUTDOWN",), at_least=0, ends_in_shutdown=True),
+    Image("vmcall-err", ("t_vmcall_err.c",), at_least=30),
+    # The dual-monitor treatment.
+    Image("activate", ("t_activate.c",), at_least=90),
+    Image("smi-exit", ("t_smi_exit.c",), at_least=100),
+    Image("smi-exit-icount", ("t_smi_exit.c",), extra=ICOUNT, at_least=100),
+    Image("iosmi", ("t_iosmi.c",), at_least=30),
+    Image("iosmi-icount", ("t_iosmi.c",), extra=ICOUNT, at_least=30),
+    Image("stm", ("t_stm.c",), at_least=50),
+    Image("return", ("t_return.c",), at_least=40),
+    Image("return-err", ("t_return_err.c",), at_least=100),
+    Image("deact", ("t_deact.c",), at_least=40),
+    Image("ept", ("t_ept.c",), at_least=50),
 )

@@ -198,7 +198,7 @@ void stm_default(void)
             hook();
         }
         recover_rsp = interrupted_recovery;
-        if ((rd(F_REASON) & 0xFFFF) == REASON_VMCALL &&
+        if ((stm_log.reason & 0xFFFF) == REASON_VMCALL &&
             rd(F_GUEST_RIP) == stm_log.rip) {
             wr(F_GUEST_RIP, stm_log.rip + stm_log.length);
         }

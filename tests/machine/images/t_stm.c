@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* Instructions in the STM, and guests that the STM enters inside SMM. */
+#include "stm.h"
+
+static uint64_t exec_vmcs;
+
+static void do_rsm(void *unused)
+{
+    (void)unused;
+    __asm__ volatile("rsm" : : : "memory");
+}
+
+static void clear_vmxe(void *unused)
+{
+    (void)unused;
+    write_cr4(read_cr4() & ~(uint64_t)CR4_VMXE);
+}
+
+static void same_cr4(void *unused)
+{
+    (void)unused;
+    write_cr4(read_cr4());
+}
+
+static void clear_pg(void *unused)
+{
+    (void)unused;
+    write_cr0(read_cr0() & ~(uint64_t)CR0_PG);
+}
+
+static void instructions(void)
+{
+    uint64_t transfer = vmptrst(), executive = rd(F_EXECUTIVE_VMCS);
+    uint64_t second, value = 0;
+    uint32_t regs[4];
+
+    /* DM-STM-02 to DM-STM-04. */
+    check_vmx("DM-STM-02", "vmxoff", vmxoff(), ERR_VMXOFF_DUAL);
+    check_vmx("DM-STM-03", "vmxon", vmxon(executive), ERR_VMXON_IN_ROOT);
+    check_vmx("DM-STM-04", "vmcall", vmcall(), ERR_VMCALL);
+    check_eq("DM-STM-05", "rsm", try_call(do_rsm, NULL), FAULT_UD);
+    check_eq("DM-STM-08", "vmxe-clear", try_call(clear_vmxe, NULL), FAULT_GP);
+    check_eq("DM-STM-08", "vmxe-set", try_call(same_cr4, NULL), NO_FAULT);
+    check_eq("DM-STM-09", "cr0-pg", try_call(clear_pg, NULL), FAULT_GP);
+    /* DM-STM-24: the VMXON pointer is still known. */
+    check_vmx("DM-STM-24", "vmptrld-vmxon", vmptrld(executive),
+              ERR_VMPTRLD_VMXON);
+    check_vmx("DM-STM-24", "vmclear-vmxon", vmclear(executive),
+              ERR_VMCLEAR_VMXON);
+    /* DM-EXI-63: no control applies to the STM. */
+    cpuid(0, 0, regs);
+    (void)rdmsr(MSR_EFER);
+    check_eq("DM-EXI-63", "no-exit", vmptrst(), transfer);
+    /* DM-STM-01: a second VMCS. */
+    second = vmcs_new();
+    wr(F_GUEST_RIP, 0x1357);
+    check_vmx("DM-STM-01", "vmptrld-back", vmptrld(transfer), SUCCESS);
+    check_vmx("DM-STM-01", "vmptrld-second", vmptrld(second), SUCCESS);
+    check_eq("DM-STM-01", "vmread", rd(F_GUEST_RIP), 0x1357);
+    check_vmx("DM-STM-01", "vmclear", vmclear(second), SUCCESS);
+    check_vmx("DM-STM-01", "no-vmcs", vmread_flags(F_GUEST_RIP, &value),
+              FAIL_INVALID);
+    vmptrld(transfer);
+    /* DM-INT-06: VMPTRLD of an address in SMRAM works here. */
+    write32(MSEG_BASE + MSEG_TRANSFER_2, vmcs_revision());
+    check_vmx("DM-INT-06", "vmptrld-smram", vmptrld(MSEG_BASE + MSEG_TRANSFER_2),
+              SUCCESS);
+    vmptrld(transfer);
+}
+
+static void provoke_error_12(void)
+{
+    uint64_t value = 0;
+
+    check_vmx("DM-EXI-30", "error-12", vmread_flags(0x7FFE, &value),
+              ERR_COMPONENT);
+}
+
+static volatile uint32_t nmis;
+
+static bool count_nmi(struct fault_frame *frame)
+{
+    nmis += frame->vector == 2;
+    return frame->vector == 2;
+}
+
+static void iret_here(void)
+{
+    __asm__ volatile("mov %%ss, %%eax\n\tpushq %%rax\n\tlea 8(%%rsp), %%rcx\n\t"
+                     "pushq %%rcx\n\tpushfq\n\tmov %%cs, %%eax\n\tpushq %%rax\n\t"
+                     "lea 1f(%%rip), %%rcx\n\tpushq %%rcx\n\tiretq\n1:\tpop %%rax"
+                     :
+                     :
+                     : "rax", "rcx", "memory");
+}
+
+static void nmi_in_stm(void)
+{
+    fault_hook = count_nmi;
+    nmis = 0;
+    self_ipi(IPI_NMI, 0);
+    for (volatile int i = 0; i < 1000; i++) {
+    }
+    check_eq("DM-EXI-55", "blocked", nmis, 0);
+    iret_here();
+    check_eq("DM-STM-27", "iret-unblocks", nmis, 1);
+    fault_hook = NULL;
+}
+
+/* ---- guests inside SMM ---- */
+#define SGUEST_PROBED 1
+
+static volatile uint32_t sguest_signature, sguest_9e, sguest_9b;
+static volatile uint64_t sguest_smbase;
+static volatile uint32_t exits_in_sguest;
+
+static void sguest_code(void)
+{
+    uint64_t value = 0, monitor_ctl = 0;
+
+    sguest_signature = read32(MSEG_BASE + MSEG_SIGNATURE);
+    sguest_9e = try_rdmsr(MSR_SMBASE, &value);
+    sguest_smbase = value;
+    sguest_9b = try_rdmsr(MSR_SMM_MONITOR_CTL, &monitor_ctl);
+    if (sguest_9b == NO_FAULT) {
+        sguest_9b = try_wrmsr(MSR_SMM_MONITOR_CTL, monitor_ctl);
+    }
+    __asm__ volatile("vmcall" : : "a"(SGUEST_PROBED) : "memory");
+    __asm__ volatile("cpuid" : : "a"(0) : "rbx", "rcx", "rdx");
+    self_ipi(IPI_SMI, 0);
+    smi_port_write(0);
+    exits_in_sguest = stm_exits;
+    __asm__ volatile("rsm" : : : "memory");
+}
+
+static void triple_fault_code(void)
+{
+    __asm__ volatile("ud2" : : : "memory");
+}
+
+/* A guest of the STM that may read and write every MSR. */
+static uint64_t new_sguest(void (*entry)(void))
+{
+    uint64_t region = vmcs_new_guest(entry);
+
+    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_MSR_BITMAPS));
+    wr(F_MSR_BITMAP, phys(page_alloc()));
+    wr(F_ENTRY, rd(F_ENTRY) | ENTRY_SMM);
+    wr(F_INTERRUPTIBILITY, BLOCKED_SMI);
+    wr(F_EXECUTIVE_VMCS, 1); /* DM-STM-11: neither checked nor used */
+    wr(F_SMBASE, 0x12345);   /* DM-STM-13: not loaded */
+    return region;
+}
+
+static void check_failure(const char *id, const char *name,
+                          uint32_t qualification)
+{
+    uint64_t result = vm_enter(&guest, LAUNCH);
+
+    check(id, name, result == VMX_EXITED && rd(F_REASON) == REASON_BAD_GUEST,
+          "result:%q,reason:%q,error:%q", result, rd(F_REASON),
+          rd(F_INSTRUCTION_ERROR));
+    check_eq(id, "qualification", rd(F_QUALIFICATION), qualification);
+    /* DM-STM-30: still in SMM. */
+    check_eq("DM-STM-30", name, try_rdmsr(MSR_SMBASE, NULL), NO_FAULT);
+}
+
+static void guests(void)
+{
+    uint64_t transfer = vmptrst();
+    uint64_t region = new_sguest(sguest_code);
+
+    wr(F_INTERRUPTIBILITY, 0);
+    check_failure("DM-STM-14", "bit-2-clear", 0);
+    wr(F_INTERRUPTIBILITY, BLOCKED_SMI);
+    wr(F_ACTIVITY, 3);
+    check_failure("DM-STM-15", "wait-for-sipi", 0);
+    wr(F_ACTIVITY, 0);
+    wr(F_LINK, region);
+    check_failure("DM-STM-16", "link-is-current", 4);
+    wr(F_LINK, NO_VMCS);
+
+    /* DM-STM-10: an ordinary entry; the guest is in SMM. */
+    guest_run(LAUNCH);
+    /* DM-STM-22: VMCALL is an ordinary exit. */
+    check_eq("DM-STM-22", "vmcall", last_exit.reason, 0x12);
+    check_eq("DM-STM-10", "sguest-smram", sguest_signature,
+             MSEG_SIGNATURE_VALUE);
+    check_eq("DM-STM-23", "sguest-9eh", sguest_9e, NO_FAULT);
+    check_eq("DM-STM-23", "sguest-9bh", sguest_9b, NO_FAULT);
+    check_eq("DM-STM-13", "smbase-not-loaded", sguest_smbase, DEFAULT_SMBASE);
+    guest_skip();
+    guest_run(RESUME);
+    /* DM-STM-19, DM-STM-20, DM-CTL-13. */
+    check_eq("DM-STM-19", "reason", last_exit.reason, REASON_CPUID);
+    check_eq("DM-STM-19", "executive-marker", rd(F_EXECUTIVE_VMCS), 1);
+    check_eq("DM-STM-12", "current", vmptrst(), region);
+    check_eq("DM-STM-20", "bit-2", rd(F_INTERRUPTIBILITY), BLOCKED_SMI);
+    check_eq("DM-CTL-13", "entry-to-smm", rd(F_ENTRY) & ENTRY_SMM, ENTRY_SMM);
+    guest_skip();
+    guest_run(RESUME);
+    /* DM-STM-06: RSM exits, fault-like, length 2. */
+    check_eq("DM-STM-06", "reason", last_exit.reason, REASON_RSM);
+    check_eq("DM-STM-06", "length", last_exit.length, 2);
+    check_eq("DM-STM-06", "qualification", last_exit.qualification, 0);
+    check_eq("DM-STM-17", "smi-waits", exits_in_sguest, stm_exits);
+    check_eq("DM-STM-06", "opcode",
+             *(volatile uint16_t *)(uintptr_t)last_exit.rip, 0xAA0F);
+    vmclear(region);
+
+    region = new_sguest(triple_fault_code);
+    wr(F_GUEST_IDTR_LIMIT, 0);
+    check_eq("DM-STM-31", "triple-fault", guest_run(LAUNCH),
+             REASON_TRIPLE_FAULT);
+    vmclear(region);
+
+    /* DM-CTL-04, DM-CTL-05: both controls. */
+    region = new_sguest(sguest_code);
+    wr(F_ENTRY, rd(F_ENTRY) | ENTRY_DEACTIVATE);
+    check_vmx("DM-CTL-04", "both", vm_enter(&guest, LAUNCH), ERR_CONTROLS);
+    vmclear(region);
+    vmptrld(transfer);
+}
+
+/* A guest with interception of 9BH and 9EH (DM-INT-21, DM-INT-22). */
+static void exec_guest(void)
+{
+    uint64_t value;
+
+    __asm__ volatile("vmcall" : : "a"(try_rdmsr(MSR_SMBASE, &value)) : "memory");
+    __asm__ volatile("vmcall"
+                     :
+                     : "a"(try_wrmsr(MSR_SMM_MONITOR_CTL, 0))
+                     : "memory");
+    __asm__ volatile("rdmsr" : : "c"(MSR_SMBASE) : "rax", "rdx");
+    __asm__ volatile("vmcall" : : : "memory");
+}
+
+static void test_exec_guest(void)
+{
+    uint64_t bitmap = phys(page_alloc());
+    uint64_t region = vmcs_new_guest(exec_guest);
+
+    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_MSR_BITMAPS));
+    wr(F_MSR_BITMAP, bitmap);
+    /* DM-ENA-12, DM-ENA-29: in a guest outside SMM: #GP when not exiting. */
+    guest_run(LAUNCH);
+    check_eq("DM-ENA-29", "guest-9eh", guest.rax, FAULT_GP);
+    guest_skip();
+    guest_run(RESUME);
+    check_eq("DM-ENA-12", "guest-9bh", guest.rax, FAULT_GP);
+    guest_skip();
+    /* DM-INT-21: byte 13H bit 6 of the low read bitmap is 9EH. */
+    *(uint8_t *)(bitmap + 0x13) = 1u << 6;
+    guest_run(RESUME);
+    check_eq("DM-INT-22", "exit-before-gp", last_exit.reason, REASON_RDMSR);
+    vmclear(region);
+}
+
+void run_tests(void)
+{
+    uint32_t before;
+
+    stm_activate();
+    exec_vmcs = vmcs_new();
+    stm_call(instructions);
+    stm_call(provoke_error_12);
+    smi_port_write(0);
+    /* DM-EXI-30: SMM VM exits leave the VM-instruction error alone. */
+    check_eq("DM-EXI-30", "kept", stm_log.instruction_error, ERR_COMPONENT);
+    stm_call(nmi_in_stm);
+
+    before = stm_exits;
+    stm_hook = guests;
+    vmcall();
+    /* DM-STM-17: the SMIs of the guest became one, after the return;
+     * DM-STM-12: it uses the SMM-transfer VMCS. */
+    check_eq("DM-STM-17", "one-pending", stm_exits, before + 2);
+    check_eq("DM-STM-12", "transfer-unchanged", stm_log.current,
+             MSEG_BASE + MSEG_TRANSFER);
+    check_eq("DM-STM-17", "reason", stm_log.reason, 0x20000006);
+    check_eq("DM-RET-48", "exec-current", vmptrst(), exec_vmcs);
+    test_exec_guest();
+}
