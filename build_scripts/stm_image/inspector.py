@@ -123,9 +123,7 @@ def inspect_image(data: bytes) -> Report:
     if not problems and lab.relocation_offset <= end <= len(data):
         relocations = struct.unpack_from(f"<{lab.relocation_count}I", data, lab.relocation_offset)
         problems += [
-            f"relocation at {offset:#x} lies outside the image"
-            for offset in relocations
-            if offset + 8 > lab.image_size
+            f"relocation at {offset:#x} lies outside the image" for offset in relocations if offset + 8 > lab.image_size
         ]
     gdt = struct.unpack_from(f"<{(layout.GDT_LIMIT + 1) // 8}Q", data, layout.GDT_OFFSET)
     return Report(

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""Compiles C of StmPkg for the host: as shared libraries, and as programs that print facts.
+
+BASE code compiles as an ordinary shared library once EFIAPI is empty, so that
+the very file the firmware uses is what Python drives.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+FLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Werror", "-fshort-wchar", "-fno-builtin", "-fno-strict-aliasing"]
+
+
+def _edk2() -> Path:
+    """An edk2 tree: the one the user names, or the one the lab unpacked into its cache."""
+    given = os.environ.get("EDK2_DIR", "")
+    if given:
+        return Path(given)
+    from build_scripts import sources
+
+    return sources.edk2_tree()
+
+
+@pytest.fixture(scope="session")
+def include_flags(checkout: Path) -> list[str]:
+    """Include paths of edk2's MdePkg and of StmPkg."""
+    mde = _edk2() / "MdePkg" / "Include"
+    package = checkout / "StmPkg"
+    folders = [mde, mde / "X64", package / "Include", package / "Stm"]
+    return [f"-I{folder}" for folder in folders]
+
+
+Build = Callable[..., ctypes.CDLL]
+Probe = Callable[[str], str]
+
+
+@pytest.fixture(scope="session")
+def build_library(checkout: Path, include_flags: list[str], tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """A function that compiles files of the checkout into a shared library and loads it."""
+
+    def build(name: str, *files: str) -> ctypes.CDLL:
+        output = tmp_path_factory.mktemp("host") / f"{name}.so"
+        paths = [str(checkout / file) for file in files]
+        command = ["gcc", *FLAGS, "-shared", "-fPIC", "-DEFIAPI=", *include_flags, "-o", str(output), *paths]
+        subprocess.run(command, check=True)
+        return ctypes.CDLL(str(output))
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def run_probe(include_flags: list[str], tmp_path_factory: pytest.TempPathFactory) -> Probe:
+    """A function that compiles C text into a program, runs it and returns what it prints."""
+
+    def run(text: str) -> str:
+        folder = tmp_path_factory.mktemp("probe")
+        source = folder / "probe.c"
+        source.write_text(text, encoding="ascii")
+        program = folder / "probe"
+        command = ["gcc", *FLAGS, "-DEFIAPI=", *include_flags, "-o", str(program), str(source)]
+        subprocess.run(command, check=True)
+        return subprocess.run([str(program)], check=True, capture_output=True, text=True).stdout
+
+    return run
