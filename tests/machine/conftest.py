@@ -10,11 +10,6 @@ from pathlib import Path
 import pytest
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Registers the marker, so that this folder also runs alone."""
-    config.addinivalue_line("markers", "machine: bare-metal images on the extended QEMU")
-
-
 @pytest.fixture(scope="session")
 def qemu() -> Path:
     """The extended QEMU: STMLAB_QEMU, else what the lab has built or builds."""

@@ -6,9 +6,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from machine_build import build_image
-from machine_run import run_image
-from machine_table import TABLE, Image
+
+from tests.machine.machine_build import build_image
+from tests.machine.machine_run import run_image
+from tests.machine.machine_table import TABLE, Image
 
 pytestmark = pytest.mark.machine
 
