@@ -188,7 +188,7 @@ int vmx_rdmsr(CPUX86State *env, uint32_t index, uint64_t *value)
         *value = VMX_CR4_FIXED0;
         return 0;
     case MSR_IA32_VMX_CR4_FIXED1:
-        *value = ~cr4_reserved_bits(env);
+        *value = ~cr4_reserved_bits(env) | CR4_VMXE_MASK;
         return 0;
     case MSR_IA32_VMX_VMCS_ENUM:
         *value = VMCS_HIGHEST_INDEX << 1;

@@ -161,11 +161,6 @@ void helper_vmx_enter(CPUX86State *env, uint32_t launch, uint32_t length)
 /* ------------------------------------------------------------------ */
 /* Invalidation.  All of it flushes everything, which is permitted.    */
 
-static bool vmx_canonical(uint64_t addr)
-{
-    return (uint64_t)((int64_t)(addr << 16) >> 16) == addr;
-}
-
 void helper_vmx_invept(CPUX86State *env, target_ulong operand,
                        target_ulong type)
 {

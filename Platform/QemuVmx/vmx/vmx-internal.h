@@ -26,6 +26,16 @@ uint64_t vmx_unwind_insn(CPUX86State *env, uintptr_t retaddr);
 /* Guest TSC with TSC offset 0, or 0 where the clock must not be read. */
 uint64_t vmx_trace_time(CPUX86State *env);
 
+/* CR0 as loaded by a transition: some bits never change. */
+uint64_t vmx_merge_cr0(CPUX86State *env, uint64_t cr0);
+void vmx_load_rflags(CPUX86State *env, uint64_t rflags);
+
+/* Further forms of vmx_vmexit(). */
+G_NORETURN void vmx_vmexit_io(CPUX86State *env, uint64_t qualification,
+                              uint64_t linear, uintptr_t retaddr);
+G_NORETURN void vmx_vmexit_software(CPUX86State *env, uint32_t info,
+                                    uint32_t insn_length, uintptr_t retaddr);
+
 void vmcs_set_abort(VMXVmcs *vmcs, uint32_t indicator);
 
 #endif

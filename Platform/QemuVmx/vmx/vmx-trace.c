@@ -8,7 +8,6 @@
 
 #include "qemu/osdep.h"
 #include "cpu.h"
-#include "exec/icount.h"
 #include "system/cpu-timers.h"
 #include "trace/trace-target_i386.h"
 #include "vmx.h"
@@ -67,6 +66,7 @@ void vmx_trace_transition(CPUX86State *env, const char *kind, int from,
     CPUState *cs = env_cpu(env);
     uint64_t executive = VMX_NO_POINTER;
     int64_t icount = -1;
+    char modes[32];
 
     if (!trace_event_get_state_backends(TRACE_VMX_TRANSITION)) {
         return;
@@ -79,9 +79,10 @@ void vmx_trace_transition(CPUX86State *env, const char *kind, int from,
         executive = x86_ldq_phys(cs, env->vmx.current_vmcs +
                         vmcs_field_offset(VMCS_EXECUTIVE_VMCS_POINTER));
     }
+    /* An event has at most ten arguments, hence one string for two. */
+    snprintf(modes, sizeof(modes), "from=%s to=%s", trace_mode_names[from],
+             trace_mode_names[vmx_trace_mode(env)]);
     trace_vmx_transition(cs->cpu_index, vmx_trace_time(env), icount, kind,
-                         trace_mode_names[from],
-                         trace_mode_names[vmx_trace_mode(env)],
-                         env->vmx.current_vmcs, executive, reason,
+                         modes, env->vmx.current_vmcs, executive, reason,
                          qualification, rip);
 }

@@ -123,6 +123,13 @@ enum {
 
 #define VMX_AR_UNUSABLE             (1u << 16)
 
+/*
+ * IA32_DEBUGCTL.  LBR and BTF can be set but have no effect: there are no
+ * last-branch records and single-stepping is always by instruction.
+ */
+#define MSR_IA32_DEBUGCTLMSR        0x1d9
+#define VMX_DEBUGCTL_ALLOWED        3ULL
+
 /* MSEG revision identifier, IA32_VMX_MISC[63:32]. */
 #define VMX_MSEG_REVISION           0x00000001u
 
@@ -261,6 +268,9 @@ typedef struct VMXEntry {
  * processor is in another context.  May leave by the main loop.
  */
 bool vmx_vm_entry(CPUX86State *env, bool launch);
+/* 48-bit canonical form. */
+bool vmx_canonical(uint64_t addr);
+bool vmx_pat_valid(uint64_t pat);
 /* VM-execution control checks; true if valid. */
 bool vmx_check_execution_controls(CPUX86State *env, const VMXVmcs *vmcs);
 /* Copy the VM-execution controls of @vmcs to @ctl. */
@@ -340,6 +350,8 @@ void vmx_check_exception(CPUX86State *env, int intno, bool is_int,
 /* From helper_write_crN(); returns the value to load. */
 uint64_t vmx_write_cr(CPUX86State *env, int reg, uint64_t value,
                       uintptr_t retaddr);
+/* From helper_clts(): CR0.TS must not be changed. */
+bool vmx_clts_masked(CPUX86State *env);
 /* From x86_cpu_tlb_fill(); true if CR2 must not be changed. */
 bool vmx_page_fault(CPUX86State *env, uint64_t address, uint32_t error_code);
 

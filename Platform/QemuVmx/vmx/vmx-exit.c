@@ -1,0 +1,440 @@
+/*
+ * VMX: VM exits
+ *
+ * Intel SDM volume 3, "VM Exits".
+ *
+ * Copyright (c) 2026 STM Lab
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/log.h"
+#include "cpu.h"
+#include "exec/cputlb.h"
+#include "exec/translation-block.h"
+#include "tcg/insn-start-words.h"
+#include "system/runstate.h"
+#include "tcg/helper-tcg.h"
+#include "trace/trace-target_i386.h"
+#include "vmx.h"
+#include "vmx-internal.h"
+
+/* VMX-abort indicators, rule table T13. */
+#define VMX_ABORT_STORE_MSRS    1
+#define VMX_ABORT_LOAD_MSRS     4
+
+/* Host segments after a VM exit: flat, present, accessed, DPL 0. */
+#define HOST_CODE_FLAGS (DESC_G_MASK | DESC_P_MASK | DESC_S_MASK | \
+                         DESC_CS_MASK | DESC_R_MASK | DESC_A_MASK)
+#define HOST_DATA_FLAGS (DESC_G_MASK | DESC_B_MASK | DESC_P_MASK | \
+                         DESC_S_MASK | DESC_W_MASK | DESC_A_MASK)
+#define HOST_TSS_FLAGS  (DESC_P_MASK | (9u << DESC_TYPE_SHIFT))
+#define HOST_TSS_LIMIT  0x67
+
+/* ------------------------------------------------------------------ */
+/* Raising                                                             */
+
+static uint64_t unwind_data(CPUX86State *env, uintptr_t retaddr, uint64_t *pc)
+{
+    uint64_t data[TARGET_INSN_START_WORDS];
+
+    if (!retaddr || !cpu_unwind_state_data(env_cpu(env), retaddr, data)) {
+        *pc = env->eip;
+        return 0;
+    }
+    if (tcg_cflags_has(env_cpu(env), CF_PCREL)) {
+        uint64_t base = env->hflags & HF_CS64_MASK ? 0 : env->segs[R_CS].base;
+
+        *pc = (((env->eip + base) & TARGET_PAGE_MASK) | data[0]) - base;
+    } else {
+        *pc = data[0] - env->segs[R_CS].base;
+    }
+    if (!(env->hflags & HF_CS64_MASK)) {
+        *pc = (uint32_t)*pc;
+    }
+    return data[2];
+}
+
+bool vmx_unwind_eip(CPUX86State *env, uintptr_t retaddr, uint64_t *rip)
+{
+    return unwind_data(env, retaddr, rip) != 0;
+}
+
+uint64_t vmx_unwind_insn(CPUX86State *env, uintptr_t retaddr)
+{
+    uint64_t pc;
+
+    return unwind_data(env, retaddr, &pc);
+}
+
+/* Leave the instruction; vmx_do_vmexit() does the rest in the main loop. */
+static G_NORETURN void vmx_leave_to_exit(CPUX86State *env)
+{
+    CPUState *cs = env_cpu(env);
+
+    cs->exception_index = EXCP_VMEXIT;
+    env->old_exception = -1;
+    cpu_loop_exit(cs);
+}
+
+static void vmx_prepare_exit(CPUX86State *env, uint32_t reason,
+                             uint64_t qualification, uintptr_t retaddr)
+{
+    env->unwind_insn = 0;
+    if (retaddr) {
+        cpu_restore_state(env_cpu(env), retaddr);
+    }
+    env->vmx.exit = (X86VMXExit) {
+        .reason = reason,
+        .qualification = qualification,
+        .insn_length = VMX_INSN_LENGTH(env->unwind_insn),
+        .insn_info = VMX_INSN_INFO(env->unwind_insn),
+    };
+}
+
+G_NORETURN void vmx_vmexit(CPUX86State *env, uint32_t reason,
+                           uint64_t qualification, uintptr_t retaddr)
+{
+    vmx_prepare_exit(env, reason, qualification, retaddr);
+    vmx_leave_to_exit(env);
+}
+
+G_NORETURN void vmx_vmexit_ept(CPUX86State *env, uint32_t reason,
+                               uint64_t qualification, uint64_t gpa,
+                               uint64_t linear, uintptr_t retaddr)
+{
+    vmx_prepare_exit(env, reason, qualification, retaddr);
+    env->vmx.exit.guest_physical = gpa;
+    env->vmx.exit.guest_linear = linear;
+    vmx_leave_to_exit(env);
+}
+
+G_NORETURN void vmx_vmexit_event(CPUX86State *env, uint32_t reason,
+                                 uint64_t qualification, uint32_t info,
+                                 uint32_t error_code, uintptr_t retaddr)
+{
+    vmx_prepare_exit(env, reason, qualification, retaddr);
+    env->vmx.exit.interruption_info = info;
+    env->vmx.exit.interruption_error = error_code;
+    vmx_leave_to_exit(env);
+}
+
+/* INS and OUTS report the linear address of their memory operand. */
+G_NORETURN void vmx_vmexit_io(CPUX86State *env, uint64_t qualification,
+                              uint64_t linear, uintptr_t retaddr)
+{
+    vmx_prepare_exit(env, VMX_EXIT_IO, qualification, retaddr);
+    env->vmx.exit.guest_linear = linear;
+    vmx_leave_to_exit(env);
+}
+
+/* Software exceptions carry their length, having no return address. */
+G_NORETURN void vmx_vmexit_software(CPUX86State *env, uint32_t info,
+                                    uint32_t insn_length, uintptr_t retaddr)
+{
+    vmx_prepare_exit(env, VMX_EXIT_EXCEPTION_NMI, 0, retaddr);
+    env->vmx.exit.interruption_info = info;
+    env->vmx.exit.insn_length = insn_length;
+    vmx_leave_to_exit(env);
+}
+
+/* ------------------------------------------------------------------ */
+/* Saving guest state                                                  */
+
+static uint32_t vmx_access_rights(const SegmentCache *seg)
+{
+    uint32_t ar = (seg->flags >> 8) & 0xf0ff;
+
+    if (!(seg->flags & DESC_P_MASK)) {
+        return ar | VMX_AR_UNUSABLE;
+    }
+    if (seg->flags & DESC_S_MASK) {
+        /* Loading a segment sets its accessed flag; TCG caches it late. */
+        ar |= 1;
+    }
+    return ar;
+}
+
+static void vmx_save_segment(VMXVmcs *v, int index, const SegmentCache *seg)
+{
+    vmcs_write(v, VMCS_GUEST_ES_SELECTOR + index * 2, seg->selector);
+    vmcs_write(v, VMCS_GUEST_ES_BASE + index * 2, seg->base);
+    vmcs_write(v, VMCS_GUEST_ES_LIMIT + index * 2, seg->limit);
+    vmcs_write(v, VMCS_GUEST_ES_ACCESS_RIGHTS + index * 2,
+               vmx_access_rights(seg));
+}
+
+static void vmx_save_segments(CPUX86State *env, VMXVmcs *v)
+{
+    SegmentCache tr = env->tr;
+    int i;
+
+    for (i = R_ES; i <= R_GS; i++) {
+        vmx_save_segment(v, i, &env->segs[i]);
+    }
+    vmx_save_segment(v, 6, &env->ldt);
+    /* TCG keeps TR with the type of an available TSS. */
+    tr.flags |= 2u << DESC_TYPE_SHIFT;
+    vmx_save_segment(v, 7, &tr);
+    vmcs_write(v, VMCS_GUEST_GDTR_BASE, env->gdt.base);
+    vmcs_write(v, VMCS_GUEST_GDTR_LIMIT, env->gdt.limit);
+    vmcs_write(v, VMCS_GUEST_IDTR_BASE, env->idt.base);
+    vmcs_write(v, VMCS_GUEST_IDTR_LIMIT, env->idt.limit);
+}
+
+/* "Saving Non-Register State" */
+static void vmx_save_non_register(CPUX86State *env, VMXVmcs *v)
+{
+    uint32_t blocked = 0;
+
+    if (env->hflags & HF_INHIBIT_IRQ_MASK) {
+        blocked |= env->hflags2 & HF2_MOV_SS_MASK ? VMX_BLOCKED_MOV_SS :
+                                                    VMX_BLOCKED_STI;
+    }
+    /* DM-INT-20, DM-STM-20, DM-ACT-35 */
+    if ((env->hflags & HF_SMM_MASK) &&
+        (env->hflags2 & HF2_SMI_BLOCKED_MASK)) {
+        blocked |= VMX_BLOCKED_SMI;
+    }
+    if (vmx_virtual_nmis(env) ? env->vmx.virtual_nmi_blocked :
+                                env->hflags2 & HF2_NMI_MASK) {
+        blocked |= VMX_BLOCKED_NMI;
+    }
+    vmcs_write(v, VMCS_GUEST_INTERRUPTIBILITY, blocked);
+    vmcs_write(v, VMCS_GUEST_ACTIVITY_STATE,
+               vmx_halted(env) ? VMX_ACTIVITY_HLT : VMX_ACTIVITY_ACTIVE);
+    vmcs_write(v, VMCS_GUEST_PENDING_DEBUG, 0);
+}
+
+/* PDPTEs are saved for guests that use PAE paging under EPT. */
+static void vmx_save_pdptes(CPUX86State *env, VMXVmcs *v)
+{
+    uint64_t table = env->cr[3] & 0xffffffe0;
+    int i;
+
+    if (!(env->hflags2 & HF2_EPT_MASK) || !(env->cr[0] & CR0_PG_MASK) ||
+        !(env->cr[4] & CR4_PAE_MASK) || (env->efer & MSR_EFER_LMA)) {
+        return;
+    }
+    for (i = 0; i < 4; i++) {
+        hwaddr addr;
+        uint64_t pdpte = 0;
+
+        if (vmx_ept_translate_debug(env, table + i * 8, &addr)) {
+            pdpte = x86_ldq_phys(env_cpu(env), addr);
+        }
+        vmcs_write(v, VMCS_GUEST_PDPTE0 + i * 2, pdpte);
+    }
+}
+
+void vmx_exit_save_state(CPUX86State *env, VMXVmcs *v)
+{
+    const uint32_t exit_ctls = vmcs_read(v, VMCS_EXIT_CONTROLS);
+    uint32_t entry_ctls = vmcs_read(v, VMCS_ENTRY_CONTROLS);
+
+    vmcs_write(v, VMCS_GUEST_CR0, env->cr[0]);
+    vmcs_write(v, VMCS_GUEST_CR3, env->cr[3]);
+    vmcs_write(v, VMCS_GUEST_CR4, env->cr[4]);
+    if (exit_ctls & VMX_VM_EXIT_SAVE_DEBUG_CONTROLS) {
+        vmcs_write(v, VMCS_GUEST_DR7, env->dr[7]);
+        vmcs_write(v, VMCS_GUEST_DEBUGCTL, env->vmx.debugctl);
+    }
+    if (exit_ctls & VMX_VM_EXIT_SAVE_IA32_PAT) {
+        vmcs_write(v, VMCS_GUEST_PAT, env->pat);
+    }
+    if (exit_ctls & VMX_VM_EXIT_SAVE_IA32_EFER) {
+        vmcs_write(v, VMCS_GUEST_EFER, env->efer);
+    }
+    vmcs_write(v, VMCS_GUEST_SYSENTER_CS, env->sysenter_cs);
+    vmcs_write(v, VMCS_GUEST_SYSENTER_ESP, env->sysenter_esp);
+    vmcs_write(v, VMCS_GUEST_SYSENTER_EIP, env->sysenter_eip);
+    vmx_save_segments(env, v);
+    vmcs_write(v, VMCS_GUEST_RSP, env->regs[R_ESP]);
+    vmcs_write(v, VMCS_GUEST_RIP, env->eip);
+    vmcs_write(v, VMCS_GUEST_RFLAGS, cpu_compute_eflags(env));
+    vmx_save_non_register(env, v);
+    vmx_save_pdptes(env, v);
+
+    /* Updates of VM-entry fields (DM-ACT-37, DM-CTL-13). */
+    vmcs_write(v, VMCS_ENTRY_INTERRUPTION_INFO,
+               vmcs_read(v, VMCS_ENTRY_INTERRUPTION_INFO) & ~VMX_INTR_VALID);
+    if (vmx_misc(env) & MSR_VMX_MISC_STORE_LMA) {
+        entry_ctls &= ~VMX_VM_ENTRY_IA32E_MODE;
+        if (env->efer & MSR_EFER_LMA) {
+            entry_ctls |= VMX_VM_ENTRY_IA32E_MODE;
+        }
+        vmcs_write(v, VMCS_ENTRY_CONTROLS, entry_ctls);
+    }
+}
+
+void vmx_exit_store_msrs(CPUX86State *env, VMXVmcs *v)
+{
+    if (vmx_store_msr_area(env, vmcs_read(v, VMCS_EXIT_MSR_STORE_ADDR),
+                           vmcs_read(v, VMCS_EXIT_MSR_STORE_COUNT),
+                           env->hflags & HF_SMM_MASK)) {
+        vmx_abort(env, v, VMX_ABORT_STORE_MSRS);
+    }
+}
+
+/* ------------------------------------------------------------------ */
+/* Loading host state                                                  */
+
+static void vmx_load_host_segments(CPUX86State *env, const VMXVmcs *v,
+                                   bool host64)
+{
+    static const uint8_t order[] = { R_CS, R_SS, R_DS, R_ES, R_FS, R_GS };
+    int i;
+
+    for (i = 0; i < ARRAY_SIZE(order); i++) {
+        int n = order[i];
+        uint16_t selector = vmcs_read(v, VMCS_HOST_ES_SELECTOR + n * 2);
+        uint32_t flags = HOST_DATA_FLAGS;
+        uint64_t base = 0;
+
+        if (n == R_CS) {
+            flags = HOST_CODE_FLAGS | (host64 ? DESC_L_MASK : DESC_B_MASK);
+        } else if (!selector) {
+            flags = 0;
+        }
+        if (n == R_FS || n == R_GS) {
+            base = vmcs_read(v, VMCS_HOST_FS_BASE + (n - R_FS) * 2);
+        }
+        cpu_x86_load_seg_cache(env, n, selector, base, 0xffffffff, flags);
+    }
+    env->ldt = (SegmentCache) { 0 };
+    env->tr.selector = vmcs_read(v, VMCS_HOST_TR_SELECTOR);
+    env->tr.base = vmcs_read(v, VMCS_HOST_TR_BASE);
+    env->tr.limit = HOST_TSS_LIMIT;
+    env->tr.flags = HOST_TSS_FLAGS;
+    env->gdt.base = vmcs_read(v, VMCS_HOST_GDTR_BASE);
+    env->gdt.limit = 0xffff;
+    env->idt.base = vmcs_read(v, VMCS_HOST_IDTR_BASE);
+    env->idt.limit = 0xffff;
+}
+
+/* "Loading Host State" and "Loading MSRs" */
+void vmx_exit_load_host(CPUX86State *env, VMXVmcs *v)
+{
+    const uint32_t exit_ctls = vmcs_read(v, VMCS_EXIT_CONTROLS);
+    const bool host64 = exit_ctls & VMX_VM_EXIT_HOST_ADDR_SPACE_SIZE;
+    uint64_t cr4 = vmcs_read(v, VMCS_HOST_CR4);
+    uint64_t efer = env->efer;
+
+    if (host64) {
+        cr4 |= CR4_PAE_MASK;
+    } else {
+        cr4 &= ~(uint64_t)CR4_PCIDE_MASK;
+    }
+    if (exit_ctls & VMX_VM_EXIT_LOAD_IA32_EFER) {
+        efer = vmcs_read(v, VMCS_HOST_EFER);
+    } else {
+        efer &= ~(uint64_t)(MSR_EFER_LMA | MSR_EFER_LME);
+        if (host64) {
+            efer |= MSR_EFER_LMA | MSR_EFER_LME;
+        }
+    }
+    vmx_load_control_registers(env,
+                               vmx_merge_cr0(env, vmcs_read(v, VMCS_HOST_CR0)),
+                               vmcs_read(v, VMCS_HOST_CR3), cr4, efer);
+    cpu_x86_update_dr7(env, DR7_FIXED_1);
+    env->vmx.debugctl = 0;
+    if (exit_ctls & VMX_VM_EXIT_LOAD_IA32_PAT) {
+        env->pat = vmcs_read(v, VMCS_HOST_PAT);
+    }
+    env->sysenter_cs = vmcs_read(v, VMCS_HOST_SYSENTER_CS);
+    env->sysenter_esp = vmcs_read(v, VMCS_HOST_SYSENTER_ESP);
+    env->sysenter_eip = vmcs_read(v, VMCS_HOST_SYSENTER_EIP);
+
+    vmx_load_host_segments(env, v, host64);
+    env->regs[R_ESP] = vmcs_read(v, VMCS_HOST_RSP);
+    env->eip = vmcs_read(v, VMCS_HOST_RIP);
+    vmx_load_rflags(env, 2);
+    x86_update_hflags(env);
+
+    env->hflags &= ~HF_INHIBIT_IRQ_MASK;
+    env->hflags2 &= ~HF2_MOV_SS_MASK;
+    env->vmx.hlt = false;
+
+    if (vmx_load_msr_area(env, vmcs_read(v, VMCS_EXIT_MSR_LOAD_ADDR),
+                          vmcs_read(v, VMCS_EXIT_MSR_LOAD_COUNT),
+                          env->hflags & HF_SMM_MASK)) {
+        vmx_abort(env, v, VMX_ABORT_LOAD_MSRS);
+    }
+}
+
+/*
+ * A VMX abort puts the processor into a shutdown that only RESET ends; like
+ * QEMU's triple fault it becomes a reset request.
+ */
+G_NORETURN void vmx_abort(CPUX86State *env, VMXVmcs *v, uint32_t indicator)
+{
+    CPUState *cs = env_cpu(env);
+
+    trace_vmx_abort(cs->cpu_index, v->addr, indicator);
+    qemu_log_mask(CPU_LOG_RESET, "VMX abort %u\n", indicator);
+    vmcs_set_abort(v, indicator);
+    vmx_vmcs_unmap(env, v);
+    qemu_system_reset_request(SHUTDOWN_CAUSE_GUEST_RESET);
+    cs->halted = 1;
+    cs->exception_index = EXCP_HLT;
+    cpu_loop_exit(cs);
+}
+
+/* ------------------------------------------------------------------ */
+
+/* RF as the delivery of the fault would have pushed it. */
+static bool vmx_exit_sets_rf(const X86VMXExit *e)
+{
+    return e->reason == VMX_EXIT_EXCEPTION_NMI &&
+           (e->interruption_info & VMX_INTR_TYPE_MASK) ==
+           VMX_INTR_TYPE_HW_EXCEPTION &&
+           (uint8_t)e->interruption_info != EXCP01_DB;
+}
+
+void vmx_do_vmexit(CPUX86State *env)
+{
+    const X86VMXExit e = env->vmx.exit;
+    const X86VMXEvent event = env->vmx.event;
+    const int from = vmx_trace_mode(env);
+    const bool smm = env->hflags & HF_SMM_MASK;
+    const uint64_t rip = env->eip;
+    VMXVmcs *v = vmx_vmcs_map(env, env->vmx.current_vmcs);
+    bool nmi = e.reason == VMX_EXIT_EXCEPTION_NMI &&
+               (e.interruption_info & VMX_INTR_TYPE_MASK) ==
+               VMX_INTR_TYPE_NMI;
+
+    vmcs_write(v, VMCS_EXIT_REASON, e.reason);
+    vmcs_write(v, VMCS_EXIT_QUALIFICATION, e.qualification);
+    vmcs_write(v, VMCS_GUEST_PHYSICAL_ADDRESS, e.guest_physical);
+    vmcs_write(v, VMCS_GUEST_LINEAR_ADDRESS, e.guest_linear);
+    vmcs_write(v, VMCS_EXIT_INTERRUPTION_INFO, e.interruption_info);
+    vmcs_write(v, VMCS_EXIT_INTERRUPTION_ERROR_CODE, e.interruption_error);
+    vmcs_write(v, VMCS_EXIT_INSTRUCTION_LENGTH, e.insn_length);
+    vmcs_write(v, VMCS_EXIT_INSTRUCTION_INFO, e.insn_info);
+    vmcs_write(v, VMCS_IDT_VECTORING_INFO, event.info);
+    if (event.info) {
+        vmcs_write(v, VMCS_IDT_VECTORING_ERROR_CODE, event.error_code);
+        if (event.insn_length) {
+            vmcs_write(v, VMCS_EXIT_INSTRUCTION_LENGTH, event.insn_length);
+        }
+    }
+
+    vmx_exit_save_state(env, v);
+    if (vmx_exit_sets_rf(&e)) {
+        vmcs_write(v, VMCS_GUEST_RFLAGS,
+                   vmcs_read(v, VMCS_GUEST_RFLAGS) | RF_MASK);
+    }
+    vmx_exit_store_msrs(env, v);
+
+    vmx_guest_leave(env);
+    env->vmx.mode = VMX_MODE_ROOT;
+    vmx_exit_load_host(env, v);
+    vmx_vmcs_unmap(env, v);
+    if (nmi) {
+        env->hflags2 |= HF2_NMI_MASK;
+    }
+    tlb_flush(env_cpu(env));
+    vmx_trace_transition(env, smm ? "handler-exit" : "exit", from, e.reason,
+                         e.qualification, rip);
+}

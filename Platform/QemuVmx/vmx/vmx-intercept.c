@@ -1,0 +1,484 @@
+/*
+ * VMX: which instructions and exceptions cause VM exits
+ *
+ * Intel SDM volume 3, "VMX Non-Root Operation".  Most decisions come through
+ * the call sites of the SVM emulation.
+ *
+ * Copyright (c) 2026 STM Lab
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "cpu.h"
+#include "exec/helper-proto.h"
+#include "svm.h"
+#include "tcg/helper-tcg.h"
+#include "vmx.h"
+#include "vmx-internal.h"
+
+/* Last opcode byte of instructions that share a call site. */
+#define OPCODE_RDTSC        0x31
+#define OPCODE_CLTS         0x06
+#define OPCODE_LMSW         0x01
+
+/* Exit qualification for control-register accesses */
+#define CR_QUAL_MOV_TO      (0u << 4)
+#define CR_QUAL_MOV_FROM    (1u << 4)
+#define CR_QUAL_CLTS        (2u << 4)
+#define CR_QUAL_LMSW        (3u << 4)
+#define CR_QUAL_LMSW_MEM    (1u << 6)
+#define CR_QUAL_GPR(gpr)    (((gpr) & 15) << 8)
+#define CR_QUAL_SOURCE(v)   ((uint64_t)((v) & 0xffff) << 16)
+#define DR_QUAL_FROM        (1u << 4)
+
+/* VM-exit instruction information: register operand */
+#define INSN_INFO_REGISTER  (1u << 10)
+
+static bool proc(CPUX86State *env, uint32_t control)
+{
+    return env->vmx.ctl.proc & control;
+}
+
+static bool proc2(CPUX86State *env, uint32_t control)
+{
+    return env->vmx.ctl.proc2 & control;
+}
+
+/* ------------------------------------------------------------------ */
+/* MSRs                                                                */
+
+static bool vmx_msr_exits(CPUX86State *env, uint32_t index, bool write)
+{
+    hwaddr bitmap = env->vmx.ctl.msr_bitmap + (write ? 0x800 : 0);
+
+    if (!proc(env, VMX_CPU_BASED_USE_MSR_BITMAPS)) {
+        return true;
+    }
+    if (index >= 0xc0000000 && index <= 0xc0001fff) {
+        bitmap += 0x400;
+        index -= 0xc0000000;
+    } else if (index > 0x1fff) {
+        return true;
+    }
+    return x86_ldub_phys(env_cpu(env), bitmap + index / 8) &
+           (1u << (index & 7));
+}
+
+/* ------------------------------------------------------------------ */
+/* Control and debug registers                                         */
+
+static uint32_t vmx_insn_gpr(CPUX86State *env, uintptr_t retaddr)
+{
+    return VMX_INSN_INFO(vmx_unwind_insn(env, retaddr));
+}
+
+static void vmx_check_cr_read(CPUX86State *env, int reg, uintptr_t retaddr)
+{
+    if ((reg == 3 && proc(env, VMX_CPU_BASED_CR3_STORE_EXITING)) ||
+        (reg == 8 && proc(env, VMX_CPU_BASED_CR8_STORE_EXITING))) {
+        vmx_vmexit(env, VMX_EXIT_CR_ACCESS, reg | CR_QUAL_MOV_FROM |
+                   CR_QUAL_GPR(vmx_insn_gpr(env, retaddr)), retaddr);
+    }
+}
+
+static G_NORETURN void vmx_exit_mov_to_cr(CPUX86State *env, int reg,
+                                          uintptr_t retaddr)
+{
+    vmx_vmexit(env, VMX_EXIT_CR_ACCESS, reg | CR_QUAL_MOV_TO |
+               CR_QUAL_GPR(vmx_insn_gpr(env, retaddr)), retaddr);
+}
+
+target_ulong helper_vmx_read_cr(CPUX86State *env, uint32_t reg)
+{
+    const X86VMXControls *ctl = &env->vmx.ctl;
+
+    if (vmx_in_guest(env) && reg == 0) {
+        return (env->cr[0] & ~ctl->cr0_mask) | (ctl->cr0_shadow &
+                                                ctl->cr0_mask);
+    }
+    if (vmx_in_guest(env) && reg == 4) {
+        return (env->cr[4] & ~ctl->cr4_mask) | (ctl->cr4_shadow &
+                                                ctl->cr4_mask);
+    }
+    return env->cr[reg];
+}
+
+/* LMSW exits for a bit that is masked and differs from its shadow. */
+static bool vmx_lmsw_exits(const X86VMXControls *ctl, uint64_t value)
+{
+    uint64_t changed = (value ^ ctl->cr0_shadow) & ctl->cr0_mask;
+
+    /* It can set PE but not clear it. */
+    return (changed & (CR0_MP_MASK | CR0_EM_MASK | CR0_TS_MASK)) ||
+           ((changed & CR0_PE_MASK) && (value & CR0_PE_MASK));
+}
+
+static uint64_t vmx_guest_write_cr0(CPUX86State *env, uint64_t value,
+                                    uintptr_t retaddr)
+{
+    const X86VMXControls *ctl = &env->vmx.ctl;
+    uint64_t insn = vmx_unwind_insn(env, retaddr);
+
+    if (VMX_INSN_OPCODE(insn) == OPCODE_LMSW) {
+        if (vmx_lmsw_exits(ctl, value)) {
+            uint64_t qual = CR_QUAL_LMSW | CR_QUAL_SOURCE(value);
+
+            if (!(VMX_INSN_INFO(insn) & INSN_INFO_REGISTER)) {
+                qual |= CR_QUAL_LMSW_MEM;
+            }
+            vmx_vmexit(env, VMX_EXIT_CR_ACCESS, qual, retaddr);
+        }
+    } else if ((value ^ ctl->cr0_shadow) & ctl->cr0_mask) {
+        vmx_exit_mov_to_cr(env, 0, retaddr);
+    }
+    return (value & ~ctl->cr0_mask) | (env->cr[0] & ctl->cr0_mask);
+}
+
+static uint64_t vmx_guest_write_cr4(CPUX86State *env, uint64_t value,
+                                    uintptr_t retaddr)
+{
+    const X86VMXControls *ctl = &env->vmx.ctl;
+
+    if ((value ^ ctl->cr4_shadow) & ctl->cr4_mask) {
+        vmx_exit_mov_to_cr(env, 4, retaddr);
+    }
+    return (value & ~ctl->cr4_mask) | (env->cr[4] & ctl->cr4_mask);
+}
+
+static void vmx_guest_write_cr3(CPUX86State *env, uint64_t value,
+                                uintptr_t retaddr)
+{
+    const X86VMXControls *ctl = &env->vmx.ctl;
+    int i;
+
+    if (!proc(env, VMX_CPU_BASED_CR3_LOAD_EXITING)) {
+        return;
+    }
+    for (i = 0; i < ctl->cr3_target_count; i++) {
+        if (value == ctl->cr3_target[i]) {
+            return;
+        }
+    }
+    vmx_exit_mov_to_cr(env, 3, retaddr);
+}
+
+/* Checks that MOV to CR0 makes on every processor, but TCG does not. */
+static bool vmx_cr0_consistent(uint64_t cr0)
+{
+    return !((cr0 & CR0_PG_MASK) && !(cr0 & CR0_PE_MASK)) &&
+           !((cr0 & CR0_NW_MASK) && !(cr0 & CR0_CD_MASK));
+}
+
+uint64_t vmx_write_cr(CPUX86State *env, int reg, uint64_t value,
+                      uintptr_t retaddr)
+{
+    const bool guest = vmx_in_guest(env);
+
+    switch (reg) {
+    case 0:
+        if (guest) {
+            value = vmx_guest_write_cr0(env, value, retaddr);
+        }
+        value |= CR0_ET_MASK;
+        if (!vmx_cr0_valid(env, value, guest && vmx_unrestricted_guest(env)) ||
+            !vmx_cr0_consistent(value)) {
+            raise_exception_err_ra(env, EXCP0D_GPF, 0, retaddr);
+        }
+        break;
+    case 3:
+        if (guest) {
+            vmx_guest_write_cr3(env, value, retaddr);
+        }
+        break;
+    case 4:
+        if (guest) {
+            value = vmx_guest_write_cr4(env, value, retaddr);
+        }
+        if (!vmx_cr4_valid(env, value)) {
+            raise_exception_err_ra(env, EXCP0D_GPF, 0, retaddr);
+        }
+        break;
+    default:
+        break;
+    }
+    return value;
+}
+
+/*
+ * CLTS: exits if TS is masked and its shadow is 1; leaves TS alone if it is
+ * masked and its shadow is 0, see vmx_clts_masked().
+ */
+static void vmx_check_clts(CPUX86State *env, uintptr_t retaddr)
+{
+    const X86VMXControls *ctl = &env->vmx.ctl;
+
+    if (VMX_INSN_OPCODE(vmx_unwind_insn(env, retaddr)) == OPCODE_CLTS &&
+        (ctl->cr0_mask & ctl->cr0_shadow & CR0_TS_MASK)) {
+        vmx_vmexit(env, VMX_EXIT_CR_ACCESS, CR_QUAL_CLTS, retaddr);
+    }
+}
+
+bool vmx_clts_masked(CPUX86State *env)
+{
+    return vmx_in_guest(env) && (env->vmx.ctl.cr0_mask & CR0_TS_MASK);
+}
+
+/* ------------------------------------------------------------------ */
+/* Everything else with an SVM call site                               */
+
+static void exit_if(CPUX86State *env, bool condition, uint32_t reason,
+                    uint64_t qualification, uintptr_t retaddr)
+{
+    if (condition) {
+        vmx_vmexit(env, reason, qualification, retaddr);
+    }
+}
+
+static void vmx_check_tsc(CPUX86State *env, uintptr_t retaddr)
+{
+    bool exiting = proc(env, VMX_CPU_BASED_RDTSC_EXITING);
+    uint64_t insn = vmx_unwind_insn(env, retaddr);
+
+    if (VMX_INSN_OPCODE(insn) == OPCODE_RDTSC) {
+        exit_if(env, exiting, VMX_EXIT_RDTSC, 0, retaddr);
+        return;
+    }
+    if (!proc2(env, VMX_SECONDARY_EXEC_RDTSCP)) {
+        raise_exception_ra(env, EXCP06_ILLOP, retaddr);
+    }
+    exit_if(env, exiting, VMX_EXIT_RDTSCP, 0, retaddr);
+}
+
+static void vmx_check_dr(CPUX86State *env, int reg, bool from,
+                         uintptr_t retaddr)
+{
+    if (proc(env, VMX_CPU_BASED_MOV_DR_EXITING)) {
+        vmx_vmexit(env, VMX_EXIT_MOV_DR, reg | (from ? DR_QUAL_FROM : 0) |
+                   CR_QUAL_GPR(vmx_insn_gpr(env, retaddr)), retaddr);
+    }
+}
+
+void vmx_check_intercept(CPUX86State *env, uint32_t type, uint64_t param,
+                         uintptr_t ra)
+{
+    uint64_t disp = env->vmx.displacement;
+
+    switch (type) {
+    case SVM_EXIT_READ_CR0 ... SVM_EXIT_READ_CR0 + 15:
+        vmx_check_cr_read(env, type - SVM_EXIT_READ_CR0, ra);
+        break;
+    case SVM_EXIT_WRITE_CR0:
+        /* MOV and LMSW are decided in vmx_write_cr(). */
+        vmx_check_clts(env, ra);
+        break;
+    case SVM_EXIT_WRITE_CR0 + 8:
+        if (proc(env, VMX_CPU_BASED_CR8_LOAD_EXITING)) {
+            vmx_exit_mov_to_cr(env, 8, ra);
+        }
+        break;
+    case SVM_EXIT_READ_DR0 ... SVM_EXIT_READ_DR0 + 7:
+        vmx_check_dr(env, type - SVM_EXIT_READ_DR0, true, ra);
+        break;
+    case SVM_EXIT_WRITE_DR0 ... SVM_EXIT_WRITE_DR0 + 7:
+        vmx_check_dr(env, type - SVM_EXIT_WRITE_DR0, false, ra);
+        break;
+    case SVM_EXIT_CPUID:
+        vmx_vmexit(env, VMX_EXIT_CPUID, 0, ra);
+    case SVM_EXIT_INVD:
+        vmx_vmexit(env, VMX_EXIT_INVD, 0, ra);
+    case SVM_EXIT_XSETBV:
+        vmx_vmexit(env, VMX_EXIT_XSETBV, 0, ra);
+    case SVM_EXIT_RDTSC:
+        vmx_check_tsc(env, ra);
+        break;
+    case SVM_EXIT_RDPMC:
+        exit_if(env, proc(env, VMX_CPU_BASED_RDPMC_EXITING),
+                VMX_EXIT_RDPMC, 0, ra);
+        break;
+    case SVM_EXIT_HLT:
+        exit_if(env, proc(env, VMX_CPU_BASED_HLT_EXITING),
+                VMX_EXIT_HLT, 0, ra);
+        break;
+    case SVM_EXIT_INVLPG:
+        /* gen_multi0F() has left the linear address here. */
+        exit_if(env, proc(env, VMX_CPU_BASED_INVLPG_EXITING),
+                VMX_EXIT_INVLPG, disp, ra);
+        break;
+    case SVM_EXIT_MONITOR:
+        exit_if(env, proc(env, VMX_CPU_BASED_MONITOR_EXITING),
+                VMX_EXIT_MONITOR, 0, ra);
+        break;
+    case SVM_EXIT_MWAIT:
+        exit_if(env, proc(env, VMX_CPU_BASED_MWAIT_EXITING),
+                VMX_EXIT_MWAIT, 0, ra);
+        break;
+    case SVM_EXIT_PAUSE:
+        exit_if(env, proc(env, VMX_CPU_BASED_PAUSE_EXITING),
+                VMX_EXIT_PAUSE, 0, ra);
+        break;
+    case SVM_EXIT_WBINVD:
+        exit_if(env, proc2(env, VMX_SECONDARY_EXEC_WBINVD_EXITING),
+                VMX_EXIT_WBINVD, 0, ra);
+        break;
+    case SVM_EXIT_GDTR_READ:
+    case SVM_EXIT_GDTR_WRITE:
+    case SVM_EXIT_IDTR_READ:
+    case SVM_EXIT_IDTR_WRITE:
+        exit_if(env, proc2(env, VMX_SECONDARY_EXEC_DESC),
+                VMX_EXIT_GDTR_IDTR, disp, ra);
+        break;
+    case SVM_EXIT_LDTR_READ:
+    case SVM_EXIT_LDTR_WRITE:
+    case SVM_EXIT_TR_READ:
+    case SVM_EXIT_TR_WRITE:
+        exit_if(env, proc2(env, VMX_SECONDARY_EXEC_DESC),
+                VMX_EXIT_LDTR_TR, disp, ra);
+        break;
+    case SVM_EXIT_MSR:
+        exit_if(env, vmx_msr_exits(env, env->regs[R_ECX], param),
+                param ? VMX_EXIT_WRMSR : VMX_EXIT_RDMSR, 0, ra);
+        break;
+    case SVM_EXIT_RSM:
+        /* Outside SMM the decoder goes on to raise #UD (DM-DEF-32). */
+        exit_if(env, env->hflags & HF_SMM_MASK, VMX_EXIT_RSM, 0, ra);
+        break;
+    case SVM_EXIT_INIT:
+        vmx_vmexit(env, VMX_EXIT_INIT, 0, ra);
+    case SVM_EXIT_ICEBP:
+        if (env->vmx.ctl.exception_bitmap & (1u << EXCP01_DB)) {
+            vmx_vmexit_event(env, VMX_EXIT_EXCEPTION_NMI, 0, VMX_INTR_VALID |
+                             VMX_INTR_TYPE_PRIV_SW | EXCP01_DB, 0, ra);
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+/* ------------------------------------------------------------------ */
+/* I/O                                                                 */
+
+static bool vmx_io_bitmap_hit(CPUX86State *env, uint32_t port, unsigned size)
+{
+    unsigned i;
+
+    if (port + size > 0x10000) {
+        return true;
+    }
+    for (i = 0; i < size; i++) {
+        uint32_t p = port + i;
+        hwaddr byte = env->vmx.ctl.io_bitmap[p >> 15] + (p & 0x7fff) / 8;
+
+        if (x86_ldub_phys(env_cpu(env), byte) & (1u << (p & 7))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Linear address of the memory operand of INS and OUTS. */
+static uint64_t vmx_string_linear(CPUX86State *env, uint32_t info, bool in)
+{
+    unsigned bits = 16u << ((info >> 7) & 7);
+    int seg = in ? R_ES : (info >> 15) & 7;
+    uint64_t offset = env->regs[in ? R_EDI : R_ESI] &
+                      MAKE_64BIT_MASK(0, bits);
+    uint64_t base = env->segs[seg].base;
+
+    if (env->hflags & HF_CS64_MASK) {
+        return offset + (seg >= R_FS ? base : 0);
+    }
+    return (uint32_t)(base + offset);
+}
+
+void vmx_check_io(CPUX86State *env, uint32_t port, uint32_t svm_param,
+                  uintptr_t retaddr)
+{
+    unsigned size = (svm_param >> SVM_IOIO_SIZE_SHIFT) & 7;
+    bool in = svm_param & SVM_IOIO_TYPE_MASK;
+    bool string = svm_param & SVM_IOIO_STR_MASK;
+    uint64_t qual, linear = 0;
+    uint64_t insn;
+    uint8_t opcode;
+
+    if (proc(env, VMX_CPU_BASED_USE_IO_BITMAPS)) {
+        if (!vmx_io_bitmap_hit(env, port, size)) {
+            return;
+        }
+    } else if (!proc(env, VMX_CPU_BASED_UNCOND_IO_EXITING)) {
+        return;
+    }
+
+    insn = vmx_unwind_insn(env, retaddr);
+    opcode = VMX_INSN_OPCODE(insn);
+    qual = (size - 1) | (in ? 1u << 3 : 0) | (string ? 1u << 4 : 0) |
+           (uint64_t)port << 16;
+    if (string && (svm_param & SVM_IOIO_REP_MASK)) {
+        qual |= 1u << 5;
+    }
+    if (opcode >= 0xe4 && opcode <= 0xe7) {
+        qual |= 1u << 6;
+    }
+    if (string) {
+        linear = vmx_string_linear(env, VMX_INSN_INFO(insn), in);
+    }
+    vmx_vmexit_io(env, qual, linear, retaddr);
+}
+
+/* ------------------------------------------------------------------ */
+/* Exceptions                                                          */
+
+static bool vmx_pf_exits(CPUX86State *env, uint32_t error_code)
+{
+    const X86VMXControls *ctl = &env->vmx.ctl;
+    bool bit = ctl->exception_bitmap & (1u << EXCP0E_PAGE);
+    bool match = (error_code & ctl->pf_mask) == ctl->pf_match;
+
+    return bit == match;
+}
+
+bool vmx_page_fault(CPUX86State *env, uint64_t address, uint32_t error_code)
+{
+    env->vmx.pf_address = address;
+    return vmx_pf_exits(env, error_code);
+}
+
+void vmx_check_exception(CPUX86State *env, int intno, bool is_int,
+                         int error_code, int next_eip_addend,
+                         uintptr_t retaddr)
+{
+    uint32_t info = VMX_INTR_VALID | VMX_INTR_TYPE_HW_EXCEPTION | intno;
+    uint64_t qual = 0;
+
+    if (is_int) {
+        /* INT3 and INTO are software exceptions; INT n never exits. */
+        if ((intno == EXCP03_INT3 || intno == EXCP04_INTO) &&
+            next_eip_addend == 1 &&
+            (env->vmx.ctl.exception_bitmap & (1u << intno))) {
+            vmx_vmexit_software(env, VMX_INTR_VALID | intno |
+                                VMX_INTR_TYPE_SW_EXCEPTION,
+                                next_eip_addend, retaddr);
+        }
+        return;
+    }
+    if (intno >= 32) {
+        return;
+    }
+    if (intno == EXCP0E_PAGE) {
+        if (!vmx_pf_exits(env, error_code)) {
+            return;
+        }
+        qual = env->vmx.pf_address;
+    } else if (!(env->vmx.ctl.exception_bitmap & (1u << intno))) {
+        return;
+    }
+    if (intno == EXCP01_DB) {
+        qual = env->dr[6] & (0xf | DR6_BD | DR6_BS);
+    }
+    if ((env->cr[0] & CR0_PE_MASK) && exception_has_error_code(intno)) {
+        info |= VMX_INTR_ERROR_CODE;
+    }
+    vmx_vmexit_event(env, VMX_EXIT_EXCEPTION_NMI, qual, info,
+                     info & VMX_INTR_ERROR_CODE ? error_code : 0, retaddr);
+}
