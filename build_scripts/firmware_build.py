@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""The firmware images: built by stuart, finished ones kept by the key of their inputs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from build_scripts import paths, sources
+from build_scripts.errors import ExitCode, LabError
+from build_scripts.progress import run_logged, say, step
+from build_scripts.qemu_build import compiler_version
+
+PLATFORM = Path("Platform/OvmfStmPkg/PlatformBuild.py")
+OUTPUT = Path("Build/OvmfStm")
+TOOL_CHAIN = "GCC"
+INPUTS = ("StmPkg", "Platform/OvmfStmPkg", "build_scripts/stm_image")
+STM_OUTPUT = Path("X64/StmPkg/Stm/Stm/OUTPUT")
+FILES = {
+    "OVMF_CODE.fd": Path("FV/OVMF_CODE.fd"),
+    "OVMF_VARS.fd": Path("FV/OVMF_VARS.fd"),
+    "Stm.mseg": STM_OUTPUT / "Stm.mseg",
+    "Stm.json": STM_OUTPUT / "Stm.json",
+}
+TARGETS = ("DEBUG", "RELEASE", "NOOPT")
+
+
+@dataclass(frozen=True)
+class Firmware:
+    """Finished images. Copy `variables` before a boot: a boot writes it.
+
+    Attributes:
+        code: flash image of the firmware.
+        variables: flash image of an empty variable store.
+        mseg: the STM image (``Stm.mseg``) that `code` carries.
+        description: the converter's description of `mseg`, JSON.
+    """
+
+    code: Path
+    variables: Path
+    mseg: Path
+    description: Path
+
+    @classmethod
+    def in_folder(cls, folder: Path) -> Firmware:
+        """The images of a finished folder."""
+        return cls(*(folder / name for name in FILES))
+
+
+def firmware_key(tree: sources.Tree, target: str) -> str:
+    """The key of finished images: our sources, the pin, the compiler, the target."""
+    files = paths.files_below(*(paths.CHECKOUT / name for name in INPUTS))
+    return paths.content_key(files, [tree.identity, compiler_version(), target, TOOL_CHAIN])
+
+
+def _finished(target: str) -> Path:
+    return paths.cache_dir() / "firmware" / firmware_key(sources.locate("edk2"), target)
+
+
+def _stuart(target: str, edk2: Path) -> tuple[list[str], dict[str, str]]:
+    scripts = Path(sys.executable).parent
+    command = [str(scripts / "stuart_build"), "-c", str(PLATFORM)]
+    command += [f"TARGET={target}", f"TOOL_CHAIN_TAG={TOOL_CHAIN}"]
+    environment = dict(os.environ, EDK2_DIR=str(edk2), PYTHONHASHSEED="0")
+    environment["PATH"] = os.pathsep.join([str(scripts), environment.get("PATH", "")])
+    # The workspace is the checkout, whatever edk2 environment the caller's shell carries.
+    for name in ("WORKSPACE", "PACKAGES_PATH", "EDK_TOOLS_PATH", "CONF_PATH"):
+        environment.pop(name, None)
+    return command, environment
+
+
+def build_firmware(target: str = "DEBUG") -> Firmware:
+    """The images of this checkout, built if no finished ones fit.
+
+    Args:
+        target: ``DEBUG``, ``RELEASE`` or ``NOOPT``.
+    Raises:
+        LabError: the source cannot be had or the build failed.
+    """
+    if target not in TARGETS:
+        raise LabError(f"no such target: {target}", ExitCode.USAGE)
+    edk2 = sources.edk2_dir()
+    finished = _finished(target)
+    if finished.is_dir():
+        return Firmware.in_folder(finished)
+    checkout = hashlib.sha256(str(paths.CHECKOUT).encode()).hexdigest()[:12]
+    with paths.locked(f"firmware-{checkout}", say):
+        # Once more, under the lock: another process may have built it, or a source may have changed meanwhile.
+        finished = _finished(target)
+        if finished.is_dir():
+            return Firmware.in_folder(finished)
+        output = paths.CHECKOUT / OUTPUT / f"{target}_{TOOL_CHAIN}"
+        log = paths.cache_dir() / f"firmware-{checkout}.log"
+        log.unlink(missing_ok=True)
+        command, environment = _stuart(target, edk2)
+        with step(f"building the firmware ({target})") as shown:
+            run_logged(command, log, shown, "stuart_build", cwd=paths.CHECKOUT, environment=environment)
+        if _finished(target) != finished:
+            raise LabError("a source of the firmware changed during its build", remedy="start again")
+        with paths.published(finished) as staging:
+            for name, source in FILES.items():
+                if not (output / source).is_file():
+                    raise LabError(f"the build made no {source}", log=log)
+                shutil.copyfile(output / source, staging / name)
+            (staging / "inputs.json").write_text(json.dumps({"edk2": sources.locate("edk2").version}))
+    return Firmware.in_folder(finished)

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""Visible progress of long work, and commands whose output goes to a log.
+
+On a terminal a line with a bar; elsewhere (CI, a pipe) plain lines, one at the
+start, one every half minute, one at the end. All of it on stderr: stdout
+belongs to results.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from build_scripts.errors import ExitCode, LabError
+
+_PLAIN_INTERVAL_SECONDS = 30.0
+_NINJA = re.compile(r"^\[(\d+)/(\d+)\] ")
+_TAIL_LINES = 8
+
+
+def say(message: str) -> None:
+    """Print one line about what happens; nothing depends on it."""
+    print(f"stmlab: {message}", file=sys.stderr, flush=True)
+
+
+class Step:
+    """One piece of long work under a title."""
+
+    def __init__(self, title: str, bar: Progress | None) -> None:
+        self._title = title
+        self._bar = bar
+        self._task = bar.add_task(title, total=None, status="") if bar is not None else None
+        self._last = time.monotonic()
+
+    def line(self, text: str) -> None:
+        """Tell of a line of output; ninja's ``[12/1500]`` moves the bar."""
+        found = _NINJA.match(text)
+        if self._bar is not None and self._task is not None:
+            if found:
+                self._bar.update(self._task, completed=int(found[1]), total=int(found[2]))
+            self._bar.update(self._task, status=text.strip()[:60])
+        elif time.monotonic() - self._last >= _PLAIN_INTERVAL_SECONDS:
+            self._last = time.monotonic()
+            say(f"{self._title}: {text.strip()[:100]}")
+
+
+@contextmanager
+def step(title: str) -> Iterator[Step]:
+    """Show `title` while the block works, and how long it took."""
+    console = Console(stderr=True)
+    start = time.monotonic()
+    if console.is_terminal:
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=30))
+        with Progress(
+            *columns, TimeElapsedColumn(), TextColumn("{task.fields[status]}", markup=False), console=console,
+            transient=True,
+        ) as bar:  # fmt: skip
+            yield Step(title, bar)
+    else:
+        say(f"{title} ...")
+        yield Step(title, None)
+    say(f"{title}: done in {time.monotonic() - start:.0f} s")
+
+
+def run_logged(
+    command: Sequence[str | Path],
+    log: Path,
+    shown: Step,
+    what: str,
+    *,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    code: ExitCode = ExitCode.BUILD_FAILED,
+) -> None:
+    """Run a command, its output appended to `log` and told to `shown`.
+
+    Raises:
+        LabError: it did not end with 0; holds the last lines of its output.
+    """
+    arguments = [str(part) for part in command]
+    tail: list[str] = []
+    with log.open("a", encoding="utf-8") as output:
+        output.write(f"$ {' '.join(arguments)}\n")
+        output.flush()
+        with subprocess.Popen(
+            arguments,
+            cwd=cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                output.write(line)
+                tail = [*tail[1 - _TAIL_LINES :], line.rstrip()]
+                shown.line(line)
+    if process.returncode != 0:
+        raise LabError(f"{what} failed (status {process.returncode}):\n" + "\n".join(tail), code, log=log)

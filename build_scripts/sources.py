@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""The pinned external sources: found, verified, unpacked once.
+
+Accepted names, versions, origins and checksums are in ``sources.json``. The
+order: a path that the user gives (checked, never written), the cache, the
+upstream project, the distribution's source package.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from build_scripts import paths
+from build_scripts.distribution import SourceClient, SourceFile
+from build_scripts.errors import ExitCode, LabError
+from build_scripts.progress import Step, run_logged, say, step
+
+PINS: dict[str, Any] = json.loads((Path(__file__).parent / "sources.json").read_text(encoding="utf-8"))
+STAMP = "stmlab-stamp.json"
+BROTLI_LINK = Path("BaseTools/Source/C/BrotliCompress/brotli")
+BROTLI_TREE = Path("MdeModulePkg/Library/BrotliCustomDecompressLib/brotli")
+BASETOOLS = Path("BaseTools/Source/C")
+_CONNECT_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Tree:
+    """An unpacked source tree.
+
+    Attributes:
+        path: its root; not to be written.
+        version: of the source, such as ``10.0.13``.
+        origin: where it came from, for people.
+        identity: changes with the content; part of every key of what is built from it.
+    """
+
+    path: Path
+    version: str
+    origin: str
+    identity: str
+
+
+def check_user_tree(name: str, tree: Path) -> None:
+    """Check a tree that the user gave against the pin's file hashes.
+
+    Raises:
+        LabError: it is another version or was changed.
+    """
+    pin = PINS[name]
+    for relative, expected in pin["files"].items():
+        path = tree / relative
+        if not path.is_file() or paths.sha256_file(path) != expected:
+            raise LabError(
+                f"{pin['variable']}={tree} is not {name} {pin['version']}: {relative} differs",
+                ExitCode.USAGE,
+                remedy=f"give a tree of that version, or unset {pin['variable']}",
+            )
+
+
+def _user_tree(name: str) -> Tree | None:
+    pin = PINS[name]
+    given = os.environ.get(pin["variable"])
+    if not given:
+        return None
+    tree = Path(given).resolve()
+    check_user_tree(name, tree)
+    return Tree(tree, pin["version"], f"{pin['variable']}={tree}", f"{name}-{pin['version']}")
+
+
+def _cached(name: str) -> Tree | None:
+    """A tree of an accepted origin in the cache; the pinned one before a later point release."""
+    found = []
+    for stamp in paths.cache_dir().glob(f"{name}-*/{STAMP}"):
+        facts = json.loads(stamp.read_text(encoding="utf-8"))
+        found.append(Tree(stamp.parent, facts["version"], facts["origin"], facts["identity"]))
+    pinned = PINS[name]["version"]
+    found.sort(key=lambda tree: (tree.version != pinned, tree.path))
+    return found[0] if found else None
+
+
+def _unpack(tarball: Path, folder: Path, log: Path, shown: Step) -> None:
+    command = ["tar", "--extract", "--file", str(tarball), "--directory", str(folder)]
+    run_logged([*command, "--strip-components=1", "--no-same-owner"], log, shown, f"unpacking {tarball.name}")
+
+
+def _finish_edk2(tree: Path, log: Path, shown: Step) -> list[str]:
+    """Compile the BaseTools; returns what was added to the tree."""
+    added = []
+    link = tree / BROTLI_LINK
+    if not (link / "c").exists():
+        # The distribution's tarball lacks this submodule; the other copy of it is complete.
+        if link.is_dir():
+            link.rmdir()
+        link.symlink_to(os.path.relpath(tree / BROTLI_TREE, link.parent))
+        added.append(str(BROTLI_LINK))
+    command = ["make", "-C", str(tree / BASETOOLS), f"-j{os.cpu_count() or 1}"]
+    run_logged(command, log, shown, "building the BaseTools of edk2")
+    return [*added, str(BASETOOLS / "bin")]
+
+
+_FINISH: dict[str, Callable[[Path, Path, Step], list[str]]] = {"edk2": _finish_edk2}
+
+
+def _publish(name: str, facts: dict[str, str], fill: Callable[[Path], None], log: Path, shown: Step) -> Tree:
+    """Unpack with `fill`, add what is ours, stamp, and publish in one step."""
+    digest = hashlib.sha256(facts["identity"].encode()).hexdigest()[:12]
+    target = paths.cache_dir() / f"{name}-{digest}"
+    with paths.published(target) as staging:
+        fill(staging)
+        finish = _FINISH.get(name)
+        added = finish(staging, log, shown) if finish else []
+        (staging / STAMP).write_text(json.dumps({**facts, "added": added}, indent=1), encoding="utf-8")
+    return Tree(target, facts["version"], facts["origin"], facts["identity"])
+
+
+def _reachable(url: str) -> bool:
+    """Whether the upstream host answers at all, so that its absence costs seconds and not minutes."""
+    if os.environ.get("https_proxy") or os.environ.get("HTTPS_PROXY"):
+        return True
+    try:
+        with socket.create_connection((urlsplit(url).hostname, 443), _CONNECT_SECONDS):
+            return True
+    except OSError:
+        return False
+
+
+def _from_git(name: str, origin: dict[str, Any], log: Path, shown: Step) -> Tree:
+    """The upstream tag; git itself verifies the content against the pinned commit."""
+    if not _reachable(origin["url"]):
+        raise LabError(f"{urlsplit(origin['url']).hostname} cannot be reached")
+    environment = dict(os.environ, GIT_TERMINAL_PROMPT="0")
+
+    def fill(folder: Path) -> None:
+        clone = ["git", "clone", "--quiet", "--depth=1", "--branch", origin["tag"], origin["url"], str(folder)]
+        run_logged(clone, log, shown, f"fetching {origin['tag']}", environment=environment)
+        head = subprocess.run(["git", "-C", folder, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+        if head.stdout.strip() != origin["commit"]:
+            raise LabError(f"tag {origin['tag']} is commit {head.stdout.strip()}, not {origin['commit']}", log=log)
+        update = ["git", "-C", str(folder), "submodule", "update", "--quiet", "--init", "--depth=1", "--"]
+        run_logged([*update, *origin["submodules"]], log, shown, "fetching submodules", environment=environment)
+
+    facts = {"version": PINS[name]["version"], "origin": origin["url"], "identity": f"{name}-{PINS[name]['version']}"}
+    return _publish(name, facts, fill, log, shown)
+
+
+def choose_offer(origin: dict[str, Any], offers: list[SourceFile]) -> SourceFile | None:
+    """The pinned tarball if the index has it, else the newest of the accepted series."""
+    pinned = [offer for offer in offers if offer.name == origin["file"] and offer.sha256 == origin["sha256"]]
+    if pinned:
+        return pinned[0]
+    series = origin.get("series")
+    others = [offer for offer in offers if series and re.fullmatch(series, offer.name)]
+    others.sort(key=lambda offer: [int(part) for part in re.findall(r"\d+", offer.name)])
+    return others[-1] if others else None
+
+
+def _from_distribution(name: str, origin: dict[str, Any], log: Path, shown: Step) -> Tree:
+    downloads = paths.cache_dir() / "downloads"
+    downloads.mkdir(exist_ok=True)
+    kept = downloads / origin["file"]
+    version, sha256, label = PINS[name]["version"], origin["sha256"], f"{origin['package']} source package"
+    if not (kept.is_file() and paths.sha256_file(kept) == sha256):
+        client = SourceClient(log)
+        client.refresh(origin["suites"], shown)
+        offer = choose_offer(origin, client.offers(origin["package"]))
+        if offer is None:
+            raise LabError(f"the distribution's index has no accepted tarball of {name}", log=log)
+        if offer.sha256 != sha256:
+            found = re.search(r"_([0-9.]+)", offer.name)
+            version, sha256 = (found[1].rstrip(".") if found else offer.version), offer.sha256
+            say(f"warning: the mirror has {name} {version} instead of {PINS[name]['version']}; trying it")
+        kept = client.download(offer, downloads, shown)
+    facts = {"version": version, "origin": label, "identity": f"{name}-{version}-{sha256[:12]}"}
+    if sha256 == origin["sha256"]:
+        facts["identity"] = f"{name}-{version}"
+    return _publish(name, facts, lambda folder: _unpack(kept, folder, log, shown), log, shown)
+
+
+_FETCH: dict[str, Callable[[str, dict[str, Any], Path, Step], Tree]] = {
+    "git": _from_git,
+    "distribution": _from_distribution,
+}
+
+
+def locate(name: str) -> Tree:
+    """The tree of a pinned source, fetched if it has to be.
+
+    Args:
+        name: ``edk2`` or ``qemu``.
+    Raises:
+        LabError: no origin works; the message says why for each.
+    """
+    if (tree := _user_tree(name) or _cached(name)) is not None:
+        return tree
+    with paths.locked(f"source-{name}", say):
+        if (tree := _cached(name)) is not None:
+            return tree
+        log = paths.cache_dir() / f"source-{name}.log"
+        log.unlink(missing_ok=True)
+        refusals = []
+        with step(f"getting {name} {PINS[name]['version']}") as shown:
+            for origin in PINS[name]["origins"]:
+                try:
+                    return _FETCH[origin["kind"]](name, origin, log, shown)
+                except LabError as error:
+                    refusals.append(f"{origin['kind']}: {error.message}")
+        variable = PINS[name]["variable"]
+        raise LabError(
+            f"{name} {PINS[name]['version']} cannot be had:\n" + "\n".join(refusals),
+            remedy=f"check the network, or set {variable} to a tree of that version",
+            log=log,
+        )
+
+
+def edk2_dir() -> Path:
+    """The edk2 tree with compiled BaseTools, as PlatformBuild needs it.
+
+    Raises:
+        LabError: it cannot be had, or the user's tree has no compiled BaseTools.
+    """
+    tree = locate("edk2").path
+    if not (tree / BASETOOLS / "bin" / "GenFw").is_file():
+        raise LabError(
+            f"the BaseTools of {tree} are not compiled",
+            ExitCode.USAGE,
+            remedy=f"make -C {tree / BASETOOLS}, or unset EDK2_DIR",
+        )
+    return tree
+
+
+def forget(tree: Tree) -> None:
+    """Remove a cached tree (for tests and repairs); a user's tree is left alone."""
+    if (tree.path / STAMP).is_file():
+        shutil.rmtree(tree.path)
