@@ -63,6 +63,11 @@ static uint64_t vmx_control_msr(CPUX86State *env, VMXControlWord c, bool true_)
                                  vmx_controls[c].default1;
     uint32_t can_be_1 = env->features[vmx_controls[c].word] | must_be_1;
 
+    /* Follows the LM bit of CPUID and has no property of its own. */
+    if (c == CONTROL_EXIT &&
+        (env->features[FEAT_8000_0001_EDX] & CPUID_EXT2_LM)) {
+        can_be_1 |= VMX_VM_EXIT_HOST_ADDR_SPACE_SIZE;
+    }
     if (c == CONTROL_ENTRY && vmx_dual_monitor_offered(env)) {
         can_be_1 |= VMX_VM_ENTRY_SMM | VMX_VM_ENTRY_DEACT_DUAL_MONITOR;
     }
@@ -204,7 +209,9 @@ int vmx_rdmsr(CPUX86State *env, uint32_t index, uint64_t *value)
         if (!have_ept) {
             return -1;
         }
-        *value = env->features[FEAT_VMX_EPT_VPID_CAPS];
+        /* The memory types have no properties. */
+        *value = env->features[FEAT_VMX_EPT_VPID_CAPS] | MSR_VMX_EPT_UC |
+                 MSR_VMX_EPT_WB;
         return 0;
     case MSR_IA32_VMX_TRUE_PINBASED_CTLS:
     case MSR_IA32_VMX_TRUE_PROCBASED_CTLS:
