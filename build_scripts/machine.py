@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""Runs QEMU: a run directory with logs, QMP over a UNIX socket, an end that is understood.
+
+Only the process that this module started is ever ended, by its handle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from qemu.qmp import EventListener, QMPClient
+from qemu.qmp.error import QMPError
+
+from build_scripts.errors import ExitCode, LabError
+from build_scripts.processors import Guest, arguments
+
+DEFAULT_TIMEOUT_SECONDS = 300.0
+_CONNECT_SECONDS = 60.0
+_QUIT_SECONDS = 10.0
+_SOCKET_PATH_LIMIT = 100  # sun_path holds 108 bytes
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a boot ended.
+
+    Attributes:
+        reason: QMP's reason of the SHUTDOWN event (``guest-shutdown``, ``guest-reset``, ``guest-panic``,
+            ``host-qmp-quit`` ...), ``timeout``, or ``exited`` if QEMU ended without one.
+        status: QEMU's exit status, None if it had to be killed.
+        seconds: wall-clock time from start to end.
+    """
+
+    reason: str
+    status: int | None
+    seconds: float
+
+    @property
+    def requested(self) -> bool:
+        """Whether the guest asked for a power-off."""
+        return self.reason == "guest-shutdown"
+
+
+class Machine:
+    """One QEMU process; a context manager.
+
+    The guest stands still until `resume`, so that no event is lost.
+    """
+
+    def __init__(self, guest: Guest, run_dir: Path) -> None:
+        """Prepare the run directory: the variable store's copy, the script.
+
+        Raises:
+            LabError: the script is not ASCII.
+        """
+        self.guest = guest
+        self.run_dir = run_dir
+        run_dir.mkdir(parents=True, exist_ok=True)
+        # A boot writes its variable store; the build's own copy has to stay pristine.
+        shutil.copyfile(guest.variables, run_dir / "OVMF_VARS.fd")
+        script = "".join(f"{line}\n" for line in guest.script)
+        if not script.isascii():
+            raise LabError("a guest script must be ASCII", ExitCode.USAGE)
+        (run_dir / "script").write_text(script, encoding="ascii")
+        socket = run_dir / "qmp.sock"
+        self._short_dir: Path | None = None
+        if len(str(socket)) > _SOCKET_PATH_LIMIT:
+            self._short_dir = Path(tempfile.mkdtemp(prefix="stmlab-"))
+            socket = self._short_dir / "qmp.sock"
+        self._socket = socket
+        self._process: subprocess.Popen[bytes] | None = None
+        self._loop = asyncio.new_event_loop()
+        self._client = QMPClient("stmlab")
+        self._shutdown = EventListener("SHUTDOWN")
+        self._client.register_listener(self._shutdown)
+        self._started = 0.0
+
+    def command_line(self) -> list[str]:
+        """QEMU's arguments, with console and QMP."""
+        return [
+            *arguments(self.guest, self.run_dir),
+            *("-chardev", f"file,id=console,path={self.run_dir / 'console.log'}", "-serial", "chardev:console"),
+            *("-chardev", f"socket,id=qmp,path={self._socket},server=on,wait=off"),
+            *("-mon", "chardev=qmp,mode=control", "-S"),
+        ]
+
+    def __enter__(self) -> Machine:
+        """Start QEMU and connect; the guest does not run yet.
+
+        Raises:
+            LabError: QEMU did not start; the message holds what it said.
+        """
+        command = self.command_line()
+        (self.run_dir / "command").write_text("\n".join(command) + "\n", encoding="utf-8")
+        self._started = time.monotonic()
+        with (self.run_dir / "qemu.log").open("wb") as output:
+            try:
+                self._process = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=self.run_dir
+                )
+            except OSError as error:
+                self._clean()
+                raise LabError(f"QEMU cannot be started: {error}", ExitCode.USAGE) from error
+        try:
+            self._connect()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def _connect(self) -> None:
+        assert self._process is not None
+        while True:
+            if self._process.poll() is not None:
+                said = (self.run_dir / "qemu.log").read_text(errors="replace").strip()
+                raise LabError(f"QEMU did not start: {said}", ExitCode.GUEST_HUNG, log=self.run_dir / "qemu.log")
+            try:
+                self._loop.run_until_complete(self._client.connect(str(self._socket)))
+                return
+            except (QMPError, OSError) as error:
+                if time.monotonic() - self._started > _CONNECT_SECONDS:
+                    raise LabError(f"QEMU does not answer: {error}", ExitCode.GUEST_HUNG, log=self.run_dir) from error
+                time.sleep(0.05)
+
+    def qmp(self, command: str, parameters: dict[str, Any] | None = None) -> Any:
+        """Execute a QMP command and return its result.
+
+        Raises:
+            qemu.qmp.error.QMPError: QEMU refused it or is gone.
+        """
+        return self._loop.run_until_complete(self._client.execute(command, parameters))
+
+    def monitor(self, command: str) -> str:
+        """Execute a human-monitor command and return its text."""
+        return str(self.qmp("human-monitor-command", {"command-line": command}))
+
+    def resume(self) -> None:
+        """Let the guest run."""
+        self.qmp("cont")
+
+    def wait(self, timeout: float = DEFAULT_TIMEOUT_SECONDS) -> Ending:
+        """Wait for the end of QEMU; end it after `timeout` seconds."""
+        assert self._process is not None
+        try:
+            reason = self._loop.run_until_complete(asyncio.wait_for(self._next_shutdown(), timeout))
+        except TimeoutError:
+            reason = "timeout"
+            self._process.kill()
+        try:
+            status: int | None = self._process.wait(_QUIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            status = self._process.wait()
+        return Ending(reason, None if reason == "timeout" else status, time.monotonic() - self._started)
+
+    async def _next_shutdown(self) -> str:
+        assert self._process is not None
+        while True:
+            if not self._shutdown.empty():
+                event = await self._shutdown.get()
+                data = event["data"]
+                return str(data["reason"]) if isinstance(data, dict) else "exited"
+            if self._process.poll() is not None:
+                # Whatever QMP sent before the end may still be on its way.
+                await asyncio.sleep(0.1)
+                if self._shutdown.empty():
+                    return "exited"
+                continue
+            await asyncio.sleep(0.02)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End QEMU if it still runs; keep the logs."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        # QEMU's end is what closes the connection, so an error here is no news.
+        with contextlib.suppress(QMPError, OSError, EOFError):
+            self._loop.run_until_complete(self._client.disconnect())
+        self._clean()
+
+    def _clean(self) -> None:
+        self._loop.close()
+        self._socket.unlink(missing_ok=True)
+        if self._short_dir is not None:
+            shutil.rmtree(self._short_dir, ignore_errors=True)
+
+
+def boot(guest: Guest, run_dir: Path, timeout: float = DEFAULT_TIMEOUT_SECONDS) -> Ending:
+    """Boot once and wait for the end."""
+    with Machine(guest, run_dir) as machine:
+        machine.resume()
+        return machine.wait(timeout)
