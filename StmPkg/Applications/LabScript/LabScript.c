@@ -1,0 +1,172 @@
+/** @file
+  Runs the shell commands in fw_cfg file opt/org.stmlab/script, a line each. The
+  image stays the same for every scenario, and no disk is needed.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#include <Uefi.h>
+#include <Protocol/Shell.h>
+#include <Library/BaseLib.h>
+#include <Library/BaseMemoryLib.h>
+#include <Library/MemoryAllocationLib.h>
+#include <Library/QemuFwCfgLib.h>
+#include <Library/ShellCEntryLib.h>
+#include <Library/StmRecordLib.h>
+#include <Library/UefiBootServicesTableLib.h>
+#include <Library/UefiLib.h>
+#include <StmRecord.h>
+
+#define SCRIPT_FILE          "opt/org.stmlab/script"
+#define SCRIPT_MAXIMUM_SIZE  SIZE_64KB
+#define ENCODED_LENGTH       (STM_RECORD_MAXIMUM_LENGTH / 2)
+
+/**
+  Percent-encode a command for a record: values hold no spaces.
+
+  @param[in]  Line     The command.
+  @param[out] Encoded  ENCODED_LENGTH bytes.
+**/
+STATIC
+VOID
+LabEncode (
+  IN  CONST CHAR8  *Line,
+  OUT CHAR8        *Encoded
+  )
+{
+  STATIC CONST CHAR8  Hex[] = "0123456789ABCDEF";
+  UINTN               Used;
+
+  for (Used = 0; (*Line != '\0') && (Used + 4 < ENCODED_LENGTH); Line++) {
+    if ((*Line <= ' ') || (*Line == '%') || (*Line >= 0x7F)) {
+      Encoded[Used++] = '%';
+      Encoded[Used++] = Hex[((UINT8)*Line) >> 4];
+      Encoded[Used++] = Hex[((UINT8)*Line) & 0xF];
+    } else {
+      Encoded[Used++] = *Line;
+    }
+  }
+
+  Encoded[Used] = '\0';
+}
+
+/**
+  Run one command and log it.
+
+  @param[in] Shell   Shell protocol.
+  @param[in] Number  Line number, from 1.
+  @param[in] Line    The command.
+
+  @return Status of the command.
+**/
+STATIC
+EFI_STATUS
+LabRunLine (
+  IN EFI_SHELL_PROTOCOL  *Shell,
+  IN UINTN               Number,
+  IN CONST CHAR8         *Line
+  )
+{
+  CHAR8       Encoded[ENCODED_LENGTH];
+  CHAR16      *Command;
+  EFI_HANDLE  Parent;
+  EFI_STATUS  Status;
+  EFI_STATUS  CommandStatus;
+  UINTN       Size;
+
+  LabEncode (Line, Encoded);
+  StmRecord (STM_RECORD_PORT_FIRMWARE, "APP", "script", "line=%lu cmd=%a", (UINT64)Number, Encoded);
+  Print (L"lab> %a\n", Line);
+
+  Size    = AsciiStrSize (Line);
+  Command = AllocatePool (Size * sizeof (CHAR16));
+  if (Command == NULL) {
+    return EFI_OUT_OF_RESOURCES;
+  }
+
+  AsciiStrToUnicodeStrS (Line, Command, Size);
+  Parent        = gImageHandle;
+  CommandStatus = EFI_SUCCESS;
+  Status        = Shell->Execute (&Parent, Command, NULL, &CommandStatus);
+  FreePool (Command);
+  if (EFI_ERROR (Status)) {
+    return Status;
+  }
+
+  return CommandStatus;
+}
+
+/**
+  Entry point.
+
+  @param[in] Argc  Not used.
+  @param[in] Argv  Not used.
+
+  @retval 0  The script ended, or there is none.
+  @retval 1  There is no shell, or the script is too large.
+**/
+INTN
+EFIAPI
+ShellAppMain (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  )
+{
+  FIRMWARE_CONFIG_ITEM  Item;
+  UINTN                 Size;
+  CHAR8                 *Script;
+  CHAR8                 *Line;
+  CHAR8                 *End;
+  UINTN                 Number;
+  EFI_STATUS            Status;
+  EFI_SHELL_PROTOCOL    *Shell;
+
+  if (RETURN_ERROR (QemuFwCfgFindFile (SCRIPT_FILE, &Item, &Size)) || (Size == 0)) {
+    return 0;
+  }
+
+  if ((Size > SCRIPT_MAXIMUM_SIZE) ||
+      EFI_ERROR (gBS->LocateProtocol (&gEfiShellProtocolGuid, NULL, (VOID **)&Shell)))
+  {
+    return 1;
+  }
+
+  Script = AllocateZeroPool (Size + 1);
+  if (Script == NULL) {
+    return 1;
+  }
+
+  QemuFwCfgSelectItem (Item);
+  QemuFwCfgReadBytes (Size, Script);
+
+  Status = EFI_SUCCESS;
+  Number = 0;
+  for (Line = Script; *Line != '\0'; Line = End) {
+    for (End = Line; (*End != '\0') && (*End != '\n'); End++) {
+    }
+
+    if (*End == '\n') {
+      *End++ = '\0';
+    }
+
+    Number++;
+    if (*Line == '\0') {
+      continue;
+    }
+
+    Status = LabRunLine (Shell, Number, Line);
+    StmRecord (
+      STM_RECORD_PORT_FIRMWARE,
+      "APP",
+      "script-status",
+      "line=%lu status=0x%lx",
+      (UINT64)Number,
+      (UINT64)Status
+      );
+  }
+
+  StmRecord (STM_RECORD_PORT_FIRMWARE, "APP", "script-end", "status=0x%lx", (UINT64)Status);
+  FreePool (Script);
+  return 0;
+}

@@ -1,0 +1,77 @@
+/** @file
+  Shows the firmware's STM status table.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#include <Uefi.h>
+#include <Guid/StmStatusTable.h>
+#include <Library/StmStatusLib.h>
+#include <Library/UefiApplicationEntryPoint.h>
+#include <Library/UefiLib.h>
+
+/**
+  Print a digest.
+
+  @param[in] Name    What it is of.
+  @param[in] Digest  32 bytes.
+**/
+STATIC
+VOID
+StmPrintDigest (
+  IN CONST CHAR16  *Name,
+  IN CONST UINT8   *Digest
+  )
+{
+  UINTN  Index;
+
+  Print (L"%s", Name);
+  for (Index = 0; Index < 32; Index++) {
+    Print (L"%02x", Digest[Index]);
+  }
+
+  Print (L"\n");
+}
+
+/**
+  Entry point.
+
+  @param[in] ImageHandle  Not used.
+  @param[in] SystemTable  Not used.
+
+  @retval EFI_SUCCESS    Shown.
+  @retval EFI_NOT_FOUND  This firmware publishes no status.
+**/
+EFI_STATUS
+EFIAPI
+UefiMain (
+  IN EFI_HANDLE        ImageHandle,
+  IN EFI_SYSTEM_TABLE  *SystemTable
+  )
+{
+  STM_STATUS_TABLE  *Table;
+
+  if (EFI_ERROR (EfiGetSystemConfigurationTable (&gStmStatusTableGuid, (VOID **)&Table)) ||
+      (Table->Signature != STM_STATUS_TABLE_SIGNATURE))
+  {
+    Print (L"this firmware publishes no STM status table\n");
+    return EFI_NOT_FOUND;
+  }
+
+  Print (
+    L"state:        %a\nreason:       %a\n",
+    StmStateName ((STM_STATE)Table->State),
+    StmReasonName ((STM_REASON)Table->Reason)
+    );
+  Print (L"TSEG:         0x%lx, %ld KB\n", Table->TsegBase, Table->TsegSize / SIZE_1KB);
+  Print (
+    L"MSEG:         0x%lx, %ld KB, %ld KB needed\n",
+    Table->MsegBase,
+    Table->MsegSize / SIZE_1KB,
+    Table->MsegNeeded / SIZE_1KB
+    );
+  StmPrintDigest (L"image SHA256: ", Table->ImageSha256);
+  StmPrintDigest (L"MSEG SHA256:  ", Table->MsegSha256);
+  return EFI_SUCCESS;
+}

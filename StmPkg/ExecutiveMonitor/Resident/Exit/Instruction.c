@@ -1,0 +1,109 @@
+/** @file
+  VM exits for CPUID, XSETBV and INVD.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#include "../Resident.h"
+
+#define VECTOR_GP  13
+
+#define CPUID_ECX_VMX      BIT5
+#define CPUID_ECX_OSXSAVE  BIT27
+#define CR4_OSXSAVE        BIT18
+
+#define XCR0_X87  BIT0
+#define XCR0_SSE  BIT1
+#define XCR0_AVX  BIT2
+
+/**
+  CPUID: the processor's answer, without VMX.
+
+  @param[in,out] Registers  The guest's.
+
+  @retval ExecResumeGuest  Always.
+**/
+EXEC_ACTION
+ExecExitCpuid (
+  IN OUT EXEC_REGISTERS  *Registers
+  )
+{
+  UINT32  Leaf;
+  UINT32  Eax;
+  UINT32  Ebx;
+  UINT32  Ecx;
+  UINT32  Edx;
+
+  Leaf = (UINT32)Registers->Gpr[GPR_RAX];
+  AsmCpuidEx (Leaf, (UINT32)Registers->Gpr[GPR_RCX], &Eax, &Ebx, &Ecx, &Edx);
+  if (Leaf == CPUID_VERSION_INFO) {
+    //
+    // OSXSAVE mirrors CR4 of the context that executes CPUID: here ours.
+    //
+    Ecx &= ~(UINT32)(CPUID_ECX_VMX | CPUID_ECX_OSXSAVE);
+    if ((VmRead (VMCS_GUEST_CR4) & CR4_OSXSAVE) != 0) {
+      Ecx |= CPUID_ECX_OSXSAVE;
+    }
+  }
+
+  Registers->Gpr[GPR_RAX] = Eax;
+  Registers->Gpr[GPR_RBX] = Ebx;
+  Registers->Gpr[GPR_RCX] = Ecx;
+  Registers->Gpr[GPR_RDX] = Edx;
+  ExecSkipInstruction ();
+  return ExecResumeGuest;
+}
+
+/**
+  XSETBV: carried out if the processor would accept it, else #GP(0). We run with
+  the guest's XCR0 and use no extended state.
+
+  @param[in,out] Registers  The guest's.
+
+  @retval ExecResumeGuest  Always.
+**/
+EXEC_ACTION
+ExecExitXsetbv (
+  IN OUT EXEC_REGISTERS  *Registers
+  )
+{
+  UINT64  Value;
+  UINT64  Supported;
+  UINT32  Eax;
+  UINT32  Edx;
+
+  AsmCpuidEx (CPUID_EXTENDED_STATE, 0, &Eax, NULL, NULL, &Edx);
+  Supported = LShiftU64 (Edx, 32) | Eax;
+  Value     = LShiftU64 (Registers->Gpr[GPR_RDX], 32) | (UINT32)Registers->Gpr[GPR_RAX];
+  if (((UINT32)Registers->Gpr[GPR_RCX] != 0) ||
+      ((Value & XCR0_X87) == 0) ||
+      ((Value & ~Supported) != 0) ||
+      ((Value & (XCR0_SSE | XCR0_AVX)) == XCR0_AVX))
+  {
+    ExecInjectFault (VECTOR_GP, TRUE);
+    return ExecResumeGuest;
+  }
+
+  AsmWriteCr4 (AsmReadCr4 () | CR4_OSXSAVE);
+  AsmXSetBv (0, Value);
+  ExecSkipInstruction ();
+  return ExecResumeGuest;
+}
+
+/**
+  INVD: write back first, since the caches also hold our data.
+
+  @param[in,out] Registers  The guest's.
+
+  @retval ExecResumeGuest  Always.
+**/
+EXEC_ACTION
+ExecExitInvd (
+  IN OUT EXEC_REGISTERS  *Registers
+  )
+{
+  AsmWbinvd ();
+  ExecSkipInstruction ();
+  return ExecResumeGuest;
+}

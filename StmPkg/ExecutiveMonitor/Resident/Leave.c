@@ -1,0 +1,86 @@
+/** @file
+  The way out of VMX operation (design: "Leaving").
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#include "Resident.h"
+
+#define CR4_VMXE  BIT13
+
+/**
+  Stop the STM and leave VMX operation.
+
+  The STM first: VMXOFF fails with error 23 while the dual-monitor treatment is
+  active (DM-STM-02). An SMI between STOP and VMXOFF gets the default treatment.
+
+  @param[in,out] Parameters  State, StmActive and Detail are set.
+
+  @return ExecOk or ExecStmRefused; in the latter case nothing has changed.
+**/
+EXEC_RESULT
+ExecLeaveVmx (
+  IN OUT EXEC_PARAMETERS  *Parameters
+  )
+{
+  EXEC_RESULT  Result;
+
+  Result = ExecStopStm (Parameters);
+  if (Result != ExecOk) {
+    return Result;
+  }
+
+  //
+  // VMXOFF may leave active VMCSs corrupted (DM-INT-30).
+  //
+  AsmVmClear (Parameters->GuestVmcs);
+  AsmVmClear (Parameters->ActivationVmcs);
+  AsmVmxOff ();
+  AsmWriteCr4 (AsmReadCr4 () & ~(UINTN)CR4_VMXE);
+  Parameters->State = ExecStateOff;
+  StmRecord (STM_RECORD_PORT_EXECUTIVE, "EXEC", "vmxoff", "region=0x%lx", Parameters->VmxonRegion);
+  return ExecOk;
+}
+
+/**
+  Read from the current VMCS the state with which the guest goes on natively.
+
+  @param[out] State  Everything but general-purpose registers.
+  @param[out] Cr4    CR4 as the guest sees it.
+**/
+VOID
+ExecReadNativeState (
+  OUT EXEC_NATIVE_STATE  *State,
+  OUT UINT64             *Cr4
+  )
+{
+  State->Gdtr.Base  = (UINTN)VmRead (VMCS_GUEST_GDTR_BASE);
+  State->Gdtr.Limit = (UINT16)VmRead (VMCS_GUEST_GDTR_LIMIT);
+  State->Idtr.Base  = (UINTN)VmRead (VMCS_GUEST_IDTR_BASE);
+  State->Idtr.Limit = (UINT16)VmRead (VMCS_GUEST_IDTR_LIMIT);
+  State->Cr3        = VmRead (VMCS_GUEST_CR3);
+  State->Cs         = VmRead (VMCS_GUEST_CS_SELECTOR);
+  State->Ss         = VmRead (VMCS_GUEST_SS_SELECTOR);
+  State->Ds         = VmRead (VMCS_GUEST_DS_SELECTOR);
+  State->Es         = VmRead (VMCS_GUEST_ES_SELECTOR);
+  State->Fs         = VmRead (VMCS_GUEST_FS_SELECTOR);
+  State->Gs         = VmRead (VMCS_GUEST_GS_SELECTOR);
+  State->Tr         = VmRead (VMCS_GUEST_TR_SELECTOR);
+  State->Ldtr       = VmRead (VMCS_GUEST_LDTR_SELECTOR);
+  State->FsBase     = VmRead (VMCS_GUEST_FS_BASE);
+  State->GsBase     = VmRead (VMCS_GUEST_GS_BASE);
+  State->Dr7        = VmRead (VMCS_GUEST_DR7);
+  State->Rip        = VmRead (VMCS_GUEST_RIP);
+  State->Rsp        = VmRead (VMCS_GUEST_RSP);
+  State->Rflags     = VmRead (VMCS_GUEST_RFLAGS);
+
+  *Cr4 = VmRead (VMCS_GUEST_CR4) & ~(UINT64)CR4_VMXE;
+
+  AsmWriteMsr64 (MSR_IA32_SYSENTER_CS, VmRead (VMCS_GUEST_SYSENTER_CS));
+  AsmWriteMsr64 (MSR_IA32_SYSENTER_ESP, VmRead (VMCS_GUEST_SYSENTER_ESP));
+  AsmWriteMsr64 (MSR_IA32_SYSENTER_EIP, VmRead (VMCS_GUEST_SYSENTER_EIP));
+  AsmWriteMsr64 (MSR_IA32_PAT, VmRead (VMCS_GUEST_IA32_PAT));
+  AsmWriteMsr64 (MSR_IA32_EFER, VmRead (VMCS_GUEST_IA32_EFER));
+  AsmWriteMsr64 (MSR_IA32_DEBUGCTL, VmRead (VMCS_GUEST_IA32_DEBUGCTL));
+}

@@ -1,0 +1,341 @@
+/** @file
+  What the parts of the resident executive monitor share.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#ifndef RESIDENT_H_
+#define RESIDENT_H_
+
+#include <Base.h>
+#include <Register/Intel/ArchitecturalMsr.h>
+#include <Register/Intel/Cpuid.h>
+#include <Register/Intel/StmApi.h>
+#include <Register/Vmx.h>
+#include <Library/BaseLib.h>
+#include <Library/BaseMemoryLib.h>
+#include <Library/StmRecordLib.h>
+#include <Library/VmxLib.h>
+#include <StmHypercall.h>
+#include <StmRecord.h>
+
+#include "../Include/ExecutiveMonitor.h"
+
+///
+/// General-purpose registers of the guest in the order of their numbers, so
+/// that an exit qualification can index them. RSP is in the VMCS.
+///
+typedef struct {
+  UINT64    Gpr[16];
+} EXEC_REGISTERS;
+
+#define GPR_RAX  0
+#define GPR_RCX  1
+#define GPR_RDX  2
+#define GPR_RBX  3
+#define GPR_RSP  4
+
+#define EXEC_HOST_CS  0x08
+#define EXEC_HOST_DS  0x10
+#define EXEC_HOST_TR  0x18
+
+///
+/// What the entry code does behind an exit handler.
+///
+typedef enum {
+  ExecResumeGuest,
+  ExecContinueNatively          ///< VMX operation has been left; X64/Leave.nasm
+} EXEC_ACTION;
+
+///
+/// State with which the guest goes on natively; offsets in X64/Layout.inc.
+///
+typedef struct {
+  IA32_DESCRIPTOR    Gdtr;
+  UINT8              Reserved1[6];
+  IA32_DESCRIPTOR    Idtr;
+  UINT8              Reserved2[6];
+  UINT64             Cr3;
+  UINT64             Cs;
+  UINT64             Ss;
+  UINT64             Ds;
+  UINT64             Es;
+  UINT64             Fs;
+  UINT64             Gs;
+  UINT64             Tr;
+  UINT64             Ldtr;
+  UINT64             FsBase;
+  UINT64             GsBase;
+  UINT64             Dr7;
+  UINT64             Rip;
+  UINT64             Rsp;
+  UINT64             Rflags;
+} EXEC_NATIVE_STATE;
+
+
+///
+/// The loader's block; one processor is supported.
+///
+extern EXEC_PARAMETERS  *gExecParameters;
+
+//
+// X64/
+//
+
+/**
+  Save the callee-saved registers, write guest RSP and RIP, VMLAUNCH.
+
+  @return VmxSucceed in the guest; the outcome of VMLAUNCH in the caller.
+**/
+UINTN
+EFIAPI
+AsmLaunch (
+  VOID
+  );
+
+/**
+  Where VM exits arrive: HOST_RIP.
+**/
+VOID
+EFIAPI
+AsmVmExit (
+  VOID
+  );
+
+/**
+  Go on natively with a guest's state.
+
+  @param[in] State      Segments, tables, RIP, RSP, RFLAGS.
+  @param[in] Registers  General-purpose registers.
+**/
+VOID
+EFIAPI
+AsmContinueNatively (
+  IN CONST EXEC_NATIVE_STATE  *State,
+  IN CONST EXEC_REGISTERS     *Registers
+  );
+
+extern UINT8  AsmExceptionStubs[];
+
+#define EXEC_EXCEPTION_STUB_SIZE  16
+#define EXEC_IDT_VECTORS          32
+
+//
+// HostState.c
+//
+
+/**
+  Build page tables, GDT, TSS and IDT for VMX root operation.
+
+  @param[in] Parameters  Where the memory is.
+**/
+VOID
+ExecBuildHostState (
+  IN CONST EXEC_PARAMETERS  *Parameters
+  );
+
+/**
+  Write the host-state area of the current VMCS.
+
+  @param[in] Parameters  Where the memory is.
+**/
+VOID
+ExecWriteHostState (
+  IN CONST EXEC_PARAMETERS  *Parameters
+  );
+
+//
+// Vmcs.c
+//
+
+/**
+  Make the guest VMCS current and write its controls and host state.
+
+  @param[in,out] Parameters  Detail is set on failure.
+
+  @retval ExecOk               Done.
+  @retval ExecControlsMissing  The processor lacks a control.
+**/
+EXEC_RESULT
+ExecSetUpVmcs (
+  IN OUT EXEC_PARAMETERS  *Parameters
+  );
+
+//
+// GuestState.c
+//
+
+/**
+  Write the present state of the processor to the guest-state area of the
+  current VMCS, except RIP, RSP and RFLAGS.
+**/
+VOID
+ExecWriteGuestState (
+  VOID
+  );
+
+//
+// StmClient.c
+//
+
+/**
+  Activate and start the STM on this processor.
+
+  @param[in,out] Parameters  StmActive and Detail are set.
+
+  @return ExecOk, ExecActivationFailed or ExecStmRefused.
+**/
+EXEC_RESULT
+ExecStartStm (
+  IN OUT EXEC_PARAMETERS  *Parameters
+  );
+
+/**
+  Stop the STM on this processor, if it is active.
+
+  @param[in,out] Parameters  StmActive and Detail are set.
+
+  @return ExecOk or ExecStmRefused.
+**/
+EXEC_RESULT
+ExecStopStm (
+  IN OUT EXEC_PARAMETERS  *Parameters
+  );
+
+//
+// Leave.c
+//
+
+/**
+  Stop the STM and leave VMX operation.
+
+  @param[in,out] Parameters  State, StmActive and Detail are set.
+
+  @return ExecOk or ExecStmRefused; in the latter case nothing has changed.
+**/
+EXEC_RESULT
+ExecLeaveVmx (
+  IN OUT EXEC_PARAMETERS  *Parameters
+  );
+
+/**
+  Read from the current VMCS the state with which the guest goes on natively.
+
+  @param[out] State  Everything but general-purpose registers.
+  @param[out] Cr4    CR4 as the guest sees it.
+**/
+VOID
+ExecReadNativeState (
+  OUT EXEC_NATIVE_STATE  *State,
+  OUT UINT64             *Cr4
+  );
+
+//
+// Exit/
+//
+
+typedef
+EXEC_ACTION
+(*EXEC_EXIT_HANDLER)(
+  IN OUT EXEC_REGISTERS  *Registers
+  );
+
+EXEC_ACTION
+ExecExitCpuid (
+  IN OUT EXEC_REGISTERS  *Registers
+  );
+
+EXEC_ACTION
+ExecExitXsetbv (
+  IN OUT EXEC_REGISTERS  *Registers
+  );
+
+EXEC_ACTION
+ExecExitInvd (
+  IN OUT EXEC_REGISTERS  *Registers
+  );
+
+EXEC_ACTION
+ExecExitUndefined (
+  IN OUT EXEC_REGISTERS  *Registers
+  );
+
+EXEC_ACTION
+ExecExitControlRegister (
+  IN OUT EXEC_REGISTERS  *Registers
+  );
+
+EXEC_ACTION
+ExecExitMsr (
+  IN OUT EXEC_REGISTERS  *Registers
+  );
+
+EXEC_ACTION
+ExecExitVmcall (
+  IN OUT EXEC_REGISTERS  *Registers
+  );
+
+EXEC_ACTION
+ExecExitEptViolation (
+  IN OUT EXEC_REGISTERS  *Registers
+  );
+
+EXEC_ACTION
+ExecExitTripleFault (
+  IN OUT EXEC_REGISTERS  *Registers
+  );
+
+/**
+  Step over the instruction that caused the current exit.
+**/
+VOID
+ExecSkipInstruction (
+  VOID
+  );
+
+/**
+  Make the guest take a fault at the instruction that caused the current exit.
+
+  @param[in] Vector        Exception vector.
+  @param[in] HasErrorCode  TRUE to push error code 0.
+**/
+VOID
+ExecInjectFault (
+  IN UINT8    Vector,
+  IN BOOLEAN  HasErrorCode
+  );
+
+//
+// Crash.c
+//
+
+/**
+  Write the crash record and reset the platform. Does not return.
+
+  @param[in] Class          Name for the record.
+  @param[in] Reason         Exit reason or exception vector.
+  @param[in] Qualification  Exit qualification or error code.
+  @param[in] Rip            RIP of the failing code.
+  @param[in] Address        Guest-physical address or CR2.
+**/
+VOID
+ExecCrash (
+  IN CONST CHAR8  *Class,
+  IN UINT64       Reason,
+  IN UINT64       Qualification,
+  IN UINT64       Rip,
+  IN UINT64       Address
+  );
+
+/**
+  Crash on behalf of the exit recorded in the current VMCS.
+
+  @param[in] Class  Name for the record.
+**/
+VOID
+ExecCrashFromVmcs (
+  IN CONST CHAR8  *Class
+  );
+
+#endif

@@ -1,0 +1,168 @@
+/** @file
+  The executive monitor as a client of the STM: INITIALIZE_PROTECTION, START,
+  STOP (StmApi.h).
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#include "Resident.h"
+
+#define MSR_SMI_COUNT      0x34
+#define PORT_APM_COMMAND   0xB2
+#define WINDOW_SMI_COMMAND 0x55
+
+/**
+  Call the STM and log the call.
+
+  @param[in]     Api         API number.
+  @param[in,out] Parameters  Detail is set on failure.
+
+  @retval ExecOk                The STM did it.
+  @retval ExecActivationFailed  VMfail: Detail is the VM-instruction error, 0 if
+                                there was no current VMCS.
+  @retval ExecStmRefused        Detail is the STM's status.
+**/
+STATIC
+EXEC_RESULT
+ExecCallStm (
+  IN     UINT32           Api,
+  IN OUT EXEC_PARAMETERS  *Parameters
+  )
+{
+  UINT32  Eax;
+  UINT32  Ebx;
+  UINT32  Edx;
+  UINT64  Flags;
+
+  Eax = Api;
+  Ebx = 0;
+  Edx = 0;
+  AsmStmVmCall (&Eax, &Ebx, 0, &Edx, &Flags);
+  StmRecord (
+    STM_RECORD_PORT_EXECUTIVE,
+    "EXEC",
+    "stm-call",
+    "api=0x%x status=0x%x caps=0x%x flags=0x%lx",
+    Api,
+    Eax,
+    Ebx,
+    Flags
+    );
+
+  if ((Flags & BIT6) != 0) {
+    Parameters->Detail = VmRead (VMCS_INSTRUCTION_ERROR);
+    return ExecActivationFailed;
+  }
+
+  if ((Flags & BIT0) != 0) {
+    //
+    // VMfailInvalid leaves EAX alone; the STM puts an error there.
+    //
+    Parameters->Detail = (Eax == Api) ? 0 : Eax;
+    return (Eax == Api) ? ExecActivationFailed : ExecStmRefused;
+  }
+
+  return ExecOk;
+}
+
+/**
+  Raise an SMI while SMIs are blocked: the STM serves it after START.
+
+  @param[in,out] Parameters  SMI counts are set.
+**/
+STATIC
+VOID
+ExecRaiseSmiInWindow (
+  IN OUT EXEC_PARAMETERS  *Parameters
+  )
+{
+  Parameters->SmiCountBefore = AsmReadMsr64 (MSR_SMI_COUNT);
+  StmPortWrite8 (PORT_APM_COMMAND, WINDOW_SMI_COMMAND);
+  Parameters->SmiCountWindow = AsmReadMsr64 (MSR_SMI_COUNT);
+}
+
+/**
+  Activate and start the STM on this processor.
+
+  The activation VMCS is used for nothing else. The processor checks only its
+  launch state and VM-exit controls (DM-ACT-12, DM-ACT-13); host state comes
+  from the MSEG header.
+
+  @param[in,out] Parameters  StmActive and Detail are set.
+
+  @return ExecOk, ExecActivationFailed or ExecStmRefused.
+**/
+EXEC_RESULT
+ExecStartStm (
+  IN OUT EXEC_PARAMETERS  *Parameters
+  )
+{
+  EXEC_RESULT  Result;
+
+  if (!Parameters->UseStm) {
+    return ExecOk;
+  }
+
+  AsmVmClear (Parameters->ActivationVmcs);
+  AsmVmPtrLoad (Parameters->ActivationVmcs);
+  VmWrite (
+    VMCS_EXIT_CONTROLS,
+    VmxAdjustControls (
+      VMX_EXIT_SAVE_DEBUG | VMX_EXIT_HOST_64_BIT | VMX_EXIT_SAVE_PAT | VMX_EXIT_SAVE_EFER,
+      AsmReadMsr64 (MSR_IA32_VMX_TRUE_EXIT_CTLS)
+      )
+    );
+
+  Result = ExecCallStm (STM_API_INITIALIZE_PROTECTION, Parameters);
+  if (Result != ExecOk) {
+    return Result;
+  }
+
+  Parameters->StmActive = TRUE;
+  if (Parameters->SmiInWindow) {
+    ExecRaiseSmiInWindow (Parameters);
+  }
+
+  Result = ExecCallStm (STM_API_START, Parameters);
+  if (Parameters->SmiInWindow) {
+    Parameters->SmiCountAfter = AsmReadMsr64 (MSR_SMI_COUNT);
+    StmRecord (
+      STM_RECORD_PORT_EXECUTIVE,
+      "EXEC",
+      "smi-window",
+      "before=%lu window=%lu after=%lu",
+      Parameters->SmiCountBefore,
+      Parameters->SmiCountWindow,
+      Parameters->SmiCountAfter
+      );
+  }
+
+  return Result;
+}
+
+/**
+  Stop the STM on this processor, if it is active.
+
+  @param[in,out] Parameters  StmActive and Detail are set.
+
+  @return ExecOk or ExecStmRefused.
+**/
+EXEC_RESULT
+ExecStopStm (
+  IN OUT EXEC_PARAMETERS  *Parameters
+  )
+{
+  EXEC_RESULT  Result;
+
+  if (!Parameters->StmActive) {
+    return ExecOk;
+  }
+
+  Result = ExecCallStm (STM_API_STOP, Parameters);
+  if (Result == ExecOk) {
+    Parameters->StmActive = FALSE;
+  }
+
+  return Result;
+}
