@@ -42,12 +42,22 @@ def _defect(number: int, *sources: str, extra: tuple[str, ...] = (), at_least: i
     )
 
 
+# The rows of t_shutdown.c.
+SHUTDOWNS = (
+    "rsm-vmxe",
+    "rsm-reserved-cr4",
+    "rsm-pg-without-pe",
+    "rsm-nw-without-cd",
+    "exit-load-9bh",
+    "exit-store-9eh",
+    "smm-exit-store",
+    "stm-triple-fault",
+)
 ICOUNT = ("-icount", "shift=5,sleep=off")
 
 TABLE = (
     # The machine without VMX: as stock, without the stock defects.
     Image("platform-stock", ("t_platform.c",), STOCK_CPU, at_least=18),
-    Image("msr-stock", ("t_msr.c",), STOCK_CPU, ("NO_VMX",), at_least=6),
     _defect(1, "real16.asm", extra=VGA, at_least=4),
     _defect(2, at_least=24),
     _defect(12, at_least=5),
@@ -65,7 +75,6 @@ TABLE = (
     Image("checks", ("t_checks.c",), at_least=150),
     Image("inject", ("t_inject.c",), at_least=70),
     Image("default", ("t_default.c",), at_least=50),
-    Image("default-shutdown", ("t_default.c",), defines=("SHUTDOWN",), at_least=0, ends_in_shutdown=True),
     Image("vmcall-err", ("t_vmcall_err.c",), at_least=30),
     # The dual-monitor treatment.
     Image("activate", ("t_activate.c",), at_least=90),
@@ -78,4 +87,9 @@ TABLE = (
     Image("return-err", ("t_return_err.c",), at_least=100),
     Image("deact", ("t_deact.c",), at_least=40),
     Image("ept", ("t_ept.c",), at_least=50),
+    Image("state", ("t_state.c", "state.asm"), at_least=250),
+    *(
+        Image(f"shutdown-{name}", ("t_shutdown.c",), defines=(f"CASE={case}",), at_least=0, ends_in_shutdown=True)
+        for case, name in enumerate(SHUTDOWNS)
+    ),
 )

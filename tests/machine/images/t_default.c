@@ -200,24 +200,8 @@ static void test_latch(void)
     check_eq("DM-DEF-24", "passes", passes, 2);
 }
 
-#ifdef SHUTDOWN
-static void set_image_bit(void)
-{
-    uint64_t at = DEFAULT_SMBASE + 0x8000u + SAVED_CR4;
-
-    write32(at, read32(at) | CR4_VMXE);
-}
-#endif
-
 void run_tests(void)
 {
-#ifdef SHUTDOWN
-    /* DM-DEF-15: RSM with VMXE = 1 in the image enters shutdown. */
-    vmx_start();
-    expect_shutdown("DM-DEF-15", "vmxe-in-image");
-    smm_call(set_image_bit);
-    check("DM-DEF-15", "no-shutdown", false, "");
-#else
     test_outside();
     test_root();
     test_fixed();
@@ -227,5 +211,4 @@ void run_tests(void)
     check_vmx("30.3-VMXOFF", "success", vmxoff(), SUCCESS);
     smi_port_write(0);
     check_eq("DM-DEF-02", "outside-again", try_call(do_vmptrst, NULL), FAULT_UD);
-#endif
 }

@@ -233,6 +233,7 @@ static void hide_mseg(void)
 
     write64(e.pd + 8 * (MSEG_BASE >> 21), 0);
     use_ept(&e);
+    wr(F_GUEST_CR3, phys(page_tables)); /* the STM's own are in MSEG */
     wr(F_ENTRY, rd(F_ENTRY) | ENTRY_SMM);
     wr(F_INTERRUPTIBILITY, BLOCKED_SMI);
     guest_run(LAUNCH);

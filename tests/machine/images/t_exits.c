@@ -67,7 +67,7 @@ GUEST(g_vmxoff, "vmxoff" : : : "memory")
 GUEST(g_vmxon, "vmxon %0" : : "m"(memory))
 GUEST(g_rsm, "rsm" : : : "memory")
 GUEST(g_sgdt, "sgdt %0" : "=m"(memory))
-GUEST(g_str, "str %%ax" : : : "rax")
+GUEST(g_str, "str %%eax" : : : "rax")
 
 static uint64_t io_bitmaps, msr_bitmaps;
 

@@ -88,7 +88,7 @@ static void iret_here(void)
 {
     __asm__ volatile("mov %%ss, %%eax\n\tpushq %%rax\n\tlea 8(%%rsp), %%rcx\n\t"
                      "pushq %%rcx\n\tpushfq\n\tmov %%cs, %%eax\n\tpushq %%rax\n\t"
-                     "lea 1f(%%rip), %%rcx\n\tpushq %%rcx\n\tiretq\n1:\tpop %%rax"
+                     "lea 1f(%%rip), %%rcx\n\tpushq %%rcx\n\tiretq\n1:"
                      :
                      :
                      : "rax", "rcx", "memory");

@@ -200,7 +200,9 @@ void stm_default(void)
         recover_rsp = interrupted_recovery;
         if ((stm_log.reason & 0xFFFF) == REASON_VMCALL &&
             rd(F_GUEST_RIP) == stm_log.rip) {
+            /* As an STM reports success: the exit itself changes no flag. */
             wr(F_GUEST_RIP, stm_log.rip + stm_log.length);
+            wr(F_GUEST_RFLAGS, stm_log.rflags & ~(uint64_t)RFLAGS_ARITHMETIC);
         }
         result = vm_enter(&stm_guest, stm_launch);
         if (result != VMX_EXITED) {
