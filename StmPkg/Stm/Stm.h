@@ -57,6 +57,21 @@ typedef enum {
 } STM_CRASH_CLASS;
 
 ///
+/// What is wrong, in the error= of a crash record of class bad-state.
+///
+typedef enum {
+  StmBadLoaderData       = 1,   ///< the loader's data contradict each other or the processor
+  StmBadPageTables       = 2,   ///< the STM's page tables do not fit into their pages
+  StmBadProtection       = 3,   ///< no EPT as the STM needs it, or it does not fit into its pages
+  StmBadProcessorCount   = 4,   ///< more processors than the loader announced
+  StmBadActivatingVmcs   = 5,   ///< qual: its address, in TSEG or not readable
+  StmBadOwnVmcs          = 6,   ///< qual: address of a VMCS in MSEG that the processor refuses
+  StmBadDescriptor       = 7,   ///< qual: SMBASE whose PSD is malformed or outside the handler's SMRAM
+  StmBadExecutivePointer = 8,   ///< qual: executive-VMCS pointer; it or the link pointer is in TSEG
+  StmBadSmbase           = 9    ///< qual: SMBASE that the handler wrote to the save state
+} STM_BAD_STATE;
+
+///
 /// The part of the PSD that an SMI needs, copied from SMRAM once per entry.
 ///
 typedef struct {
@@ -319,10 +334,9 @@ AsmWriteXcr0 (
 
   @param[in,out] Shared  Shared state with the memory map filled in.
 
-  @retval TRUE   Done.
-  @retval FALSE  The tables do not fit into their pages.
+  @return 0, or why it cannot be done (STM_BAD_STATE).
 **/
-BOOLEAN
+UINT32
 StmBuildShared (
   IN OUT STM_SHARED  *Shared
   );
@@ -775,7 +789,7 @@ StmLineEnd (
   @param[in] Reason         Exit reason, exception vector, or 0.
   @param[in] Qualification  Exit qualification, or 0.
   @param[in] Rip            RIP of the failing code.
-  @param[in] Error          VM-instruction error or exception error code.
+  @param[in] Error          VM-instruction error, exception error code, or STM_BAD_STATE.
 **/
 VOID
 StmCrash (

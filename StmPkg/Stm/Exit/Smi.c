@@ -22,7 +22,7 @@ SwitchTo (
   )
 {
   if (AsmVmPtrLoad (Vmcs) != VmxSucceed) {
-    StmCrash (Processor->Shared, StmCrashBadState, Processor->Slot, 0, Vmcs, 0, VmRead (VMCS_INSTRUCTION_ERROR));
+    StmCrash (Processor->Shared, StmCrashBadState, Processor->Slot, 0, Vmcs, 0, StmBadOwnVmcs);
   }
 }
 
@@ -45,7 +45,7 @@ StmEnterHandler (
 
   Smbase = Processor->Saved.Smbase;
   if (!StmReadDescriptor (Processor->Shared, Smbase, Event, &Entry)) {
-    StmCrash (Processor->Shared, StmCrashBadState, Processor->Slot, 0, Smbase, Processor->Saved.Rip, 0);
+    StmCrash (Processor->Shared, StmCrashBadState, Processor->Slot, 0, Smbase, Processor->Saved.Rip, StmBadDescriptor);
   }
 
   if (Event == StmEventSmi) {
@@ -126,7 +126,15 @@ StmExitSmi (
   if (StmPageInTseg (Processor->Shared, Executive) ||
       ((Link != VMCS_POINTER_NONE) && StmPageInTseg (Processor->Shared, Link)))
   {
-    StmCrash (Processor->Shared, StmCrashBadState, Processor->Slot, Reason, Executive, Processor->Saved.Rip, 0);
+    StmCrash (
+      Processor->Shared,
+      StmCrashBadState,
+      Processor->Slot,
+      Reason,
+      Executive,
+      Processor->Saved.Rip,
+      StmBadExecutivePointer
+      );
   }
 
   //

@@ -121,13 +121,14 @@ ActivateFirst (
   IN     UINT64                 Tables
   )
 {
-  UINT8  Digest[STM_SHA256_DIGEST_SIZE];
-  UINTN  Start;
+  UINT8   Digest[STM_SHA256_DIGEST_SIZE];
+  UINTN   Start;
+  UINT32  Problem;
 
   Start = OFFSET_OF (STM_SHARED, MsegBase);
   ZeroMem ((UINT8 *)Shared + Start, STM_DYNAMIC_ENTRY_STACK - Start);
   if (!TakeLoaderData (Shared, Loader, Tables)) {
-    StmCrash (NULL, StmCrashBadState, 0, 0, 0, 0, 0);
+    StmCrash (NULL, StmCrashBadState, 0, 0, 0, 0, StmBadLoaderData);
   }
 
   ZeroMem (
@@ -141,8 +142,9 @@ ActivateFirst (
     StmCrash (NULL, StmCrashImageModified, 0, 0, 0, 0, 0);
   }
 
-  if (!StmBuildShared (Shared)) {
-    StmCrash (NULL, StmCrashBadState, 0, 0, 0, 0, 0);
+  Problem = StmBuildShared (Shared);
+  if (Problem != 0) {
+    StmCrash (NULL, StmCrashBadState, 0, 0, 0, 0, Problem);
   }
 }
 
@@ -221,7 +223,7 @@ StmActivate (
 
   Processor = TakeSlot (Shared);
   if (Processor == NULL) {
-    StmCrash (Shared, StmCrashBadState, Shared->ProcessorLimit, 0, 0, 0, 0);
+    StmCrash (Shared, StmCrashBadState, Shared->ProcessorLimit, 0, 0, 0, StmBadProcessorCount);
   }
 
   Shared->Active++;

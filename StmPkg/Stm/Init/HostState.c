@@ -91,10 +91,9 @@ BuildPageTables (
 
   @param[in,out] Shared  Shared state with the memory map filled in.
 
-  @retval TRUE   Done.
-  @retval FALSE  The tables do not fit into their pages.
+  @return 0, or why it cannot be done (STM_BAD_STATE).
 **/
-BOOLEAN
+UINT32
 StmBuildShared (
   IN OUT STM_SHARED  *Shared
   )
@@ -114,7 +113,11 @@ StmBuildShared (
     Gate->Type         = IDT_INTERRUPT_GATE;
   }
 
-  return (BOOLEAN)(BuildPageTables (Shared) && StmBuildProtection (Shared));
+  if (!BuildPageTables (Shared)) {
+    return StmBadPageTables;
+  }
+
+  return StmBuildProtection (Shared) ? 0 : StmBadProtection;
 }
 
 /**

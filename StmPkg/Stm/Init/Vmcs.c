@@ -64,7 +64,7 @@ MakeCurrent (
   )
 {
   if (AsmVmPtrLoad (Vmcs) != VmxSucceed) {
-    StmCrash (Processor->Shared, StmCrashBadState, Processor->Slot, 0, Vmcs, 0, VmRead (VMCS_INSTRUCTION_ERROR));
+    StmCrash (Processor->Shared, StmCrashBadState, Processor->Slot, 0, Vmcs, 0, StmBadOwnVmcs);
   }
 }
 
@@ -142,7 +142,7 @@ StmSetUpSmiVmcs (
       (AsmVmClear (Activating) != VmxSucceed) ||
       !StmCopyPage (Shared, (VOID *)(UINTN)Processor->SmiVmcs, Activating))
   {
-    StmCrash (Shared, StmCrashBadState, Processor->Slot, 0, Activating, 0, 0);
+    StmCrash (Shared, StmCrashBadState, Processor->Slot, 0, Activating, 0, StmBadActivatingVmcs);
   }
 
   MakeCurrent (Processor, Processor->SmiVmcs);
@@ -301,7 +301,7 @@ StmSetUpHandlerVmcs (
   Processor->HandlerCr4Fixed0                  = (UINT32)AsmReadMsr64 (MSR_IA32_VMX_CR4_FIXED0);
   *(UINT32 *)(UINTN)Processor->HandlerVmcs = (UINT32)AsmReadMsr64 (MSR_IA32_VMX_BASIC) & VMX_BASIC_REVISION_MASK;
   if (AsmVmClear (Processor->HandlerVmcs) != VmxSucceed) {
-    StmCrash (Shared, StmCrashBadState, Processor->Slot, 0, Processor->HandlerVmcs, 0, VmRead (VMCS_INSTRUCTION_ERROR));
+    StmCrash (Shared, StmCrashBadState, Processor->Slot, 0, Processor->HandlerVmcs, 0, StmBadOwnVmcs);
   }
 
   MakeCurrent (Processor, Processor->HandlerVmcs);

@@ -29,7 +29,7 @@ STATIC CONST CHAR8  mClassNames[][24] = {
   @param[in] Reason         Exit reason, exception vector, or 0.
   @param[in] Qualification  Exit qualification, or 0.
   @param[in] Rip            RIP of the failing code.
-  @param[in] Error          VM-instruction error or exception error code.
+  @param[in] Error          VM-instruction error, exception error code, or STM_BAD_STATE.
 **/
 VOID
 StmCrash (

@@ -161,7 +161,7 @@ StmWriteInterrupted (
     // PSD and save state follow SMBASE, so it has to stay in the handler's SMRAM.
     //
     if (!StmInHandlerSmram (Processor->Shared, Saved->Smbase + 0x8000, 0x8000)) {
-      StmCrash (Processor->Shared, StmCrashBadState, Processor->Slot, 0, Saved->Smbase, Saved->Rip, 0);
+      StmCrash (Processor->Shared, StmCrashBadState, Processor->Slot, 0, Saved->Smbase, Saved->Rip, StmBadSmbase);
     }
 
     VmWrite (VMCS_GUEST_SMBASE, Saved->Smbase);
