@@ -8,12 +8,33 @@ from __future__ import annotations
 
 import subprocess
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 # Vendor: firmware and systems take vendor branches. svm: shares TCG state with VMX. la57: not in this machine.
 BASE_CPU = "max,vendor=GenuineIntel,-svm,-la57"
 VMX_CPU = f"{BASE_CPU},+vmx"
 DUAL_MONITOR_CPU = f"{VMX_CPU},vmx-dual-monitor=on"
+
+
+
+class Configuration(StrEnum):
+    """The three processors that the one firmware image must cope with."""
+
+    STOCK = "stock"
+    NO_DUAL_MONITOR = "no-dual-monitor"
+    DUAL_MONITOR = "dual-monitor"
+
+    @property
+    def cpu(self) -> str:
+        """The CPU model string."""
+        return {"stock": BASE_CPU, "no-dual-monitor": VMX_CPU, "dual-monitor": DUAL_MONITOR_CPU}[self.value]
+
+    @property
+    def extended(self) -> bool:
+        """Whether it needs our QEMU."""
+        return self is not Configuration.STOCK
+
 
 # One device per stream of records; StmPkg/Include/StmRecord.h has the ports.
 STREAMS = {"firmware.log": 0x402, "stm.log": 0x403, "executive.log": 0x404, "records.log": 0x405}

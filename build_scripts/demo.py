@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""The demonstration: its script, and what each processor must show."""
+
+from __future__ import annotations
+
+from build_scripts.errors import ExitCode, LabError
+from build_scripts.events import Record, Stream
+from build_scripts.machine import Ending
+from build_scripts.processors import Configuration
+from build_scripts.report import Report
+
+SCRIPT = (
+    "StmStatus.efi",
+    "ExecMon.efi start",
+    "SmiTool.efi demo",
+    "ExecMon.efi stop",
+    "SmiTool.efi demo",
+    "ExecMon.efi start",
+    "SmiTool.efi demo",
+    "ExecMon.efi stop",
+    "SmiTool.efi count",
+    "reset -s",
+)
+ACTIVATIONS = 2
+
+EXPECTED_STATUS = {
+    Configuration.STOCK: ("unavailable", "no-vmx"),
+    Configuration.NO_DUAL_MONITOR: ("unavailable", "no-dual-monitor"),
+    Configuration.DUAL_MONITOR: ("enabled", "none"),
+}
+
+
+def crash_record(stream: Stream) -> Record | None:
+    """The crash record of the STM or the executive monitor, if one crashed."""
+    return stream.first("STM", "crash") or stream.first("EXEC", "crash")
+
+
+def check_ending(stream: Stream, ending: Ending) -> LabError | None:
+    """Why the guest did not come to its end, if so: a crash, a hang, an end that nobody asked for."""
+    crash = crash_record(stream)
+    if crash is not None:
+        name = "the STM" if crash.source == "STM" else "the executive monitor"
+        return LabError(f"{name} crashed: {crash}", ExitCode.GUEST_CRASHED)
+    last = stream.of("APP", "script")
+    after = f" after '{last[-1].text('cmd')}'" if last else ""
+    if ending.reason == "timeout":
+        return LabError(f"the guest hung{after}; ended after {ending.seconds:.0f} s", ExitCode.GUEST_HUNG)
+    if not ending.requested:
+        return LabError(f"the guest ended by itself{after} ({ending.reason})", ExitCode.GUEST_HUNG)
+    if ending.status != 0:
+        return LabError(f"QEMU ended with status {ending.status}{after}", ExitCode.GUEST_HUNG)
+    return None
+
+
+def problems(report: Report, stream: Stream) -> list[str]:
+    """What the demonstration did not show, though the guest came to its end; empty if all is well."""
+    found = [f"unreadable record: {error}" for error in stream.errors]
+    found += _status_problems(report)
+    if not report.smi_count:
+        found.append("no SMI was counted (MSR 34H)")
+    if report.written == 0:
+        found.append("no UEFI variable was written")
+    elif report.read_back != report.written:
+        found.append(f"{report.written} variables were written, {report.read_back} read back")
+    if report.configuration is Configuration.STOCK:
+        return found
+    treatments = {smi.dual_monitor for _cause, smi in report.smis}
+    wanted = {True, False} if report.configuration is Configuration.DUAL_MONITOR else {False}
+    for missing in wanted - treatments:
+        found.append(f"no SMI was served under the {'dual-monitor' if missing else 'default'} treatment")
+    for extra in treatments - wanted:
+        found.append(f"an SMI was served under the {'dual-monitor' if extra else 'default'} treatment")
+    for index, (cause, smi) in enumerate(report.smis):
+        if not smi.complete:
+            found.append(f"SMI {index} ({cause}) has no end")
+        elif smi.dual_monitor and not smi.plain and not smi.extra_exits:
+            found.append(f"SMI {index} ({cause}) took {smi.transitions} transitions without an extra exit")
+    activations = ACTIVATIONS if report.configuration is Configuration.DUAL_MONITOR else 0
+    if report.activations != activations:
+        found.append(f"the STM was activated {report.activations} times, not {activations}")
+    return found + _hash_problems(report, stream)
+
+
+def _status_problems(report: Report) -> list[str]:
+    if report.status is None:
+        return ["the firmware reported no status"]
+    got = (report.status.text("state"), report.status.text("reason"))
+    wanted = EXPECTED_STATUS[report.configuration]
+    return [] if got == wanted else [f"the firmware's status is {' '.join(got)}, not {' '.join(wanted)}"]
+
+
+def _hash_problems(report: Report, stream: Stream) -> list[str]:
+    """Each activation must find the static part of MSEG that the loader left."""
+    loaded = report.status.fields.get("mseg_sha256") if report.status is not None else None
+    return [
+        f"activation at t={record.t} found another MSEG: {record.fields.get('mseg_sha256')}"
+        for record in stream.of("STM", "init")
+        if record.fields.get("mseg_sha256") != loaded
+    ]

@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""From the stream of records to the facts of a run: which SMI, how many transitions, whose instructions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+from build_scripts.events import NO_ICOUNT, Kind, Record, Stream, Transition
+from build_scripts.processors import Configuration
+
+SCHEMA_VERSION = 1
+SCHEMA_FILE = Path(__file__).parent / "schema" / f"run-{SCHEMA_VERSION}.json"
+
+# SDM "Basic VMX Exit Reasons".
+REASON_IO_SMI = 5
+REASON_OTHER_SMI = 6
+REASON_RSM = 17
+PLAIN_TRANSITIONS = 4
+
+CAUSES = ("port-b2", "variable", "hlt")
+
+
+@dataclass(frozen=True)
+class ExtraExit:
+    """An exit of the SMI handler other than RSM."""
+
+    reason: int
+    rip: int
+
+
+@dataclass(frozen=True)
+class Instructions:
+    """Executed instructions of one SMI.
+
+    Attributes:
+        stm: from the SMM VM exit to the entry, and from each exit of the handler to the next entry.
+        handler: between.
+        total: from the first transition to the last.
+    """
+
+    stm: int
+    handler: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Smi:
+    """One SMI under either treatment, with the events that belong to it.
+
+    Attributes:
+        dual_monitor: the treatment.
+        events: under dual monitor all its VMX transitions, else SMI and RSM.
+        complete: whether its end was seen.
+    """
+
+    dual_monitor: bool
+    events: tuple[Transition, ...]
+    complete: bool = True
+
+    @property
+    def cpu(self) -> int:
+        """The processor."""
+        return self.events[0].cpu
+
+    @property
+    def t(self) -> int:
+        """When it began, in the guest's time-stamp counter."""
+        return self.events[0].t
+
+    @property
+    def transitions(self) -> int:
+        """VMX transitions; none under the default treatment."""
+        return len(self.events) if self.dual_monitor else 0
+
+    @property
+    def extra_exits(self) -> tuple[ExtraExit, ...]:
+        """Exits of the handler other than RSM."""
+        return tuple(
+            ExtraExit(event.basic_reason, event.rip)
+            for event in self.events
+            if event.kind == Kind.HANDLER_EXIT and event.basic_reason != REASON_RSM
+        )
+
+    @property
+    def plain(self) -> bool:
+        """Whether it took exactly the four transitions that the architecture demands, in their order."""
+        kinds = [event.kind for event in self.events]
+        return kinds == [Kind.SMM_EXIT, Kind.HANDLER_ENTRY, Kind.HANDLER_EXIT, Kind.SMM_RETURN]
+
+    @property
+    def instructions(self) -> Instructions | None:
+        """Instruction counts, or None if they were not counted."""
+        if not self.complete or any(event.icount == NO_ICOUNT for event in self.events):
+            return None
+        total = self.events[-1].icount - self.events[0].icount
+        inside = (Kind.HANDLER_ENTRY,) if self.dual_monitor else (Kind.SMI,)
+        handler = sum(
+            after.icount - before.icount
+            for before, after in zip(self.events, self.events[1:], strict=False)
+            if before.kind in inside
+        )
+        return Instructions(total - handler, handler, total)
+
+
+_ENDS = {Kind.SMM_EXIT: (Kind.SMM_RETURN, Kind.SMM_DEACTIVATE), Kind.SMI: (Kind.RSM,)}
+
+
+def _begins(event: Transition) -> bool:
+    # A VMCALL under the treatment is an SMM VM exit too, but no SMI.
+    smi = event.kind == Kind.SMM_EXIT and event.basic_reason in (REASON_IO_SMI, REASON_OTHER_SMI)
+    return smi or event.kind == Kind.SMI
+
+
+def group_smis(transitions: Iterable[Transition]) -> list[Smi]:
+    """Collect the transitions of each SMI, processor by processor, in the order they began."""
+    opened: dict[int, list[Transition]] = {}
+    found: list[Smi] = []
+
+    def close(events: list[Transition], complete: bool) -> None:
+        found.append(Smi(events[0].kind == Kind.SMM_EXIT, tuple(events), complete))
+
+    for event in transitions:
+        events = opened.get(event.cpu)
+        if _begins(event):
+            if events is not None:
+                close(events, False)
+            opened[event.cpu] = [event]
+        elif events is not None:
+            events.append(event)
+            if event.kind in _ENDS[events[0].kind]:
+                close(opened.pop(event.cpu), True)
+    for events in opened.values():
+        close(events, False)
+    return sorted(found, key=lambda smi: smi.t)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch of the demonstration in which its tool raised SMIs."""
+
+    cause: str
+    begin: int
+    end: int
+
+
+def windows(records: Iterable[Record]) -> list[Window]:
+    """The stretches between ``smi-begin`` and ``smi-end`` records; one without an end is left out."""
+    found = []
+    begin: Record | None = None
+    for record in records:
+        if record.source != "APP":
+            continue
+        if record.event == "smi-begin":
+            begin = record
+        elif record.event == "smi-end" and begin is not None:
+            cause = begin.text("cause", "other")
+            found.append(Window(cause if cause in CAUSES else "other", begin.t, record.t))
+            begin = None
+    return found
+
+
+def attribute(smis: Iterable[Smi], stretches: list[Window]) -> list[tuple[str, Smi]]:
+    """The SMIs of the demonstration with their causes; others, such as the Shell's own, are left out."""
+    return [
+        (stretch.cause, smi)
+        for smi in smis
+        for stretch in stretches
+        if stretch.begin <= smi.t <= stretch.end
+    ]
+
+
+def _hash(record: Record, key: str) -> str | None:
+    value = record.fields.get(key, "-")
+    return None if value == "-" else value
+
+
+@dataclass(frozen=True)
+class Report:
+    """The facts of one run.
+
+    Attributes:
+        configuration: which processor.
+        status: the firmware's status record.
+        smis: (cause, SMI) of the demonstration.
+        smi_count: MSR 34H at the end.
+    """
+
+    configuration: Configuration
+    status: Record | None
+    smis: tuple[tuple[str, Smi], ...]
+    smi_count: int | None
+    written: int
+    read_back: int
+    activations: int
+
+    def as_json(self, exit_status: int) -> dict[str, Any]:
+        """The facts in the shape of the schema."""
+        status = self.status
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "configuration": self.configuration.value,
+            "firmware": None
+            if status is None
+            else {
+                "state": status.text("state"),
+                "reason": status.text("reason"),
+                "mseg_base": status.number("mseg_base"),
+                "mseg_size": status.number("mseg_size"),
+                "image_sha256": _hash(status, "image_sha256"),
+                "mseg_sha256": _hash(status, "mseg_sha256"),
+            },
+            "smis": [_smi_json(index, cause, smi) for index, (cause, smi) in enumerate(self.smis)],
+            "smi_count": self.smi_count,
+            "variables": {"written": self.written, "read_back": self.read_back},
+            "activations": self.activations,
+            "exit_status": exit_status,
+        }
+
+
+def _smi_json(index: int, cause: str, smi: Smi) -> dict[str, Any]:
+    counts = smi.instructions
+    return {
+        "index": index,
+        "cpu": smi.cpu,
+        "treatment": "dual-monitor" if smi.dual_monitor else "default",
+        "cause": cause,
+        "transitions": smi.transitions,
+        "extra_exits": [{"reason": extra.reason, "rip": extra.rip} for extra in smi.extra_exits],
+        "instructions": None
+        if counts is None
+        else {"stm": counts.stm, "handler": counts.handler, "total": counts.total},
+    }
+
+
+def build_report(stream: Stream, configuration: Configuration) -> Report:
+    """The facts that a stream of records holds.
+
+    Raises:
+        events.RecordError: a record lacks a number that it must have.
+    """
+    counts = stream.of("APP", "smi-count")
+    variables = stream.of("APP", "variable")
+    return Report(
+        configuration=configuration,
+        status=stream.first("FW", "status"),
+        smis=tuple(attribute(group_smis(stream.transitions), windows(stream.records))),
+        smi_count=counts[-1].number("value") if counts else None,
+        written=sum(record.number("written") for record in variables),
+        read_back=sum(record.number("read_back") for record in variables),
+        activations=sum(event.kind == Kind.ACTIVATE for event in stream.transitions),
+    )
+
+
+def validate(document: dict[str, Any]) -> None:
+    """Check a document against the schema of its version.
+
+    Raises:
+        jsonschema.ValidationError: it does not fit.
+    """
+    jsonschema.validate(document, json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
+
+
+def write_json(path: Path, document: dict[str, Any]) -> None:
+    """Validate and write a document."""
+    validate(document)
+    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
