@@ -8,30 +8,21 @@ the very file the firmware uses is what Python drives.
 from __future__ import annotations
 
 import ctypes
-import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from build_scripts import sources
+
 FLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Werror", "-fshort-wchar", "-fno-builtin", "-fno-strict-aliasing"]
-
-
-def _edk2() -> Path:
-    """An edk2 tree: the one the user names, or the one the lab unpacked into its cache."""
-    given = os.environ.get("EDK2_DIR", "")
-    if given:
-        return Path(given)
-    from build_scripts import sources
-
-    return sources.edk2_tree()
 
 
 @pytest.fixture(scope="session")
 def include_flags(checkout: Path) -> list[str]:
     """Include paths of edk2's MdePkg and of StmPkg."""
-    mde = _edk2() / "MdePkg" / "Include"
+    mde = sources.edk2_dir() / "MdePkg" / "Include"
     package = checkout / "StmPkg"
     folders = [mde, mde / "X64", package / "Include", package / "Stm"]
     return [f"-I{folder}" for folder in folders]
