@@ -247,12 +247,12 @@ AsmVmReadList (
 /// A field and what to write to it.
 ///
 typedef struct {
-  UINT32    Field;
-  UINT32    Value;
+  UINT64    Field;
+  UINT64    Value;
 } STM_FIELD_VALUE;
 
 /**
-  VMWRITE a list of constants.
+  VMWRITE a list of fields that exist.
 
   @param[in] List   Fields and values.
   @param[in] Count  Number of entries, at least 1.

@@ -50,10 +50,9 @@ ASM_PFX(AsmVmReadList):
 ;
 global ASM_PFX(AsmVmWriteList)
 ASM_PFX(AsmVmWriteList):
-    mov     eax, [rcx]
-    mov     r8d, [rcx + 4]
-    vmwrite rax, r8
-    add     rcx, 8
+    mov     rax, [rcx]
+    vmwrite rax, [rcx + 8]
+    add     rcx, 16
     dec     rdx
     jnz     ASM_PFX(AsmVmWriteList)
     ret

@@ -57,6 +57,8 @@ STATIC CONST STM_FIELD_VALUE  mHandlerConstants[] = {
   { VMCS_GUEST_SYSENTER_ESP,     0                                         },
   { VMCS_GUEST_SYSENTER_EIP,     0                                         },
   { VMCS_GUEST_ACTIVITY,         VMX_ACTIVITY_ACTIVE                       },
+  { VMCS_GUEST_IA32_PAT,         DEFAULT_PAT                               },
+  { VMCS_CR4_READ_SHADOW,        HANDLER_CR4                               },
   { VMCS_GUEST_INTERRUPTIBILITY, VMX_BLOCKING_BY_SMI | VMX_BLOCKING_BY_NMI },
   { VMCS_ENTRY_INTERRUPTION,     0                                         }
 };
@@ -149,27 +151,29 @@ StmWriteHandlerState (
   UINT64  Cr0;
   UINT64  Efer;
 
-  AsmVmWriteList (mHandlerConstants, ARRAY_SIZE (mHandlerConstants));
-
   Cr0  = HANDLER_CR0 | Processor->HandlerCr0Fixed0;
   Efer = EFER_LME | EFER_LMA | ((Entry->ExecuteDisable != 0) ? EFER_NXE : 0);
-  VmWrite (VMCS_GUEST_CR0, Cr0);
-  VmWrite (VMCS_CR0_READ_SHADOW, Cr0);
-  VmWrite (VMCS_GUEST_CR4, HANDLER_CR4 | Processor->HandlerCr4Fixed0);
-  VmWrite (VMCS_CR4_READ_SHADOW, HANDLER_CR4);
-  VmWrite (VMCS_GUEST_CR3, Entry->Cr3);
-  VmWrite (VMCS_GUEST_IA32_EFER, Efer);
-  VmWrite (VMCS_GUEST_IA32_PAT, DEFAULT_PAT);
-  VmWrite (VMCS_GUEST_RIP, Entry->Rip);
-  VmWrite (VMCS_GUEST_RSP, Entry->Rsp);
-  VmWrite (VMCS_GUEST_CS_SELECTOR, Entry->Cs);
-  VmWrite (VMCS_GUEST_SS_SELECTOR, Entry->Ss);
-  VmWrite (VMCS_GUEST_DS_SELECTOR, Entry->Ds);
-  VmWrite (VMCS_GUEST_ES_SELECTOR, Entry->Other);
-  VmWrite (VMCS_GUEST_FS_SELECTOR, Entry->Other);
-  VmWrite (VMCS_GUEST_GS_SELECTOR, Entry->Other);
-  VmWrite (VMCS_GUEST_TR_SELECTOR, Entry->Tr);
-  VmWrite (VMCS_GUEST_TR_BASE, Entry->TrBase);
-  VmWrite (VMCS_GUEST_GDTR_BASE, Entry->GdtBase);
-  VmWrite (VMCS_GUEST_GDTR_LIMIT, Entry->GdtSize - 1);
+
+  STM_FIELD_VALUE  List[] = {
+    { VMCS_GUEST_CR0,         Cr0                                        },
+    { VMCS_CR0_READ_SHADOW,   Cr0                                        },
+    { VMCS_GUEST_CR4,         HANDLER_CR4 | Processor->HandlerCr4Fixed0  },
+    { VMCS_GUEST_CR3,         Entry->Cr3                                 },
+    { VMCS_GUEST_IA32_EFER,   Efer                                       },
+    { VMCS_GUEST_RIP,         Entry->Rip                                 },
+    { VMCS_GUEST_RSP,         Entry->Rsp                                 },
+    { VMCS_GUEST_CS_SELECTOR, Entry->Cs                                  },
+    { VMCS_GUEST_SS_SELECTOR, Entry->Ss                                  },
+    { VMCS_GUEST_DS_SELECTOR, Entry->Ds                                  },
+    { VMCS_GUEST_ES_SELECTOR, Entry->Other                               },
+    { VMCS_GUEST_FS_SELECTOR, Entry->Other                               },
+    { VMCS_GUEST_GS_SELECTOR, Entry->Other                               },
+    { VMCS_GUEST_TR_SELECTOR, Entry->Tr                                  },
+    { VMCS_GUEST_TR_BASE,     Entry->TrBase                              },
+    { VMCS_GUEST_GDTR_BASE,   Entry->GdtBase                             },
+    { VMCS_GUEST_GDTR_LIMIT,  Entry->GdtSize - 1                         }
+  };
+
+  AsmVmWriteList (mHandlerConstants, ARRAY_SIZE (mHandlerConstants));
+  AsmVmWriteList (List, ARRAY_SIZE (List));
 }
