@@ -10,8 +10,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from build_scripts import paths
+from build_scripts import doctor, paths, run
 from build_scripts.errors import ExitCode, LabError
+from build_scripts.firmware_build import TARGETS, build_firmware
+from build_scripts.machine import DEFAULT_TIMEOUT_SECONDS
+from build_scripts.processors import Configuration
+from build_scripts.qemu_build import extended_qemu
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -22,6 +26,28 @@ def _test(options: argparse.Namespace) -> int:
     sys.stdout.flush()
     command = [sys.executable, "-m", "pytest", *options.pytest_arguments]
     os.execv(sys.executable, command)
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.qemu == "stock":
+        configuration = Configuration.STOCK
+    elif options.no_dual_monitor:
+        configuration = Configuration.NO_DUAL_MONITOR
+    else:
+        configuration = Configuration.DUAL_MONITOR
+    return run.run(run.RunRequest(configuration, options.json, options.script, options.timeout))
+
+
+def _build(options: argparse.Namespace) -> int:
+    """Build machine and firmware, and say where they are."""
+    print(f"machine: {extended_qemu()}")
+    firmware = build_firmware(options.target)
+    print(f"firmware: {firmware.code}\nSTM image: {firmware.mseg}")
+    return ExitCode.OK
+
+
+def _doctor(_options: argparse.Namespace) -> int:
+    return doctor.doctor()
 
 
 def _inspect(options: argparse.Namespace) -> int:
@@ -37,6 +63,23 @@ def parser() -> argparse.ArgumentParser:
     """The grammar of the command line."""
     root = argparse.ArgumentParser(prog="stmlab", description=__doc__)
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    show = commands.add_parser("run", help="boot the demonstration and show what each SMI does")
+    show.add_argument("--qemu", choices=("extended", "stock"), default="extended", help="which QEMU (default: ours)")
+    show.add_argument("--no-dual-monitor", action="store_true", help="a processor with VMX and without the treatment")
+    show.add_argument("--json", type=Path, metavar="FILE", help="write the facts of the run")
+    show.add_argument("--script", type=Path, metavar="FILE", help="own Shell commands; the last is usually 'reset -s'")
+    show.add_argument(
+        "--timeout", type=float, default=DEFAULT_TIMEOUT_SECONDS, metavar="SECONDS", help="limit of the boot"
+    )
+    show.set_defaults(function=_run)
+
+    build = commands.add_parser("build", help="build the machine and the firmware")
+    build.add_argument("--target", choices=TARGETS, default="DEBUG", help="flavour of the firmware")
+    build.set_defaults(function=_build)
+
+    check = commands.add_parser("doctor", help="check the environment, print remedies")
+    check.set_defaults(function=_doctor)
 
     test = commands.add_parser("test", help="run the test-suite", add_help=False)
     test.add_argument("pytest_arguments", nargs=argparse.REMAINDER, metavar="...", help="go to pytest")
