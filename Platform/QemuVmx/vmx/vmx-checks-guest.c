@@ -29,8 +29,6 @@
 #define AR_RESERVED         0xfffe0f00u
 
 #define RFLAGS_RESERVED     0xffffffffffc08028ULL
-#define DEBUG_PENDING_BS    (1ULL << 14)
-#define DEBUG_PENDING_OK    0x500fULL
 
 typedef struct GuestSegment {
     uint16_t selector;
@@ -361,12 +359,13 @@ static bool check_non_register(CPUX86State *env, const VMXEntry *entry,
         return false;
     }
 
-    if (pending & ~DEBUG_PENDING_OK) {
+    if (pending & ~(VMX_PENDING_DEBUG_BP | VMX_PENDING_DEBUG_ENABLED |
+                    VMX_PENDING_DEBUG_BS)) {
         return false;
     }
     if (shadow || activity == VMX_ACTIVITY_HLT) {
         bool btf = vmcs_read(v, VMCS_GUEST_DEBUGCTL) & 2;
-        bool bs = pending & DEBUG_PENDING_BS;
+        bool bs = pending & VMX_PENDING_DEBUG_BS;
 
         if (bs != ((rflags & TF_MASK) && !btf)) {
             return false;

@@ -242,16 +242,34 @@ static void vmx_entry_failure(CPUX86State *env, VMXEntry *entry,
                          rip);
 }
 
+/* What happens after an entry, read while the VMCS is at hand. */
+typedef struct VMXStart {
+    uint32_t activity;
+    uint32_t info;
+    uint32_t error_code;
+    uint32_t insn_length;
+    uint64_t pending_debug;
+} VMXStart;
+
 /* Activity state and events, after everything else has been loaded. */
-static void vmx_start(CPUX86State *env, uint32_t activity, uint32_t info,
-                      uint32_t error_code, uint32_t insn_length)
+static void vmx_start(CPUX86State *env, const VMXStart *start)
 {
     CPUState *cs = env_cpu(env);
 
-    if (info & VMX_INTR_VALID) {
-        vmx_inject_event(env, info, error_code, insn_length);
+    if (start->info & VMX_INTR_VALID) {
+        vmx_inject_event(env, start->info, start->error_code,
+                         start->insn_length);
+        return;
     }
-    if (activity == VMX_ACTIVITY_HLT && !(info & VMX_INTR_VALID)) {
+    /* "Delivery of Pending Debug Exceptions after VM Entry" (DM-RET-54) */
+    if ((start->pending_debug & (VMX_PENDING_DEBUG_ENABLED |
+                                 VMX_PENDING_DEBUG_BS)) &&
+        !(env->hflags2 & HF2_MOV_SS_MASK)) {
+        env->dr[6] |= start->pending_debug & (VMX_PENDING_DEBUG_BP |
+                                              VMX_PENDING_DEBUG_BS);
+        raise_exception(env, EXCP01_DB);
+    }
+    if (start->activity == VMX_ACTIVITY_HLT) {
         cs->halted = 1;
         cs->exception_index = EXCP_HLT;
         cpu_loop_exit(cs);
@@ -289,8 +307,8 @@ bool vmx_vm_entry(CPUX86State *env, bool launch)
 {
     const bool in_smm = env->hflags & HF_SMM_MASK;
     const int from = vmx_trace_mode(env);
-    uint32_t activity, info, error_code, insn_length;
     VMXEntry entry = { .launch = launch };
+    VMXStart start;
     uint64_t qualification;
     unsigned failed;
     int error;
@@ -342,10 +360,13 @@ bool vmx_vm_entry(CPUX86State *env, bool launch)
         return true;
     }
 
-    activity = vmcs_read(entry.guest, VMCS_GUEST_ACTIVITY_STATE);
-    info = vmcs_read(entry.guest, VMCS_ENTRY_INTERRUPTION_INFO);
-    error_code = vmcs_read(entry.guest, VMCS_ENTRY_EXCEPTION_ERROR_CODE);
-    insn_length = vmcs_read(entry.guest, VMCS_ENTRY_INSTRUCTION_LENGTH);
+    start = (VMXStart) {
+        .activity = vmcs_read(entry.guest, VMCS_GUEST_ACTIVITY_STATE),
+        .info = vmcs_read(entry.guest, VMCS_ENTRY_INTERRUPTION_INFO),
+        .error_code = vmcs_read(entry.guest, VMCS_ENTRY_EXCEPTION_ERROR_CODE),
+        .insn_length = vmcs_read(entry.guest, VMCS_ENTRY_INSTRUCTION_LENGTH),
+        .pending_debug = vmcs_read(entry.guest, VMCS_GUEST_PENDING_DEBUG),
+    };
     if (launch) {
         vmcs_set_launched(entry.guest, true);               /* DM-RET-46 */
     }
@@ -369,6 +390,6 @@ bool vmx_vm_entry(CPUX86State *env, bool launch)
     tlb_flush(env_cpu(env));
     vmx_trace_transition(env, vmx_entry_kind(&entry), from, 0, 0, env->eip);
 
-    vmx_start(env, activity, info, error_code, insn_length);
+    vmx_start(env, &start);
     return true;
 }

@@ -101,6 +101,20 @@ bool vmx_exec_interrupt(CPUState *cs, int interrupt_request)
     return false;
 }
 
+/* DM-EXI-41: the SMI exit reports the trap as pending. */
+void vmx_defer_single_step(CPUX86State *env)
+{
+    CPUState *cs = env_cpu(env);
+
+    if (env->vmx.smm.active && !vmx_smi_blocked(env) &&
+        !(env->hflags & HF_SMM_MASK) &&
+        (cs->interrupt_request & CPU_INTERRUPT_SMI)) {
+        env->vmx.pending_debug = VMX_PENDING_DEBUG_BS;
+        cs->exception_index = -1;
+        cpu_loop_exit(cs);
+    }
+}
+
 /* ------------------------------------------------------------------ */
 /* HLT                                                                 */
 

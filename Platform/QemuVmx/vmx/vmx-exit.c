@@ -204,7 +204,8 @@ static void vmx_save_non_register(CPUX86State *env, VMXVmcs *v)
     vmcs_write(v, VMCS_GUEST_INTERRUPTIBILITY, blocked);
     vmcs_write(v, VMCS_GUEST_ACTIVITY_STATE,
                vmx_halted(env) ? VMX_ACTIVITY_HLT : VMX_ACTIVITY_ACTIVE);
-    vmcs_write(v, VMCS_GUEST_PENDING_DEBUG, 0);
+    vmcs_write(v, VMCS_GUEST_PENDING_DEBUG, env->vmx.pending_debug);
+    env->vmx.pending_debug = 0;
 }
 
 /* PDPTEs are saved for guests that use PAE paging under EPT. */

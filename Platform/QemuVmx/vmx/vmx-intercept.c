@@ -122,7 +122,8 @@ static uint64_t vmx_guest_write_cr0(CPUX86State *env, uint64_t value,
 
     if (VMX_INSN_OPCODE(insn) == OPCODE_LMSW) {
         if (vmx_lmsw_exits(ctl, value)) {
-            uint64_t qual = CR_QUAL_LMSW | CR_QUAL_SOURCE(value);
+            uint64_t qual = CR_QUAL_LMSW |
+                            CR_QUAL_SOURCE(env->vmx.lmsw_source);
 
             if (!(VMX_INSN_INFO(insn) & INSN_INFO_REGISTER)) {
                 qual |= CR_QUAL_LMSW_MEM;
@@ -344,6 +345,8 @@ void vmx_check_intercept(CPUX86State *env, uint32_t type, uint64_t param,
         exit_if(env, env->hflags & HF_SMM_MASK, VMX_EXIT_RSM, 0, ra);
         break;
     case SVM_EXIT_INIT:
+        /* The signal is consumed by the exit. */
+        cpu_reset_interrupt(env_cpu(env), CPU_INTERRUPT_INIT);
         vmx_vmexit(env, VMX_EXIT_INIT, 0, ra);
     case SVM_EXIT_ICEBP:
         if (env->vmx.ctl.exception_bitmap & (1u << EXCP01_DB)) {

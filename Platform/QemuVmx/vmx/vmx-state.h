@@ -85,6 +85,8 @@ typedef struct X86VMXState {
 
     uint64_t displacement;      /* of its memory operand, non-root only */
     uint64_t pf_address;        /* of the last #PF, not yet in CR2 */
+    uint64_t lmsw_source;       /* operand of LMSW, non-root only */
+    uint64_t pending_debug;     /* pending debug exceptions of an SMI exit */
 } X86VMXState;
 
 #endif

@@ -121,6 +121,11 @@ enum {
 #define VMX_ACTIVITY_SHUTDOWN       2
 #define VMX_ACTIVITY_WAIT_SIPI      3
 
+/* Pending debug exceptions */
+#define VMX_PENDING_DEBUG_BP        0xfULL
+#define VMX_PENDING_DEBUG_ENABLED   (1ULL << 12)
+#define VMX_PENDING_DEBUG_BS        (1ULL << 14)
+
 #define VMX_AR_UNUSABLE             (1u << 16)
 
 /*
@@ -361,6 +366,11 @@ bool vmx_page_fault(CPUX86State *env, uint64_t address, uint32_t error_code);
 /* vmx_pending_interrupt(), from x86_cpu_pending_interrupt(), is in cpu.h. */
 /* From x86_cpu_exec_interrupt(); true if the event has been consumed. */
 bool vmx_exec_interrupt(CPUState *cs, int interrupt_request);
+/*
+ * From helper_single_step(): an SMI that will be taken at this boundary comes
+ * before the trap; leaves to the main loop if so.
+ */
+void vmx_defer_single_step(CPUX86State *env);
 /* From do_interrupt_all(). */
 void vmx_event_begin(CPUX86State *env, int intno, int is_int, int error_code,
                      uint64_t next_eip, int is_hw);
