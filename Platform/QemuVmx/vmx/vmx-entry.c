@@ -51,6 +51,16 @@ void vmx_load_rflags(CPUX86State *env, uint64_t rflags)
     cpu_load_eflags(env, rflags, EFLAGS_LOADED);
 }
 
+/*
+ * Recompute the derived flags.  x86_update_hflags() also copies TF, VM and
+ * IOPL, which TCG adds from env->eflags itself and would never clear here.
+ */
+void vmx_update_hflags(CPUX86State *env)
+{
+    x86_update_hflags(env);
+    env->hflags &= ~(HF_TF_MASK | HF_VM_MASK | HF_IOPL_MASK);
+}
+
 void vmx_read_controls(const VMXVmcs *v, X86VMXControls *ctl)
 {
     int i;
@@ -204,7 +214,7 @@ static void vmx_load_guest(CPUX86State *env, const VMXEntry *entry)
     env->regs[R_ESP] = vmcs_read(v, VMCS_GUEST_RSP);
     env->eip = vmcs_read(v, VMCS_GUEST_RIP);
     vmx_load_rflags(env, vmcs_read(v, VMCS_GUEST_RFLAGS));
-    x86_update_hflags(env);
+    vmx_update_hflags(env);
 
     env->hflags &= ~HF_INHIBIT_IRQ_MASK;
     env->hflags2 &= ~(HF2_MOV_SS_MASK | HF2_NMI_MASK);
@@ -265,6 +275,11 @@ static void vmx_start(CPUX86State *env, const VMXStart *start)
     if ((start->pending_debug & (VMX_PENDING_DEBUG_ENABLED |
                                  VMX_PENDING_DEBUG_BS)) &&
         !(env->hflags2 & HF2_MOV_SS_MASK)) {
+        if (vmx_smm_exit_due(env)) {
+            /* It comes first and finds them still pending (DM-EXI-07). */
+            env->vmx.pending_debug = start->pending_debug;
+            return;
+        }
         env->dr[6] |= start->pending_debug & (VMX_PENDING_DEBUG_BP |
                                               VMX_PENDING_DEBUG_BS);
         raise_exception(env, EXCP01_DB);

@@ -106,9 +106,7 @@ void vmx_defer_single_step(CPUX86State *env)
 {
     CPUState *cs = env_cpu(env);
 
-    if (env->vmx.smm.active && !vmx_smi_blocked(env) &&
-        !(env->hflags & HF_SMM_MASK) &&
-        (cs->interrupt_request & CPU_INTERRUPT_SMI)) {
+    if (vmx_smm_exit_due(env)) {
         env->vmx.pending_debug = VMX_PENDING_DEBUG_BS;
         cs->exception_index = -1;
         cpu_loop_exit(cs);

@@ -351,7 +351,7 @@ void vmx_exit_load_host(CPUX86State *env, VMXVmcs *v)
     env->regs[R_ESP] = vmcs_read(v, VMCS_HOST_RSP);
     env->eip = vmcs_read(v, VMCS_HOST_RIP);
     vmx_load_rflags(env, 2);
-    x86_update_hflags(env);
+    vmx_update_hflags(env);
 
     env->hflags &= ~HF_INHIBIT_IRQ_MASK;
     env->hflags2 &= ~HF2_MOV_SS_MASK;

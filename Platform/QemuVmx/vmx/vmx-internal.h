@@ -29,6 +29,7 @@ uint64_t vmx_trace_time(CPUX86State *env);
 /* CR0 as loaded by a transition: some bits never change. */
 uint64_t vmx_merge_cr0(CPUX86State *env, uint64_t cr0);
 void vmx_load_rflags(CPUX86State *env, uint64_t rflags);
+void vmx_update_hflags(CPUX86State *env);
 
 /* Further forms of vmx_vmexit(). */
 G_NORETURN void vmx_vmexit_io(CPUX86State *env, uint64_t qualification,

@@ -116,3 +116,10 @@ bool vmx_smm_exit_on_smi(CPUX86State *env)
     }
     return true;
 }
+
+bool vmx_smm_exit_due(CPUX86State *env)
+{
+    return env->vmx.smm.active && !(env->hflags & HF_SMM_MASK) &&
+           !vmx_smi_blocked(env) &&
+           (env_cpu(env)->interrupt_request & CPU_INTERRUPT_SMI);
+}

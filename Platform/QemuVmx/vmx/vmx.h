@@ -425,6 +425,8 @@ bool vmx_vmcall_root(CPUX86State *env);
 void vmx_smm_exit(CPUX86State *env, uint32_t basic, uint64_t qualification,
                   uint32_t length);
 bool vmx_smm_exit_on_smi(CPUX86State *env);
+/* An SMI is pending and will cause an SMM VM exit on the next boundary. */
+bool vmx_smm_exit_due(CPUX86State *env);
 void vmx_io_smi_record(CPUX86State *env, uint32_t port, uint32_t size, bool in,
                        uintptr_t retaddr);
 bool vmx_io_smi_matches(CPUX86State *env);
