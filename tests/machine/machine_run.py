@@ -59,6 +59,8 @@ class Outcome:
             elif self.declared is not None or self.status in EXIT_FINISHED:
                 found.append(f"no shutdown, as {self.shutdown} demands")
         else:
+            if self.status is not None and self.status not in EXIT_FINISHED:
+                found.append("the image did not end the machine itself")
             if not self.checks:
                 found.append("no CHECK line")
             if self.declared is None:

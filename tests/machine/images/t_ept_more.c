@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* EPT details: execute-only pages, accessed and dirty flags, INVEPT, INVVPID,
+ * stale translations, violations during event delivery. */
+#include "vmx.h"
+
+#define EPT_RWX    7u
+#define EPT_WB     (6u << 3)
+#define EPT_LARGE  (1u << 7)
+#define EPT_A      (1u << 8)
+#define EPT_D      (1u << 9)
+#define EPTP_AD    (1u << 6)
+#define PROC2_VPID (1u << 5)
+#define PROBE      0x2000000ull
+#define OTHER      0x2400000ull
+
+static uint64_t pml4, pdpt, pd, pt;
+static volatile uint64_t first, second;
+
+static void make_ept(void)
+{
+    pml4 = phys(page_alloc());
+    pdpt = phys(page_alloc());
+    pd = phys(page_alloc());
+    pt = phys(page_alloc());
+    write64(pml4, pdpt | EPT_RWX);
+    write64(pdpt, pd | EPT_RWX);
+    for (uint64_t i = 1; i < 4; i++) {
+        write64(pdpt + 8 * i, i << 30 | EPT_RWX | EPT_WB | EPT_LARGE);
+    }
+    for (uint64_t i = 0; i < 512; i++) {
+        write64(pd + 8 * i, i << 21 | EPT_RWX | EPT_WB | EPT_LARGE);
+        write64(pt + 8 * i, PROBE | i << 12 | EPT_RWX | EPT_WB);
+    }
+    write64(pd + 8 * (PROBE >> 21), pt | EPT_RWX);
+}
+
+static uint64_t new_guest(void (*code)(void), uint64_t eptp_bits)
+{
+    uint64_t region;
+
+    make_ept();
+    region = vmcs_new_guest(code);
+    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_SECONDARY));
+    wr(F_PROC2, controls(MSR_VMX_PROC2, PROC2_EPT));
+    wr(F_EPTP, pml4 | 0x1E | eptp_bits);
+    return region;
+}
+
+static void g_read_twice(void)
+{
+    first = read64(PROBE);
+    __asm__ volatile("vmcall" : : : "memory");
+    second = read64(PROBE);
+    __asm__ volatile("vmcall" : : : "memory");
+}
+
+static void test_stale(void)
+{
+    uint64_t region = new_guest(g_read_twice, 0);
+    uint64_t descriptor[2] = {rd(F_EPTP), 0};
+
+    write64(PROBE, 0x1111);
+    write64(OTHER, 0x2222);
+    guest_run(LAUNCH);
+    check_eq("28.3.3", "before", first, 0x1111);
+    write64(pt, OTHER | EPT_RWX | EPT_WB);
+    __asm__ volatile("invept %0, %1"
+                     :
+                     : "m"(descriptor), "r"(1ull)
+                     : "cc", "memory");
+    guest_skip();
+    guest_run(RESUME);
+    /* 28.3.3.1: INVEPT makes the change visible. */
+    check_eq("28.3.3", "after-invept", second, 0x2222);
+    vmclear(region);
+}
+
+static void g_fetch(void)
+{
+    ((void (*)(void))PROBE)();
+    __asm__ volatile("vmcall" : : : "memory");
+    first = read64(PROBE);
+    __asm__ volatile("vmcall" : : : "memory");
+}
+
+static void test_execute_only(void)
+{
+    uint64_t region;
+
+    if (!(rdmsr(MSR_VMX_EPT_VPID) & 1)) {
+        check("A.10", "execute-only", true, "not-offered");
+        return;
+    }
+    write64(PROBE, 0xC3);
+    region = new_guest(g_fetch, 0);
+    write64(pt, PROBE | 4 | EPT_WB);
+    guest_run(LAUNCH);
+    check_eq("28.2.2", "execute-only-fetch", last_exit.reason, REASON_VMCALL);
+    guest_skip();
+    guest_run(RESUME);
+    check_eq("28.2.2", "execute-only-read", last_exit.reason,
+             REASON_EPT_VIOLATION);
+    check_eq("27.2.1", "execute-only-read", last_exit.qualification, 0x1A1);
+    vmclear(region);
+}
+
+static void g_read_then_write(void)
+{
+    first = read64(PROBE);
+    __asm__ volatile("vmcall" : : : "memory");
+    write64(PROBE, 7);
+    __asm__ volatile("vmcall" : : : "memory");
+}
+
+static void test_accessed_dirty(void)
+{
+    uint64_t region;
+
+    if (!(rdmsr(MSR_VMX_EPT_VPID) >> 21 & 1)) {
+        check("A.10", "accessed-dirty", true, "not-offered");
+        return;
+    }
+    region = new_guest(g_read_then_write, EPTP_AD);
+    guest_run(LAUNCH);
+    /* 28.2.4: A by any use, D by a write, A in every entry of the walk. */
+    check_eq("28.2.4", "read-sets-a", read64(pt) & (EPT_A | EPT_D), EPT_A);
+    check_eq("28.2.4", "table-a", read64(pml4) & (EPT_A | EPT_D), EPT_A);
+    guest_skip();
+    guest_run(RESUME);
+    check_eq("28.2.4", "write-sets-d", read64(pt) & (EPT_A | EPT_D),
+             EPT_A | EPT_D);
+    vmclear(region);
+    region = new_guest(g_read_then_write, 0);
+    guest_run(LAUNCH);
+    guest_skip();
+    guest_run(RESUME);
+    check_eq("28.2.4", "off", read64(pt) & (EPT_A | EPT_D), 0);
+    vmclear(region);
+}
+
+static uint64_t invept(uint64_t type, uint64_t eptp, uint64_t reserved)
+{
+    uint64_t descriptor[2] = {eptp, reserved}, flags;
+
+    __asm__ volatile("invept %1, %2\n\tpushfq\n\tpopq %0"
+                     : "=r"(flags)
+                     : "m"(descriptor), "r"(type)
+                     : "cc", "memory");
+    return flags & RFLAGS_ARITHMETIC;
+}
+
+static uint64_t invvpid(uint64_t type, uint64_t vpid, uint64_t address)
+{
+    uint64_t descriptor[2] = {vpid, address}, flags;
+
+    __asm__ volatile("invvpid %1, %2\n\tpushfq\n\tpopq %0"
+                     : "=r"(flags)
+                     : "m"(descriptor), "r"(type)
+                     : "cc", "memory");
+    return flags & RFLAGS_ARITHMETIC;
+}
+
+static void test_invalidate(void)
+{
+    uint64_t region = vmcs_new();
+
+    make_ept();
+    check_vmx("30.3-INVEPT", "single", invept(1, pml4 | 0x1E, 0), SUCCESS);
+    check_vmx("30.3-INVEPT", "all", invept(2, 0, 0), SUCCESS);
+    check_vmx("30.3-INVEPT", "type-0", invept(0, pml4 | 0x1E, 0), 28);
+    check_vmx("30.3-INVEPT", "type-3", invept(3, pml4 | 0x1E, 0), 28);
+    check_vmx("30.3-INVEPT", "bad-eptp", invept(1, pml4 | 0x1F, 0), 28);
+    if (rdmsr(MSR_VMX_EPT_VPID) >> 32 & 1) {
+        check_vmx("30.3-INVVPID", "address", invvpid(0, 1, 0x1000), SUCCESS);
+        check_vmx("30.3-INVVPID", "single", invvpid(1, 1, 0), SUCCESS);
+        check_vmx("30.3-INVVPID", "all", invvpid(2, 0, 0), SUCCESS);
+        check_vmx("30.3-INVVPID", "vpid-0", invvpid(1, 0, 0), 28);
+        check_vmx("30.3-INVVPID", "reserved", invvpid(1, 0x10001, 0), 28);
+        check_vmx("30.3-INVVPID", "address-non-canonical",
+                  invvpid(0, 1, 0x800000000000), 28);
+        check_vmx("30.3-INVVPID", "type-4", invvpid(4, 1, 0), 28);
+    }
+    vmclear(region);
+}
+
+static void test_vpid(void)
+{
+    uint64_t region = vmcs_new_guest(g_read_twice);
+
+    if (!((rdmsr(MSR_VMX_PROC2) >> 32) & PROC2_VPID)) {
+        check("26.2.1.1", "vpid", true, "not-offered");
+        return;
+    }
+    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_SECONDARY));
+    wr(F_PROC2, controls(MSR_VMX_PROC2, PROC2_VPID));
+    wr(F_VPID, 0);
+    /* 26.2.1.1: VPID 0000H belongs to root operation. */
+    check_vmx("26.2.1.1", "vpid-0", vm_enter(&guest, LAUNCH), ERR_CONTROLS);
+    wr(F_VPID, 1);
+    guest_run(LAUNCH);
+    check_eq("26.2.1.1", "vpid-1", last_exit.reason, REASON_VMCALL);
+    vmclear(region);
+}
+
+static void g_fault_on_absent_stack(void)
+{
+    __asm__ volatile("mov %0, %%rsp\n\tud2" : : "r"(PROBE + 0x800) : "memory");
+}
+
+static void test_delivery(void)
+{
+    uint64_t region = new_guest(g_fault_on_absent_stack, 0);
+
+    /* 27.2.3: an EPT violation while a #UD is delivered. */
+    write64(pt, 0);
+    guest_run(LAUNCH);
+    check_eq("27.2.3", "reason", last_exit.reason, REASON_EPT_VIOLATION);
+    check_eq("27.2.3", "vectoring", rd(F_VECTORING), 0x80000306);
+    check_eq("27.2.1", "physical", rd(F_GUEST_PHYSICAL) & ~0xFFFull, PROBE);
+    vmclear(region);
+}
+
+void run_tests(void)
+{
+    vmx_start();
+    test_stale();
+    test_execute_only();
+    test_accessed_dirty();
+    test_invalidate();
+    test_vpid();
+    test_delivery();
+    check_vmx("30.3-VMXOFF", "success", vmxoff(), SUCCESS);
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* MSR areas of SMM VM exits, of ordinary exits and of returns: 9BH and 9EH. */
+#include "stm.h"
+
+#define AREA (MSEG_BASE + 0x40000u)
+
+static volatile uint64_t in_stm;
+
+static void store_area(void)
+{
+    memset((void *)(uintptr_t)AREA, 0, 64);
+    write32(AREA, MSR_SMM_MONITOR_CTL);
+    write32(AREA + 16, MSR_SMBASE);
+    write32(AREA + 32, MSR_STAR);
+    wr(F_EXIT_MSR_STORE, AREA);
+    wr(F_EXIT_STORE_COUNT, 3);
+}
+
+static volatile uint64_t stored[3];
+
+static void read_stored(void)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        stored[i] = read64(AREA + 16 * i + 8);
+    }
+    wr(F_EXIT_STORE_COUNT, 0);
+}
+
+static void test_store(void)
+{
+    wrmsr(MSR_STAR, 0xABCD00000000);
+    stm_call(store_area);
+    stm_hook = read_stored;
+    smi_port_write(0);
+    /* DM-EXI-48, DM-ENA-18, DM-ENA-33. */
+    check_eq("DM-ENA-18", "smm-exit-9bh", stored[0], MSEG_BASE | 1);
+    check_eq("DM-ENA-33", "smm-exit-9eh", stored[1], DEFAULT_SMBASE);
+    check_eq("DM-EXI-48", "smm-exit-star", stored[2], 0xABCD00000000);
+}
+
+static void load_area(void)
+{
+    memset((void *)(uintptr_t)AREA, 0, 64);
+    write32(AREA, MSR_STAR);
+    write64(AREA + 8, 0x777700000000);
+    write32(AREA + 16, MSR_SMM_MONITOR_CTL);
+    write64(AREA + 24, MSEG_BASE | 5);
+    wr(F_EXIT_MSR_LOAD, AREA);
+    wr(F_EXIT_LOAD_COUNT, 2);
+}
+
+static void read_loaded(void)
+{
+    in_stm = rdmsr(MSR_STAR);
+    wr(F_EXIT_LOAD_COUNT, 0);
+}
+
+static void restore_ctl(void)
+{
+    wrmsr(MSR_SMM_MONITOR_CTL, MSEG_BASE | 1);
+}
+
+static void test_load(void)
+{
+    stm_call(load_area);
+    stm_hook = read_loaded;
+    smi_port_write(0);
+    /* DM-EXI-53, DM-ENA-17. */
+    check_eq("DM-EXI-53", "smm-exit-load", in_stm, 0x777700000000);
+    check_eq("DM-ENA-17", "9bh-by-exit", rdmsr(MSR_SMM_MONITOR_CTL),
+             MSEG_BASE | 5);
+    stm_call(restore_ctl);
+    check_eq("DM-ENA-13", "stm-writes-9bh", rdmsr(MSR_SMM_MONITOR_CTL),
+             MSEG_BASE | 1);
+}
+
+static void guest_code(void)
+{
+    __asm__ volatile("vmcall" : : : "memory");
+}
+
+static void test_ordinary_exit(void)
+{
+    uint64_t area = phys(page_alloc());
+    uint64_t region = vmcs_new_guest(guest_code);
+
+    write32(area, MSR_SMM_MONITOR_CTL);
+    wr(F_EXIT_MSR_STORE, area);
+    wr(F_EXIT_STORE_COUNT, 1);
+    guest_run(LAUNCH);
+    /* DM-ENA-18: any exit may store 9BH. */
+    check_eq("DM-ENA-18", "ordinary-exit", read64(area + 8), MSEG_BASE | 1);
+    vmclear(region);
+}
+
+static void return_list_bad_bits(void)
+{
+    uint64_t result;
+
+    memset((void *)(uintptr_t)AREA, 0, 64);
+    write32(AREA, MSR_SMM_MONITOR_CTL);
+    write64(AREA + 8, MSEG_BASE | 2);
+    wr(F_ENTRY_MSR_LOAD, AREA);
+    wr(F_ENTRY_LOAD_COUNT, 1);
+    result = vm_enter(&stm_guest, stm_launch);
+    /* DM-ENA-17: the reserved bits of WRMSR apply. */
+    check("DM-ENA-17", "reserved-bit-in-list",
+          result == VMX_EXITED && rd(F_REASON) == REASON_BAD_MSR,
+          "result:%q,reason:%q", result, rd(F_REASON));
+    check_eq("DM-ENA-17", "index", rd(F_QUALIFICATION), 1);
+    wr(F_ENTRY_LOAD_COUNT, 0);
+}
+
+static void change_base(void)
+{
+    wrmsr(MSR_SMM_MONITOR_CTL, (MSEG_BASE + 0x100000) | 1);
+}
+
+static void test_change_base(void)
+{
+    uint32_t before;
+
+    /* DM-ENA-26: a new base does not disturb the running STM. */
+    stm_call(change_base);
+    before = stm_exits;
+    smi_port_write(0);
+    check_eq("DM-ENA-26", "smi", stm_exits, before + 1);
+    stm_call(restore_ctl);
+    check_eq("DM-ENA-26", "vmcall", stm_exits, before + 2);
+}
+
+/* DM-EXI-43 to DM-EXI-46 do not apply: no VMX-preemption timer is offered. */
+static void test_timer(void)
+{
+    check_eq("DM-EXI-43", "timer-not-offered",
+             rdmsr(MSR_VMX_TRUE_PIN) >> 38 & 1, 0);
+}
+
+void run_tests(void)
+{
+    stm_activate();
+    test_store();
+    test_load();
+    test_ordinary_exit();
+    stm_call(return_list_bad_bits);
+    test_change_base();
+    test_timer();
+}
