@@ -23,7 +23,6 @@ FLAGS = {
     "MPT_SCSI_ENABLE": "FALSE",
     "LSI_SCSI_ENABLE": "FALSE",
     "E1000_ENABLE": "FALSE",
-    "HAVE_STM": "TRUE",
 }
 
 REMOVED = {

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""Attribution of SMIs, instruction counts, the JSON document, and the verdict."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+from rich.console import Console
+
+from build_scripts import demo, report, show
+from build_scripts.errors import ExitCode
+from build_scripts.events import read_stream
+from build_scripts.machine import Ending
+from build_scripts.processors import Configuration
+from build_scripts.report import Report
+
+from .streams import Logs, good_run
+
+GOOD_END = Ending("guest-shutdown", 0, 10.0)
+
+
+def facts(logs: Logs, configuration: Configuration = Configuration.DUAL_MONITOR) -> Report:
+    return report.build_report(read_stream(logs.write()), configuration)
+
+
+def test_good_run(tmp_path: Path) -> None:
+    logs = good_run(tmp_path)
+    run = facts(logs)
+    assert [smi.transitions for _cause, smi in run.smis] == ([4] * 5 + [0] * 5) * 2
+    assert [cause for cause, _smi in run.smis[:5]] == ["port-b2"] * 2 + ["variable"] * 3
+    assert run.activations == 2 and run.smi_count == 321
+    assert (run.written, run.read_back) == (4, 4)
+    assert demo.problems(run, read_stream(tmp_path)) == []
+    assert demo.check_ending(read_stream(tmp_path), GOOD_END) is None
+
+
+def test_instructions(tmp_path: Path) -> None:
+    first = facts(good_run(tmp_path)).smis[0][1].instructions
+    assert first == report.Instructions(stm=70, handler=5000, total=5070)
+
+
+def test_instructions_under_default_treatment(tmp_path: Path) -> None:
+    smi = facts(good_run(tmp_path)).smis[5][1]
+    assert smi.instructions == report.Instructions(stm=0, handler=4000, total=4000)
+
+
+def test_no_instruction_counts_without_icount(tmp_path: Path) -> None:
+    logs = good_run(tmp_path)
+    logs.write()
+    path = tmp_path / "machine.log"
+    text = path.read_text()
+    path.write_text("".join(f"{_without_icount(line)}\n" for line in text.splitlines()))
+    run = report.build_report(read_stream(tmp_path), Configuration.DUAL_MONITOR)
+    assert all(smi.instructions is None for _cause, smi in run.smis)
+    report.validate(run.as_json(0))
+
+
+def _without_icount(line: str) -> str:
+    return " ".join("icount=-1" if word.startswith("icount=") else word for word in line.split(" "))
+
+
+def test_extra_exits_are_listed(tmp_path: Path) -> None:
+    logs = Logs(tmp_path)
+    logs.app("smi-begin", "cause=port-b2")
+    logs.plain_smi(extra_reasons=(10, 48))
+    logs.app("smi-end")
+    smi = facts(logs).smis[0][1]
+    assert smi.transitions == 8 and not smi.plain
+    assert smi.extra_exits == (report.ExtraExit(10, 0x7000), report.ExtraExit(48, 0x7000))
+    assert smi.instructions == report.Instructions(stm=30 + 20 + 20 + 40, handler=700 + 700 + 5000, total=6510)
+
+
+def test_vmcall_is_no_smi(tmp_path: Path) -> None:
+    logs = Logs(tmp_path)
+    logs.app("smi-begin", "cause=port-b2")
+    logs.activation()
+    logs.app("smi-end")
+    run = facts(logs)
+    assert run.smis == () and run.activations == 1
+
+
+def test_unfinished_smi_is_a_problem(tmp_path: Path) -> None:
+    logs = good_run(tmp_path)
+    logs.app("smi-begin", "cause=hlt")
+    logs.transition("smm-exit", "guest", "stm", 6)
+    logs.transition("handler-entry", "stm", "handler")
+    logs.app("smi-end")
+    run = facts(logs)
+    assert "has no end" in "\n".join(demo.problems(run, read_stream(tmp_path)))
+
+
+def test_json_fits_the_schema(tmp_path: Path) -> None:
+    document = facts(good_run(tmp_path)).as_json(0)
+    report.write_json(tmp_path / "out.json", document)
+    assert json.loads((tmp_path / "out.json").read_text()) == document
+    assert document["firmware"]["mseg_base"] == 0x1FE00000
+    report.validate(facts(Logs(tmp_path / "empty")).as_json(int(ExitCode.GUEST_HUNG)))
+
+
+@pytest.mark.parametrize(
+    "change", [{"schema_version": 2}, {"exit_status": 1}, {"surprise": 1}, {"smi_count": -1}, {"smis": [{}]}]
+)
+def test_schema_refuses(tmp_path: Path, change: dict[str, object]) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        report.validate({**facts(good_run(tmp_path)).as_json(0), **change})
+
+
+def test_schema_itself_is_valid() -> None:
+    jsonschema.Draft202012Validator.check_schema(json.loads(report.SCHEMA_FILE.read_text()))
+
+
+def test_schema_enumerates_the_reasons_of_the_header(checkout: Path) -> None:
+    text = (checkout / "StmPkg/Include/Guid/StmStatusTable.h").read_text()
+    schema = json.loads(report.SCHEMA_FILE.read_text())
+    for kind in ("state", "reason"):
+        for name in schema["$defs"]["firmware"]["properties"][kind]["enum"]:
+            assert f'"{name}"' in text
+
+
+def test_stock_run(tmp_path: Path) -> None:
+    logs = Logs(tmp_path)
+    logs.status("unavailable", "no-vmx")
+    logs.app("smi-begin", "cause=variable")
+    logs.app("variable", "written=1 read_back=1")
+    logs.app("smi-end")
+    logs.app("smi-count", "value=300")
+    run = facts(logs, Configuration.STOCK)
+    assert run.smis == () and demo.problems(run, read_stream(tmp_path)) == []
+    wrong = facts(logs, Configuration.NO_DUAL_MONITOR)
+    assert "no-vmx" in "\n".join(demo.problems(wrong, read_stream(tmp_path)))
+
+
+def test_lost_variable_is_a_problem(tmp_path: Path) -> None:
+    logs = good_run(tmp_path)
+    logs.app("variable", "written=1 read_back=0")
+    assert "read back" in "\n".join(demo.problems(facts(logs), read_stream(tmp_path)))
+
+
+def test_changed_mseg_is_a_problem(tmp_path: Path) -> None:
+    logs = good_run(tmp_path)
+    logs.stm("init", f"cpu=0 mseg_sha256={'cd' * 32}")
+    assert "another MSEG" in "\n".join(demo.problems(facts(logs), read_stream(tmp_path)))
+
+
+def test_crash_comes_before_everything(tmp_path: Path) -> None:
+    logs = good_run(tmp_path)
+    logs.stm("crash", "class=exception cpu=0 reason=0x0 rip=0x1fe01234")
+    error = demo.check_ending(read_stream(logs.write()), Ending("guest-reset", 0, 3.0))
+    assert error is not None and error.code == ExitCode.GUEST_CRASHED
+    assert "class=exception" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("ending", "words"),
+    [
+        (Ending("timeout", None, 300.0), "hung after 'ExecMon.efi start'"),
+        (Ending("guest-reset", 0, 3.0), "ended by itself"),
+        (Ending("exited", -11, 3.0), "ended by itself"),
+        (Ending("guest-shutdown", 1, 3.0), "status 1"),
+    ],
+)
+def test_endings_that_nobody_asked_for(tmp_path: Path, ending: Ending, words: str) -> None:
+    error = demo.check_ending(read_stream(good_run(tmp_path).write()), ending)
+    assert error is not None and error.code == ExitCode.GUEST_HUNG and words in str(error)
+
+
+def test_shown_in_order(tmp_path: Path) -> None:
+    logs = good_run(tmp_path)
+    run = facts(logs)
+    out = io.StringIO()
+    show.show(run, read_stream(tmp_path), Console(file=out, width=120))
+    text = out.getvalue()
+    assert "state=enabled reason=none" in text
+    assert "SMI 0 (port-b2): SMM VM exit (I/O SMI) > entry to handler > RSM exit > return to guest" in text
+    assert "SMI 5 (port-b2): default treatment" in text
+    assert text.index("state=enabled") < text.index("STM: started") < text.index("SMI 0") < text.index("STM: stopped")
+    assert "SMIs of the demonstration" in text and "5,070" in text
