@@ -6,17 +6,7 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include <Uefi.h>
-#include <Protocol/Shell.h>
-#include <Library/BaseLib.h>
-#include <Library/BaseMemoryLib.h>
-#include <Library/MemoryAllocationLib.h>
-#include <Library/QemuFwCfgLib.h>
-#include <Library/ShellCEntryLib.h>
-#include <Library/StmRecordLib.h>
-#include <Library/UefiBootServicesTableLib.h>
-#include <Library/UefiLib.h>
-#include <StmRecord.h>
+#include "LabScript.h"
 
 #define SCRIPT_FILE          "opt/org.stmlab/script"
 #define SCRIPT_MAXIMUM_SIZE  SIZE_64KB
@@ -113,16 +103,16 @@ ShellAppMain (
   IN CHAR16  **Argv
   )
 {
-  FIRMWARE_CONFIG_ITEM  Item;
-  UINTN                 Size;
-  CHAR8                 *Script;
-  CHAR8                 *Line;
-  CHAR8                 *End;
-  UINTN                 Number;
-  EFI_STATUS            Status;
-  EFI_SHELL_PROTOCOL    *Shell;
+  UINTN               Size;
+  CHAR8               *Script;
+  CHAR8               *Line;
+  CHAR8               *End;
+  UINTN               Number;
+  EFI_STATUS          Status;
+  EFI_SHELL_PROTOCOL  *Shell;
 
-  if (RETURN_ERROR (QemuFwCfgFindFile (SCRIPT_FILE, &Item, &Size)) || (Size == 0)) {
+  Size = LabFwCfgOpen (SCRIPT_FILE);
+  if (Size == 0) {
     return 0;
   }
 
@@ -137,8 +127,7 @@ ShellAppMain (
     return 1;
   }
 
-  QemuFwCfgSelectItem (Item);
-  QemuFwCfgReadBytes (Size, Script);
+  LabFwCfgRead (Size, Script);
 
   Status = EFI_SUCCESS;
   Number = 0;

@@ -8,7 +8,7 @@
 #ifndef EXEC_MON_H_
 #define EXEC_MON_H_
 
-#include <Uefi.h>
+#include <PiDxe.h>
 #include <Guid/StmStatusTable.h>
 #include <Register/Intel/ArchitecturalMsr.h>
 #include <Register/Intel/Cpuid.h>

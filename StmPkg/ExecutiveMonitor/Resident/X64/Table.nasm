@@ -27,12 +27,12 @@ ASM_PFX(AsmExceptionStubs):
     push    0
   %endif
     push    vector
-    jmp     near Common
+    jmp     near ExceptionCommon
   %assign vector vector + 1
 %endrep
     align   16
 
-Common:
+ExceptionCommon:
     mov     rcx, [rsp]                  ; vector
     mov     rdx, [rsp + 8]              ; error code
     mov     r8, [rsp + 16]              ; RIP
