@@ -164,8 +164,6 @@ class PlatformBuilder(_Paths, UefiBuilder, BuildSettingsManager):
             self.env.SetValue(setting.name, setting.default, "Default of OvmfStmPkg")
         for name, value in FLAGS.items():
             self.env.SetValue(f"BLD_*_{name}", value, "Flag of OvmfStmPkg")
-        for name, present in images.optional_parts(WORKSPACE).items():
-            self.env.SetValue(f"BLD_*_{name}", "TRUE" if present else "FALSE", "Part of OvmfStmPkg")
         self.env.SetValue("PRODUCT_NAME", "OvmfStm", "Name of OvmfStmPkg")
         return 0
 

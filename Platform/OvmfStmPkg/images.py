@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 STM_MODULE = Path("StmPkg/Stm/Stm.inf")
-CONVERTER = Path("build_scripts/stm_image")
 STACK_COOKIES = 100  # entries of a table in edk2's build.py
 
 
@@ -27,13 +26,6 @@ class ModuleBuild:
     tool_chain: str
     threads: str
     flags: dict[str, str] = field(default_factory=dict)
-
-
-def optional_parts(workspace: Path) -> dict[str, bool]:
-    """Which parts the DSC and FDF may name, from the modules that exist."""
-    return {
-        "HAVE_STM": (workspace / STM_MODULE).is_file() and (workspace / CONVERTER).is_dir(),
-    }
 
 
 def write_stack_cookies(output: Path) -> None:
@@ -89,16 +81,14 @@ def build_module(module: Path, request: ModuleBuild) -> None:
     run_logged(arguments)
 
 
-def build_stm(output: Path, request: ModuleBuild) -> Path | None:
+def build_stm(output: Path, request: ModuleBuild) -> Path:
     """Compile the STM and convert it into the file that goes into the firmware volume.
 
     Returns:
-        The MSEG image, or None while the tree has no STM.
+        The MSEG image.
     Raises:
         subprocess.CalledProcessError: the compiler or the converter failed.
     """
-    if request.flags.get("HAVE_STM") != "TRUE":
-        return None
     build_module(STM_MODULE, request)
     folder = output / "X64" / STM_MODULE.with_suffix("") / "OUTPUT"
     image = folder / "Stm.mseg"
