@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""The command ``run`` on the three processors, with one firmware image."""
+
+from __future__ import annotations
+
+from build_scripts import demo, report
+from build_scripts.events import Kind, MachineEvent, Mode
+from build_scripts.processors import Configuration
+
+from .conftest import Run
+
+
+def test_run_succeeds(any_run: Run) -> None:
+    assert any_run.status == 0, any_run.output + any_run.errors
+    assert any_run.document["exit_status"] == 0
+    assert any_run.stream.errors == ()
+
+
+def test_json_fits_its_schema(any_run: Run) -> None:
+    report.validate(any_run.document)
+    assert any_run.document["configuration"] == any_run.configuration.value
+
+
+def test_firmware_says_what_it_found(any_run: Run) -> None:
+    firmware = any_run.document["firmware"]
+    assert (firmware["state"], firmware["reason"]) == demo.EXPECTED_STATUS[any_run.configuration]
+    assert f"state={firmware['state']} reason={firmware['reason']}" in any_run.output
+    assert firmware["mseg_base"] % 0x200000 == 0 and firmware["mseg_size"] > 0
+
+
+def test_one_image_for_all(stock_run: Run, plain_vmx_run: Run, stm_run: Run) -> None:
+    hashes = {run.document["firmware"]["image_sha256"] for run in (stock_run, plain_vmx_run, stm_run)}
+    assert len(hashes) == 1 and None not in hashes
+
+
+def test_smis_are_served(any_run: Run) -> None:
+    assert any_run.document["smi_count"] > 0
+    variables = any_run.document["variables"]
+    assert variables["written"] == variables["read_back"] > 0
+
+
+def test_every_command_of_the_script_ended_well(any_run: Run) -> None:
+    statuses = [record.fields.get("status") for record in any_run.stream.of("APP", "exec-status")]
+    assert statuses, "no command reported its end"
+    assert {int(status or "-1", 0) for status in statuses} == {0}
+
+
+def test_stock_has_no_traced_smi(stock_run: Run) -> None:
+    assert stock_run.document["smis"] == [] and stock_run.document["activations"] == 0
+
+
+def test_without_the_treatment_msr_9bh_is_not_touched(plain_vmx_run: Run) -> None:
+    touched = [
+        event
+        for event in plain_vmx_run.stream.machine
+        if isinstance(event, MachineEvent) and event.name == "vmx_msr_smm_monitor_ctl"
+    ]
+    assert touched == []
+    assert {smi["treatment"] for smi in plain_vmx_run.document["smis"]} == {"default"}
+
+
+def test_with_the_treatment_msr_9bh_is_set(stm_run: Run) -> None:
+    names = [event.name for event in stm_run.stream.machine if isinstance(event, MachineEvent)]
+    assert "vmx_msr_smm_monitor_ctl" in names
+
+
+def test_every_plain_smi_takes_four_transitions(stm_run: Run) -> None:
+    smis = [smi for smi in stm_run.document["smis"] if smi["treatment"] == "dual-monitor"]
+    assert {smi["cause"] for smi in smis} == {"port-b2", "variable"}
+    assert [smi for smi in smis if smi["transitions"] != 4 or smi["extra_exits"]] == []
+
+
+def test_transitions_come_in_their_order(stm_run: Run) -> None:
+    groups = report.group_smis(stm_run.stream.transitions)
+    dual = [smi for smi in groups if smi.dual_monitor]
+    assert dual and all(smi.plain for smi in dual)
+    for smi in dual:
+        exit_, entry, rsm, back = smi.events
+        assert (exit_.target, entry.target, rsm.target) == (Mode.STM, Mode.HANDLER, Mode.STM)
+        assert exit_.source == back.target, "the SMI returns to where it came from"
+
+
+def test_default_treatment_has_no_transition(stm_run: Run) -> None:
+    default = [smi for smi in stm_run.document["smis"] if smi["treatment"] == "default"]
+    assert {smi["cause"] for smi in default} == {"port-b2", "variable"}
+    assert {smi["transitions"] for smi in default} == {0}
+
+
+def test_launched_twice_with_the_same_static_mseg(stm_run: Run) -> None:
+    assert stm_run.document["activations"] == demo.ACTIVATIONS
+    found = [record.text("mseg_sha256") for record in stm_run.stream.of("STM", "init")]
+    assert found == [stm_run.document["firmware"]["mseg_sha256"]] * demo.ACTIVATIONS
+    kinds = [event.kind for event in stm_run.stream.transitions]
+    assert kinds.count(Kind.VMXON) == kinds.count(Kind.VMXOFF) == demo.ACTIVATIONS
+
+
+def test_instructions_add_up(any_run: Run) -> None:
+    for smi in any_run.document["smis"]:
+        counts = smi["instructions"]
+        assert counts["stm"] + counts["handler"] == counts["total"] > 0
+        assert (counts["stm"] == 0) == (smi["treatment"] == "default")
+
+
+def test_the_shell_goes_on_as_guest(stm_run: Run) -> None:
+    assert len(stm_run.stream.of("EXEC", "launch")) == demo.ACTIVATIONS
+    dual = [smi for smi in report.group_smis(stm_run.stream.transitions) if smi.dual_monitor]
+    assert Mode.GUEST in {smi.events[0].source for smi in dual}
+
+
+def test_without_treatment_the_executive_says_why(plain_vmx_run: Run, stock_run: Run) -> None:
+    for run in (plain_vmx_run, stock_run):
+        reasons = {record.text("reason") for record in run.stream.of("EXEC", "unavailable")}
+        assert reasons == {demo.EXPECTED_STATUS[run.configuration][1]}
+    assert plain_vmx_run.configuration is Configuration.NO_DUAL_MONITOR
