@@ -322,6 +322,7 @@ bool vmx_vm_entry(CPUX86State *env, bool launch)
 {
     const bool in_smm = env->hflags & HF_SMM_MASK;
     const int from = vmx_trace_mode(env);
+    const uint32_t nmi_blocked = env->hflags2 & HF2_NMI_MASK;
     VMXEntry entry = { .launch = launch };
     VMXStart start;
     uint64_t qualification;
@@ -371,6 +372,8 @@ bool vmx_vm_entry(CPUX86State *env, bool launch)
                                vmcs_read(entry.guest,
                                          VMCS_ENTRY_MSR_LOAD_COUNT), in_smm);
     if (failed) {
+        env->hflags2 &= ~HF2_NMI_MASK;                      /* DM-RET-37 */
+        env->hflags2 |= nmi_blocked;
         vmx_entry_failure(env, &entry, VMX_EXIT_MSR_LOADING, failed);
         return true;
     }

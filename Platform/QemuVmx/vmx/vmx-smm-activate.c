@@ -186,6 +186,7 @@ static int vmx_activate(CPUX86State *env)
     vmcs_write(vmcs, VMCS_EXIT_INTERRUPTION_INFO, 0);
     vmcs_write(vmcs, VMCS_IDT_VECTORING_INFO, 0);
     vmcs_write(vmcs, VMCS_EXIT_INSTRUCTION_LENGTH, VMCALL_LENGTH);
+    env->eflags &= ~RF_MASK;
     vmx_exit_save_state(env, vmcs);
     vmcs_write(vmcs, VMCS_VMCS_LINK_POINTER, current);      /* G-01 */
     vmcs_write(vmcs, VMCS_GUEST_SMBASE, env->smbase);

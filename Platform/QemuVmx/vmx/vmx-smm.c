@@ -15,6 +15,9 @@
 #include "tcg/helper-tcg.h"
 #include "vmx.h"
 
+/* VMX-abort indicator, rule table T13 */
+#define VMX_ABORT_HOST_ADDR_SPACE   6
+
 /*
  * SMM VM exit: from outside SMM, root or non-root, into the STM.
  *
@@ -74,6 +77,9 @@ void vmx_smm_exit(CPUX86State *env, uint32_t basic, uint64_t qualification,
         vmcs_write(vmcs, VMCS_IO_RIP, io.rip);
     }
 
+    if (basic == VMX_EXIT_VMCALL) {
+        env->eflags &= ~RF_MASK;                        /* DM-EXI-36 */
+    }
     /* Guest state of the interrupted context, with its own controls. */
     vmx_exit_save_state(env, vmcs);
     vmcs_write(vmcs, VMCS_VMCS_LINK_POINTER, link);
@@ -87,6 +93,11 @@ void vmx_smm_exit(CPUX86State *env, uint32_t basic, uint64_t qualification,
     env->vmx.mode = VMX_MODE_ROOT;
     env->vmx.current_vmcs = smm->transfer_vmcs;
 
+    if ((env->efer & MSR_EFER_LMA) &&
+        !(vmcs_read(vmcs, VMCS_EXIT_CONTROLS) &
+          VMX_VM_EXIT_HOST_ADDR_SPACE_SIZE)) {
+        vmx_abort(env, vmcs, VMX_ABORT_HOST_ADDR_SPACE); /* DM-EXI-51 */
+    }
     vmx_exit_load_host(env, vmcs);
     vmx_vmcs_unmap(env, vmcs);
 

@@ -69,7 +69,7 @@ typedef struct X86VMXEvent {
 } X86VMXEvent;
 
 typedef struct X86VMXState {
-    X86VMXMode mode;
+    uint32_t mode;              /* X86VMXMode */
     bool hlt;                   /* waiting in HLT; see vmx_note_halt() */
     bool virtual_nmi_blocked;
     uint64_t hlt_rip;

@@ -383,9 +383,11 @@ void vmx_inject_event(CPUX86State *env, uint32_t info, uint32_t error_code,
                       uint32_t insn_length);
 
 /* ------------------------------------------------------------------ */
-/* Reset and trace                                                     */
+/* Savevm and trace                                                    */
 
-void vmx_cpu_reset(CPUX86State *env);
+/* Subsection of vmstate_x86_cpu. */
+extern const VMStateDescription vmstate_x86_tcg_vmx;
+
 int vmx_trace_mode(CPUX86State *env);
 /*
  * One transition, in the format of the trace file.  @from: vmx_trace_mode()

@@ -1,0 +1,92 @@
+/*
+ * VMX: savevm and migration
+ *
+ * VMCSs live in guest memory, so that little is left to save.  The controls
+ * in force are read again from the current VMCS.
+ *
+ * Copyright (c) 2026 STM Lab
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "cpu.h"
+#include "migration/vmstate.h"
+#include "vmx.h"
+#include "vmx-internal.h"
+
+static bool vmx_needed(void *opaque)
+{
+    X86CPU *cpu = opaque;
+    CPUX86State *env = &cpu->env;
+
+    return vmx_offered(env) &&
+           (vmx_in_operation(env) || env->vmx.smm_monitor_ctl ||
+            env->vmx.debugctl || env->vmx.smm.saved_vmxe ||
+            env->vmx.smm.saved_mode != VMX_MODE_NONE);
+}
+
+static int vmx_post_load(void *opaque, int version_id)
+{
+    X86CPU *cpu = opaque;
+    CPUX86State *env = &cpu->env;
+
+    if (env->vmx.mode > VMX_MODE_GUEST ||
+        env->vmx.smm.saved_mode > VMX_MODE_GUEST) {
+        return -EINVAL;
+    }
+    if (vmx_in_guest(env)) {
+        vmx_guest_reenter(env);
+    }
+    return 0;
+}
+
+static const VMStateDescription vmstate_vmx_io_smi = {
+    .name = "cpu/tcg_vmx/io_smi",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .fields = (const VMStateField[]) {
+        VMSTATE_BOOL(valid, X86VMXIoSmi),
+        VMSTATE_UINT64(qualification, X86VMXIoSmi),
+        VMSTATE_UINT64(rip, X86VMXIoSmi),
+        VMSTATE_UINT64(next_rip, X86VMXIoSmi),
+        VMSTATE_UINT64(rcx, X86VMXIoSmi),
+        VMSTATE_UINT64(rsi, X86VMXIoSmi),
+        VMSTATE_UINT64(rdi, X86VMXIoSmi),
+        VMSTATE_UINT64(linear, X86VMXIoSmi),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
+const VMStateDescription vmstate_x86_tcg_vmx = {
+    .name = "cpu/tcg_vmx",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .needed = vmx_needed,
+    .post_load = vmx_post_load,
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT32(env.vmx.mode, X86CPU),
+        VMSTATE_BOOL(env.vmx.hlt, X86CPU),
+        VMSTATE_BOOL(env.vmx.virtual_nmi_blocked, X86CPU),
+        VMSTATE_UINT64(env.vmx.hlt_rip, X86CPU),
+        VMSTATE_UINT64(env.vmx.vmxon_ptr, X86CPU),
+        VMSTATE_UINT64(env.vmx.current_vmcs, X86CPU),
+        VMSTATE_UINT64(env.vmx.smm_monitor_ctl, X86CPU),
+        VMSTATE_UINT64(env.vmx.debugctl, X86CPU),
+        VMSTATE_UINT64(env.vmx.pending_debug, X86CPU),
+        VMSTATE_UINT32(env.vmx.event.info, X86CPU),
+        VMSTATE_UINT32(env.vmx.event.error_code, X86CPU),
+        VMSTATE_UINT32(env.vmx.event.insn_length, X86CPU),
+        VMSTATE_BOOL(env.vmx.smm.active, X86CPU),
+        VMSTATE_UINT64(env.vmx.smm.transfer_vmcs, X86CPU),
+        VMSTATE_STRUCT(env.vmx.smm.io, X86CPU, 1, vmstate_vmx_io_smi,
+                       X86VMXIoSmi),
+        VMSTATE_BOOL(env.vmx.smm.saved_vmxe, X86CPU),
+        VMSTATE_UINT8(env.vmx.smm.saved_mode, X86CPU),
+        VMSTATE_BOOL(env.vmx.smm.saved_inhibit, X86CPU),
+        VMSTATE_BOOL(env.vmx.smm.saved_mov_ss, X86CPU),
+        VMSTATE_BOOL(env.vmx.smm.saved_virtual_nmi, X86CPU),
+        VMSTATE_UINT64(env.vmx.smm.saved_current, X86CPU),
+        VMSTATE_END_OF_LIST()
+    }
+};
