@@ -397,8 +397,9 @@ static bool check_pdptes(CPUX86State *env, const VMXEntry *entry)
     uint64_t cr0 = vmcs_read(v, VMCS_GUEST_CR0);
     uint64_t cr4 = vmcs_read(v, VMCS_GUEST_CR4);
     uint64_t cr3 = vmcs_read(v, VMCS_GUEST_CR3) & 0xffffffe0;
+    /* Bit 5 is reserved, too, but TCG's page walk sets it as accessed flag. */
     uint64_t reserved = ~MAKE_64BIT_MASK(0, env_archcpu(env)->phys_bits) |
-                        0x1e6;
+                        0x1c6;
     int i;
 
     if (!(cr0 & CR0_PG_MASK) || !(cr4 & CR4_PAE_MASK) ||
@@ -424,6 +425,7 @@ bool vmx_check_guest_state(CPUX86State *env, const VMXEntry *entry,
                            uint64_t *qualification)
 {
     *qualification = QUAL_OTHER;
+    { uint64_t q=0; int i; if (!(check_registers(env, entry) && check_segments(env, entry) && check_rip_rflags(env, entry) && check_non_register(env, entry, &q))) { fprintf(stderr,"GCHK regs=%d segs=%d rip=%d nonreg=%d cr0=%lx cr4=%lx rfl=%lx\n", check_registers(env, entry), check_segments(env, entry), check_rip_rflags(env, entry), check_non_register(env, entry, &q), vmcs_read(entry->guest, VMCS_GUEST_CR0), vmcs_read(entry->guest, VMCS_GUEST_CR4), vmcs_read(entry->guest, VMCS_GUEST_RFLAGS)); for(i=0;i<8;i++){GuestSegment g=guest_segment(entry->guest,i); fprintf(stderr,"seg%d %x %lx %x %x\n",i,g.selector,g.base,g.limit,g.ar);} } }
     if (!check_registers(env, entry) || !check_segments(env, entry) ||
         !check_rip_rflags(env, entry) ||
         !check_non_register(env, entry, qualification)) {
