@@ -11,6 +11,13 @@
 #define SELECTOR_INDEX_MASK  0xFFF8
 #define SELECTOR_TI          BIT2
 #define TSS_LIMIT_MINIMUM    0x67
+#define TSS64_BUSY_TYPE      0x0B
+
+///
+/// Type of a 64-bit TSS, available or busy.
+///
+#define TSS_TYPE_MASK       0x0D
+#define TSS_TYPE_AVAILABLE  0x09
 
 ///
 /// Distance between the fields of neighbouring segment registers.
@@ -98,11 +105,16 @@ ExecWriteSegment (
 
   ExecReadDescriptor (Gdtr, Selector, &Base, &Limit, &Access);
   if (Segment == SegmentTr) {
-    if ((Access & VMX_ACCESS_UNUSABLE) != 0) {
+    if (((Access & VMX_ACCESS_UNUSABLE) != 0) ||
+        ((Access & (VMX_ACCESS_CODE_DATA | TSS_TYPE_MASK)) != TSS_TYPE_AVAILABLE))
+    {
       //
       // The firmware may run without a TSS, VMX does not (26.3.1.2 [27.3.1.2]).
+      // After an earlier launch TR may also still hold our own selector, which
+      // means nothing in the firmware's GDT.
       //
       Selector = 0;
+      Base     = 0;
       Limit    = TSS_LIMIT_MINIMUM;
     }
 
