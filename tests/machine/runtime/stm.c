@@ -122,7 +122,6 @@ void stm_record(void)
     stm_log.entry = (uint32_t)rd(F_ENTRY);
     stm_log.entry_intr = (uint32_t)rd(F_ENTRY_INTR);
     stm_log.instruction_error = (uint32_t)rd(F_INSTRUCTION_ERROR);
-    stm_log.timer = (uint32_t)rd(F_PREEMPTION_TIMER);
     stm_log.qualification = rd(F_QUALIFICATION);
     stm_log.executive = rd(F_EXECUTIVE_VMCS);
     stm_log.link = rd(F_LINK);

@@ -37,7 +37,7 @@ struct stm_entry_state {
 /* Fields of the current VMCS at the last entry of the STM. */
 struct stm_exit {
     uint32_t reason, length, intr, vectoring, interruptibility, activity,
-        smbase, entry, entry_intr, instruction_error, timer;
+        smbase, entry, entry_intr, instruction_error;
     uint64_t qualification, executive, link, current, rip, rsp, rflags, cr0,
         cr3, cr4, io_rcx, io_rsi, io_rdi, io_rip, linear, pending_debug, efer;
 };

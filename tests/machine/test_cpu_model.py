@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""What the extended QEMU accepts as a processor model."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.machine.machine_build import build_image
+from tests.machine.machine_run import qemu_arguments, run_image
+from tests.machine.machine_table import DUAL_CPU, STOCK_CPU, VMX_CPU
+
+
+def _start(qemu: Path, work: Path, cpu: str) -> subprocess.CompletedProcess[str]:
+    rom = build_image(("t_platform.c",)).rom
+    arguments = qemu_arguments(qemu, rom, work / "log", cpu)
+    return subprocess.run(arguments, capture_output=True, text=True, timeout=10, check=False)
+
+
+@pytest.mark.parametrize("cpu", ["max,+vmx", "max,vendor=GenuineIntel,-la57,+vmx,vmx-dual-monitor=on"])
+def test_vmx_with_svm_is_refused(qemu: Path, tmp_path: Path, cpu: str) -> None:
+    """Both cannot be offered together: one clear error, no start."""
+    done = _start(qemu, tmp_path, cpu)
+    assert done.returncode == 1
+    errors = [line for line in done.stderr.splitlines() if "VMX" in line and "SVM" in line]
+    assert len(errors) == 1
+
+
+@pytest.mark.parametrize("cpu", ["max", STOCK_CPU, VMX_CPU, DUAL_CPU])
+def test_models_start_without_a_word(qemu: Path, tmp_path: Path, cpu: str) -> None:
+    """Our models and the plain ones give no warning about features."""
+    done = _start(qemu, tmp_path, cpu)
+    assert "warning" not in done.stderr
+    assert "VMX" not in done.stderr
+
+
+@pytest.mark.parametrize("cpu", ["max", STOCK_CPU, f"{STOCK_CPU},vmx-dual-monitor=on"])
+def test_vmx_is_never_automatic(qemu: Path, tmp_path: Path, cpu: str) -> None:
+    """Only +vmx turns VMX on: CR4.VMXE is reserved and raises #GP otherwise."""
+    rom = build_image(("t_defects.c",), ("DEFECT=2",)).rom
+    assert not run_image(qemu, rom, tmp_path, cpu).problems(False)
