@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import shutil
 import subprocess
 import tempfile
@@ -22,6 +23,9 @@ from qemu.qmp.error import QMPError
 
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.processors import Guest, arguments
+
+# The library logs each failed attempt as an error, also those that are tried again.
+logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
 
 DEFAULT_TIMEOUT_SECONDS = 300.0
 _CONNECT_SECONDS = 60.0
@@ -124,6 +128,8 @@ class Machine:
                 said = (self.run_dir / "qemu.log").read_text(errors="replace").strip()
                 raise LabError(f"QEMU did not start: {said}", ExitCode.GUEST_HUNG, log=self.run_dir / "qemu.log")
             try:
+                if not self._socket.exists():
+                    raise FileNotFoundError(self._socket)
                 self._loop.run_until_complete(self._client.connect(str(self._socket)))
                 return
             except (QMPError, OSError) as error:

@@ -40,7 +40,7 @@ def test_smis_are_served(any_run: Run) -> None:
 
 
 def test_every_command_of_the_script_ended_well(any_run: Run) -> None:
-    statuses = [record.fields.get("status") for record in any_run.stream.of("APP", "exec-status")]
+    statuses = [record.fields.get("status") for record in any_run.stream.of("APP", "script-status")]
     assert statuses, "no command reported its end"
     assert {int(status or "-1", 0) for status in statuses} == {0}
 

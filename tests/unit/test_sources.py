@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""Which sources are accepted, and where they are looked for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from build_scripts import paths, sources
+from build_scripts.distribution import SourceFile, mirror_addresses, parse_source_index
+from build_scripts.errors import ExitCode, LabError
+
+INDEX = f"""Package: qemu
+Version: 1:10.0.13+ds-0+u1
+Files:
+ 00 1 qemu_10.0.13+ds.orig.tar.xz
+Checksums-Sha256:
+ {'1' * 64} 2656 qemu_10.0.13+ds-0+u1.dsc
+ {'2' * 64} 40010016 qemu_10.0.13+ds.orig.tar.xz
+Homepage: http://example.org
+
+Package: qemu
+Version: 1:10.0.2+ds-2
+Checksums-Sha256:
+ {'3' * 64} 39449628 qemu_10.0.2+ds.orig.tar.xz
+
+Package: odd
+Version: 1
+"""
+TARGETS = """http://mirror.example/debian/ bookworm
+http://mirror.example/debian/ bookworm-updates
+http://mirror.example/debian-security/ bookworm-security
+"""
+ORIGIN = {
+    "file": "qemu_10.0.13+ds.orig.tar.xz",
+    "sha256": "2" * 64,
+    "series": r"qemu_10\.0\.[0-9]+\+ds\.orig\.tar\.xz",
+}
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for pin in sources.PINS.values():
+        monkeypatch.delenv(pin["variable"], raising=False)
+
+
+def offer(version: str, digit: str) -> SourceFile:
+    return SourceFile("qemu", f"1:{version}+ds-1", f"qemu_{version}+ds.orig.tar.xz", digit * 64)
+
+
+def test_index_is_parsed() -> None:
+    assert parse_source_index(INDEX) == [
+        SourceFile("qemu", "1:10.0.13+ds-0+u1", "qemu_10.0.13+ds.orig.tar.xz", "2" * 64),
+        SourceFile("qemu", "1:10.0.2+ds-2", "qemu_10.0.2+ds.orig.tar.xz", "3" * 64),
+    ]
+
+
+def test_mirrors_come_from_the_system() -> None:
+    assert mirror_addresses(TARGETS) == {
+        False: "http://mirror.example/debian/",
+        True: "http://mirror.example/debian-security/",
+    }
+    assert mirror_addresses("") == {}
+
+
+def test_pinned_tarball_is_preferred() -> None:
+    assert sources.choose_offer(ORIGIN, [offer("10.0.14", "4"), offer("10.0.13", "2")]) == offer("10.0.13", "2")
+
+
+def test_newer_point_release_is_second_choice() -> None:
+    offers = [offer("10.0.2", "3"), offer("10.0.14", "4"), offer("10.1.0", "5")]
+    assert sources.choose_offer(ORIGIN, offers) == offer("10.0.14", "4")
+    assert sources.choose_offer({**ORIGIN, "series": None}, offers) is None
+
+
+def test_every_pin_is_complete(checkout: Path) -> None:
+    text = (checkout / "build_scripts" / "sources.json").read_text()
+    assert "debian.org" not in text and "mirror" not in text
+    for pin in sources.PINS.values():
+        assert pin["version"] and pin["files"]
+        assert all(len(digest) == 64 for digest in pin["files"].values())
+        for origin in pin["origins"]:
+            assert len(origin.get("sha256", origin.get("commit", ""))) in (40, 64)
+
+
+def test_wrong_user_tree_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "VERSION").write_text("9.9.9\n")
+    monkeypatch.setenv("QEMU_SRC", str(tmp_path))
+    with pytest.raises(LabError) as caught:
+        sources.locate("qemu")
+    assert caught.value.code == ExitCode.USAGE and "VERSION" in str(caught.value)
+
+
+def test_cached_tree_is_used_and_the_pinned_one_first() -> None:
+    for version in ("10.0.14", "10.0.13"):
+        tree = paths.cache_dir() / f"qemu-{version.replace('.', '')}"
+        tree.mkdir()
+        stamp = {"version": version, "origin": "test", "identity": f"qemu-{version}", "added": []}
+        (tree / sources.STAMP).write_text(json.dumps(stamp))
+    (paths.cache_dir() / "qemu-unfinished").mkdir()
+    assert sources.locate("qemu").version == "10.0.13"
+
+
+def test_every_refusal_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object) -> sources.Tree:
+        raise LabError("it is closed")
+
+    monkeypatch.setattr(sources, "_FETCH", {"git": refuse, "distribution": refuse})
+    with pytest.raises(LabError) as caught:
+        sources.locate("edk2")
+    assert str(caught.value).count("it is closed") == 2
+    assert "EDK2_DIR" in str(caught.value)
+    assert caught.value.code == ExitCode.BUILD_FAILED
