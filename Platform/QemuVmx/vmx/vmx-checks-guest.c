@@ -425,7 +425,6 @@ bool vmx_check_guest_state(CPUX86State *env, const VMXEntry *entry,
                            uint64_t *qualification)
 {
     *qualification = QUAL_OTHER;
-    { uint64_t q=0; int i; if (!(check_registers(env, entry) && check_segments(env, entry) && check_rip_rflags(env, entry) && check_non_register(env, entry, &q))) { fprintf(stderr,"GCHK regs=%d segs=%d rip=%d nonreg=%d cr0=%lx cr4=%lx rfl=%lx\n", check_registers(env, entry), check_segments(env, entry), check_rip_rflags(env, entry), check_non_register(env, entry, &q), vmcs_read(entry->guest, VMCS_GUEST_CR0), vmcs_read(entry->guest, VMCS_GUEST_CR4), vmcs_read(entry->guest, VMCS_GUEST_RFLAGS)); for(i=0;i<8;i++){GuestSegment g=guest_segment(entry->guest,i); fprintf(stderr,"seg%d %x %lx %x %x\n",i,g.selector,g.base,g.limit,g.ar);} } }
     if (!check_registers(env, entry) || !check_segments(env, entry) ||
         !check_rip_rflags(env, entry) ||
         !check_non_register(env, entry, qualification)) {
