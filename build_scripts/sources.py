@@ -79,12 +79,13 @@ def _user_tree(name: str) -> Tree | None:
 
 
 def _cached(name: str) -> Tree | None:
-    """A tree of an accepted origin in the cache; the pinned one before a later point release."""
+    """A tree that was fetched for this pin; the pinned version before a later point release."""
     found = []
+    pinned = PINS[name]["version"]
     for stamp in paths.cache_dir().glob(f"{name}-*/{STAMP}"):
         facts = json.loads(stamp.read_text(encoding="utf-8"))
-        found.append(Tree(stamp.parent, facts["version"], facts["origin"], facts["identity"]))
-    pinned = PINS[name]["version"]
+        if facts.get("pin") == pinned:
+            found.append(Tree(stamp.parent, facts["version"], facts["origin"], facts["identity"]))
     found.sort(key=lambda tree: (tree.version != pinned, tree.path))
     return found[0] if found else None
 
@@ -120,7 +121,8 @@ def _publish(name: str, facts: dict[str, str], fill: Callable[[Path], None], log
         fill(staging)
         finish = _FINISH.get(name)
         added = finish(staging, log, shown) if finish else []
-        (staging / STAMP).write_text(json.dumps({**facts, "added": added}, indent=1), encoding="utf-8")
+        stamp = {**facts, "pin": PINS[name]["version"], "added": added}
+        (staging / STAMP).write_text(json.dumps(stamp, indent=1), encoding="utf-8")
     return Tree(target, facts["version"], facts["origin"], facts["identity"])
 
 

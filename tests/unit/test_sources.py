@@ -95,10 +95,10 @@ def test_wrong_user_tree_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 
 def test_cached_tree_is_used_and_the_pinned_one_first() -> None:
-    for version in ("10.0.14", "10.0.13"):
+    for version, pin in (("10.0.14", "10.0.13"), ("10.0.13", "10.0.13"), ("10.0.12", "10.0.12")):
         tree = paths.cache_dir() / f"qemu-{version.replace('.', '')}"
         tree.mkdir()
-        stamp = {"version": version, "origin": "test", "identity": f"qemu-{version}", "added": []}
+        stamp = {"version": version, "pin": pin, "origin": "test", "identity": f"qemu-{version}", "added": []}
         (tree / sources.STAMP).write_text(json.dumps(stamp))
     (paths.cache_dir() / "qemu-unfinished").mkdir()
     assert sources.locate("qemu").version == "10.0.13"
