@@ -81,6 +81,9 @@ TABLE = (
     Image("vmcall-err", ("t_vmcall_err.c",), at_least=30),
     # The dual-monitor treatment.
     Image("activate", ("t_activate.c",), at_least=90),
+    Image("activate32", ("t_activate32.c", "exec32.asm"), at_least=23),
+    Image("roundtrip", ("t_roundtrip.c",), at_least=7),
+    Image("roundtrip-icount", ("t_roundtrip.c",), extra=ICOUNT, at_least=7),
     Image("smi-exit", ("t_smi_exit.c",), at_least=100),
     Image("smi-exit-icount", ("t_smi_exit.c",), extra=ICOUNT, at_least=100),
     Image("modes", ("t_modes.c", "modes.asm"), at_least=50),

@@ -133,3 +133,22 @@ def test_icount(qemu: Path, tmp_path: Path) -> None:
 def test_silent_without_vmx(qemu: Path, tmp_path: Path) -> None:
     """A processor without VMX reports no transition, though it takes SMIs."""
     assert _run(qemu, tmp_path, "t_platform.c", STOCK_CPU) == []
+
+
+def test_four_transitions(qemu: Path, tmp_path: Path) -> None:
+    """A plain SMI is exactly four transitions, from root and from a guest."""
+    rounds = 50
+    trace = tmp_path / "trace.log"
+    rom = build_image(("t_roundtrip.c",), (f"ROUNDS={rounds}",)).rom
+    outcome = run_image(qemu, rom, tmp_path, DUAL_CPU, ("-trace", "vmx_*", "-D", str(trace)))
+    assert not outcome.problems(False)
+    events = _transitions(trace)
+    starts = [i for i, event in enumerate(events) if event.kind == "smm-exit"]
+    assert len(starts) == 2 * rounds
+    for origin in ("root", "guest"):
+        chosen = [i for i in starts if events[i].source == origin]
+        assert len(chosen) == rounds
+        for i in chosen:
+            kinds = [event.kind for event in events[i : i + 4]]
+            assert kinds == ["smm-exit", "handler-entry", "handler-exit", "smm-return"]
+            assert events[i + 3].target == origin

@@ -172,6 +172,7 @@ void stm_default(void)
 {
     uint64_t activating = vmptrst();
     uint64_t transfer = MSEG_BASE + MSEG_TRANSFER;
+    uint64_t efer;
 
     vmclear(activating);
     memcpy((void *)transfer, (void *)activating, PAGE_SIZE);
@@ -181,7 +182,12 @@ void stm_default(void)
     stm_transfer_state();
     wr(F_GUEST_DR7, 0x400);
     wr(F_GUEST_DEBUGCTL, 0);
-    wr(F_GUEST_EFER, rdmsr(MSR_EFER));
+    /* Activation changed LME and LMA only; they go together. */
+    efer = rdmsr(MSR_EFER) & ~(uint64_t)(EFER_LME | EFER_LMA);
+    if (rd(F_ENTRY) & ENTRY_IA32E) {
+        efer |= EFER_LME | EFER_LMA;
+    }
+    wr(F_GUEST_EFER, efer);
     stm_launch = true;
     for (;;) {
         uint64_t interrupted_recovery = recover_rsp;

@@ -1,0 +1,193 @@
+; SPDX-License-Identifier: BSD-2-Clause-Patent
+;
+; An executive monitor in 32-bit protected mode with 32-bit paging, and a 32-bit
+; STM.  exec32_run() leaves 64-bit mode, enters VMX operation, activates, raises
+; one SMI if exec32_smi is set, calls the STM again if exec32_again is set, leaves
+; VMX operation and comes back to 64-bit mode.
+
+%include "layout.inc"
+
+        extern  enable_long_mode, gdtr
+        global  exec32_run, exec32_directory, exec32_vmxon, exec32_vmcs
+        global  exec32_exit_controls, exec32_smi, exec32_again, exec32_flags
+        global  exec32_vmcall, exec32_ebx
+        global  stm32_entry, stm32_entry_end, stm32_fields, stm32_count
+        global  stm32_state, stm32_flags
+
+%define FIELD_EXIT_CONTROLS 0x400C
+%define FIELD_GUEST_RIP     0x681E
+%define CR4_VMXE_PSE        0x2010
+
+        section .text
+        bits    64
+exec32_run:
+        push    rbp
+        push    rbx
+        push    r12
+        push    r13
+        push    r14
+        push    r15
+        mov     [saved_rsp], rsp
+        sidt    [saved_idtr]
+        push    qword SEL_CODE32
+        mov     eax, exec32
+        push    rax
+        retfq
+
+        bits    32
+exec32:
+        mov     ax, SEL_DATA32
+        mov     ds, ax
+        mov     es, ax
+        mov     ss, ax
+        mov     esp, stack32_top
+        mov     eax, cr0
+        and     eax, 0x7FFFFFFF
+        mov     cr0, eax                ; leaves IA-32e mode
+        mov     ecx, 0xC0000080
+        rdmsr
+        and     eax, ~(1 << 8)
+        wrmsr
+        mov     eax, CR4_VMXE_PSE
+        mov     cr4, eax
+        mov     eax, [exec32_directory]
+        mov     cr3, eax
+        mov     eax, cr0
+        or      eax, 0x80000021
+        mov     cr0, eax
+        jmp     SEL_CODE32:.paged
+.paged:
+        vmxon   [exec32_vmxon]
+        pushfd
+        pop     dword [exec32_flags]
+        vmclear [exec32_vmcs]
+        vmptrld [exec32_vmcs]
+        mov     eax, FIELD_EXIT_CONTROLS
+        vmwrite eax, [exec32_exit_controls]
+        mov     eax, 0x10007
+        mov     ebx, 0xBBBB
+exec32_vmcall:
+        vmcall
+        pushfd
+        pop     dword [exec32_flags + 4]
+        mov     [exec32_ebx], ebx
+        cmp     dword [exec32_smi], 0
+        je      .no_smi
+        out     0xB2, al
+.no_smi:
+        cmp     dword [exec32_again], 0
+        je      .off
+        vmcall
+.off:
+        vmxoff
+        pushfd
+        pop     dword [exec32_flags + 8]
+
+        mov     eax, cr0
+        and     eax, 0x7FFFFFFF
+        mov     cr0, eax
+        xor     eax, eax
+        mov     cr4, eax
+        lgdt    [gdtr]
+        mov     esp, stack32_top
+        call    enable_long_mode
+        jmp     SEL_CODE64:.back64
+        bits    64
+.back64:
+        mov     ax, SEL_DATA64
+        mov     ds, ax
+        mov     es, ax
+        mov     ss, ax
+        mov     fs, ax
+        mov     gs, ax
+        lidt    [saved_idtr]
+        mov     rsp, [saved_rsp]
+        pop     r15
+        pop     r14
+        pop     r13
+        pop     r12
+        pop     rbx
+        pop     rbp
+        ret
+
+; The 32-bit STM, copied to MSEG.  48H is DEC EAX here and REX.W in 64-bit mode
+; (DM-ACT-49): the first instruction tells in which mode it runs.
+        section .rodata
+        bits    32
+        align   16
+stm32_entry:
+        mov     eax, 0
+        db      0x48                    ; DEC EAX in 32-bit mode
+        nop
+        mov     [stm32_state + 0x00], eax
+        mov     eax, cr0
+        mov     [stm32_state + 0x04], eax
+        mov     eax, cr3
+        mov     [stm32_state + 0x08], eax
+        mov     eax, cr4
+        mov     [stm32_state + 0x0C], eax
+        mov     ecx, 0xC0000080
+        rdmsr
+        mov     [stm32_state + 0x10], eax
+        mov     [stm32_state + 0x14], esp
+        mov     eax, cs
+        mov     [stm32_state + 0x18], eax
+        mov     eax, ss
+        mov     [stm32_state + 0x1C], eax
+        mov     [stm32_state + 0x20], ebx
+        xor     esi, esi
+.next:  cmp     esi, [stm32_count]
+        jae     .written
+        mov     eax, [stm32_fields + esi * 8]
+        vmwrite eax, [stm32_fields + esi * 8 + 4]
+        inc     esi
+        jmp     .next
+.written:
+        mov     eax, FIELD_GUEST_RIP
+        vmread  ecx, eax
+        add     ecx, 3
+        vmwrite eax, ecx
+        mov     ebx, 0xCCCC
+        vmlaunch
+        pushfd
+        pop     dword [stm32_flags]
+        mov     dx, 0xF4                ; a failed entry ends the machine
+        mov     al, 0x12
+        out     dx, al
+        hlt
+stm32_entry_end:
+
+        section .bss
+        alignb  16
+exec32_directory:
+        resq    1
+exec32_vmxon:
+        resq    1
+exec32_vmcs:
+        resq    1
+exec32_exit_controls:
+        resd    1
+exec32_smi:
+        resd    1
+exec32_again:
+        resd    1
+exec32_ebx:
+        resd    1
+exec32_flags:
+        resd    4
+stm32_count:
+        resd    1
+stm32_flags:
+        resd    1
+stm32_state:
+        resd    16
+        alignb  8
+stm32_fields:
+        resq    64
+saved_rsp:
+        resq    1
+saved_idtr:
+        resb    16
+        alignb  16
+        resb    4096
+stack32_top:

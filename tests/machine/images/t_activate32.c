@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* Activation from 32-bit protected mode: a 64-bit and a 32-bit STM. */
+#include "stm.h"
+
+#define LARGE_PAGE 0xE7u
+
+extern volatile uint64_t exec32_directory, exec32_vmxon, exec32_vmcs;
+extern volatile uint32_t exec32_exit_controls, exec32_smi, exec32_again,
+    exec32_ebx, exec32_flags[3];
+extern uint8_t exec32_vmcall[], stm32_entry[], stm32_entry_end[];
+extern volatile uint32_t stm32_count, stm32_flags, stm32_state[16];
+extern volatile struct {
+    uint32_t field, value;
+} stm32_fields[64];
+void exec32_run(void);
+
+static const struct mseg_header *header32;
+
+static uint64_t make_directory(uint64_t at)
+{
+    for (uint32_t i = 0; i < 1024; i++) {
+        write32(at + 4 * i, i << 22 | LARGE_PAGE);
+    }
+    return at;
+}
+
+static void deactivate_at_third(void)
+{
+    if (stm_exits == 3) {
+        wr(F_ENTRY, rd(F_ENTRY) | ENTRY_DEACTIVATE);
+    }
+}
+
+/* DM-ACT-19: a 32-bit exec activates a 64-bit STM. */
+static void test_stm64(void)
+{
+    exec32_smi = 1;
+    exec32_again = 1;
+    stm_always = deactivate_at_third;
+    exec32_run();
+    stm_always = NULL;
+    check_eq("DM-ACT-19", "vmxon", exec32_flags[0] & RFLAGS_ARITHMETIC, 0);
+    check_eq("DM-ACT-19", "vmcall", exec32_flags[1] & RFLAGS_ARITHMETIC, 0);
+    check_eq("DM-ACT-19", "stm-started", stm_starts, 1);
+    check_eq("DM-ACT-62", "efer", at_entry.efer & (EFER_LMA | EFER_LME),
+             EFER_LMA | EFER_LME);
+    check_eq("DM-ACT-43", "cr4", at_entry.cr4 & (CR4_PAE | CR4_PSE), CR4_PAE);
+    check_eq("DM-ACT-64", "rbx", at_entry_registers.rbx & 0xFFFFFFFF, 0xBBBB);
+    check_eq("DM-ACT-31", "rip", at_entry.rip, MSEG_BASE + MSEG_ENTRY);
+    /* The SMI and the second VMCALL came from 32-bit root operation. */
+    check_eq("DM-EXI-34", "exits", stm_exits, 3);
+    check_eq("DM-EXI-32", "ia32e", stm_log.entry & ENTRY_IA32E, 0);
+    check_eq("DM-RET-43", "ebx-back", exec32_ebx, 0xBBBB);
+    check_eq("DM-DEA-21", "vmxoff", exec32_flags[2] & RFLAGS_ARITHMETIC, 0);
+}
+
+static void set_stm32(void)
+{
+    memcpy((void *)(uintptr_t)MSEG_BASE, header32, sizeof(*header32));
+    memcpy((void *)(uintptr_t)(MSEG_BASE + 0x50000), stm32_entry,
+           (size_t)(stm32_entry_end - stm32_entry));
+    make_directory(MSEG_BASE + 0x60000);
+}
+
+static void field(uint32_t number, uint32_t value)
+{
+    stm32_fields[stm32_count].field = number;
+    stm32_fields[stm32_count].value = value;
+    stm32_count++;
+}
+
+/* What the 32-bit STM writes before its deactivating return. */
+static void make_fields(void)
+{
+    stm32_count = 0;
+    field(F_EXIT, controls(MSR_VMX_TRUE_EXIT, 0));
+    field(F_ENTRY, controls(MSR_VMX_TRUE_ENTRY, ENTRY_DEACTIVATE));
+    field(F_EXIT_STORE_COUNT, 0);
+    field(F_EXIT_LOAD_COUNT, 0);
+    field(F_ENTRY_LOAD_COUNT, 0);
+    field(F_HOST_CR0, 0x80000033);
+    field(F_HOST_CR3, MSEG_BASE + 0x60000);
+    field(F_HOST_CR4, CR4_VMXE | CR4_PSE);
+    for (uint32_t selector = F_HOST_ES; selector <= F_HOST_GS; selector += 2) {
+        field(selector, selector == F_HOST_CS ? SEL_CODE32 : SEL_DATA32);
+    }
+    field(F_HOST_TR, SEL_TSS);
+    for (uint32_t base = F_HOST_FS_BASE; base <= F_HOST_SYSENTER_EIP; base += 2) {
+        field(base, 0);
+    }
+    field(F_HOST_SYSENTER_CS, 0);
+    field(F_HOST_RSP, MSEG_BASE + MSEG_STACK_TOP);
+    field(F_HOST_RIP, MSEG_BASE + 0x50000);
+}
+
+/* DM-ACT-49 and T11 with feature bit 0 = 0. */
+static void test_stm32(void)
+{
+    struct mseg_header header = mseg_default_header();
+
+    header.features = 0;
+    header.cs = SEL_CODE32;
+    header.eip = 0x50000;
+    header.cr3 = 0x60000;
+    header32 = &header;
+    smm_call(set_stm32);
+    make_fields();
+    exec32_smi = 0;
+    exec32_again = 0;
+    exec32_run();
+    check_eq("DM-ACT-49", "vmcall", exec32_flags[1] & RFLAGS_ARITHMETIC,
+             exec32_flags[0] & RFLAGS_ARITHMETIC);
+    check_eq("DM-ACT-49", "32-bit-code", stm32_state[0], 0xFFFFFFFF);
+    check_eq("DM-ACT-41", "cr0", stm32_state[1], 0x80000033);
+    check_eq("DM-ACT-42", "cr3", stm32_state[2], MSEG_BASE + 0x60000);
+    check_eq("DM-ACT-43", "cr4", stm32_state[3], CR4_VMXE | CR4_PSE);
+    check_eq("DM-ACT-62", "efer", stm32_state[4] & (EFER_LMA | EFER_LME), 0);
+    check_eq("DM-ACT-56", "esp", stm32_state[5], MSEG_BASE + MSEG_STACK_TOP);
+    check_eq("DM-ACT-46", "cs", stm32_state[6], SEL_CODE32);
+    check_eq("DM-ACT-47", "ss", stm32_state[7], SEL_DATA32);
+    check_eq("DM-ACT-64", "ebx", stm32_state[8], 0xBBBB);
+    check_eq("DM-RET-23", "returned", exec32_ebx, 0xCCCC);
+    check_eq("DM-DEA-21", "vmxoff", exec32_flags[2] & RFLAGS_ARITHMETIC, 0);
+}
+
+void run_tests(void)
+{
+    struct mseg_header header = mseg_default_header();
+
+    mseg_build(&header);
+    tseg_close();
+    vmx_prepare();
+    smm_monitor_ctl(MSEG_BASE | 1);
+    exec32_directory = make_directory(phys(page_alloc()));
+    exec32_vmxon = vmxon_region;
+    exec32_vmcs = vmcs_alloc();
+    exec32_exit_controls = controls(MSR_VMX_TRUE_EXIT, EXIT_HOST_64);
+    test_stm64();
+    test_stm32();
+}
