@@ -74,8 +74,9 @@ void vmx_trace_transition(CPUX86State *env, const char *kind, int from,
     if (icount_enabled() && trace_clock_readable(cs)) {
         icount = icount_get_raw();
     }
+    /* The field has a meaning in the SMM-transfer VMCS only. */
     if ((env->hflags & HF_SMM_MASK) && env->vmx.smm.active &&
-        env->vmx.current_vmcs != VMX_NO_POINTER) {
+        env->vmx.current_vmcs == env->vmx.smm.transfer_vmcs) {
         executive = x86_ldq_phys(cs, env->vmx.current_vmcs +
                         vmcs_field_offset(VMCS_EXECUTIVE_VMCS_POINTER));
     }
