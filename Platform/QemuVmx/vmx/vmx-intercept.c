@@ -468,6 +468,10 @@ void vmx_check_exception(CPUX86State *env, int intno, bool is_int,
     if (intno >= 32) {
         return;
     }
+    if (intno == EXCP08_DBLE) {
+        /* The event that led to it is not reported. */
+        env->vmx.event.info = 0;
+    }
     if (intno == EXCP0E_PAGE) {
         if (!vmx_pf_exits(env, error_code)) {
             return;
