@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from build_scripts.firmware_build import TARGETS, build_firmware
 from build_scripts.machine import DEFAULT_TIMEOUT_SECONDS
 from build_scripts.processors import Configuration
 from build_scripts.qemu_build import extended_qemu
+from build_scripts.stm_image.__main__ import main as stm_image
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -55,8 +55,7 @@ def _inspect(options: argparse.Namespace) -> int:
     image: Path = options.file
     if not image.is_file():
         raise LabError(f"no such file: {image}", ExitCode.USAGE)
-    command = [sys.executable, "-m", "build_scripts.stm_image", "inspect", str(image)]
-    return subprocess.run(command, cwd=paths.CHECKOUT, check=False).returncode
+    return ExitCode.OK if stm_image(["inspect", str(image)]) == 0 else ExitCode.USAGE
 
 
 def parser() -> argparse.ArgumentParser:
