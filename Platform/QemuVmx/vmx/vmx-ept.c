@@ -41,7 +41,7 @@
 #define EPT_TOP_LEVEL           4
 #define EPT_LEVEL_SHIFT(level)  (12 + 9 * ((level) - 1))
 
-/* Exit qualification for EPT violations (section "Basic VM-Exit Information") */
+/* Exit qualification for EPT violations, SDM "Basic VM-Exit Information" */
 #define EPT_QUAL_READ           (1u << 0)
 #define EPT_QUAL_WRITE          (1u << 1)
 #define EPT_QUAL_FETCH          (1u << 2)
@@ -175,8 +175,7 @@ static bool ept_entry_is_leaf(CPUX86State *env, uint64_t entry, int level)
     }
 }
 
-static uint32_t ept_access_qualification(CPUX86State *env,
-                                         MMUAccessType access_type)
+static uint32_t ept_access_qualification(MMUAccessType access_type)
 {
     switch (access_type) {
     case MMU_DATA_STORE:
@@ -226,7 +225,7 @@ bool vmx_ept_translate(CPUX86State *env, hwaddr gpa, MMUAccessType access_type,
 
     fault->gpa = gpa;
     fault->misconfiguration = false;
-    fault->qualification = ept_access_qualification(env, access_type);
+    fault->qualification = ept_access_qualification(access_type);
 
  restart:
     perm = EPTE_RWX;

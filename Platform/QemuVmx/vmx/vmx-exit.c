@@ -22,6 +22,7 @@
 
 /* VMX-abort indicators, rule table T13. */
 #define VMX_ABORT_STORE_MSRS    1
+#define VMX_ABORT_HOST_PDPTES   2
 #define VMX_ABORT_LOAD_MSRS     4
 
 /* Host segments after a VM exit: flat, present, accessed, DPL 0. */
@@ -318,6 +319,27 @@ static void vmx_load_host_segments(CPUX86State *env, const VMXVmcs *v,
     env->idt.limit = 0xffff;
 }
 
+/*
+ * "Checking and Loading Host Page-Directory-Pointer-Table Entries".  Bit 5 is
+ * reserved, too, but TCG's page walk sets it as accessed flag.
+ */
+static bool vmx_host_pdptes_valid(CPUX86State *env)
+{
+    uint64_t reserved = ~MAKE_64BIT_MASK(0, env_archcpu(env)->phys_bits) |
+                        0x1c6;
+    uint64_t table = env->cr[3] & 0xffffffe0;
+    int i;
+
+    for (i = 0; i < 4; i++) {
+        uint64_t pdpte = x86_ldq_phys(env_cpu(env), table + i * 8);
+
+        if ((pdpte & PG_PRESENT_MASK) && (pdpte & reserved)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* "Loading Host State" and "Loading MSRs" */
 void vmx_exit_load_host(CPUX86State *env, VMXVmcs *v)
 {
@@ -361,6 +383,9 @@ void vmx_exit_load_host(CPUX86State *env, VMXVmcs *v)
     env->hflags2 &= ~HF2_MOV_SS_MASK;
     env->vmx.hlt = false;
 
+    if (!host64 && (cr4 & CR4_PAE_MASK) && !vmx_host_pdptes_valid(env)) {
+        vmx_abort(env, v, VMX_ABORT_HOST_PDPTES);           /* DM-EXI-52 */
+    }
     if (vmx_load_msr_area(env, vmcs_read(v, VMCS_EXIT_MSR_LOAD_ADDR),
                           vmcs_read(v, VMCS_EXIT_MSR_LOAD_COUNT),
                           env->hflags & HF_SMM_MASK)) {

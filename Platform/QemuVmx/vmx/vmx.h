@@ -335,9 +335,6 @@ unsigned vmx_load_msr_area(CPUX86State *env, uint64_t addr, uint32_t count,
                            bool smm);
 unsigned vmx_store_msr_area(CPUX86State *env, uint64_t addr, uint32_t count,
                             bool smm);
-/* system/misc_helper.c: RDMSR and WRMSR without raising; false for #GP(0). */
-bool cpu_x86_rdmsr(CPUX86State *env, uint32_t index, uint64_t *value);
-bool cpu_x86_wrmsr(CPUX86State *env, uint32_t index, uint64_t value);
 
 /* ------------------------------------------------------------------ */
 /* vmx-intercept.c: decisions in non-root operation                    */
@@ -419,8 +416,6 @@ void vmx_smi_default_enter(CPUX86State *env);
 bool vmx_rsm_image_valid(CPUX86State *env, uint64_t cr0, uint64_t cr4);
 G_NORETURN void vmx_rsm_shutdown(CPUX86State *env);
 void vmx_rsm_resume(CPUX86State *env);
-void vmx_trace_default_smi(CPUX86State *env);
-void vmx_trace_default_rsm(CPUX86State *env);
 
 /* Dual-monitor treatment. */
 bool vmx_vmcall_root(CPUX86State *env);
