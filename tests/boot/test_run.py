@@ -107,8 +107,14 @@ def test_the_shell_goes_on_as_guest(stm_run: Run) -> None:
     assert Mode.GUEST in {smi.events[0].source for smi in dual}
 
 
-def test_without_treatment_the_executive_says_why(plain_vmx_run: Run, stock_run: Run) -> None:
-    for run in (plain_vmx_run, stock_run):
-        reasons = {record.text("reason") for record in run.stream.of("EXEC", "unavailable")}
-        assert reasons == {demo.EXPECTED_STATUS[run.configuration][1]}
-    assert plain_vmx_run.configuration is Configuration.NO_DUAL_MONITOR
+def test_without_vmx_the_executive_says_why(stock_run: Run) -> None:
+    reasons = {record.text("reason") for record in stock_run.stream.of("EXEC", "unavailable")}
+    assert reasons == {"no-vmx"}
+    assert stock_run.stream.of("EXEC", "launch") == []
+
+
+def test_without_the_treatment_the_executive_goes_on_alone(plain_vmx_run: Run) -> None:
+    reasons = {record.text("reason") for record in plain_vmx_run.stream.of("EXEC", "no-stm")}
+    assert reasons == {"no-dual-monitor"}
+    assert len(plain_vmx_run.stream.of("EXEC", "launch")) == demo.ACTIVATIONS
+    assert plain_vmx_run.document["activations"] == 0
