@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ FILES = {
     "Stm.mseg": STM_OUTPUT / "Stm.mseg",
     "Stm.json": STM_OUTPUT / "Stm.json",
 }
+# edk2's build names each module when it begins with it.
+_MODULE = re.compile(r"(Building \.\.\. \S+\.inf|Generating \S+ FV)")
 TARGETS = ("DEBUG", "RELEASE", "NOOPT")
 
 
@@ -99,7 +102,9 @@ def build_firmware(target: str = "DEBUG") -> Firmware:
         log.unlink(missing_ok=True)
         command, environment = _stuart(target, edk2)
         with step(f"building the firmware ({target})") as shown:
-            run_logged(command, log, shown, "stuart_build", cwd=paths.CHECKOUT, environment=environment)
+            run_logged(
+                command, log, shown, "stuart_build", cwd=paths.CHECKOUT, environment=environment, pick=_MODULE
+            )
         if _finished(target) != finished:
             raise LabError("a source of the firmware changed during its build", remedy="start again")
         with paths.published(finished) as staging:

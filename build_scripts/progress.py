@@ -78,10 +78,12 @@ def run_logged(
     *,
     cwd: Path | None = None,
     environment: Mapping[str, str] | None = None,
-    code: ExitCode = ExitCode.BUILD_FAILED,
+    pick: re.Pattern[str] | None = None,
 ) -> None:
     """Run a command, its output appended to `log` and told to `shown`.
 
+    Args:
+        pick: tell only of what its first group matches; all lines without it.
     Raises:
         LabError: it did not end with 0; holds the last lines of its output.
     """
@@ -104,6 +106,10 @@ def run_logged(
             for line in process.stdout:
                 output.write(line)
                 tail = [*tail[1 - _TAIL_LINES :], line.rstrip()]
-                shown.line(line)
+                found = pick.search(line) if pick is not None else None
+                if pick is None:
+                    shown.line(line)
+                elif found:
+                    shown.line(found[1])
     if process.returncode != 0:
-        raise LabError(f"{what} failed (status {process.returncode}):\n" + "\n".join(tail), code, log=log)
+        raise LabError(f"{what} failed (status {process.returncode}):\n" + "\n".join(tail), ExitCode.BUILD_FAILED, log=log)

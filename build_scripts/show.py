@@ -44,7 +44,7 @@ _TOLD: dict[tuple[str, str], Callable[[Record], str]] = {
     ("EXEC", "stm-call"): _call,
     ("EXEC", "launch"): lambda record: "executive monitor: VMLAUNCH, the Shell goes on as its guest",
     ("EXEC", "unavailable"): lambda record: f"executive monitor: not started, {record.fields.get('reason')}",
-    ("EXEC", "no-stm"): lambda record: f"executive monitor: no STM, {record.fields.get('reason')}; going on without one",
+    ("EXEC", "no-stm"): lambda record: f"executive monitor: going on without an STM, {record.fields.get('reason')}",
     ("EXEC", "leave"): lambda record: "executive monitor: leaving",
     ("EXEC", "vmxoff"): lambda record: "executive monitor: VMXOFF, the Shell goes on without it",
     ("EXEC", "crash"): str,

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from build_scripts import demo, report
 from build_scripts.events import Kind, MachineEvent, Mode
-from build_scripts.processors import Configuration
 
 from .conftest import Run
 
