@@ -112,4 +112,5 @@ def run_logged(
                 elif found:
                     shown.line(found[1])
     if process.returncode != 0:
-        raise LabError(f"{what} failed (status {process.returncode}):\n" + "\n".join(tail), ExitCode.BUILD_FAILED, log=log)
+        text = "\n".join([f"{what} failed (status {process.returncode}):", *tail])
+        raise LabError(text, ExitCode.BUILD_FAILED, log=log)
