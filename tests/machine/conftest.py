@@ -3,21 +3,24 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from pathlib import Path
 
 import pytest
 
+from build_scripts import qemu_build
+from tests.machine.machine_build import missing_tools
+
 
 @pytest.fixture(scope="session")
 def qemu() -> Path:
     """The extended QEMU: STMLAB_QEMU, else what the lab has built or builds."""
+    if missing := missing_tools():
+        pytest.fail(f"the images need {', '.join(missing)}", pytrace=False)
     named = os.environ.get("STMLAB_QEMU")
-    if named:
-        path = Path(named)
-        if not path.exists():
-            pytest.fail(f"STMLAB_QEMU={named} does not exist")
-        return path
-    module = importlib.import_module("build_scripts.qemu_build")
-    return Path(module.extended_qemu())
+    if not named:
+        return qemu_build.extended_qemu()
+    path = Path(named)
+    if not path.exists():
+        pytest.fail(f"STMLAB_QEMU={named} does not exist", pytrace=False)
+    return path

@@ -8,19 +8,19 @@ Results are kept in the user's cache, keyed by the content of every input.
 
 from __future__ import annotations
 
-import hashlib
-import os
 import shutil
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from build_scripts import paths
 
 HERE = Path(__file__).resolve().parent
 RUNTIME = HERE / "runtime"
 IMAGES = HERE / "images"
 
+TOOLS = ("gcc", "nasm", "ld", "objcopy")
 ROM_SIZE = 0x20000
 BOOT_SIZE = 0x1000
 
@@ -62,22 +62,7 @@ def _tools() -> str:
 
 def missing_tools() -> list[str]:
     """Names of the build tools that are not on the path."""
-    return [tool for tool in ("gcc", "nasm", "ld", "objcopy") if not shutil.which(tool)]
-
-
-def _cache_root() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "stm-lab" / "machine-tests"
-
-
-def _key(files: list[Path], defines: tuple[str, ...]) -> str:
-    digest = hashlib.sha256()
-    digest.update(_tools().encode())
-    digest.update("\0".join(defines).encode())
-    for file in files:
-        digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:24]
+    return [tool for tool in TOOLS if not shutil.which(tool)]
 
 
 def _compile(sources: list[Path], into: Path, defines: tuple[str, ...]) -> list[Path]:
@@ -120,18 +105,11 @@ def build_image(sources: tuple[str, ...], defines: tuple[str, ...] = ()) -> Rom:
     headers = sorted(p for p in RUNTIME.iterdir() if p.suffix in {".h", ".inc", ".ld"})
     headers += sorted(IMAGES.glob("*.h"))
     own = [IMAGES / name for name in sources]
-    target = _cache_root() / _key([*runtime, *headers, *own], defines)
+    key = paths.content_key([*runtime, *headers, *own], (_tools(), *defines), HERE)
+    target = paths.cache_dir() / "machine-images" / key
     rom = Rom(target / "image.rom", target / "image.elf")
-    if rom.rom.exists():
-        return rom
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as work:
-        compiled = [p for p in runtime if p.name != "boot.asm"]
-        _link(_compile([*compiled, *own], Path(work), defines), Path(work))
-        finished = target.with_name(f"{target.name}.{os.getpid()}")
-        shutil.copytree(work, finished)
-    try:
-        finished.rename(target)
-    except OSError:  # another process was first
-        shutil.rmtree(finished)
+    if not rom.rom.exists():
+        with paths.published(target) as staging:
+            compiled = [p for p in runtime if p.name != "boot.asm"]
+            _link(_compile([*compiled, *own], staging, defines), staging)
     return rom

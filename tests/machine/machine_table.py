@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-STOCK_CPU = "max,vendor=GenuineIntel,-svm,-la57"
-VMX_CPU = f"{STOCK_CPU},+vmx"
-DUAL_CPU = f"{VMX_CPU},vmx-dual-monitor=on"
+from build_scripts import processors
+
+STOCK_CPU = processors.BASE_CPU
+VMX_CPU = processors.VMX_CPU
+DUAL_CPU = processors.DUAL_MONITOR_CPU
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ SHUTDOWNS = (
     "smm-exit-store",
     "stm-triple-fault",
 )
-ICOUNT = ("-icount", "shift=5,sleep=off")
+ICOUNT = ("-icount", processors.ICOUNT)
 
 TABLE = (
     # The machine without VMX: as stock, without the stock defects.
@@ -65,6 +67,8 @@ TABLE = (
     Image("msr-vmx", ("t_msr.c",), VMX_CPU, ("DUAL=0",), at_least=60),
     Image("vmx-insn-vmx", ("t_vmx_insn.c", "compat.asm"), VMX_CPU, at_least=80),
     Image("exits-vmx", ("t_exits.c",), VMX_CPU, at_least=100),
+    Image("checks-vmx", ("t_checks.c",), VMX_CPU, at_least=150),
+    Image("inject-vmx", ("t_inject.c",), VMX_CPU, at_least=70),
     Image("default-vmx", ("t_default.c",), VMX_CPU, at_least=50),
     # With it, before it is active.
     Image("platform", ("t_platform.c",), at_least=18),
@@ -96,6 +100,9 @@ TABLE = (
     Image("return-err", ("t_return_err.c",), at_least=100),
     Image("deact", ("t_deact.c",), at_least=40),
     Image("ept", ("t_ept.c",), at_least=50),
+    Image("tlb", ("t_tlb.c",), at_least=22),
+    Image("misc", ("t_misc.c",), at_least=25),
+    Image("reset", ("t_reset.c",), extra=("-action", "reboot=reset"), at_least=10),
     Image("state", ("t_state.c", "state.asm"), at_least=250),
     *(
         Image(f"shutdown-{name}", ("t_shutdown.c",), defines=(f"CASE={case}",), at_least=0, ends_in_shutdown=True)

@@ -101,6 +101,11 @@ void expect_shutdown(const char *id, const char *name)
           checks, failures);
 }
 
+void announce_reset(void)
+{
+    print("RESET checks=%d failures=%d\n", checks, failures);
+}
+
 void finish(void)
 {
     print("END checks=%d failures=%d\n", checks, failures);

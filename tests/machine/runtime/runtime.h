@@ -45,6 +45,8 @@ void check(const char *id, const char *name, bool ok, const char *format, ...);
 void check_eq(const char *id, const char *name, uint64_t got, uint64_t want);
 /* The next thing the machine must do is shut down (last line of the image). */
 void expect_shutdown(const char *id, const char *name);
+/* The machine resets next and the image runs again from the beginning. */
+void announce_reset(void);
 void finish(void) __attribute__((noreturn));
 void panic(const char *format, ...) __attribute__((noreturn));
 
