@@ -64,6 +64,7 @@ OTHER_PLACES = {
 
 CHANGED_REGISTERS, CHANGED_RSP, CHANGED_RIP, CHANGED_RFLAGS, CHANGED_SMBASE = (1 << n for n in range(5))
 CR4_VMXE = 1 << 13
+TSS_BUSY = 1 << 1
 RFLAGS_VM = 1 << 17
 RFLAGS_DEFINED = 0x003F7FD5
 
@@ -115,6 +116,8 @@ def expected_map(state: State, general: list[int]) -> bytearray:
     segments, values = state
     for name, (selector, limit, access, base) in zip(SEGMENTS, segments, strict=True):
         struct.pack_into("<HHIQ", result, SEGMENT_OFFSETS[name], selector, access & 0xF0FF, limit, base)
+        if name == "tr":
+            struct.pack_into("<H", result, SEGMENT_OFFSETS[name] + 2, access & 0xF0FF & ~TSS_BUSY)
     for name, (offset, code) in OTHER_PLACES.items():
         value = values[name] & ~CR4_VMXE if name == "cr4" else values[name]
         struct.pack_into(f"<{code}", result, offset, value)

@@ -25,6 +25,11 @@ STATIC_ASSERT (sizeof (STM_REGISTERS) == 128, "the entry code relies on it");
 #define SAVE_CR4_VMXE  BIT13
 
 ///
+/// Bit of the segment type that tells a busy TSS from an available one.
+///
+#define SAVE_TSS_BUSY  BIT1
+
+///
 /// RFLAGS bits a handler may change: everything defined except VM, which would
 /// change the processor mode.
 ///
@@ -73,6 +78,12 @@ StmSaveStateCompose (
   ComposeSegment (&Map->Gs, &State->Gs);
   ComposeSegment (&Map->Ldtr, &State->Ldtr);
   ComposeSegment (&Map->Tr, &State->Tr);
+
+  //
+  // A VMCS always holds the type of a busy TSS; QEMU's map has that of an
+  // available one, as TCG keeps it.
+  //
+  Map->Tr.Attributes &= (UINT16) ~SAVE_TSS_BUSY;
   Map->Gdtr.Limit = (UINT32)State->GdtrLimit;
   Map->Gdtr.Base  = State->GdtrBase;
   Map->Idtr.Limit = (UINT32)State->IdtrLimit;

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* Loader and SMI handler for the real STM: what the firmware does otherwise. */
+#include "stm_under_test.h"
+
+#define HANDLER_GDT     (TSEG_BASE + 0x30000u)
+#define HANDLER_TSS     (TSEG_BASE + 0x30100u)
+#define HANDLER_STACK   (TSEG_BASE + 0x40000u)
+#define SEL_HANDLER_TSS 0x58u
+#define GDT_SIZE        0x58u
+
+#define TABLE_FLAGS 0x63u
+#define LARGE_FLAGS 0xE3u
+
+#define FILE_STATIC_SIZE       0x804u
+#define FILE_RELOCATION_OFFSET 0xA30u
+#define FILE_RELOCATION_COUNT  0xA34u
+#define IMAGE_OFFSET           0x1000u
+
+/* An unusual value, so that reserved bytes of the map show who wrote them. */
+#define UNTOUCHED 0xA5
+
+__asm__(".pushsection .rodata\n"
+        "mseg_file:\n\t.incbin \"" MSEG_FILE "\"\n"
+        ".popsection\n");
+extern const uint8_t mseg_file[];
+static const uint8_t mseg_digest[32] = { MSEG_DIGEST };
+
+/*
+ * The handler's entry as the firmware's: IDT, CR0 and CR4, then C, then RSM.
+ * CR4 is written without VMXE, as code that knows nothing of an STM does.
+ */
+__asm__(".pushsection .text\n"
+        "handler_entry:\n"
+        "\tmov %cr0, %rax\n\tor $0x80010023, %eax\n\tmov %rax, %cr0\n"
+        "\tmov $0x668, %eax\n\tmov %rax, %cr4\n"
+        "\tlidt handler_idtr(%rip)\n"
+        "\tpush $0\n\tcall handler_main\n\tpop %rax\n\trsm\n"
+        "handler_setup:\n\tincl setup_count(%rip)\n\trsm\n"
+        "handler_teardown:\n\tincl teardown_count(%rip)\n\trsm\n"
+        ".popsection\n");
+extern uint8_t handler_entry[], handler_setup[], handler_teardown[];
+
+volatile uint32_t handler_count, setup_count, teardown_count;
+volatile enum handler_action handler_action;
+volatile uint64_t handler_value;
+uint8_t handler_map[512], default_map[512];
+struct table_register handler_idtr;
+
+void handler_main(void);
+
+static void read_mseg(void *arg)
+{
+    (void)arg;
+    handler_value = read32(MSEG_BASE + 0x800);
+}
+
+static void record_port(void *arg)
+{
+    (void)arg;
+    outb(0x403, '!');
+}
+
+static void write_vmxe(void *arg)
+{
+    (void)arg;
+    write_cr4(read_cr4() | 0x2000);
+}
+
+static void set_xcr0(uint32_t value)
+{
+    __asm__ volatile("xsetbv" : : "a"(value), "d"(0), "c"(0));
+}
+
+static void clobber(void)
+{
+    write_dr0(0x1111);
+    write_dr7(0x401);
+    write_cr2(0x2222);
+    wrmsr(0x174, 0x33);
+    wrmsr(0x175, 0x4444);
+    wrmsr(0x176, 0x5555);
+    wrmsr(0xC0000080, rdmsr(0xC0000080) | 1);
+}
+
+static void triple_fault(void)
+{
+    static const struct table_register none;
+
+    __asm__ volatile("lidt %0\n\tud2" : : "m"(none));
+}
+
+void handler_main(void)
+{
+    uint32_t out[4];
+
+    memcpy(handler_map, (void *)(uintptr_t)SAVE_MAP, sizeof(handler_map));
+    handler_count++;
+    switch (handler_action) {
+    case HANDLER_NOTHING:
+        break;
+    case HANDLER_CHANGE_RAX:
+        write64(SAVE_MAP + 0x1F8, 0x123456789ABCDEF0);
+        break;
+    case HANDLER_CPUID:
+        cpuid(1, 0, out);
+        handler_value = out[2];
+        break;
+    case HANDLER_VMCALL: {
+        uint64_t flags;
+        uint32_t status = 0x7777;
+
+        __asm__ volatile("vmcall\n\tpushfq\n\tpopq %1"
+                         : "+a"(status), "=r"(flags)
+                         :
+                         : "cc", "memory");
+        handler_value = status | (flags & 1) << 32;
+        break;
+    }
+    case HANDLER_CLOBBER:
+        clobber();
+        break;
+    case HANDLER_SMBASE:
+        handler_value = rdmsr(0x9E);
+        break;
+    case HANDLER_READ_MSEG:
+        handler_value = try_call(read_mseg, NULL);
+        break;
+    case HANDLER_WRITE_MONITOR_CTL:
+        handler_value = try_wrmsr(0x9B, 0);
+        break;
+    case HANDLER_RECORD_PORT:
+        handler_value = try_call(record_port, NULL);
+        break;
+    case HANDLER_VMXE:
+        handler_value = try_call(write_vmxe, NULL);
+        break;
+    case HANDLER_XSETBV:
+        write_cr4(read_cr4() | 0x40000);
+        set_xcr0(3);
+        break;
+    case HANDLER_TRIPLE_FAULT:
+        triple_fault();
+        break;
+    case HANDLER_VMXOFF:
+        vmxoff();
+        break;
+    case HANDLER_BREAK_PSD:
+        write64(PSD_CR3, 1ull << 50);
+        break;
+    case HANDLER_SKIP_BYTE:
+        if (++handler_value == 2) {
+            write64(SAVE_MAP + 0x178, read64(SAVE_MAP + 0x178) + 1);
+        }
+        break;
+    case HANDLER_MOVE_SMBASE:
+        write32(SAVE_MAP + 0x100, 0x30000);
+        break;
+    }
+}
+
+void load_stm(void)
+{
+    uint8_t *mseg = (uint8_t *)(uintptr_t)MSEG_BASE;
+    uint32_t size = *(const uint32_t *)(mseg_file + FILE_STATIC_SIZE);
+    uint32_t count = *(const uint32_t *)(mseg_file + FILE_RELOCATION_COUNT);
+    const uint32_t *entry =
+        (const uint32_t *)(mseg_file +
+                           *(const uint32_t *)(mseg_file +
+                                               FILE_RELOCATION_OFFSET));
+    uint64_t tables = MSEG_BASE + size, loader = tables + 0x6000;
+
+    memset(mseg, 0, 0x200000);
+    memcpy(mseg, mseg_file, size);
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t *pointer = (uint64_t *)(mseg + IMAGE_OFFSET + entry[i]);
+
+        *pointer += MSEG_BASE + IMAGE_OFFSET;
+    }
+    write64(tables, (tables + PAGE_SIZE) | TABLE_FLAGS);
+    for (unsigned i = 0; i < 4; i++) {
+        write64(tables + PAGE_SIZE + 8 * i,
+                (tables + (2 + i) * PAGE_SIZE) | TABLE_FLAGS);
+    }
+    for (uint64_t i = 0; i < 2048; i++) {
+        write64(tables + 2 * PAGE_SIZE + 8 * i, i << 21 | LARGE_FLAGS);
+    }
+    memcpy((void *)(uintptr_t)loader, "STMLOADR", 8);
+    write64(loader + 8, MSEG_BASE);
+    write64(loader + 16, 0x200000);
+    write64(loader + 24, TSEG_BASE);
+    write64(loader + 32, TSEG_SIZE);
+    write32(loader + 40, 1);
+    write32(loader + 44, 40);
+    memcpy((void *)(uintptr_t)(loader + 48), mseg_digest, sizeof(mseg_digest));
+}
+
+static void put16(uint32_t offset, uint16_t value)
+{
+    *(volatile uint16_t *)(uintptr_t)(PSD + offset) = value;
+}
+
+static void write_psd(void)
+{
+    memset((void *)(uintptr_t)PSD, 0, 0x89);
+    memcpy((void *)(uintptr_t)PSD, "TXTPSSIG", 8);
+    put16(0x08, 0x89);
+    put16(0x10, 0x000F);
+    put16(0x14, SEL_CODE64);
+    put16(0x16, SEL_DATA64);
+    put16(0x18, SEL_DATA64);
+    put16(0x1A, SEL_DATA64);
+    put16(0x1C, SEL_HANDLER_TSS);
+    write64(PSD_CR3, phys(page_tables));
+    write64(PSD + 0x28, phys(handler_setup));
+    write64(PSD + 0x30, phys(handler_teardown));
+    write64(PSD + 0x38, phys(handler_entry));
+    write64(PSD + 0x40, HANDLER_STACK);
+    write64(PSD + 0x48, HANDLER_GDT);
+    write32(PSD + 0x50, GDT_SIZE + 16);
+    write32(PSD + 0x54, 0x20064);
+    memcpy((void *)(uintptr_t)HANDLER_GDT, gdt, GDT_SIZE);
+    write64(HANDLER_GDT + SEL_HANDLER_TSS,
+            0x67 | (uint64_t)(HANDLER_TSS & 0xFFFFFF) << 16 | 0x89ull << 40 |
+                (uint64_t)(HANDLER_TSS >> 24) << 56);
+    write64(HANDLER_GDT + SEL_HANDLER_TSS + 8, 0);
+}
+
+static void move_smbase(void)
+{
+    write32(DEFAULT_SMBASE + 0xFF00, SMBASE);
+}
+
+/*
+ * The runtime's stub finds SMBASE from its CS selector, which holds only bits
+ * 19:4.  Its copy in TSEG gets the value as a constant: MOV EAX instead of
+ * XOR EAX, EAX; MOV AX, CS; SHL EAX, 4.
+ */
+static void install_stub(void)
+{
+    static const uint8_t computed[] = { 0x66, 0x31, 0xC0, 0x8C, 0xC8,
+                                        0x66, 0xC1, 0xE0, 0x04 };
+    uint8_t *code = (uint8_t *)(uintptr_t)(SMBASE + 0x8000);
+
+    smi_install(SMBASE);
+    for (unsigned i = 0; i < 256; i++) {
+        if (memcmp(code + i, computed, sizeof(computed)) == 0) {
+            code[i] = 0x66;
+            code[i + 1] = 0xB8;
+            write32(phys(code) + i + 2, SMBASE);
+            memset(code + i + 6, 0x90, 3);
+            return;
+        }
+    }
+    panic("the SMI stub is not what it was");
+}
+
+static void keep_map(void)
+{
+    memcpy(default_map, (void *)(uintptr_t)SAVE_MAP, sizeof(default_map));
+    /* Reserved bytes that RSM does not read; the STM must not write them. */
+    memset((void *)(uintptr_t)(SAVE_MAP + 0xA0), UNTOUCHED, 0x30);
+    memset((void *)(uintptr_t)(SAVE_MAP + 0xD8), UNTOUCHED, 0x24);
+    memset((void *)(uintptr_t)(SAVE_MAP + 0x104), UNTOUCHED, 0x44);
+}
+
+static void change_byte(void)
+{
+    *(volatile uint8_t *)(uintptr_t)(MSEG_BASE + 0x700) ^= 1;
+}
+
+void modify_image(void)
+{
+    smm_call(change_byte);
+}
+
+void firmware_start(void)
+{
+    handler_idtr = read_idtr();
+    install_stub();
+    load_stm();
+    write_psd();
+    smm_call(move_smbase);
+    smi_hook = keep_map;
+    smi_port_write(0);
+    check_eq("FW", "smbase", smi_smbase, SMBASE);
+    tseg_close();
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * The real STM on bare metal: this image plays loader, firmware with an SMI
+ * handler, and executive monitor.  MSEG_FILE and MSEG_DIGEST come from
+ * test_stm.py.
+ */
+#ifndef STM_UNDER_TEST_H
+#define STM_UNDER_TEST_H
+
+#include "stm.h"
+
+#define API_START      0x10001u
+#define API_STOP       0x10002u
+#define API_PROTECT    0x10003u
+#define API_INITIALIZE 0x10007u
+
+#define STM_SUCCESS             0u
+#define STM_ALREADY_STARTED     0x80010008u
+#define STM_STOPPED             0x8001000Au
+#define STM_NOT_SUPPORTED       0x80010016u
+#define STM_INVALID_API         0x80038001u
+
+#define SMBASE   (TSEG_BASE + 0x10000u)
+#define SAVE_MAP (SMBASE + 0xFE00u)
+#define PSD      (SMBASE + 0xFB00u)
+#define PSD_CR3  (PSD + 0x20u)
+
+/* What the SMI handler does, as the guest of the STM, with its next SMI. */
+enum handler_action {
+    HANDLER_NOTHING,
+    HANDLER_CHANGE_RAX,
+    HANDLER_CPUID,
+    HANDLER_VMCALL,
+    HANDLER_CLOBBER,
+    HANDLER_SMBASE,
+    HANDLER_READ_MSEG,
+    HANDLER_WRITE_MONITOR_CTL,
+    HANDLER_RECORD_PORT,
+    HANDLER_VMXE,
+    HANDLER_XSETBV,
+    HANDLER_TRIPLE_FAULT,
+    HANDLER_VMXOFF,
+    HANDLER_BREAK_PSD,
+    HANDLER_MOVE_SMBASE,
+    HANDLER_SKIP_BYTE, /* at its second SMI */
+};
+
+/* firmware.c */
+extern volatile uint32_t handler_count, setup_count, teardown_count;
+extern volatile enum handler_action handler_action;
+extern volatile uint64_t handler_value;
+extern uint8_t handler_map[512]; /* the save-state map of the last SMI */
+extern uint8_t default_map[512]; /* the same under the default treatment */
+void firmware_start(void);       /* MSEG, PSD, SMBASE; closes TSEG */
+void load_stm(void);
+/* Changes an unused byte of MSEG's static part, by an SMI of the default treatment. */
+void modify_image(void);
+
+/* one SMI by port B2H with `action` */
+static inline void smi(enum handler_action action)
+{
+    handler_action = action;
+    smi_port_write(0);
+}
+
+#endif

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""The real STM on bare metal: API, window, save-state map, policy, crashes.
+
+The image plays loader, SMI handler and executive monitor, so each run takes a
+second and says exactly what the STM did. The same STM file goes into the
+firmware.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import subprocess
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from build_scripts.events import Kind, Record, Transition, parse_records, parse_trace
+from build_scripts.firmware_build import build_firmware
+from build_scripts.stm_image import inspect_image, layout
+from tests.machine.machine_build import Rom, build_image
+from tests.machine.machine_run import Outcome, qemu_arguments, run_image
+from tests.machine.machine_table import DUAL_CPU
+from tests.support.gdb_remote import GdbRemote
+
+HERE = Path(__file__).resolve().parent
+SOURCES = tuple(str(HERE / name) for name in ("firmware.c", "executive.c"))
+MSEG_BASE = 0x3E0_0000
+VM_ENTRY_FAILURE = 0x8000_0021
+REASON_TRIPLE_FAULT, REASON_CPUID, REASON_RSM, REASON_VMCALL, REASON_VMXOFF = 2, 10, 17, 18, 26
+REASON_CR, REASON_IO, REASON_WRMSR, REASON_EPT, REASON_XSETBV = 28, 30, 32, 48, 55
+STM_BAD_SMBASE = 9
+
+#: How Entry/Exit.nasm starts on an SMM VM exit: all registers pushed, RCX = RSP.
+PUSHES = bytes.fromhex("4157415641554154415341524151415057565553525150")
+SMI_EXIT = PUSHES + bytes.fromhex("4889e14883ec20e8")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the image: its checks, the STM's records, the machine's transitions."""
+
+    outcome: Outcome
+    records: list[Record]
+    transitions: list[Transition]
+
+    def of(self, event: str) -> list[Record]:
+        """The STM's records of one kind."""
+        return [record for record in self.records if record.event == event]
+
+
+@pytest.fixture(scope="module")
+def mseg() -> Path:
+    """The STM as it goes into the firmware: STMLAB_MSEG, else what the lab has built or builds."""
+    named = os.environ.get("STMLAB_MSEG")
+    return Path(named).resolve() if named else build_firmware().mseg
+
+
+def loaded_digest(data: bytes) -> bytes:
+    """SHA-256 of MSEG's static part as the image's loader leaves it."""
+    report = inspect_image(data)
+    assert report.problems == ()
+    static = bytearray(data[: report.software.static_image_size])
+    for offset in report.relocations:
+        (value,) = struct.unpack_from("<Q", static, layout.IMAGE_OFFSET + offset)
+        struct.pack_into("<Q", static, layout.IMAGE_OFFSET + offset, value + MSEG_BASE + layout.IMAGE_OFFSET)
+    return hashlib.sha256(static).digest()
+
+
+def image(mseg: Path, crash: str = "") -> Rom:
+    digest = loaded_digest(mseg.read_bytes())
+    defines = [f'MSEG_FILE="{mseg}"', "MSEG_DIGEST=" + ",".join(map(str, digest))]
+    defines += [f"CRASH={crash}"] if crash else []
+    # The images' cache does not know this folder's header.
+    header = hashlib.sha256((HERE / "stm_under_test.h").read_bytes()).hexdigest()
+    return build_image(SOURCES, (*defines, f"HEADER_{header}"))
+
+
+def extra_arguments(work: Path) -> tuple[str, ...]:
+    return (
+        *("-chardev", f"file,id=stm,path={work / 'stm.log'}"),
+        *("-device", "isa-debugcon,iobase=0x403,chardev=stm"),
+        *("-trace", "vmx_*", "-D", str(work / "machine.log")),
+        *("-icount", "shift=5,sleep=off"),
+    )
+
+
+def read_run(work: Path, outcome: Outcome) -> Run:
+    records = parse_records((work / "stm.log").read_text(encoding="ascii"), "stm.log")
+    events = parse_trace((work / "machine.log").read_text(encoding="ascii"))
+    return Run(outcome, records, [event for event in events if isinstance(event, Transition)])
+
+
+@pytest.fixture(scope="module")
+def good(qemu: Path, mseg: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The run without a crash: refused first calls, two cycles, VMXOFF."""
+    work = tmp_path_factory.mktemp("stm")
+    outcome = run_image(qemu, image(mseg).rom, work, DUAL_CPU, extra_arguments(work), timeout=60)
+    return read_run(work, outcome)
+
+
+def test_checks_of_the_image(good: Run) -> None:
+    assert good.outcome.problems(expect_shutdown=False) == []
+    assert len(good.outcome.checks) >= 150
+
+
+def test_every_launch_has_the_same_image(good: Run, mseg: Path) -> None:
+    digests = [record.fields["mseg_sha256"] for record in good.of("init")]
+    assert digests == [loaded_digest(mseg.read_bytes()).hex()] * 3
+    assert len(good.of("start")) == 2
+    assert len(good.of("stop")) == 3
+    assert good.of("crash") == []
+
+
+def smi_groups(transitions: list[Transition]) -> list[list[Transition]]:
+    """Transitions of each SMM VM exit, up to the return."""
+    groups: list[list[Transition]] = []
+    for one in transitions:
+        if one.kind is Kind.SMM_EXIT:
+            groups.append([])
+        if groups and (not groups[-1] or groups[-1][-1].kind not in (Kind.SMM_RETURN, Kind.SMM_DEACTIVATE)):
+            groups[-1].append(one)
+    return groups
+
+
+def test_plain_smis_take_four_transitions(good: Run) -> None:
+    """Anything more is an exit that the handler's instructions force or the policy refuses."""
+    extra: Counter[int] = Counter()
+    plain = 0
+    for group in smi_groups(good.transitions):
+        if group[0].basic_reason not in (5, 6):
+            continue
+        exits = [one.basic_reason for one in group if one.kind is Kind.HANDLER_EXIT]
+        assert exits[-1] == REASON_RSM
+        assert group[-1].kind is Kind.SMM_RETURN
+        assert len(group) == 2 + 2 * len(exits)
+        plain += len(group) == 4
+        extra.update(exits[:-1])
+    assert plain >= 2 * 11
+    reasons = (REASON_CPUID, REASON_VMCALL, REASON_EPT, REASON_WRMSR, REASON_IO, REASON_CR, REASON_XSETBV)
+    assert extra == {reason: 2 for reason in reasons}
+
+
+def test_ring_names_what_was_refused(good: Run) -> None:
+    exits = [(record.number("reason"), record.number("address")) for record in good.of("exit")]
+    assert exits.count((REASON_EPT, MSEG_BASE + 0x800)) == 2
+    assert sorted({reason for reason, _ in exits}) == sorted(
+        {REASON_CPUID, REASON_VMCALL, REASON_EPT, REASON_WRMSR, REASON_IO, REASON_CR, REASON_XSETBV}
+    )
+    stops = [(record.number("smis"), record.number("exits")) for record in good.of("stop")]
+    assert stops[0] == (0, 0)
+    assert stops[1] == stops[2]
+    assert stops[1][1] == len(exits) // 2
+
+
+def crash_run(qemu: Path, mseg: Path, work: Path, crash: str) -> Run:
+    outcome = run_image(qemu, image(mseg, crash).rom, work, DUAL_CPU, extra_arguments(work), timeout=60)
+    return read_run(work, outcome)
+
+
+@pytest.mark.parametrize(
+    ("action", "name", "reason"),
+    [
+        ("HANDLER_TRIPLE_FAULT", "handler-triple-fault", REASON_TRIPLE_FAULT),
+        ("HANDLER_BREAK_PSD", "entry-failure", VM_ENTRY_FAILURE),
+        ("HANDLER_VMXOFF", "unexpected-exit", REASON_VMXOFF),
+        ("HANDLER_MOVE_SMBASE", "bad-state", 0),
+        ("HANDLER_READ_MSEG", "image-modified", 0),
+    ],
+)
+def test_crash(qemu: Path, mseg: Path, tmp_path: Path, action: str, name: str, reason: int) -> None:
+    """Each class: one crash record, then a reset. READ_MSEG stands for a changed byte of MSEG."""
+    run = crash_run(qemu, mseg, tmp_path, action)
+    (crash,) = run.of("crash")
+    assert (crash.fields["class"], crash.number("reason")) == (name, reason)
+    assert run.outcome.status == 0, "the machine ends by a reset under -no-reboot"
+    assert "PANIC" not in run.outcome.log
+    if action == "HANDLER_MOVE_SMBASE":
+        assert (crash.number("error"), crash.number("qual")) == (STM_BAD_SMBASE, 0x30000)
+
+
+def test_exception_in_the_stm(qemu: Path, mseg: Path, tmp_path: Path) -> None:
+    """A jump to nowhere, made with the gdb stub at an SMM VM exit."""
+    data = mseg.read_bytes()
+    entry = data.find(SMI_EXIT)
+    assert entry > 0 and data.find(SMI_EXIT, entry + 1) < 0
+    socket = tmp_path / "gdb"
+    arguments = qemu_arguments(
+        qemu,
+        image(mseg).rom,
+        tmp_path / "debug.log",
+        DUAL_CPU,
+        (*extra_arguments(tmp_path), "-S", "-gdb", f"unix:{socket},server=on,wait=off"),
+    )
+    process = subprocess.Popen(arguments, stderr=subprocess.DEVNULL)
+    try:
+        with GdbRemote(socket) as gdb:
+            gdb.set_breakpoint(MSEG_BASE + entry)
+            gdb.run_to_stop()
+            gdb.clear_breakpoint(MSEG_BASE + entry)
+            gdb.write_register("rip", 0x1234_5678)
+            gdb.run()
+            assert process.wait(timeout=60) == 0
+    finally:
+        process.kill()
+        process.wait()
+    (crash,) = parse_records((tmp_path / "stm.log").read_text(encoding="ascii"), "stm.log")[-1:]
+    assert crash.event == "crash"
+    assert crash.fields["class"] == "exception"
+    assert [crash.number(key) for key in ("reason", "rip", "cr2")] == [14, 0x1234_5678, 0x1234_5678]
