@@ -1,20 +1,38 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
-"""A second ``run`` with nothing changed compiles nothing and starts no stuart."""
+"""What is built again: nothing without a change, one file and the link after one line."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+import time
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
-from build_scripts import paths
+import pytest
+
+from build_scripts import paths, qemu_build, sources
 
 from .conftest import BUILD_TIMEOUT_SECONDS, Run, environment
 
 TOOLS = ("gcc", "g++", "cc", "nasm", "make", "ninja", "ld", "iasl", "patch", "tar", "apt-get", "git")
 # What the keys of finished results ask.
 QUESTIONS = ("-dumpfullversion -dumpversion",)
+INNER_LOOP_SECONDS = 60.0
+
+
+def _command(arguments: list[str], checkout: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["python3", "-m", "build_scripts", *arguments],
+        cwd=checkout,
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=BUILD_TIMEOUT_SECONDS,
+        check=False,
+    )
 
 
 def _shims(folder: Path, log: Path) -> None:
@@ -28,23 +46,63 @@ def _shims(folder: Path, log: Path) -> None:
         shim.chmod(0o755)
 
 
+def _change(path: Path) -> None:
+    """Add one line that no other run of this test has added."""
+    with path.open("a") as source:
+        source.write(f"/* {uuid.uuid4()} */\n")
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Iterator[Path]:
+    """A clone to change. What it adds to the cache is removed again."""
+    folders = [paths.cache_dir() / name for name in ("machines", "firmware")]
+    before = {path for folder in folders if folder.is_dir() for path in folder.iterdir()}
+    target = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", str(paths.CHECKOUT), str(target)], check=True)
+    yield target
+    for folder in folders:
+        for path in set(folder.iterdir()) - before:
+            shutil.rmtree(path)
+
+
 def test_second_run_compiles_nothing(stock_run: Run, stm_run: Run, tmp_path: Path) -> None:
-    assert stock_run.status == 0 and stm_run.document, "both parts are built now"
+    assert stock_run.document and stm_run.document, "both parts are built now"
     log = tmp_path / "tools.log"
     log.touch()
     _shims(tmp_path / "bin", log)
     variables = environment()
     variables["PATH"] = os.pathsep.join([str(tmp_path / "bin"), variables["PATH"]])
-    result = subprocess.run(
-        ["python3", "-m", "build_scripts", "build"],
-        cwd=paths.CHECKOUT,
-        env=variables,
-        capture_output=True,
-        text=True,
-        timeout=BUILD_TIMEOUT_SECONDS,
-        check=False,
-    )
+    result = _command(["build"], paths.CHECKOUT, variables)
     assert result.returncode == 0, result.stderr
     started = [line for line in log.read_text().splitlines() if not line.endswith(QUESTIONS)]
     assert started == []
     assert "building" not in result.stderr
+
+
+@pytest.mark.slow
+def test_one_line_of_the_machine_compiles_one_file(stm_run: Run, clone: Path) -> None:
+    assert stm_run.document, "the machine is built now"
+    # A first build brings the shared build tree to this content.
+    _change(clone / "Platform/QemuVmx/vmx/vmcs.c")
+    assert _command(["build"], clone, environment()).returncode == 0
+    _change(clone / "Platform/QemuVmx/vmx/vmcs.c")
+    result = _command(["build"], clone, environment())
+    assert result.returncode == 0, result.stderr
+    log = qemu_build.build_tree(sources.locate("qemu")) / "build.log"
+    compiled = [line for line in log.read_text().splitlines() if "Compiling C object" in line]
+    assert len(compiled) == 1 and "vmcs.c" in compiled[0]
+
+
+@pytest.mark.slow
+def test_one_line_of_the_stm_is_seen_within_a_minute(stm_run: Run, clone: Path) -> None:
+    assert stm_run.document, "the machine is built now"
+    source = sorted((clone / "StmPkg/Stm").rglob("*.c"))[0]
+    _change(source)
+    assert _command(["build"], clone, environment()).returncode == 0
+    _change(source)
+    start = time.monotonic()
+    result = _command(["run"], clone, environment())
+    seconds = time.monotonic() - start
+    assert result.returncode == stm_run.status, result.stdout + result.stderr
+    assert "entry to handler" in result.stdout
+    assert seconds < INNER_LOOP_SECONDS
