@@ -653,11 +653,14 @@ StmPageInTseg (
 //
 
 /**
-  Read the interrupted state from the current VMCS, the SMI side's.
+  Read the interrupted state from the current VMCS, the SMI side's, and refuse
+  pointers of the executive monitor into TSEG.
 
   @param[in,out] Processor  This processor.
+
+  @return The executive-VMCS pointer.
 **/
-VOID
+UINT64
 StmReadInterrupted (
   IN OUT STM_PROCESSOR  *Processor
   );

@@ -111,31 +111,10 @@ StmExitSmi (
   )
 {
   UINT64  Executive;
-  UINT64  Link;
   UINT32  Reason;
 
-  StmReadInterrupted (Processor);
+  Executive = StmReadInterrupted (Processor);
   Reason    = (UINT32)VmRead (VMCS_EXIT_REASON);
-  Executive = VmRead (VMCS_EXECUTIVE_VMCS_POINTER);
-  Link      = VmRead (VMCS_LINK_POINTER);
-
-  //
-  // The processor reads both regions while still in SMM, so it would accept one
-  // in SMRAM (DM-RET-70). No link pointer is stored as all ones.
-  //
-  if (StmPageInTseg (Processor->Shared, Executive) ||
-      ((Link != VMCS_POINTER_NONE) && StmPageInTseg (Processor->Shared, Link)))
-  {
-    StmCrash (
-      Processor->Shared,
-      StmCrashBadState,
-      Processor->Slot,
-      Reason,
-      Executive,
-      Processor->Saved.Rip,
-      StmBadExecutivePointer
-      );
-  }
 
   //
   // The SMI came before a pending MTF VM exit, which would be lost (DM-INT-25).

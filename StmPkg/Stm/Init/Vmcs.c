@@ -169,6 +169,14 @@ StmSetUpSmiVmcs (
     VmWrite (VMCS_GUEST_IA32_DEBUGCTL, 0);
   }
 
+  //
+  // Until VMCLEAR another processor could have changed the region; SMBASE decides
+  // where the STM looks for PSD and save state, so take it from the processor.
+  //
+  if ((AsmReadMsr64 (MSR_IA32_VMX_MISC) & VMX_MISC_SMBASE_READABLE) != 0) {
+    VmWrite (VMCS_GUEST_SMBASE, AsmReadMsr64 (MSR_IA32_SMBASE));
+  }
+
   Processor->VmxonPointer = VmRead (VMCS_EXECUTIVE_VMCS_POINTER);
 }
 

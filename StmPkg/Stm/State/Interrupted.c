@@ -47,15 +47,23 @@ STATIC_ASSERT (
   );
 
 /**
-  Read the interrupted state from the current VMCS, the SMI side's.
+  Read the interrupted state from the current VMCS, the SMI side's, and refuse
+  pointers of the executive monitor into TSEG: the processor reads the regions
+  of executive-VMCS and link pointer while still in SMM, so it would accept them
+  (DM-RET-70).
 
   @param[in,out] Processor  This processor.
+
+  @return The executive-VMCS pointer.
 **/
-VOID
+UINT64
 StmReadInterrupted (
   IN OUT STM_PROCESSOR  *Processor
   )
 {
+  UINT64  Executive;
+  UINT64  Link;
+
   AsmVmReadList (mInterruptedFields, (UINT64 *)&Processor->Saved, ARRAY_SIZE (mInterruptedFields));
 
   //
@@ -67,6 +75,24 @@ StmReadInterrupted (
   Processor->Dr[2]     = AsmReadDr2 ();
   Processor->Dr[3]     = AsmReadDr3 ();
   Processor->Cr2       = AsmReadCr2 ();
+
+  Executive = VmRead (VMCS_EXECUTIVE_VMCS_POINTER);
+  Link      = VmRead (VMCS_LINK_POINTER);
+  if (StmPageInTseg (Processor->Shared, Executive) ||
+      ((Link != VMCS_POINTER_NONE) && StmPageInTseg (Processor->Shared, Link)))
+  {
+    StmCrash (
+      Processor->Shared,
+      StmCrashBadState,
+      Processor->Slot,
+      VmRead (VMCS_EXIT_REASON),
+      Executive,
+      Processor->Saved.Rip,
+      StmBadExecutivePointer
+      );
+  }
+
+  return Executive;
 }
 
 /**
