@@ -21,7 +21,7 @@
 #define SMI_EN_GBL          0x01u
 #define SMI_EN_APMC         0x20u
 #define SMI_EN_SWSMI_TMR    0x40u
-#define SWSMI_RATE_16MS     (1u << 6)
+#define SWSMI_RATE_SHIFT    6
 
 #define APIC_BASE           0xFEE00000u
 #define APIC_SVR            0xF0u
@@ -99,12 +99,17 @@ void smi_port_write(uint8_t value)
     outb(SMI_PORT, value);
 }
 
-void smi_timer_start(void)
+void smi_timer_start_at(uint32_t rate)
 {
     uint32_t pmcon = pci_read32(LPC, 0, LPC_GEN_PMCON_3) & ~0xC0u;
 
-    pci_write32(LPC, 0, LPC_GEN_PMCON_3, pmcon | SWSMI_RATE_16MS);
+    pci_write32(LPC, 0, LPC_GEN_PMCON_3, pmcon | rate << SWSMI_RATE_SHIFT);
     outl(SMI_EN, SMI_EN_GBL | SMI_EN_APMC | SMI_EN_SWSMI_TMR);
+}
+
+void smi_timer_start(void)
+{
+    smi_timer_start_at(SMI_EVERY_16_MS);
 }
 
 void smi_timer_stop(void)

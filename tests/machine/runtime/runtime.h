@@ -235,7 +235,11 @@ void legacy_smram(bool open);
 /* From here on TSEG is visible in SMM only. */
 void tseg_close(void);
 void smi_port_write(uint8_t value);
-void smi_timer_start(void); /* one SMI after about 16 ms */
+/* An SMI in every period until smi_timer_stop(). */
+void smi_timer_start(void); /* every 16 ms */
+void smi_timer_start_at(uint32_t rate);
+#define SMI_EVERY_1_5_MS 0u
+#define SMI_EVERY_16_MS  1u
 void smi_timer_stop(void);
 /* IPI to this processor: delivery mode 2 = SMI, 4 = NMI. */
 void self_ipi(uint32_t delivery_mode, uint32_t vector);
