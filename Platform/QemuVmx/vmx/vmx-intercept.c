@@ -360,6 +360,21 @@ void vmx_check_intercept(CPUX86State *env, uint32_t type, uint64_t param,
 }
 
 /* ------------------------------------------------------------------ */
+/* Task switches                                                       */
+
+#define TASK_SWITCH_GATE    3u
+
+G_NORETURN void vmx_task_switch(CPUX86State *env, uint16_t selector,
+                                unsigned source, uintptr_t retaddr)
+{
+    if (env->vmx.event.info) {
+        source = TASK_SWITCH_GATE;
+    }
+    vmx_vmexit(env, VMX_EXIT_TASK_SWITCH,
+               selector | (uint64_t)source << 30, retaddr);
+}
+
+/* ------------------------------------------------------------------ */
 /* I/O                                                                 */
 
 static bool vmx_io_bitmap_hit(CPUX86State *env, uint32_t port, unsigned size)

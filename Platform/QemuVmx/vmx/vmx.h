@@ -352,6 +352,12 @@ void vmx_check_exception(CPUX86State *env, int intno, bool is_int,
 /* From helper_write_crN(); returns the value to load. */
 uint64_t vmx_write_cr(CPUX86State *env, int reg, uint64_t value,
                       uintptr_t retaddr);
+/*
+ * From switch_tss_ra(), after the descriptor checks; @source as in the exit
+ * qualification: 0 CALL, 1 IRET, 2 JMP.
+ */
+G_NORETURN void vmx_task_switch(CPUX86State *env, uint16_t selector,
+                                unsigned source, uintptr_t retaddr);
 /* From helper_clts(): CR0.TS must not be changed. */
 bool vmx_clts_masked(CPUX86State *env);
 /* From x86_cpu_tlb_fill(); true if CR2 must not be changed. */
