@@ -95,21 +95,43 @@ def _link(objects: list[Path], into: Path) -> None:
     (into / "image.rom").write_bytes(rom)
 
 
-def build_image(sources: tuple[str, ...], defines: tuple[str, ...] = ()) -> Rom:
-    """Builds the image made of these files of ``images/`` and the runtime.
+def _cached(key: str) -> Path:
+    return paths.cache_dir() / "machine-images" / key
 
-    Raises BuildError with the tool's output.  A finished image of the same
-    inputs is used again.
+
+def _headers(*folders: Path) -> list[Path]:
+    kinds = {".h", ".inc", ".ld"}
+    return sorted({p for folder in folders for p in folder.iterdir() if p.suffix in kinds})
+
+
+def _runtime_objects() -> tuple[str, list[Path]]:
+    """The runtime's key and objects; every image shares them."""
+    sources = sorted(p for p in RUNTIME.iterdir() if p.suffix in {".asm", ".c"})
+    key = paths.content_key([*sources, *_headers(RUNTIME)], (_tools(),), HERE)
+    compiled = [p for p in sources if p.name != "boot.asm"]  # not an object: raw bytes
+    target = _cached(key)
+    if not target.exists():
+        with paths.published(target) as staging:
+            _compile(compiled, staging, ())
+    return key, [target / f"{source.name}.o" for source in compiled]
+
+
+def build_image(sources: tuple[str, ...], defines: tuple[str, ...] = ()) -> Rom:
+    """Builds the image made of these files and the runtime.
+
+    Sources are relative to ``images/``, or absolute and below this folder; the
+    defines reach them, not the runtime.  Headers beside the sources count as
+    inputs.  A finished image of the same inputs is used again.
+
+    Raises:
+        BuildError: a tool failed; the text is its output.
     """
-    runtime = sorted(p for p in RUNTIME.iterdir() if p.suffix in {".asm", ".c"})
-    headers = sorted(p for p in RUNTIME.iterdir() if p.suffix in {".h", ".inc", ".ld"})
-    headers += sorted(IMAGES.glob("*.h"))
     own = [IMAGES / name for name in sources]
-    key = paths.content_key([*runtime, *headers, *own], (_tools(), *defines), HERE)
-    target = paths.cache_dir() / "machine-images" / key
+    runtime_key, objects = _runtime_objects()
+    inputs = [*own, *_headers(*(source.parent for source in own))]
+    target = _cached(paths.content_key(inputs, (_tools(), runtime_key, *defines), HERE))
     rom = Rom(target / "image.rom", target / "image.elf")
     if not rom.rom.exists():
         with paths.published(target) as staging:
-            compiled = [p for p in runtime if p.name != "boot.asm"]
-            _link(_compile([*compiled, *own], staging, defines), staging)
+            _link([*objects, *_compile(own, staging, defines)], staging)
     return rom
