@@ -54,6 +54,7 @@ SHUTDOWNS = (
     "exit-store-9eh",
     "smm-exit-store",
     "stm-triple-fault",
+    "stm-made-32-bit",
 )
 ICOUNT = ("-icount", processors.ICOUNT)
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.machine.machine_build import build_image
 from tests.machine.machine_run import run_image
-from tests.machine.machine_table import DUAL_CPU, ICOUNT, STOCK_CPU
+from tests.machine.machine_table import DUAL_CPU, ICOUNT, SHUTDOWNS, STOCK_CPU
 
 TRANSITION = re.compile(
     r"vmx_transition cpu=(?P<cpu>\d+) t=(?P<t>\d+) icount=(?P<icount>-?\d+) kind=(?P<kind>[a-z-]+) "
@@ -152,3 +152,18 @@ def test_four_transitions(qemu: Path, tmp_path: Path) -> None:
             kinds = [event.kind for event in events[i : i + 4]]
             assert kinds == ["smm-exit", "handler-entry", "handler-exit", "smm-return"]
             assert events[i + 3].target == origin
+
+
+@pytest.mark.parametrize(
+    ("case", "indicator"),
+    [("exit-load-9bh", 4), ("exit-store-9eh", 1), ("smm-exit-store", 1), ("stm-made-32-bit", 6)],
+)
+def test_abort_indicator(qemu: Path, tmp_path: Path, case: str, indicator: int) -> None:
+    """A VMX abort names its cause (SDM "VMX Aborts"), then the machine resets."""
+    trace = tmp_path / "trace.log"
+    rom = build_image(("t_shutdown.c",), (f"CASE={SHUTDOWNS.index(case)}",)).rom
+    outcome = run_image(qemu, rom, tmp_path, DUAL_CPU, ("-trace", "vmx_abort", "-D", str(trace)))
+    assert not outcome.problems(True)
+    aborts = [line for line in trace.read_text(encoding="ascii").splitlines() if line.startswith("vmx_abort ")]
+    assert len(aborts) == 1
+    assert re.search(rf"indicator=(0x)?{indicator}\b", aborts[0]), aborts[0]

@@ -1,7 +1,7 @@
 ; SPDX-License-Identifier: BSD-2-Clause-Patent
 ; Guests of t_modes.c: an SMI by port B2H, OUTSB to it, CPUID, VMCALL.
 
-        global  guest32, guest32_out, guest32_next, guest32_text
+        global  guest32, guest32_out, guest32_next, guest32_text, guest32_task
         global  guest_v86, guest_v86_end, guest_v86_next
 
         section .text
@@ -20,6 +20,9 @@ guest32_next:
         vmcall
         cpuid
         vmcall
+
+guest32_task:
+        jmp     0x58:0                  ; an available TSS of the test's own GDT
 
         section .data
 guest32_text:

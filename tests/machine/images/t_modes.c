@@ -5,7 +5,8 @@
 #define V86_BASE   0x7000u
 #define LARGE_PAGE 0xE7u /* P, RW, US, A, D, PS */
 
-extern uint8_t guest32[], guest32_out[], guest32_next[], guest32_text[];
+extern uint8_t guest32[], guest32_out[], guest32_next[], guest32_text[],
+    guest32_task[];
 extern uint8_t guest_v86[], guest_v86_end[], guest_v86_next[];
 
 static uint64_t directory32, pdpt_pae;
@@ -137,6 +138,26 @@ static void test_v86(void)
     vmclear(region);
 }
 
+/* 25.4.2: every task switch exits; 27.2.1, Table 27-2: its qualification. */
+static void test_task_switch(void)
+{
+    uint64_t region = vmcs_new_guest((void (*)(void))guest32_task);
+    uint64_t tables = phys(page_alloc());
+
+    m_paging32();
+    wr(F_GUEST_RIP, phys(guest32_task));
+    memcpy((void *)tables, gdt, 0x58);
+    write64(tables + 0x58, 0x0000890000000067 | (tables + 0x800) << 16);
+    wr(F_GUEST_GDTR_BASE, tables);
+    wr(F_GUEST_GDTR_LIMIT, 0x5F);
+    guest_run(LAUNCH);
+    check_eq("25.4.2", "task-switch", last_exit.reason, 9);
+    check_eq("27.2.1", "task-switch-by-jmp", last_exit.qualification,
+             0x80000058);
+    check_eq("27.2.4", "task-switch", last_exit.length, 7);
+    vmclear(region);
+}
+
 static void ring3_smi(void *unused)
 {
     uint32_t before = stm_exits;
@@ -174,5 +195,6 @@ void run_tests(void)
         run_32(rows[i].name, rows[i].mode, rows[i].ia32e);
     }
     test_v86();
+    test_task_switch();
     test_ring3();
 }

@@ -117,6 +117,30 @@ static void c_stm_triple_fault(void)
     stm_call(empty_idt);
 }
 
+/* An STM that leaves its VMCS where exec can reach it (DM-INT-07). */
+static void careless_stm(void)
+{
+    stm_transfer_state();
+    wr(F_GUEST_DR7, 0x400);
+    wr(F_GUEST_DEBUGCTL, 0);
+    wr(F_GUEST_EFER, rdmsr(MSR_EFER));
+    wr(F_GUEST_RIP, rd(F_GUEST_RIP) + 3);
+    (void)vm_enter(&stm_guest, LAUNCH);
+    check("DM-EXI-51", "stm-entered", false, "");
+    finish();
+}
+
+/* DM-EXI-51: exec makes the STM a 32-bit one while in IA-32e mode: abort 6. */
+static void c_host_32(void)
+{
+    stm_prepare();
+    stm_program = careless_stm;
+    activation_vmcs();
+    vmcall();
+    wr(F_EXIT, controls(MSR_VMX_TRUE_EXIT, 0) & ~EXIT_HOST_64);
+    smi_port_write(0x80);
+}
+
 static const struct {
     const char *id, *name;
     void (*run)(void);
@@ -129,6 +153,7 @@ static const struct {
     {"DM-ENA-32", "exit-store-9eh", c_store_9eh},
     {"DM-EXI-49", "smm-exit-store", c_store_in_smm},
     {"DM-STM-32", "stm-triple-fault", c_stm_triple_fault},
+    {"DM-EXI-51", "stm-made-32-bit", c_host_32},
 };
 
 void run_tests(void)
