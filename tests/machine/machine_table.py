@@ -108,6 +108,8 @@ TABLE = (
     Image("misc", ("t_misc.c",), at_least=25),
     Image("reset", ("t_reset.c",), extra=("-action", "reboot=reset"), at_least=10),
     Image("state", ("t_state.c", "state.asm"), at_least=250),
+    *(Image(f"fuzz-{seed}", ("t_fuzz.c",), defines=(f"SEED={seed}",), at_least=4) for seed in (1, 2)),
+    *(Image(f"fuzz-smm-{seed}", ("t_fuzz_smm.c",), defines=(f"SEED={seed}",), at_least=3) for seed in (1, 2)),
     *(
         Image(f"shutdown-{name}", ("t_shutdown.c",), defines=(f"CASE={case}",), at_least=0, ends_in_shutdown=True)
         for case, name in enumerate(SHUTDOWNS)

@@ -156,10 +156,8 @@ static void guest_segments(void)
     wr(F_GUEST_IDTR_LIMIT, read_idtr().limit);
 }
 
-uint64_t vmcs_new_guest(void (*entry)(void))
+void vmcs_fill_guest(void (*entry)(void))
 {
-    uint64_t region = vmcs_new();
-
     wr(F_PIN, controls(MSR_VMX_TRUE_PIN, 0));
     wr(F_PROC, controls(MSR_VMX_TRUE_PROC, 0));
     wr(F_EXIT, controls(MSR_VMX_TRUE_EXIT, EXIT_HOST_64));
@@ -199,6 +197,13 @@ uint64_t vmcs_new_guest(void (*entry)(void))
     wr(F_PENDING_DEBUG, 0);
     memset(&guest, 0, sizeof(guest));
     recover_rsp = 0; /* what an abandoned guest left behind */
+}
+
+uint64_t vmcs_new_guest(void (*entry)(void))
+{
+    uint64_t region = vmcs_new();
+
+    vmcs_fill_guest(entry);
     return region;
 }
 

@@ -117,6 +117,8 @@ uint64_t vmcs_new(void);
 void vmcs_host_state(void);
 /* A complete 64-bit guest on the same page tables that calls entry(). */
 uint64_t vmcs_new_guest(void (*entry)(void));
+/* The same in the current VMCS. */
+void vmcs_fill_guest(void (*entry)(void));
 /* The stack that vmcs_new_guest gives its guest. */
 uint64_t guest_stack_top(void);
 
