@@ -19,6 +19,6 @@ def test_image(image: Image, qemu: Path, tmp_path: Path) -> None:
     """Builds and runs one image; a failing check names its rule."""
     rom = build_image(image.sources, image.defines)
     outcome = run_image(qemu, rom.rom, tmp_path, image.cpu, image.extra)
-    problems = outcome.problems(image.ends_in_shutdown)
+    problems = outcome.problems(image.ends_in_shutdown, image.deviations)
     assert not problems, f"{image.name}:\n" + "\n".join(problems)
     assert len(outcome.checks) >= image.at_least

@@ -47,6 +47,15 @@ def test_failure(log: str, status: int | None, shutdown: bool) -> None:
     assert parse_log(log, status).problems(shutdown)
 
 
+def test_deviations_must_deviate() -> None:
+    """A known failure is accepted, an unknown one or a repaired one is not."""
+    log = BAD + END.format(1)
+    known = ("DM-ACT-10 y",)
+    assert parse_log(log, PASSED).problems(False, known) == []
+    assert parse_log(log, PASSED).problems(False, ("DM-ACT-07 x",))
+    assert parse_log(GOOD + END.format(1), PASSED).problems(False, known)
+
+
 def test_failure_names_the_rule() -> None:
     """The rule and the values are in the message."""
     text = "\n".join(parse_log(BAD + END.format(1), PASSED).problems(False))
