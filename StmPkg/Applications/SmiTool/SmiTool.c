@@ -60,6 +60,12 @@ ShellAppMain (
                Number,
                (Argc >= 4) ? (UINT8)StrHexToUintn (Argv[3]) : SMI_UNCLAIMED_COMMAND
                );
+  } else if ((Argc >= 2) && (StrCmp (Argv[1], L"hlt") == 0)) {
+    Status = SmiHalt (Number);
+  } else if ((Argc == 2) && (StrCmp (Argv[1], L"state") == 0)) {
+    Status = SmiState (FALSE);
+  } else if ((Argc == 3) && (StrCmp (Argv[1], L"state") == 0) && (StrCmp (Argv[2], L"hlt") == 0)) {
+    Status = SmiState (TRUE);
   } else if ((Argc >= 2) && (StrCmp (Argv[1], L"variable") == 0)) {
     Status = SmiVariables (Number);
   } else if ((Argc == 2) && (StrCmp (Argv[1], L"count") == 0)) {
@@ -67,7 +73,7 @@ ShellAppMain (
   } else if ((Argc == 2) && (StrCmp (Argv[1], L"tseg") == 0)) {
     Status = SmiCheckTseg ();
   } else {
-    Print (L"usage: SmiTool demo | b2 [N [VALUE]] | variable [N] | count | tseg\n");
+    Print (L"usage: SmiTool demo | b2 [N [VALUE]] | hlt [N] | state [hlt] | variable [N] | count | tseg\n");
     Status = EFI_INVALID_PARAMETER;
   }
 

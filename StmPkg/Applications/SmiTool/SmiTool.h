@@ -11,6 +11,7 @@
 #include <Uefi.h>
 #include <Library/BaseLib.h>
 #include <Library/BaseMemoryLib.h>
+#include <Library/DebugLib.h>
 #include <Library/IoLib.h>
 #include <Library/StmRecordLib.h>
 #include <Library/UefiBootServicesTableLib.h>
@@ -40,6 +41,34 @@ EFI_STATUS
 SmiRaise (
   IN UINTN  Count,
   IN UINT8  Value
+  );
+
+/**
+  Take SMIs from HLT.
+
+  @param[in] Count  How many.
+
+  @retval EFI_SUCCESS           Each halt met exactly one SMI.
+  @retval EFI_DEVICE_ERROR      The SMI count says otherwise.
+  @retval EFI_OUT_OF_RESOURCES  No memory.
+**/
+EFI_STATUS
+SmiHalt (
+  IN UINTN  Count
+  );
+
+/**
+  Check that an SMI changes no state of the program it interrupts.
+
+  @param[in] Halted  TRUE: the SMI interrupts HLT; FALSE: port B2H raises it.
+
+  @retval EFI_SUCCESS           Nothing has changed.
+  @retval EFI_DEVICE_ERROR      Something has, or there was not exactly one SMI.
+  @retval EFI_OUT_OF_RESOURCES  No memory.
+**/
+EFI_STATUS
+SmiState (
+  IN BOOLEAN  Halted
   );
 
 /**
