@@ -17,6 +17,53 @@
 #define XCR0_SSE  BIT1
 #define XCR0_AVX  BIT2
 
+///
+/// Components that can only be enabled together: MPX, AVX-512 (which also needs
+/// AVX), AMX.
+///
+STATIC CONST UINT64  mXcr0Together[] = { BIT3 | BIT4, BIT5 | BIT6 | BIT7, BIT17 | BIT18 };
+
+#define XCR0_AVX512  (BIT5 | BIT6 | BIT7)
+
+/**
+  Would the processor accept a value for XCR0 (SDM volume 1, "Enabling the XSAVE
+  Feature Set and XSAVE-Enabled Features", 13.3)?
+
+  @param[in] Value  New value.
+
+  @retval TRUE   It would.
+  @retval FALSE  #GP(0).
+**/
+STATIC
+BOOLEAN
+ExecXcr0Valid (
+  IN UINT64  Value
+  )
+{
+  UINT32  Eax;
+  UINT32  Edx;
+  UINT64  Part;
+  UINTN   Index;
+
+  AsmCpuidEx (CPUID_EXTENDED_STATE, 0, &Eax, NULL, NULL, &Edx);
+  if (((Value & XCR0_X87) == 0) || ((Value & ~(LShiftU64 (Edx, 32) | Eax)) != 0)) {
+    return FALSE;
+  }
+
+  for (Index = 0; Index < ARRAY_SIZE (mXcr0Together); Index++) {
+    Part = Value & mXcr0Together[Index];
+    if ((Part != 0) && (Part != mXcr0Together[Index])) {
+      return FALSE;
+    }
+  }
+
+  if (((Value & XCR0_AVX512) != 0) && ((Value & XCR0_AVX) == 0)) {
+    return FALSE;
+  }
+
+  return (BOOLEAN)((Value & (XCR0_SSE | XCR0_AVX)) != XCR0_AVX);
+}
+
 /**
   CPUID: the processor's answer, without VMX.
 
@@ -69,18 +116,9 @@ ExecExitXsetbv (
   )
 {
   UINT64  Value;
-  UINT64  Supported;
-  UINT32  Eax;
-  UINT32  Edx;
 
-  AsmCpuidEx (CPUID_EXTENDED_STATE, 0, &Eax, NULL, NULL, &Edx);
-  Supported = LShiftU64 (Edx, 32) | Eax;
-  Value     = LShiftU64 (Registers->Gpr[GPR_RDX], 32) | (UINT32)Registers->Gpr[GPR_RAX];
-  if (((UINT32)Registers->Gpr[GPR_RCX] != 0) ||
-      ((Value & XCR0_X87) == 0) ||
-      ((Value & ~Supported) != 0) ||
-      ((Value & (XCR0_SSE | XCR0_AVX)) == XCR0_AVX))
-  {
+  Value = LShiftU64 (Registers->Gpr[GPR_RDX], 32) | (UINT32)Registers->Gpr[GPR_RAX];
+  if (((UINT32)Registers->Gpr[GPR_RCX] != 0) || !ExecXcr0Valid (Value)) {
     ExecInjectFault (VECTOR_GP, TRUE);
     return ExecResumeGuest;
   }
