@@ -11,6 +11,8 @@
 #define VECTOR_GP  13
 #define CR0_PG     BIT31
 #define CR0_PE     BIT0
+#define CR0_NW     BIT29
+#define CR0_CD     BIT30
 #define CR4_VMXE   BIT13
 
 /**
@@ -28,7 +30,10 @@ ExecWriteCr0 (
   IN UINT64  Value
   )
 {
-  if ((Value & (CR0_PG | CR0_PE)) != (CR0_PG | CR0_PE)) {
+  if (((Value & (CR0_PG | CR0_PE)) != (CR0_PG | CR0_PE)) ||
+      ((Value & (CR0_NW | CR0_CD)) == CR0_NW) ||
+      ((Value & ~AsmReadMsr64 (MSR_IA32_VMX_CR0_FIXED1)) != 0))
+  {
     return FALSE;
   }
 
