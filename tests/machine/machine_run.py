@@ -56,9 +56,10 @@ class Outcome:
             expect_shutdown: the image must announce a shutdown and not get beyond it.
             deviations: "rule name" of checks that this machine is known to fail; they must fail.
         """
-        failing = {f"{check.rule} {check.name}": check for check in self.checks if not check.passed}
-        found = [str(check) for key, check in failing.items() if key not in deviations]
-        found += [f"no longer deviates: {key}" for key in deviations if key not in failing]
+        failing = [(f"{check.rule} {check.name}", check) for check in self.checks if not check.passed]
+        names = {name for name, _ in failing}
+        found = [str(check) for name, check in failing if name not in deviations]
+        found += [f"no longer deviates: {name}" for name in deviations if name not in names]
         if self.status is None:
             found.append("the machine was still running at the timeout")
         if expect_shutdown:
