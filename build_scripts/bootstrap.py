@@ -91,7 +91,8 @@ def enter(arguments: list[str]) -> None:
     Raises:
         LabError: something is missing and cannot be had.
     """
-    system.ensure_packages()
+    if arguments[:1] != ["doctor"]:  # which only looks
+        system.ensure_packages()
     if sys.prefix != sys.base_prefix and environment_has_packages():
         # A virtual environment with the packages: the lab's own, or a developer's.
         _put_scripts_on_path()

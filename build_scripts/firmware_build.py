@@ -90,6 +90,7 @@ def build_firmware(target: str = "DEBUG") -> Firmware:
     edk2 = sources.edk2_dir()
     finished = _finished(target)
     if finished.is_dir():
+        os.utime(finished)  # the last used ones are kept
         return Firmware.in_folder(finished)
     checkout = hashlib.sha256(str(paths.CHECKOUT).encode()).hexdigest()[:12]
     with paths.locked(f"firmware-{checkout}", say):
@@ -113,4 +114,5 @@ def build_firmware(target: str = "DEBUG") -> Firmware:
                     raise LabError(f"the build made no {source}", log=log)
                 shutil.copyfile(output / source, staging / name)
             (staging / "inputs.json").write_text(json.dumps({"edk2": sources.locate("edk2").version}))
+        paths.prune(finished.parent, paths.KEPT_RESULTS)
     return Firmware.in_folder(finished)

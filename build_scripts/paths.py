@@ -16,6 +16,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+# Old results that nothing has used for so many newer ones are removed.
+KEPT_RUNS = 200
+KEPT_RESULTS = 30
+
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 
@@ -117,13 +121,27 @@ def content_key(files: Iterable[Path], extra: Iterable[str] = (), base: Path = C
     return digest.hexdigest()[:20]
 
 
+def prune(folder: Path, keep: int) -> None:
+    """Remove all but the `keep` last used entries of a folder of finished results."""
+
+    def used(path: Path) -> float:
+        try:
+            return path.stat().st_mtime
+        except FileNotFoundError:
+            return 0.0  # another process removed it meanwhile
+
+    for path in sorted(folder.iterdir(), key=used, reverse=True)[keep:]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def new_run_dir(kind: str) -> Path:
     """A fresh directory for the logs of one run, named by time so that they sort.
 
-    The path stays short enough for a UNIX socket (108 bytes) unless the state
-    directory itself is deep; `machine` handles that case.
+    The last `KEPT_RUNS` stay. The path is short enough for a UNIX socket (108
+    bytes) unless the state directory is deep; `machine` handles that case.
     """
     stamp = time.strftime("%Y%m%d-%H%M%S")
     path = state_dir() / "runs" / f"{stamp}-{kind}-{secrets.token_hex(3)}"
     path.mkdir(parents=True)
+    prune(path.parent, KEPT_RUNS)
     return path

@@ -192,6 +192,7 @@ def extended_qemu() -> Path:
     tree = sources.locate("qemu")
     finished = _finished(tree)
     if (finished / BINARY).is_file():
+        os.utime(finished)  # the last used ones are kept
         return finished / BINARY
     with paths.locked("qemu-build", say):
         # Again, under the lock: another process may have built it, or a file may have changed meanwhile.
@@ -227,3 +228,4 @@ def _keep(binary: Path, finished: Path) -> None:
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode != 0:
             raise LabError(f"strip failed: {result.stderr}")
+    paths.prune(finished.parent, paths.KEPT_RESULTS)

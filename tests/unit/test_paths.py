@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -96,3 +97,11 @@ def test_content_key_sees_names_contents_and_extras(tmp_path: Path) -> None:
 
 def test_run_directories_are_distinct() -> None:
     assert paths.new_run_dir("demo") != paths.new_run_dir("demo")
+
+
+def test_last_used_results_stay(tmp_path: Path) -> None:
+    for age, name in enumerate(["new", "middle", "old"]):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (1000 - age, 1000 - age))
+    paths.prune(tmp_path, 2)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["middle", "new"]
