@@ -13,7 +13,6 @@
 
 #include "State.h"
 #include <Library/LocalApicLib.h>
-#include <Library/MemoryAllocationLib.h>
 
 #define PORT_PIC_MASK_1    0x21
 #define PORT_PIC_MASK_2    0xA1
@@ -32,6 +31,11 @@
 #define WAKE_VECTOR        0xE0             ///< above any task priority used here
 #define WAKE_COUNT         10000000         ///< 10 ms of QEMU's 1-GHz APIC clock
 #define IDT_ENTRIES        256
+
+///
+/// Not allocated: at TPL_HIGH_LEVEL there are no memory services.
+///
+STATIC IA32_IDT_GATE_DESCRIPTOR  mIdt[IDT_ENTRIES];
 
 /**
   Access a register of the I/O APIC.
@@ -70,45 +74,34 @@ IoApicRead (
 /**
   Load a copy of the firmware's IDT whose WAKE_VECTOR leads to AsmWake.
 
-  @param[in,out] Context  Idtr and Idt are set.
-
-  @retval EFI_SUCCESS           Loaded.
-  @retval EFI_OUT_OF_RESOURCES  No memory.
+  @param[out] Firmware  The firmware's IDTR.
 **/
 STATIC
-EFI_STATUS
+VOID
 HaltLoadIdt (
-  IN OUT HALT_CONTEXT  *Context
+  OUT IA32_DESCRIPTOR  *Firmware
   )
 {
   IA32_IDT_GATE_DESCRIPTOR  *Gate;
   IA32_DESCRIPTOR           Idtr;
   UINTN                     Entry;
 
-  Context->Idt = AllocateZeroPool (IDT_ENTRIES * sizeof (*Gate));
-  if (Context->Idt == NULL) {
-    return EFI_OUT_OF_RESOURCES;
-  }
-
-  AsmReadIdtr (&Context->Idtr);
-  CopyMem (
-    Context->Idt,
-    (VOID *)Context->Idtr.Base,
-    MIN (IDT_ENTRIES * sizeof (*Gate), (UINTN)Context->Idtr.Limit + 1)
-    );
+  AsmReadIdtr (Firmware);
+  CopyMem (mIdt, (VOID *)Firmware->Base, MIN (sizeof (mIdt), (UINTN)Firmware->Limit + 1));
 
   Entry                  = (UINTN)AsmWake;
-  Gate                   = (IA32_IDT_GATE_DESCRIPTOR *)Context->Idt + WAKE_VECTOR;
+  Gate                   = &mIdt[WAKE_VECTOR];
+  Gate->Uint128.Uint64   = 0;
+  Gate->Uint128.Uint64_1 = 0;
   Gate->Bits.OffsetLow   = (UINT16)Entry;
   Gate->Bits.OffsetHigh  = (UINT16)(Entry >> 16);
   Gate->Bits.OffsetUpper = (UINT32)(Entry >> 32);
   Gate->Bits.Selector    = AsmReadCs ();
   Gate->Bits.GateType    = IA32_IDT_GATE_TYPE_INTERRUPT_32;
 
-  Idtr.Base  = (UINTN)Context->Idt;
-  Idtr.Limit = (UINT16)(IDT_ENTRIES * sizeof (*Gate) - 1);
+  Idtr.Base  = (UINTN)mIdt;
+  Idtr.Limit = sizeof (mIdt) - 1;
   AsmWriteIdtr (&Idtr);
-  return EFI_SUCCESS;
 }
 
 /**
@@ -116,22 +109,13 @@ HaltLoadIdt (
   behind an SMI the processor halts again. Interrupts off.
 
   @param[out] Context  For HaltDisarm().
-
-  @retval EFI_SUCCESS           The clocks run.
-  @retval EFI_OUT_OF_RESOURCES  No memory; nothing has changed.
 **/
-EFI_STATUS
+VOID
 HaltArm (
   OUT HALT_CONTEXT  *Context
   )
 {
-  EFI_STATUS  Status;
-
-  Status = HaltLoadIdt (Context);
-  if (EFI_ERROR (Status)) {
-    return Status;
-  }
-
+  HaltLoadIdt (&Context->Idtr);
   Context->PicMask[0] = IoRead8 (PORT_PIC_MASK_1);
   Context->PicMask[1] = IoRead8 (PORT_PIC_MASK_2);
   IoWrite8 (PORT_PIC_MASK_1, 0xFF);
@@ -155,7 +139,6 @@ HaltArm (
   EnableApicTimerInterrupt ();
   IoWrite8 (PORT_PIT_CHANNEL0, (UINT8)PIT_COUNT);
   IoWrite8 (PORT_PIT_CHANNEL0, (UINT8)(PIT_COUNT >> 8));
-  return EFI_SUCCESS;
 }
 
 /**
@@ -195,7 +178,6 @@ HaltDisarm (
   IoWrite8 (PORT_PIC_MASK_1, Context->PicMask[0]);
   IoWrite8 (PORT_PIC_MASK_2, Context->PicMask[1]);
   AsmWriteIdtr (&Context->Idtr);
-  FreePool (Context->Idt);
 }
 
 /**
@@ -203,9 +185,8 @@ HaltDisarm (
 
   @param[in] Count  How many.
 
-  @retval EFI_SUCCESS           Each halt met exactly one SMI.
-  @retval EFI_DEVICE_ERROR      The SMI count says otherwise.
-  @retval EFI_OUT_OF_RESOURCES  No memory.
+  @retval EFI_SUCCESS       Each halt met exactly one SMI.
+  @retval EFI_DEVICE_ERROR  The SMI count says otherwise.
 **/
 EFI_STATUS
 SmiHalt (
@@ -213,7 +194,6 @@ SmiHalt (
   )
 {
   EFI_TPL       Tpl;
-  EFI_STATUS    Status;
   HALT_CONTEXT  Context;
   UINTN         Index;
   UINT64        Before;
@@ -221,28 +201,20 @@ SmiHalt (
   UINT64        Wakes;
 
   SMI_RECORD ("smi-begin", "cause=hlt");
-  Status  = EFI_SUCCESS;
   Counted = 0;
   Wakes   = 0;
-  for (Index = 0; (Index < Count) && !EFI_ERROR (Status); Index++) {
+  for (Index = 0; Index < Count; Index++) {
     Tpl    = gBS->RaiseTPL (TPL_HIGH_LEVEL);
     Before = AsmReadMsr64 (MSR_SMI_COUNT);
-    Status = HaltArm (&Context);
-    if (!EFI_ERROR (Status)) {
-      AsmHalt ();
-      HaltDisarm (&Context);
-      Counted += AsmReadMsr64 (MSR_SMI_COUNT) - Before;
-      Wakes   += gStateWakes;
-    }
-
+    HaltArm (&Context);
+    AsmHalt ();
+    HaltDisarm (&Context);
+    Counted += AsmReadMsr64 (MSR_SMI_COUNT) - Before;
+    Wakes   += gStateWakes;
     gBS->RestoreTPL (Tpl);
   }
 
   SMI_RECORD ("smi-end", "raised=%lu counted=%lu wakes=%lu", (UINT64)Count, Counted, Wakes);
   Print (L"SmiTool: %ld halts, %ld SMIs counted\n", (UINT64)Count, Counted);
-  if (!EFI_ERROR (Status) && (Counted != Count)) {
-    Status = EFI_DEVICE_ERROR;
-  }
-
-  return Status;
+  return (Counted == Count) ? EFI_SUCCESS : EFI_DEVICE_ERROR;
 }

@@ -48,9 +48,8 @@ SmiRaise (
 
   @param[in] Count  How many.
 
-  @retval EFI_SUCCESS           Each halt met exactly one SMI.
-  @retval EFI_DEVICE_ERROR      The SMI count says otherwise.
-  @retval EFI_OUT_OF_RESOURCES  No memory.
+  @retval EFI_SUCCESS       Each halt met exactly one SMI.
+  @retval EFI_DEVICE_ERROR  The SMI count says otherwise.
 **/
 EFI_STATUS
 SmiHalt (

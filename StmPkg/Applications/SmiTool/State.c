@@ -345,27 +345,20 @@ SmiState (
   StateLoadPatterns ();
   Count = AsmReadMsr64 (MSR_SMI_COUNT);
   if (Halted) {
-    Status = HaltArm (&Halt);
+    HaltArm (&Halt);
   }
 
-  if (!EFI_ERROR (Status)) {
-    StateRead (&Before);
-    AsmStateProbe ();
-    StateRead (&After);
-    if (Halted) {
-      HaltDisarm (&Halt);
-    }
+  StateRead (&Before);
+  AsmStateProbe ();
+  StateRead (&After);
+  if (Halted) {
+    HaltDisarm (&Halt);
   }
 
   Count = AsmReadMsr64 (MSR_SMI_COUNT) - Count;
   StateRestore (&Original);
   gBS->RestoreTPL (Tpl);
   SMI_RECORD ("smi-end", "raised=1 counted=%lu wakes=%lu", Count, gStateWakes);
-  if (EFI_ERROR (Status)) {
-    StateVectorRelease ();
-    return Status;
-  }
-
   Failures = StateReport ("smi-count", 1, Count) + StateCompare (&Before, &After);
   StateVectorRelease ();
   SMI_RECORD ("state-end", "failures=%lu halted=%u", (UINT64)Failures, Halted ? 1 : 0);

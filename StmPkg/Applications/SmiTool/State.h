@@ -176,7 +176,6 @@ StateReport (
 ///
 typedef struct {
   IA32_DESCRIPTOR    Idtr;
-  VOID               *Idt;
   UINT8              PicMask[2];
   UINT32             Redirection[2];
   UINTN              Divisor;
@@ -191,11 +190,8 @@ typedef struct {
   behind an SMI the processor halts again. Interrupts off.
 
   @param[out] Context  For HaltDisarm().
-
-  @retval EFI_SUCCESS           The clocks run.
-  @retval EFI_OUT_OF_RESOURCES  No memory; nothing has changed.
 **/
-EFI_STATUS
+VOID
 HaltArm (
   OUT HALT_CONTEXT  *Context
   );
