@@ -22,11 +22,14 @@ OUTPUT = Path("Build/OvmfStm")
 TOOL_CHAIN = "GCC"
 INPUTS = ("StmPkg", "Platform/OvmfStmPkg", "build_scripts/stm_image")
 STM_OUTPUT = Path("X64/StmPkg/Stm/Stm/OUTPUT")
+# The STM's symbols are relative to this offset from the start of MSEG.
+STM_LOAD_OFFSET = 0x1000
 FILES = {
     "OVMF_CODE.fd": Path("FV/OVMF_CODE.fd"),
     "OVMF_VARS.fd": Path("FV/OVMF_VARS.fd"),
     "Stm.mseg": STM_OUTPUT / "Stm.mseg",
     "Stm.json": STM_OUTPUT / "Stm.json",
+    "Stm.debug": STM_OUTPUT.with_name("DEBUG") / "Stm.debug",
 }
 # edk2's build names each module when it begins with it.
 _MODULE = re.compile(r"(Building \.\.\. \S+\.inf|Generating \S+ FV)")
@@ -42,12 +45,14 @@ class Firmware:
         variables: flash image of an empty variable store.
         mseg: the STM image (``Stm.mseg``) that `code` carries.
         description: the converter's description of `mseg`, JSON.
+        symbols: the STM with its symbols (ELF), for a debugger; see `STM_LOAD_OFFSET`.
     """
 
     code: Path
     variables: Path
     mseg: Path
     description: Path
+    symbols: Path
 
     @classmethod
     def in_folder(cls, folder: Path) -> Firmware:
@@ -58,7 +63,7 @@ class Firmware:
 def firmware_key(tree: sources.Tree, target: str) -> str:
     """The key of finished images: our sources, the pin, the compiler, the target."""
     files = paths.files_below(*(paths.CHECKOUT / name for name in INPUTS))
-    return paths.content_key(files, [tree.identity, compiler_version(), target, TOOL_CHAIN])
+    return paths.content_key(files, [tree.identity, compiler_version(), target, TOOL_CHAIN, *FILES])
 
 
 def _finished(target: str) -> Path:

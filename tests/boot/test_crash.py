@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""Each class of crash, made once through the gdb stub: a crash record, then a reset, and the lab sees it.
+
+The STM under test holds no code for this: the debugger changes a register at
+the moment that matters.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from build_scripts import demo, paths
+from build_scripts.errors import ExitCode
+from build_scripts.events import Stream, read_stream
+from build_scripts.firmware_build import STM_LOAD_OFFSET, Firmware
+from build_scripts.machine import Machine
+from build_scripts.processors import Configuration, Guest
+from build_scripts.run import TRACE, find_qemu
+from tests.support.gdb_remote import GdbRemote
+
+from .conftest import BOOT_TIMEOUT_SECONDS
+
+MSEG = 0x1FE00000
+SCRIPT = ("ExecMon.efi start", "SmiTool.efi b2 3", "ExecMon.efi stop", "ExecMon.efi start", "reset -s")
+VMCS_EXIT_REASON = 0x4402
+VMCS_GUEST_CR3 = 0x6802
+UNUSED_HEADER_BYTE = 0xF00  # page 0 of MSEG, behind the activation GDT
+ENTER_RESUME = 1  # bit 0 of AsmEnter's argument
+
+Breaker = Callable[[GdbRemote, "Symbols"], None]
+
+
+class Symbols:
+    """Addresses of the STM's functions in MSEG."""
+
+    def __init__(self, debug_file: Path) -> None:
+        listing = subprocess.run(["nm", str(debug_file)], capture_output=True, text=True, check=True)
+        rows = (line.split() for line in listing.stdout.splitlines())
+        self._values = {row[2]: int(row[0], 16) for row in rows if len(row) == 3}
+
+    def __getitem__(self, name: str) -> int:
+        return MSEG + STM_LOAD_OFFSET + self._values[name]
+
+
+def stop_at(gdb: GdbRemote, address: int) -> None:
+    gdb.set_breakpoint(address)
+    gdb.run_to_stop()
+    gdb.clear_breakpoint(address)
+
+
+def jump_outside(gdb: GdbRemote, symbols: Symbols) -> None:
+    """The STM goes on in data: #PF, since nothing but its text is executable."""
+    stop_at(gdb, symbols["AsmSmiExit"])
+    gdb.write_register("rip", MSEG)
+
+
+def launch_twice(gdb: GdbRemote, symbols: Symbols) -> None:
+    """VMLAUNCH where VMRESUME is due fails with a VM-instruction error."""
+    stop_at(gdb, symbols["AsmEnter"])
+    while not gdb.read_register("rax") & ENTER_RESUME:
+        stop_at_next(gdb, symbols["AsmEnter"])
+    gdb.write_register("rax", gdb.read_register("rax") & ~ENTER_RESUME)
+
+
+def stop_at_next(gdb: GdbRemote, address: int) -> None:
+    """Go one instruction on, then stop at the same address again."""
+    gdb.request("s")
+    stop_at(gdb, address)
+
+
+def misread_reason(gdb: GdbRemote, symbols: Symbols) -> None:
+    """Another field is read in place of the exit reason: no such reason."""
+    stop_at(gdb, symbols["StmDispatchSmiSide"])
+    while True:
+        stop_at(gdb, symbols["AsmVmRead"])
+        if gdb.read_register("rcx") == VMCS_EXIT_REASON:
+            break
+        gdb.request("s")
+    gdb.write_register("rcx", VMCS_GUEST_CR3)
+
+
+def modify_image(gdb: GdbRemote, symbols: Symbols) -> None:
+    """A byte of the static part changes; the second activation finds it."""
+    stop_at(gdb, symbols["AsmSmiExit"])
+    gdb.write_memory(MSEG + UNUSED_HEADER_BYTE, b"\x5a")
+
+
+CRASHES: dict[str, Breaker] = {
+    "exception": jump_outside,
+    "entry-failure": launch_twice,
+    "unexpected-exit": misread_reason,
+    "image-modified": modify_image,
+}
+
+
+def boot_broken(firmware: Firmware, breaker: Breaker) -> tuple[Stream, str, ExitCode | None, Path]:
+    """Boot, break, and give the records, QEMU's end and the lab's verdict."""
+    run_dir = paths.new_run_dir("crash")
+    socket = run_dir / "gdb.sock"
+    guest = Guest(
+        qemu=find_qemu(Configuration.DUAL_MONITOR),
+        cpu=Configuration.DUAL_MONITOR.cpu,
+        code=firmware.code,
+        variables=firmware.variables,
+        script=SCRIPT,
+        trace=TRACE,
+        extra=("-gdb", f"unix:{socket},server=on,wait=off"),
+    )
+    with Machine(guest, run_dir) as machine, GdbRemote(socket) as gdb:
+        breaker(gdb, Symbols(firmware.symbols))
+        gdb.run()
+        ending = machine.wait(BOOT_TIMEOUT_SECONDS)
+    stream = read_stream(run_dir)
+    verdict = demo.check_ending(stream, ending)
+    return stream, ending.reason, None if verdict is None else verdict.code, run_dir
+
+
+@pytest.mark.parametrize("name", list(CRASHES))
+def test_crash_leaves_a_record_and_resets(name: str, firmware: Firmware) -> None:
+    stream, reason, verdict, run_dir = boot_broken(firmware, CRASHES[name])
+    crashes = stream.of("STM", "crash")
+    assert [crash.text("class") for crash in crashes] == [name], run_dir
+    assert reason == "guest-reset", run_dir
+    assert verdict is ExitCode.GUEST_CRASHED
+    assert stream.errors == ()
+
+
+def test_machine_without_a_crash_is_not_blamed(firmware: Firmware) -> None:
+    """The breakpoints themselves change nothing."""
+
+    def only_look(gdb: GdbRemote, symbols: Symbols) -> None:
+        stop_at(gdb, symbols["AsmSmiExit"])
+
+    stream, reason, verdict, run_dir = boot_broken(firmware, only_look)
+    assert stream.of("STM", "crash") == [] and verdict is None, run_dir
+    assert reason == "guest-shutdown"
