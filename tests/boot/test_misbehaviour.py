@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""SMI handlers that do what they must not, and an image that was changed behind the loader's back.
+
+The firmware's test handler (StmPkg/Firmware/TestHandler) misbehaves on request of
+``SmmTest.efi``, and only on a machine whose owner arms it.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from build_scripts.events import Record
+from build_scripts.firmware_build import Firmware
+from build_scripts.processors import Configuration
+from build_scripts.report import group_smis
+from build_scripts.run import Result, boot_configuration
+
+pytestmark = pytest.mark.boot
+
+ARMED = ("-fw_cfg", "name=opt/org.stmlab/test-handler,string=1")
+TIMEOUT_SECONDS = 120.0
+EXIT_CPUID, EXIT_EPT_VIOLATION = 10, 48
+# The last bytes of the read-only data: changed, but never executed.
+PADDING_OFFSET = "6ff0"
+
+
+def boot_armed(firmware: Firmware, configuration: Configuration, *script: str) -> Result:
+    result = boot_configuration(configuration, firmware, (*script, "reset -s"), TIMEOUT_SECONDS, extra=ARMED)
+    assert result.stream.errors == (), f"{result.run_dir}: {result.stream.errors}"
+    return result
+
+
+def answers(result: Result) -> list[tuple[str, str]]:
+    return [(record.text("cmd"), record.text("result")) for record in result.stream.of("APP", "smm-test")]
+
+
+def only_crash(result: Result) -> Record:
+    crashes = [record for record in result.stream.records if record.event == "crash"]
+    assert len(crashes) == 1 and not result.ending.requested, f"{result.run_dir}: {result.ending} {crashes}"
+    return crashes[0]
+
+
+@pytest.fixture(scope="module")
+def under_stm(firmware: Firmware) -> Result:
+    commands = ("mseg-read", "mseg-write 1000 55", "cpuid")
+    script = ("ExecMon.efi start", *(f"SmmTest.efi {command}" for command in commands), "ExecMon.efi stop")
+    result = boot_armed(firmware, Configuration.DUAL_MONITOR, *script, "ExecMon.efi start", "ExecMon.efi stop")
+    assert result.ending.requested, f"{result.run_dir}: {result.ending}"
+    return result
+
+
+def test_handler_cannot_reach_mseg(under_stm: Result) -> None:
+    assert answers(under_stm)[:2] == [("mseg-read", "faulted"), ("mseg-write", "faulted")]
+    status = under_stm.stream.of("FW", "status")[0]
+    refused = [e for e in under_stm.stream.of("STM", "exit") if e.number("reason") == EXIT_EPT_VIOLATION]
+    base = status.number("mseg_base")
+    assert [record.number("address") for record in refused] == [base, base + 0x1000]
+
+
+def test_exits_of_the_handler_are_listed(under_stm: Result) -> None:
+    assert answers(under_stm)[2] == ("cpuid", "done")
+    extra = [exit_ for smi in group_smis(under_stm.stream.transitions) for exit_ in smi.extra_exits]
+    assert [exit_.reason & 0xFFFF for exit_ in extra] == [EXIT_EPT_VIOLATION, EXIT_EPT_VIOLATION, EXIT_CPUID]
+    recorded = under_stm.stream.of("STM", "exit")
+    assert [exit_.rip for exit_ in extra] == [record.number("rip") for record in recorded]
+
+
+def test_refused_write_left_mseg_as_it_was(under_stm: Result) -> None:
+    status = under_stm.stream.of("FW", "status")[0]
+    launches = [record.text("mseg_sha256") for record in under_stm.stream.of("STM", "init")]
+    assert launches == [status.text("mseg_sha256")] * 2
+
+
+def test_default_treatment_does_not_protect_mseg(firmware: Firmware) -> None:
+    result = boot_armed(firmware, Configuration.STOCK, "SmmTest.efi mseg-read", "SmmTest.efi cpuid")
+    assert answers(result) == [("mseg-read", "done"), ("cpuid", "done")]
+
+
+def test_unarmed_handler_does_not_exist(firmware: Firmware) -> None:
+    result = boot_configuration(Configuration.STOCK, firmware, ("SmmTest.efi mseg-read", "reset -s"), TIMEOUT_SECONDS)
+    assert answers(result) == [("mseg-read", "no-handler")]
+
+
+def test_triple_fault_in_the_handler_is_a_crash(firmware: Firmware) -> None:
+    script = ("ExecMon.efi start", "SmmTest.efi triple-fault")
+    crash = only_crash(boot_armed(firmware, Configuration.DUAL_MONITOR, *script))
+    assert crash.text("class") == "handler-triple-fault"
+
+
+def test_changed_image_is_not_started(firmware: Firmware) -> None:
+    script = (f"SmmTest.efi mseg-write {PADDING_OFFSET} 55", "ExecMon.efi start")
+    result = boot_armed(firmware, Configuration.DUAL_MONITOR, *script)
+    assert answers(result) == [("mseg-write", "done")]
+    assert only_crash(result).text("class") == "image-modified"
+    assert result.stream.of("STM", "init") == []
