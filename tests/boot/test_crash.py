@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
-"""Each class of crash, made once through the gdb stub: a crash record, then a reset, and the lab sees it.
+"""Crashes of the STM made through the gdb stub: a crash record, then a reset, and the lab sees it.
 
 The STM under test holds no code for this: the debugger changes a register at
-the moment that matters.
+the moment that matters. What an SMI handler can provoke is in test_misbehaviour.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ MSEG = 0x1FE00000
 SCRIPT = ("ExecMon.efi start", "SmiTool.efi b2 3", "ExecMon.efi stop", "ExecMon.efi start", "reset -s")
 VMCS_EXIT_REASON = 0x4402
 VMCS_GUEST_CR3 = 0x6802
-UNUSED_HEADER_BYTE = 0xF00  # page 0 of MSEG, behind the activation GDT
 ENTER_RESUME = 1  # bit 0 of AsmEnter's argument
 
 Breaker = Callable[[GdbRemote, "Symbols"], None]
@@ -83,17 +82,10 @@ def misread_reason(gdb: GdbRemote, symbols: Symbols) -> None:
     gdb.write_register("rcx", VMCS_GUEST_CR3)
 
 
-def modify_image(gdb: GdbRemote, symbols: Symbols) -> None:
-    """A byte of the static part changes; the second activation finds it."""
-    stop_at(gdb, symbols["AsmSmiExit"])
-    gdb.write_memory(MSEG + UNUSED_HEADER_BYTE, b"\x5a")
-
-
 CRASHES: dict[str, Breaker] = {
     "exception": jump_outside,
     "entry-failure": launch_twice,
     "unexpected-exit": misread_reason,
-    "image-modified": modify_image,
 }
 
 
