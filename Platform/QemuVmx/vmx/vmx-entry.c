@@ -71,7 +71,8 @@ void vmx_read_controls(const VMXVmcs *v, X86VMXControls *ctl)
         .exception_bitmap = vmcs_read(v, VMCS_EXCEPTION_BITMAP),
         .pf_mask = vmcs_read(v, VMCS_PF_ERROR_CODE_MASK),
         .pf_match = vmcs_read(v, VMCS_PF_ERROR_CODE_MATCH),
-        .cr3_target_count = vmcs_read(v, VMCS_CR3_TARGET_COUNT),
+        /* RSM and loadvm read controls that nobody has checked again. */
+        .cr3_target_count = MIN(4, vmcs_read(v, VMCS_CR3_TARGET_COUNT)),
         .io_bitmap[0] = vmcs_read(v, VMCS_IO_BITMAP_A),
         .io_bitmap[1] = vmcs_read(v, VMCS_IO_BITMAP_B),
         .msr_bitmap = vmcs_read(v, VMCS_MSR_BITMAP),
