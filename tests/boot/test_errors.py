@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""What goes wrong gives one clear error, the documented exit code, and the path of the log."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+from build_scripts import paths, report
+from build_scripts.errors import ExitCode
+
+from .conftest import BUILD_TIMEOUT_SECONDS, environment
+
+
+def run_command(arguments: list[str], checkout: Path = paths.CHECKOUT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["python3", "-m", "build_scripts", *arguments],
+        cwd=checkout,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=BUILD_TIMEOUT_SECONDS,
+        check=False,
+    )
+
+
+def log_of(result: subprocess.CompletedProcess[str]) -> Path:
+    found = re.search(r"^log: (.+)$", result.stderr, re.MULTILINE)
+    assert found is not None, result.stderr
+    return Path(found[1])
+
+
+def test_hung_guest(tmp_path: Path) -> None:
+    """A prompt that waits for a key for ever."""
+    script = tmp_path / "script"
+    script.write_text("ver\npause\n")
+    facts = tmp_path / "facts.json"
+    result = run_command(
+        ["run", "--qemu", "stock", "--script", str(script), "--timeout", "40", "--json", str(facts)]
+    )
+    assert result.returncode == ExitCode.GUEST_HUNG
+    assert "the guest hung after 'pause'" in result.stderr
+    assert (log_of(result) / "firmware.log").is_file()
+    assert f'"exit_status": {int(ExitCode.GUEST_HUNG)}' in facts.read_text()
+
+
+def test_guest_that_resets_itself(tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text("reset -c\n")
+    result = run_command(["run", "--qemu", "stock", "--script", str(script)])
+    assert result.returncode == ExitCode.GUEST_HUNG
+    assert "ended by itself" in result.stderr
+    assert log_of(result).is_dir()
+
+
+def test_own_script(tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text("SmiTool.efi b2 2\nSmiTool.efi count\nreset -s\n")
+    result = run_command(["run", "--qemu", "stock", "--script", str(script)])
+    assert result.returncode == ExitCode.OK, result.stderr
+    assert "SMI count (MSR 34H)" in result.stdout
+
+
+def test_failed_build(tmp_path: Path) -> None:
+    """A mistake in the STM: the compiler's words, and where the rest of them is."""
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", str(paths.CHECKOUT), str(clone)], check=True)
+    with (clone / "StmPkg/Stm/Exit/Smi.c").open("a") as source:
+        source.write("#error broken by a test\n")
+    result = run_command(["run", "--qemu", "stock"], clone)
+    assert result.returncode == ExitCode.BUILD_FAILED
+    assert "stuart_build failed" in result.stderr
+    assert "broken by a test" in log_of(result).read_text()
+
+
+def test_bad_arguments(tmp_path: Path) -> None:
+    for arguments, words in (
+        (["run", "--script", str(tmp_path / "absent")], "absent"),
+        (["run", "--json", str(tmp_path / "no" / "such.json")], "no directory"),
+        (["inspect", str(tmp_path / "absent.mseg")], "no such file"),
+        (["run", "--qemu", "other"], "invalid choice"),
+    ):
+        result = run_command(arguments)
+        assert result.returncode == ExitCode.USAGE and words in result.stderr, arguments
+
+
+def test_schema_allows_every_code_of_a_run() -> None:
+    codes = report.SCHEMA_FILE.read_text()
+    for code in (ExitCode.OK, ExitCode.GUEST_HUNG, ExitCode.GUEST_CRASHED, ExitCode.EXPECTATION_FAILED):
+        assert re.search(rf'"exit_status": .*?\b{int(code)}\b', codes, re.DOTALL)
