@@ -13,7 +13,8 @@
 #include <Register/Intel/Cpuid.h>
 #include <StmMsegLayout.h>
 
-#define CPUID_EXTENDED_XD  BIT20
+#define CPUID_EXTENDED_XD       BIT20
+#define FOUR_LEVEL_PAGING_BITS  48
 
 /**
   Which optional steps the entry code takes on this platform's processors.
@@ -187,6 +188,12 @@ SmmCpuFeaturesInstallSmiHandler (
   //
   ASSERT (((UINTN)SmiStack + StackSize <= BASE_4GB) && (GdtBase < BASE_4GB));
   ASSERT (gSmiEntryParametersOffset + sizeof (*Parameters) == gSmiEntrySize);
+
+  //
+  // PiSmmCpuDxeSmm builds page tables of five levels only for wider addresses;
+  // the entry code does not set CR4.LA57.
+  //
+  ASSERT (PhysicalAddressBits () <= FOUR_LEVEL_PAGING_BITS);
 
   //
   // The index lies where RSP points at the entry, for both kinds of it.
