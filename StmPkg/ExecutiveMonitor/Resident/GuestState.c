@@ -11,7 +11,6 @@
 #define SELECTOR_INDEX_MASK  0xFFF8
 #define SELECTOR_TI          BIT2
 #define TSS_LIMIT_MINIMUM    0x67
-#define TSS64_BUSY_TYPE      0x0B
 
 ///
 /// Type of a 64-bit TSS, available or busy.

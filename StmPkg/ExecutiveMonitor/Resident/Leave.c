@@ -10,6 +10,30 @@
 #define CR4_VMXE  BIT13
 
 /**
+  The value of a control register that the guest sees: the bits that the mask
+  keeps from it come from the read shadow.
+
+  @param[in] Register  Field of the register.
+  @param[in] Mask      Field of its guest/host mask.
+  @param[in] Shadow    Field of its read shadow.
+
+  @return The guest's value.
+**/
+STATIC
+UINT64
+ExecGuestControlRegister (
+  IN UINT32  Register,
+  IN UINT32  Mask,
+  IN UINT32  Shadow
+  )
+{
+  UINT64  Kept;
+
+  Kept = VmRead (Mask);
+  return (VmRead (Register) & ~Kept) | (VmRead (Shadow) & Kept);
+}
+
+/**
   Stop the STM and leave VMX operation.
 
   The STM first: VMXOFF fails with error 23 while the dual-monitor treatment is
@@ -47,12 +71,10 @@ ExecLeaveVmx (
   Read from the current VMCS the state with which the guest goes on natively.
 
   @param[out] State  Everything but general-purpose registers.
-  @param[out] Cr4    CR4 as the guest sees it.
 **/
 VOID
 ExecReadNativeState (
-  OUT EXEC_NATIVE_STATE  *State,
-  OUT UINT64             *Cr4
+  OUT EXEC_NATIVE_STATE  *State
   )
 {
   State->Gdtr.Base  = (UINTN)VmRead (VMCS_GUEST_GDTR_BASE);
@@ -75,7 +97,8 @@ ExecReadNativeState (
   State->Rsp        = VmRead (VMCS_GUEST_RSP);
   State->Rflags     = VmRead (VMCS_GUEST_RFLAGS);
 
-  *Cr4 = VmRead (VMCS_GUEST_CR4) & ~(UINT64)CR4_VMXE;
+  State->Cr0 = ExecGuestControlRegister (VMCS_GUEST_CR0, VMCS_CR0_MASK, VMCS_CR0_READ_SHADOW);
+  State->Cr4 = ExecGuestControlRegister (VMCS_GUEST_CR4, VMCS_CR4_MASK, VMCS_CR4_READ_SHADOW);
 
   AsmWriteMsr64 (MSR_IA32_SYSENTER_CS, VmRead (VMCS_GUEST_SYSENTER_CS));
   AsmWriteMsr64 (MSR_IA32_SYSENTER_ESP, VmRead (VMCS_GUEST_SYSENTER_ESP));

@@ -71,8 +71,9 @@ typedef struct {
   UINT64             Rip;
   UINT64             Rsp;
   UINT64             Rflags;
+  UINT64             Cr0;                 ///< as the guest sees it
+  UINT64             Cr4;                 ///< likewise
 } EXEC_NATIVE_STATE;
-
 
 ///
 /// The loader's block; one processor is supported.
@@ -223,12 +224,10 @@ ExecLeaveVmx (
   Read from the current VMCS the state with which the guest goes on natively.
 
   @param[out] State  Everything but general-purpose registers.
-  @param[out] Cr4    CR4 as the guest sees it.
 **/
 VOID
 ExecReadNativeState (
-  OUT EXEC_NATIVE_STATE  *State,
-  OUT UINT64             *Cr4
+  OUT EXEC_NATIVE_STATE  *State
   );
 
 //

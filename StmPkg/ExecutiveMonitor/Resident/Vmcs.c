@@ -11,6 +11,8 @@
 #include "Resident.h"
 
 #define MSR_BITMAP_WRITE_LOW_OFFSET  0x800
+#define CPUID_EDX_PAGE_1GB           BIT26
+#define EPT_NEEDED                   (EPT_CAP_WALK_4 | EPT_CAP_TABLES_WB | EPT_CAP_1GB_PAGES)
 
 ///
 /// MSRs that exist only with VMX: CPUID hides VMX from the guest, so they fault.
@@ -138,6 +140,33 @@ ExecWriteControl (
 }
 
 /**
+  Whether our identity maps can be built: 1-GB pages in page tables and in EPT.
+
+  @param[in,out] Parameters  Detail is set on failure.
+
+  @retval TRUE   They can.
+  @retval FALSE  They cannot.
+**/
+STATIC
+BOOLEAN
+ExecHasLargePages (
+  IN OUT EXEC_PARAMETERS  *Parameters
+  )
+{
+  UINT32  Edx;
+
+  AsmCpuid (CPUID_EXTENDED_CPU_SIG, NULL, NULL, NULL, &Edx);
+  if (((Edx & CPUID_EDX_PAGE_1GB) != 0) &&
+      ((AsmReadMsr64 (MSR_IA32_VMX_EPT_VPID_CAP) & EPT_NEEDED) == EPT_NEEDED))
+  {
+    return TRUE;
+  }
+
+  Parameters->Detail = MSR_IA32_VMX_EPT_VPID_CAP;
+  return FALSE;
+}
+
+/**
   Make the guest VMCS current and write its controls and host state.
 
   @param[in,out] Parameters  Detail is set on failure.
@@ -183,6 +212,13 @@ ExecSetUpVmcs (
          Parameters
          ))
   {
+    return ExecControlsMissing;
+  }
+
+  //
+  // Behind the secondary controls: the capability MSR exists if EPT does.
+  //
+  if (!ExecHasLargePages (Parameters)) {
     return ExecControlsMissing;
   }
 

@@ -7,7 +7,10 @@
 
 #include "../Resident.h"
 
-#define VECTOR_UD  6
+#define VECTOR_UD         6
+#define RFLAGS_TF         BIT8
+#define DEBUGCTL_BTF      BIT1
+#define PENDING_DEBUG_BS  BIT14
 
 STATIC CONST EXEC_EXIT_HANDLER  mHandlers[VMX_REASON_COUNT] = {
   [VMX_REASON_TRIPLE_FAULT]  = ExecExitTripleFault,
@@ -35,7 +38,7 @@ STATIC CONST EXEC_EXIT_HANDLER  mHandlers[VMX_REASON_COUNT] = {
 
 /**
   Step over the instruction that caused the current exit. Blocking by STI and by
-  MOV SS ends with it.
+  MOV SS ends with it, and a guest that steps through its code takes the trap.
 **/
 VOID
 ExecSkipInstruction (
@@ -48,6 +51,10 @@ ExecSkipInstruction (
   Blocking = VmRead (VMCS_GUEST_INTERRUPTIBILITY);
   if ((Blocking & (VMX_BLOCKING_BY_STI | VMX_BLOCKING_BY_MOV_SS)) != 0) {
     VmWrite (VMCS_GUEST_INTERRUPTIBILITY, Blocking & ~(UINT64)(VMX_BLOCKING_BY_STI | VMX_BLOCKING_BY_MOV_SS));
+  }
+
+  if (((VmRead (VMCS_GUEST_RFLAGS) & RFLAGS_TF) != 0) && ((VmRead (VMCS_GUEST_IA32_DEBUGCTL) & DEBUGCTL_BTF) == 0)) {
+    VmWrite (VMCS_GUEST_PENDING_DEBUG, VmRead (VMCS_GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
   }
 }
 
@@ -101,7 +108,6 @@ ExecDispatch (
   UINT32             Reason;
   UINT32             Basic;
   EXEC_NATIVE_STATE  Native;
-  UINT64             Cr4;
 
   Reason = (UINT32)VmRead (VMCS_EXIT_REASON);
   Basic  = Reason & VMX_REASON_BASIC_MASK;
@@ -122,12 +128,16 @@ ExecDispatch (
   // The guest asked to leave: its state is read while the VMCS is still there,
   // and goes to the processor when VMX operation has ended.
   //
-  ExecReadNativeState (&Native, &Cr4);
+  ExecReadNativeState (&Native);
   if (ExecLeaveVmx (gExecParameters) != ExecOk) {
     Registers->Gpr[GPR_RAX] = EXEC_HYPERCALL_STM_REFUSED;
     return;
   }
 
-  AsmWriteCr4 ((UINTN)Cr4);
+  //
+  // On our page tables still: their CR3 goes with any value of CR4.PCIDE.
+  //
+  AsmWriteCr4 ((UINTN)Native.Cr4);
+  AsmWriteCr0 ((UINTN)Native.Cr0);
   AsmContinueNatively (&Native, Registers);
 }

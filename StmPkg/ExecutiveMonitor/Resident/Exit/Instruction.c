@@ -11,7 +11,9 @@
 
 #define CPUID_ECX_VMX      BIT5
 #define CPUID_ECX_OSXSAVE  BIT27
+#define CPUID7_ECX_OSPKE   BIT4
 #define CR4_OSXSAVE        BIT18
+#define CR4_PKE            BIT22
 
 #define XCR0_X87  BIT0
 #define XCR0_SSE  BIT1
@@ -91,6 +93,11 @@ ExecExitCpuid (
     Ecx &= ~(UINT32)(CPUID_ECX_VMX | CPUID_ECX_OSXSAVE);
     if ((VmRead (VMCS_GUEST_CR4) & CR4_OSXSAVE) != 0) {
       Ecx |= CPUID_ECX_OSXSAVE;
+    }
+  } else if ((Leaf == CPUID_STRUCTURED_EXTENDED_FEATURE_FLAGS) && ((UINT32)Registers->Gpr[GPR_RCX] == 0)) {
+    Ecx &= ~(UINT32)CPUID7_ECX_OSPKE;
+    if ((VmRead (VMCS_GUEST_CR4) & CR4_PKE) != 0) {
+      Ecx |= CPUID7_ECX_OSPKE;
     }
   }
 
