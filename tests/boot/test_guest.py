@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""What the executive monitor's guest sees: a processor without VMX that otherwise behaves as the bare one."""
+
+from __future__ import annotations
+
+import pytest
+
+from build_scripts.events import Kind
+from build_scripts.processors import Configuration
+
+from .conftest import BootScript
+
+pytestmark = pytest.mark.boot
+
+CHECKS = 50
+REASON_VMCALL = 18
+
+
+@pytest.mark.parametrize(
+    "configuration", [Configuration.NO_DUAL_MONITOR, Configuration.DUAL_MONITOR], ids=lambda value: value.value
+)
+def test_guest_finds_a_processor_without_vmx(configuration: Configuration, boot_script: BootScript) -> None:
+    """VMX instructions: #UD; its MSRs and CR4.VMXE: #GP(0); CPUID, CR0, XCR0, single steps as without a monitor."""
+    result = boot_script(configuration, "ExecMon.efi start", "GuestTool.efi", "ExecMon.efi stop")
+    checks = result.stream.of("APP", "guest-check")
+    assert [str(check) for check in checks if check.text("result") != "pass"] == []
+    assert len({check.text("name") for check in checks}) == len(checks) == CHECKS
+
+
+def test_no_hypercall_of_the_guest_reaches_the_stm(boot_script: BootScript) -> None:
+    """GuestTool asks for STOP and INITIALIZE_PROTECTION; the STM hears three calls, all from VMX root operation."""
+    result = boot_script(Configuration.DUAL_MONITOR, "ExecMon.efi start", "GuestTool.efi", "ExecMon.efi stop")
+    calls = [event for event in result.stream.transitions if event.kind in {Kind.SMM_EXIT, Kind.ACTIVATE}]
+    calls = [event for event in calls if event.kind is Kind.ACTIVATE or event.basic_reason == REASON_VMCALL]
+    assert [event.source.value for event in calls] == ["root"] * 3
+    apis = [record.number("api") for record in result.stream.of("EXEC", "stm-call")]
+    assert apis == [0x10007, 0x10001, 0x10002]
