@@ -6,9 +6,11 @@ from __future__ import annotations
 import pytest
 
 from build_scripts.events import Kind
+from build_scripts.firmware_build import Firmware
 from build_scripts.processors import Configuration
+from build_scripts.run import boot_configuration
 
-from .conftest import BootScript
+from .conftest import BOOT_TIMEOUT_SECONDS, BootScript
 
 pytestmark = pytest.mark.boot
 
@@ -35,3 +37,12 @@ def test_no_hypercall_of_the_guest_reaches_the_stm(boot_script: BootScript) -> N
     assert [event.source.value for event in calls] == ["root"] * 3
     apis = [record.number("api") for record in result.stream.of("EXEC", "stm-call")]
     assert apis == [0x10007, 0x10001, 0x10002]
+
+
+def test_triple_fault_of_the_guest_leaves_a_record(firmware: Firmware) -> None:
+    """The executive monitor reports it, then resets the platform as the processor would have done."""
+    script = ("ExecMon.efi start", "GuestTool.efi triple-fault")
+    result = boot_configuration(Configuration.DUAL_MONITOR, firmware, script, BOOT_TIMEOUT_SECONDS)
+    crashes = [record for record in result.stream.records if record.event == "crash"]
+    assert [(crash.source, crash.text("class")) for crash in crashes] == [("EXEC", "guest-triple-fault")]
+    assert result.ending.reason == "guest-reset", f"{result.run_dir}: {result.ending}"

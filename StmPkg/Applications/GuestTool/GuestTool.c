@@ -13,8 +13,8 @@
 #include <Register/Intel/ArchitecturalMsr.h>
 #include <Register/Intel/Cpuid.h>
 #include <Register/Intel/StmApi.h>
+#include <Library/ShellCEntryLib.h>
 #include <Library/StmRecordLib.h>
-#include <Library/UefiApplicationEntryPoint.h>
 #include <Library/UefiBootServicesTableLib.h>
 #include <Library/UefiLib.h>
 #include <StmHypercall.h>
@@ -229,20 +229,35 @@ GuestCheckHypercalls (
 }
 
 /**
-  Entry point.
+  End as a guest that has lost its interrupt table: a triple fault, which the
+  executive monitor reports before it resets the platform. Without a monitor the
+  processor resets it.
+**/
+STATIC
+VOID
+GuestTripleFault (
+  VOID
+  )
+{
+  IA32_DESCRIPTOR  Empty;
 
-  @param[in] ImageHandle  Not used.
-  @param[in] SystemTable  Not used.
+  Empty.Base  = 0;
+  Empty.Limit = 0;
+  AsmWriteIdtr (&Empty);
+  CpuBreakpoint ();
+}
+
+/**
+  Make all observations and log them.
 
   @retval EFI_SUCCESS       All as it must be.
   @retval EFI_NOT_STARTED   We are not the executive monitor's guest.
   @retval EFI_DEVICE_ERROR  Something is not; the records say what.
 **/
+STATIC
 EFI_STATUS
-EFIAPI
-UefiMain (
-  IN EFI_HANDLE        ImageHandle,
-  IN EFI_SYSTEM_TABLE  *SystemTable
+GuestObserve (
+  VOID
   )
 {
   EFI_TPL          Tpl;
@@ -300,4 +315,35 @@ UefiMain (
     );
   Print (L"GuestTool: %ld observations, %ld not as they must be\n", (UINT64)mCount, (UINT64)Failures);
   return (Failures == 0) ? EFI_SUCCESS : EFI_DEVICE_ERROR;
+}
+
+/**
+  Entry point.
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @retval 0  All as it must be.
+  @return An EFI_STATUS without its high bit otherwise.
+**/
+INTN
+EFIAPI
+ShellAppMain (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  )
+{
+  EFI_STATUS  Status;
+
+  if (Argc == 1) {
+    Status = GuestObserve ();
+  } else if ((Argc == 2) && (StrCmp (Argv[1], L"triple-fault") == 0)) {
+    GuestTripleFault ();
+    Status = EFI_ABORTED;
+  } else {
+    Print (L"usage: GuestTool [triple-fault]\n");
+    Status = EFI_INVALID_PARAMETER;
+  }
+
+  return (INTN)(Status & ~MAX_BIT);
 }
