@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+# Also the order of a session: what is quick and small first.
 FOLDER_MARKERS = ("unit", "host", "machine", "boot", "tutorial")
 
 
@@ -17,6 +18,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         parts = item.path.relative_to(ROOT / "tests").parts
         if parts[0] in FOLDER_MARKERS:
             item.add_marker(parts[0])
+    items.sort(key=lambda item: _rank(item.path))
+
+
+def _rank(path: Path) -> int:
+    folder = path.relative_to(ROOT / "tests").parts[0]
+    return FOLDER_MARKERS.index(folder) if folder in FOLDER_MARKERS else len(FOLDER_MARKERS)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -114,3 +115,30 @@ def test_every_refusal_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(caught.value).count("it is closed") == 2
     assert "EDK2_DIR" in str(caught.value)
     assert caught.value.code == ExitCode.BUILD_FAILED
+
+
+def test_upstream_tag_must_be_the_pinned_commit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    upstream = tmp_path / "upstream"
+    upstream.mkdir()
+
+    def git(*arguments: str) -> str:
+        identity = ["-c", "user.name=x", "-c", "user.email=x@x"]
+        command = ["git", "-C", str(upstream), *identity, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    git("init", "--quiet")
+    (upstream / "VERSION").write_text("1\n")
+    git("add", "VERSION")
+    git("commit", "--quiet", "-m", "release")
+    git("tag", "v1")
+    origin = {"kind": "git", "url": f"file://{upstream}", "tag": "v1", "commit": "0" * 40, "submodules": []}
+    pin = {"version": "1", "variable": "QEMU_SRC", "files": {}, "origins": [origin]}
+    monkeypatch.setattr(sources, "PINS", {"qemu": pin})
+    monkeypatch.setattr(sources, "_reachable", lambda url: True)
+    with pytest.raises(LabError, match="not 0000"):
+        sources.locate("qemu")
+    assert list(paths.cache_dir().glob("qemu-*")) == []
+    origin["commit"] = git("rev-parse", "HEAD")
+    tree = sources.locate("qemu")
+    assert (tree.path / "VERSION").read_text() == "1\n" and tree.version == "1"
+    assert sources.locate("qemu") == tree
