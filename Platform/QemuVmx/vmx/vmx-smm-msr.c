@@ -27,6 +27,8 @@ int vmx_smm_rdmsr(CPUX86State *env, uint32_t index, uint64_t *value)
 {
     switch (index) {
     case MSR_SMM_MONITOR_CTL:
+        trace_vmx_msr_smm_monitor_ctl(env_cpu(env)->cpu_index, "read",
+                                      env->vmx.smm_monitor_ctl);
         if (!vmx_dual_monitor_offered(env)) {
             return -1;                              /* DM-ENA-08 */
         }
@@ -48,6 +50,9 @@ int vmx_smm_wrmsr(CPUX86State *env, uint32_t index, uint64_t value)
 {
     switch (index) {
     case MSR_SMM_MONITOR_CTL:
+        /* Refused accesses too: that nobody tries is what a trace can show. */
+        trace_vmx_msr_smm_monitor_ctl(env_cpu(env)->cpu_index, "write",
+                                      value);
         if (!vmx_dual_monitor_offered(env) ||
             !(env->hflags & HF_SMM_MASK)) {
             return -1;                              /* DM-ENA-08, -12 */
@@ -57,7 +62,6 @@ int vmx_smm_wrmsr(CPUX86State *env, uint32_t index, uint64_t value)
             return -1;                              /* DM-ENA-10 */
         }
         env->vmx.smm_monitor_ctl = value;           /* DM-ENA-13, -25, -26 */
-        trace_vmx_msr_smm_monitor_ctl(env_cpu(env)->cpu_index, value);
         return 0;
     case MSR_SMBASE:
         return -1;                                  /* DM-ENA-28 */
