@@ -55,7 +55,7 @@ def check_ending(stream: Stream, ending: Ending) -> LabError | None:
 def problems(report: Report, stream: Stream) -> list[str]:
     """What the demonstration did not show, though the guest came to its end; empty if all is well."""
     found = [f"unreadable record: {error}" for error in stream.errors]
-    found += _status_problems(report) + _command_problems(stream)
+    found += _status_problems(report) + command_problems(stream)
     if not report.smi_count:
         found.append("no SMI was counted (MSR 34H)")
     if report.written == 0:
@@ -81,7 +81,8 @@ def problems(report: Report, stream: Stream) -> list[str]:
     return found + _hash_problems(report, stream)
 
 
-def _command_problems(stream: Stream) -> list[str]:
+def command_problems(stream: Stream) -> list[str]:
+    """The commands of the script that returned an error."""
     commands = {record.number("line"): record.text("cmd") for record in stream.of("APP", "script")}
     return [
         f"'{commands.get(record.number('line'), '?')}' returned {record.fields.get('status')}"

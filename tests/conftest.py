@@ -6,8 +6,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
+# A deadline would make the speed of the machine part of a test.
+settings.register_profile("stmlab", deadline=None)
+settings.load_profile("stmlab")
 # Also the order of a session: what is quick and small first.
 FOLDER_MARKERS = ("unit", "host", "machine", "boot", "tutorial")
 

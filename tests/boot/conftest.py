@@ -7,6 +7,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from build_scripts import paths
+from build_scripts import demo, paths
 from build_scripts.events import Stream, read_stream
 from build_scripts.firmware_build import Firmware, build_firmware
 from build_scripts.processors import Configuration
@@ -40,11 +41,18 @@ class Run:
     errors: str
     document: dict[str, Any]
     stream: Stream
+    command: tuple[str, ...]
 
 
 def environment() -> dict[str, str]:
     """A newcomer's environment: not the one that pytest and the lab made."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "STMLAB_"))}
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "STMLAB_"))}
+    for name in ("PYTHONPATH", "VIRTUAL_ENV"):
+        variables.pop(name, None)
+    # Without our own environment's python3 on the path the command bootstraps as it does for a newcomer.
+    own = str(Path(sys.prefix) / "bin")
+    variables["PATH"] = os.pathsep.join(part for part in variables["PATH"].split(os.pathsep) if part != own)
+    return variables
 
 
 @cache
@@ -70,6 +78,7 @@ def _run(configuration: Configuration, folder: Path) -> Run:
         result.stderr,
         json.loads(document.read_text()),
         read_stream(Path(logs[1])),
+        tuple((Path(logs[1]) / "command").read_text(encoding="utf-8").splitlines()),
     )
 
 
@@ -119,6 +128,7 @@ def boot_script(firmware: Firmware) -> BootScript:
         result = boot_configuration(configuration, firmware, (*script, "reset -s"), BOOT_TIMEOUT_SECONDS)
         assert result.stream.errors == (), f"{result.run_dir}: {result.stream.errors}"
         assert result.ending.requested, f"{result.run_dir}: {result.ending}"
+        assert demo.command_problems(result.stream) == [], result.run_dir
         return result
 
     return boot

@@ -36,9 +36,7 @@ def test_hung_guest(tmp_path: Path) -> None:
     script = tmp_path / "script"
     script.write_text("ver\npause\n")
     facts = tmp_path / "facts.json"
-    result = run_command(
-        ["run", "--qemu", "stock", "--script", str(script), "--timeout", "40", "--json", str(facts)]
-    )
+    result = run_command(["run", "--qemu", "stock", "--script", str(script), "--timeout", "90", "--json", str(facts)])
     assert result.returncode == ExitCode.GUEST_HUNG
     assert "the guest hung after 'pause'" in result.stderr
     assert (log_of(result) / "firmware.log").is_file()
@@ -52,6 +50,15 @@ def test_guest_that_resets_itself(tmp_path: Path) -> None:
     assert result.returncode == ExitCode.GUEST_HUNG
     assert "ended by itself" in result.stderr
     assert log_of(result).is_dir()
+
+
+def test_crash_of_a_monitor(tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text("ExecMon.efi start\nGuestTool.efi triple-fault\nreset -s\n")
+    result = run_command(["run", "--script", str(script)])
+    assert result.returncode == ExitCode.GUEST_CRASHED
+    assert "the executive monitor crashed" in result.stderr and "class=guest-triple-fault" in result.stderr
+    assert (log_of(result) / "executive.log").is_file()
 
 
 def test_own_script(tmp_path: Path) -> None:

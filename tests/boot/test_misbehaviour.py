@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import pytest
 
+from build_scripts import demo
+from build_scripts.errors import ExitCode
 from build_scripts.events import Record
 from build_scripts.firmware_build import Firmware
 from build_scripts.processors import Configuration
@@ -36,7 +38,9 @@ def answers(result: Result) -> list[tuple[str, str]]:
 
 def only_crash(result: Result) -> Record:
     crashes = [record for record in result.stream.records if record.event == "crash"]
-    assert len(crashes) == 1 and not result.ending.requested, f"{result.run_dir}: {result.ending} {crashes}"
+    assert len(crashes) == 1 and result.ending.reason == "guest-reset", f"{result.run_dir}: {result.ending} {crashes}"
+    error = demo.check_ending(result.stream, result.ending)
+    assert error is not None and error.code is ExitCode.GUEST_CRASHED
     return crashes[0]
 
 

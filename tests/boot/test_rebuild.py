@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import time
 import uuid
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from .conftest import BUILD_TIMEOUT_SECONDS, Run, environment
 TOOLS = ("gcc", "g++", "cc", "nasm", "make", "ninja", "ld", "iasl", "patch", "tar", "apt-get", "git")
 # What the keys of finished results ask.
 QUESTIONS = ("-dumpfullversion -dumpversion",)
-INNER_LOOP_SECONDS = 60.0
 
 
 def _command(arguments: list[str], checkout: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -88,15 +86,16 @@ def test_one_line_of_the_machine_compiles_one_file(stm_run: Run, clone: Path) ->
 
 
 @pytest.mark.slow
-def test_one_line_of_the_stm_is_seen_within_a_minute(stm_run: Run, clone: Path) -> None:
+def test_one_line_of_the_stm_compiles_one_file(stm_run: Run, clone: Path) -> None:
+    """The inner loop: one file of the STM is compiled, and the next SMI goes through it."""
     assert stm_run.document, "the machine is built now"
-    source = sorted((clone / "StmPkg/Stm").rglob("*.c"))[0]
+    source = clone / "StmPkg/Stm/Exit/Smi.c"
     _change(source)
     assert _command(["build"], clone, environment()).returncode == 0
     _change(source)
-    start = time.monotonic()
     result = _command(["run"], clone, environment())
-    seconds = time.monotonic() - start
-    assert result.returncode == stm_run.status, result.stdout + result.stderr
+    assert result.returncode == 0, result.stdout + result.stderr
     assert "entry to handler" in result.stdout
-    assert seconds < INNER_LOOP_SECONDS
+    log = (clone / "Build/BUILDLOG_OvmfStm.txt").read_text(errors="replace")
+    compiled = [line for line in log.splitlines() if " -c -o " in line]
+    assert len(compiled) == 1 and source.name in compiled[0]

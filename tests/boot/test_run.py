@@ -8,6 +8,10 @@ from build_scripts.events import Kind, MachineEvent, Mode
 
 from .conftest import Run
 
+# DEMO_PORT_SMIS and DEMO_VARIABLES of StmPkg/Applications/SmiTool.
+PORT_SMIS = 3
+VARIABLES = 2
+
 
 def test_run_succeeds(any_run: Run) -> None:
     assert any_run.status == 0, any_run.output + any_run.errors
@@ -28,8 +32,11 @@ def test_firmware_says_what_it_found(any_run: Run) -> None:
 
 
 def test_one_image_for_all(stock_run: Run, plain_vmx_run: Run, stm_run: Run) -> None:
-    hashes = {run.document["firmware"]["image_sha256"] for run in (stock_run, plain_vmx_run, stm_run)}
+    runs = (stock_run, plain_vmx_run, stm_run)
+    hashes = {run.document["firmware"]["image_sha256"] for run in runs}
     assert len(hashes) == 1 and None not in hashes
+    images = {line for run in runs for line in run.command if "OVMF_CODE" in line}
+    assert len(images) == 1, "one firmware image for the three processors"
 
 
 def test_smis_are_served(any_run: Run) -> None:
@@ -40,7 +47,7 @@ def test_smis_are_served(any_run: Run) -> None:
 
 def test_every_command_of_the_script_ended_well(any_run: Run) -> None:
     statuses = [record.fields.get("status") for record in any_run.stream.of("APP", "script-status")]
-    assert statuses, "no command reported its end"
+    assert len(statuses) == len(demo.SCRIPT) - 1, "all but the power-off report their end"
     assert {int(status or "-1", 0) for status in statuses} == {0}
 
 
@@ -59,13 +66,23 @@ def test_without_the_treatment_msr_9bh_is_not_touched(plain_vmx_run: Run) -> Non
 
 
 def test_with_the_treatment_msr_9bh_is_set(stm_run: Run) -> None:
-    names = [event.name for event in stm_run.stream.machine if isinstance(event, MachineEvent)]
-    assert "vmx_msr_smm_monitor_ctl" in names
+    written = [
+        int(event.fields["value"], 0)
+        for event in stm_run.stream.machine
+        if isinstance(event, MachineEvent)
+        and event.name == "vmx_msr_smm_monitor_ctl"
+        and event.fields["access"] == "write"
+    ]
+    assert written == [stm_run.document["firmware"]["mseg_base"] | 1], "MSEG base and valid bit"
 
 
 def test_every_plain_smi_takes_four_transitions(stm_run: Run) -> None:
     smis = [smi for smi in stm_run.document["smis"] if smi["treatment"] == "dual-monitor"]
-    assert {smi["cause"] for smi in smis} == {"port-b2", "variable"}
+    causes = [smi["cause"] for smi in smis]
+    assert set(causes) == {"port-b2", "variable"}
+    assert causes.count("port-b2") == PORT_SMIS * demo.ACTIVATIONS
+    # Each variable is written, read and deleted, an SMI or more each time.
+    assert causes.count("variable") >= 3 * VARIABLES * demo.ACTIVATIONS
     assert [smi for smi in smis if smi["transitions"] != 4 or smi["extra_exits"]] == []
 
 

@@ -16,7 +16,7 @@ from tests.machine.machine_table import DUAL_CPU, STOCK_CPU, VMX_CPU
 def _start(qemu: Path, work: Path, cpu: str) -> subprocess.CompletedProcess[str]:
     rom = build_image(("t_platform.c",)).rom
     arguments = qemu_arguments(qemu, rom, work / "log", cpu)
-    return subprocess.run(arguments, capture_output=True, text=True, timeout=10, check=False)
+    return subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
 
 
 @pytest.mark.parametrize("cpu", ["max,+vmx", "max,vendor=GenuineIntel,-la57,+vmx,vmx-dual-monitor=on"])

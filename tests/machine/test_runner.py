@@ -39,6 +39,8 @@ def test_success(log: str, status: int, shutdown: bool) -> None:
         (GOOD + "PANIC vector=13\n", PANICKED, False),
         ("", RESET, True),
         (SHUTDOWN, None, True),
+        (SHUTDOWN + "PANIC vector=13\n", PANICKED, True),
+        (SHUTDOWN, -6, True),
         (SHUTDOWN + BAD + END.format(1), PASSED, True),
     ],
 )

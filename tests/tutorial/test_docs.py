@@ -33,9 +33,7 @@ def fresh_clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def _script(page: Page) -> str:
-    lines = [
-        f"{command} --collect-only -q" if command == SUITE_COMMAND else command for command in page.commands
-    ]
+    lines = [f"{command} --collect-only -q" if command == SUITE_COMMAND else command for command in page.commands]
     return "\n".join(lines) + "\n"
 
 
@@ -52,8 +50,11 @@ def test_commands_of_page(page: Page, fresh_clone: Path, tmp_path: Path) -> None
     environment = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("PYTEST_") and name not in {"VIRTUAL_ENV", "PYTHONPATH"}
+        if not name.startswith(("PYTEST_", "STMLAB_")) and name not in {"VIRTUAL_ENV", "PYTHONPATH"}
     }
+    # Without this suite's own python3 on the path the commands bootstrap as they do for a newcomer.
+    own = str(Path(sys.prefix) / "bin")
+    environment["PATH"] = os.pathsep.join(part for part in os.environ["PATH"].split(os.pathsep) if part != own)
     log = tmp_path / "commands.log"
     with log.open("wb") as output:
         result = subprocess.run(
