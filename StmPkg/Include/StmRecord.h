@@ -28,8 +28,7 @@ typedef enum {
   StmRingNone        = 0,
   StmRingSmi         = 1,     ///< SMM VM exit: reason, qualification, RIP, executive-VMCS pointer
   StmRingHandlerExit = 2,     ///< exit of the handler other than RSM: reason, qualification, RIP, guest-physical address
-  StmRingApi         = 3,     ///< STM API call: number, status
-  StmRingState       = 4      ///< START, STOP and their results
+  StmRingApi         = 3      ///< STM API call: number, status
 } STM_RING_TYPE;
 
 #pragma pack(1)

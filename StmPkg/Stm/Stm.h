@@ -676,6 +676,16 @@ StmWriteInterrupted (
   );
 
 /**
+  Restore what neither the VMCS nor the save-state map holds.
+
+  @param[in] Processor  This processor.
+**/
+VOID
+StmRestoreRegisters (
+  IN CONST STM_PROCESSOR  *Processor
+  );
+
+/**
   Copy and check the PSD at SMBASE + TXT_SMM_PSD_OFFSET.
 
   @param[in]  Shared  Shared state.

@@ -128,6 +128,13 @@ HaltArm (
   Context->Redirection[1] = IoApicRead (IO_APIC_TIMER_LOW + 1);
 
   //
+  // A tick of the firmware's timer that is pending already would end the halt:
+  // let its handler run first. The other gates of our IDT are the firmware's.
+  //
+  DisableApicTimerInterrupt ();
+  AsmInterruptWindow ();
+
+  //
   // Mode 0 takes the output low; it rises when the count is over. The processor
   // must not miss that edge, so the pin is opened in between.
   //

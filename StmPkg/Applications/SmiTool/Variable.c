@@ -89,7 +89,7 @@ SmiVariables (
     }
   }
 
-  SMI_RECORD ("smi-end", "raised=%lu counted=%lu", (UINT64)Count, (UINT64)Good);
+  SMI_RECORD ("smi-end", "written=%lu read_back=%lu", (UINT64)Count, (UINT64)Good);
   Print (L"SmiTool: %ld variables written, %ld read back\n", (UINT64)Count, (UINT64)Good);
   return (Good == Count) ? EFI_SUCCESS : EFI_DEVICE_ERROR;
 }

@@ -98,6 +98,7 @@ ExecFind (
   @retval EFI_NOT_FOUND         No firmware volume holds the image.
   @retval EFI_OUT_OF_RESOURCES  No reserved memory below 4 GB.
   @retval EFI_LOAD_ERROR        The image is not a PE image for this processor.
+  @retval others                The protocol could not be installed.
 **/
 EFI_STATUS
 ExecLoad (
@@ -137,6 +138,7 @@ ExecLoad (
   Image.Handle    = File;
   Image.ImageRead = PeCoffLoaderImageReadFromMemory;
   if (RETURN_ERROR (PeCoffLoaderGetImageInfo (&Image))) {
+    FreePool (File);
     return EFI_LOAD_ERROR;
   }
 
@@ -151,13 +153,16 @@ ExecLoad (
   Block  = BASE_4GB - 1;
   Status = gBS->AllocatePages (AllocateMaxAddress, EfiReservedMemoryType, Pages, &Block);
   if (EFI_ERROR (Status)) {
+    FreePool (File);
     return EFI_OUT_OF_RESOURCES;
   }
 
   ZeroMem ((VOID *)(UINTN)Block, EFI_PAGES_TO_SIZE (Pages));
   Next               = Block + EFI_PAGES_TO_SIZE (ImagePages);
   Image.ImageAddress = ALIGN_VALUE (Block, (UINTN)Image.SectionAlignment);
-  if (RETURN_ERROR (PeCoffLoaderLoadImage (&Image)) || RETURN_ERROR (PeCoffLoaderRelocateImage (&Image))) {
+  Status             = PeCoffLoaderLoadImage (&Image);
+  FreePool (File);
+  if (EFI_ERROR (Status) || RETURN_ERROR (PeCoffLoaderRelocateImage (&Image))) {
     gBS->FreePages (Block, Pages);
     return EFI_LOAD_ERROR;
   }

@@ -65,8 +65,17 @@ ExecReadDescriptor (
     return;
   }
 
-  Entry   = (CONST UINT64 *)(Gdtr->Base + (Selector & SELECTOR_INDEX_MASK));
-  Low     = *Entry;
+  Entry = (CONST UINT64 *)(Gdtr->Base + (Selector & SELECTOR_INDEX_MASK));
+  Low   = *Entry;
+  if (((RShiftU64 (Low, 40) & VMX_ACCESS_CODE_DATA) == 0) &&
+      ((UINTN)(Selector & SELECTOR_INDEX_MASK) + 15 > Gdtr->Limit))
+  {
+    //
+    // A system descriptor has 16 bytes.
+    //
+    return;
+  }
+
   *Access = (UINT32)RShiftU64 (Low, 40) & 0xF0FF;
   *Limit  = (UINT32)((Low & 0xFFFF) | (RShiftU64 (Low, 32) & 0xF0000));
   if ((*Access & VMX_ACCESS_GRANULARITY) != 0) {

@@ -100,10 +100,28 @@ ExecReadNativeState (
   State->Cr0 = ExecGuestControlRegister (VMCS_GUEST_CR0, VMCS_CR0_MASK, VMCS_CR0_READ_SHADOW);
   State->Cr4 = ExecGuestControlRegister (VMCS_GUEST_CR4, VMCS_CR4_MASK, VMCS_CR4_READ_SHADOW);
 
-  AsmWriteMsr64 (MSR_IA32_SYSENTER_CS, VmRead (VMCS_GUEST_SYSENTER_CS));
-  AsmWriteMsr64 (MSR_IA32_SYSENTER_ESP, VmRead (VMCS_GUEST_SYSENTER_ESP));
-  AsmWriteMsr64 (MSR_IA32_SYSENTER_EIP, VmRead (VMCS_GUEST_SYSENTER_EIP));
-  AsmWriteMsr64 (MSR_IA32_PAT, VmRead (VMCS_GUEST_IA32_PAT));
-  AsmWriteMsr64 (MSR_IA32_EFER, VmRead (VMCS_GUEST_IA32_EFER));
-  AsmWriteMsr64 (MSR_IA32_DEBUGCTL, VmRead (VMCS_GUEST_IA32_DEBUGCTL));
+  State->SysenterCs  = VmRead (VMCS_GUEST_SYSENTER_CS);
+  State->SysenterEsp = VmRead (VMCS_GUEST_SYSENTER_ESP);
+  State->SysenterEip = VmRead (VMCS_GUEST_SYSENTER_EIP);
+  State->Pat         = VmRead (VMCS_GUEST_IA32_PAT);
+  State->Efer        = VmRead (VMCS_GUEST_IA32_EFER);
+  State->DebugCtl    = VmRead (VMCS_GUEST_IA32_DEBUGCTL);
+}
+
+/**
+  Write the MSRs with which the guest goes on natively.
+
+  @param[in] State  From ExecReadNativeState.
+**/
+VOID
+ExecWriteNativeMsrs (
+  IN CONST EXEC_NATIVE_STATE  *State
+  )
+{
+  AsmWriteMsr64 (MSR_IA32_SYSENTER_CS, State->SysenterCs);
+  AsmWriteMsr64 (MSR_IA32_SYSENTER_ESP, State->SysenterEsp);
+  AsmWriteMsr64 (MSR_IA32_SYSENTER_EIP, State->SysenterEip);
+  AsmWriteMsr64 (MSR_IA32_PAT, State->Pat);
+  AsmWriteMsr64 (MSR_IA32_EFER, State->Efer);
+  AsmWriteMsr64 (MSR_IA32_DEBUGCTL, State->DebugCtl);
 }

@@ -73,6 +73,12 @@ typedef struct {
   UINT64             Rflags;
   UINT64             Cr0;                 ///< as the guest sees it
   UINT64             Cr4;                 ///< likewise
+  UINT64             SysenterCs;
+  UINT64             SysenterEsp;
+  UINT64             SysenterEip;
+  UINT64             Pat;
+  UINT64             Efer;
+  UINT64             DebugCtl;
 } EXEC_NATIVE_STATE;
 
 ///
@@ -228,6 +234,16 @@ ExecLeaveVmx (
 VOID
 ExecReadNativeState (
   OUT EXEC_NATIVE_STATE  *State
+  );
+
+/**
+  Write the MSRs with which the guest goes on natively.
+
+  @param[in] State  From ExecReadNativeState.
+**/
+VOID
+ExecWriteNativeMsrs (
+  IN CONST EXEC_NATIVE_STATE  *State
   );
 
 //

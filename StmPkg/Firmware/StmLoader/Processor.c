@@ -152,8 +152,11 @@ CheckProcessors (
   @param[in] MsegBase  Physical address of MSEG, checked by StmCheckMemory.
 
   @pre CheckProcessors returned StmReasonNone, and MSEG holds the image.
+
+  @return StmReasonNone, or StmReasonNoDualMonitor if a processor could not be
+          reached; then the bit is cleared again where it was set.
 **/
-VOID
+STM_REASON
 EnableMseg (
   IN UINT64  MsegBase
   )
@@ -167,6 +170,17 @@ EnableMseg (
   Control.Bits.Valid    = 1;
   for (Index = 0; Index < gSmst->NumberOfCpus; Index++) {
     Status = RunOn (Index, WriteMonitorControl, &Control.Uint64);
-    ASSERT_EFI_ERROR (Status);
+    if (EFI_ERROR (Status)) {
+      DEBUG ((DEBUG_ERROR, "%a: processor %u does not answer\n", gEfiCallerBaseName, (UINT32)Index));
+      Control.Uint64 = 0;
+      while (Index != 0) {
+        Index--;
+        RunOn (Index, WriteMonitorControl, &Control.Uint64);
+      }
+
+      return StmReasonNoDualMonitor;
+    }
   }
+
+  return StmReasonNone;
 }

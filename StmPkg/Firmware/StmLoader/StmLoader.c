@@ -109,8 +109,7 @@ TryToEnable (
   }
 
   Status->StaticImageSize = LoadStmImage (File, Memory, NumberOfProcessors, Status->MsegSha256);
-  EnableMseg (Memory->MsegBase);
-  return StmReasonNone;
+  return EnableMseg (Memory->MsegBase);
 }
 
 /**

@@ -32,8 +32,11 @@ CheckProcessors (
   @param[in] MsegBase  Physical address of MSEG, checked by StmCheckMemory.
 
   @pre CheckProcessors returned StmReasonNone, and MSEG holds the image.
+
+  @return StmReasonNone, or StmReasonNoDualMonitor if a processor could not be
+          reached; then the bit is cleared again where it was set.
 **/
-VOID
+STM_REASON
 EnableMseg (
   IN UINT64  MsegBase
   );

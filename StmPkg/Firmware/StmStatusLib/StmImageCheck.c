@@ -142,8 +142,8 @@ AreRelocationsSound (
 }
 
 /**
-  Bytes of MSEG that an image needs (stm-interface.md, section 2, and the
-  loader's page).
+  Bytes of MSEG that an image needs: the image as loaded, page tables, and a
+  dynamic area per processor.
 
   @param[in] Software            Software header of the image.
   @param[in] FileSize            Bytes of the file.

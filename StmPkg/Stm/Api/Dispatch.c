@@ -81,6 +81,8 @@ StmApiAnswer (
   StmSkipInstruction ();
 
   if (Processor->State == StmProcessorOff) {
+    StmRingFlush (Processor->Shared);
+
     //
     // "Deactivating the Dual-Monitor Treatment", 34.15.7 [32.15.7]. The
     // executive-VMCS pointer is the VMXON pointer, because the VMCALL came from

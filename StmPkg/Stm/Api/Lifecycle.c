@@ -53,6 +53,7 @@ Initialize (
   }
 
   if (!StmReadDescriptor (Processor->Shared, Processor->Saved.Smbase, StmEventSmi, &Entry) ||
+      (Entry.Rip == 0) ||
       !StmSetUpHandlerVmcs (Processor->Shared, Processor))
   {
     return (UINT32)ERROR_STM_UNSPECIFIED;
@@ -218,7 +219,6 @@ StmApiStopDone (
   IN OUT STM_PROCESSOR  *Processor
   )
 {
-  StmRingFlush (Processor->Shared);
   StmLineBegin ("stop", AsmReadTsc ());
   StmLineDecimal ("cpu", Processor->Slot);
   StmLineDecimal ("smis", Processor->SmiCount);

@@ -12,6 +12,8 @@
 
 #define CR0_PE    BIT0
 #define CR0_NE    BIT5
+#define CR0_NW    BIT29
+#define CR0_CD    BIT30
 #define CR0_PG    BIT31
 #define CR4_VMXE  BIT13
 
@@ -54,8 +56,9 @@ ReadRegister (
 
 /**
   MOV to CR0 or CR4. Clearing CR0.NE is granted in the read shadow only. Leaving
-  long mode or setting CR4.VMXE, which SMM under the default treatment does not
-  allow either (DM-STM-08), raises #GP(0).
+  long mode, setting CR4.VMXE, which SMM under the default treatment does not
+  allow either (DM-STM-08), NW without CD, or a bit of CR0 that VMX operation
+  keeps 0 raises #GP(0).
 
   @param[in,out] Processor  This processor.
 
@@ -81,7 +84,9 @@ StmExitControlRegister (
   }
 
   Value = ReadRegister (&Processor->Handler, VMX_CR_QUALIFICATION_REGISTER (Qualification));
-  if ((Register == 0) && (RShiftU64 (Value, 32) == 0) && ((Value & (CR0_PE | CR0_PG)) == (CR0_PE | CR0_PG))) {
+  if ((Register == 0) && ((Value & ~AsmReadMsr64 (MSR_IA32_VMX_CR0_FIXED1)) == 0) &&
+      ((Value & (CR0_PE | CR0_PG)) == (CR0_PE | CR0_PG)) && ((Value & (CR0_NW | CR0_CD)) != CR0_NW))
+  {
     VmWrite (VMCS_GUEST_CR0, Value | CR0_NE);
     VmWrite (VMCS_CR0_READ_SHADOW, Value);
   } else if ((Register == 4) && ((Value & CR4_VMXE) == 0)) {

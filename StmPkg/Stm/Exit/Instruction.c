@@ -11,7 +11,9 @@
 #define EXCEPTION_GP  13
 
 #define CPUID_1_ECX_OSXSAVE  BIT27
+#define CPUID_7_ECX_OSPKE    BIT4
 #define CR4_OSXSAVE          BIT18
+#define CR4_PKE              BIT22
 
 #define XCR0_X87      BIT0
 #define XCR0_SSE      BIT1
@@ -56,8 +58,8 @@ StmInjectException (
 }
 
 /**
-  CPUID of the SMI handler: what the processor says, except for the bit that
-  mirrors CR4, which here is the STM's.
+  CPUID of the SMI handler: what the processor says, except for the bits that
+  mirror CR4, which here is the STM's.
 
   @param[in,out] Processor  This processor.
 
@@ -83,6 +85,11 @@ StmExitCpuid (
     Ecx &= ~(UINT32)CPUID_1_ECX_OSXSAVE;
     if ((VmRead (VMCS_GUEST_CR4) & CR4_OSXSAVE) != 0) {
       Ecx |= CPUID_1_ECX_OSXSAVE;
+    }
+  } else if ((Leaf == 7) && ((UINT32)Handler->Rcx == 0)) {
+    Ecx &= ~(UINT32)CPUID_7_ECX_OSPKE;
+    if ((VmRead (VMCS_GUEST_CR4) & CR4_PKE) != 0) {
+      Ecx |= CPUID_7_ECX_OSPKE;
     }
   }
 

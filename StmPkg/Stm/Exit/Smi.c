@@ -44,8 +44,17 @@ StmEnterHandler (
   UINT64             Smbase;
 
   Smbase = Processor->Saved.Smbase;
-  if (!StmReadDescriptor (Processor->Shared, Smbase, Event, &Entry)) {
+  if (!StmReadDescriptor (Processor->Shared, Smbase, Event, &Entry) ||
+      ((Event == StmEventSmi) && (Entry.Rip == 0)))
+  {
     StmCrash (Processor->Shared, StmCrashBadState, Processor->Slot, 0, Smbase, Processor->Saved.Rip, StmBadDescriptor);
+  }
+
+  if (Entry.Rip == 0) {
+    //
+    // The firmware has no setup or teardown code: go on as behind its RSM.
+    //
+    return (Event == StmEventSetup) ? StmApiStartDone (Processor) : StmApiStopDone (Processor);
   }
 
   if (Event == StmEventSmi) {
@@ -148,6 +157,7 @@ StmExitRsm (
     Processor->RestoreXcr0 = FALSE;
   }
 
+  StmRestoreRegisters (Processor);
   SwitchTo (Processor, Processor->SmiVmcs);
   Event            = Processor->Event;
   Processor->Event = StmEventNone;

@@ -136,7 +136,15 @@ StmSetUpSmiVmcs (
   UINT64  Efer;
   BOOLEAN DebugSaved;
 
+  //
+  // The region may still be an active VMCS from before a STOP. VMCLEAR also
+  // writes to it, so it comes before the copy (DM-INT-30).
+  //
   Activating = AsmVmPtrStore ();
+  if ((Activating != Processor->SmiVmcs) && (AsmVmClear (Processor->SmiVmcs) != VmxSucceed)) {
+    StmCrash (Shared, StmCrashBadState, Processor->Slot, 0, Processor->SmiVmcs, 0, StmBadOwnVmcs);
+  }
+
   DebugSaved = (BOOLEAN)((VmRead (VMCS_EXIT_CONTROLS) & VMX_EXIT_SAVE_DEBUG) != 0);
   if (StmPageInTseg (Shared, Activating) ||
       (AsmVmClear (Activating) != VmxSucceed) ||
@@ -246,8 +254,8 @@ WriteHandlerControls (
               VMX_CPU_IO_BITMAPS | VMX_CPU_MSR_BITMAPS | VMX_CPU_SECONDARY_CONTROLS,
               ReadControlCapability (MSR_IA32_VMX_PROCBASED_CTLS)
               );
-  if ((Primary & (VMX_CPU_MSR_BITMAPS | VMX_CPU_SECONDARY_CONTROLS)) !=
-      (VMX_CPU_MSR_BITMAPS | VMX_CPU_SECONDARY_CONTROLS))
+  if ((Primary & (VMX_CPU_IO_BITMAPS | VMX_CPU_MSR_BITMAPS | VMX_CPU_SECONDARY_CONTROLS)) !=
+      (VMX_CPU_IO_BITMAPS | VMX_CPU_MSR_BITMAPS | VMX_CPU_SECONDARY_CONTROLS))
   {
     return FALSE;
   }

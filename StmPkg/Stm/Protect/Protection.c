@@ -84,6 +84,16 @@ StmBuildProtection (
   UINT64        Limit;
   UINT8         *Bitmap;
 
+  //
+  // IA32_VMX_EPT_VPID_CAP exists only where EPT (or VPID) does; reading it
+  // elsewhere raises #GP.
+  //
+  if (((AsmReadMsr64 (MSR_IA32_VMX_PROCBASED_CTLS) & BIT63) == 0) ||
+      ((AsmReadMsr64 (MSR_IA32_VMX_PROCBASED_CTLS2) & LShiftU64 (VMX_CPU2_EPT, 32)) == 0))
+  {
+    return FALSE;
+  }
+
   Capability = AsmReadMsr64 (MSR_IA32_VMX_EPT_VPID_CAP);
   if ((Capability & (EPT_CAP_WALK_4 | EPT_CAP_TABLES_WB | EPT_CAP_2MB_PAGES)) !=
       (EPT_CAP_WALK_4 | EPT_CAP_TABLES_WB | EPT_CAP_2MB_PAGES))

@@ -100,9 +100,8 @@ StmReadInterrupted (
 
   @param[in] Processor  This processor.
 **/
-STATIC
 VOID
-RestoreRegisters (
+StmRestoreRegisters (
   IN CONST STM_PROCESSOR  *Processor
   )
 {
@@ -144,7 +143,6 @@ StmWriteInterrupted (
   STM_INTERRUPTED_STATE  *Saved;
   UINT32                 Changed;
 
-  RestoreRegisters (Processor);
   Saved   = &Processor->Saved;
   Changed = StmSaveStateExtract (
               (CONST STM_SAVE_STATE_MAP *)(UINTN)(Saved->Smbase + STM_SAVE_STATE_OFFSET),

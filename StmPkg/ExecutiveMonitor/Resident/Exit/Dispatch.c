@@ -139,5 +139,6 @@ ExecDispatch (
   //
   AsmWriteCr4 ((UINTN)Native.Cr4);
   AsmWriteCr0 ((UINTN)Native.Cr0);
+  ExecWriteNativeMsrs (&Native);
   AsmContinueNatively (&Native, Registers);
 }
