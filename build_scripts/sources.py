@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 from collections.abc import Callable
@@ -239,9 +238,3 @@ def edk2_dir() -> Path:
             remedy=f"make -C {tree / BASETOOLS}, or unset EDK2_DIR",
         )
     return tree
-
-
-def forget(tree: Tree) -> None:
-    """Remove a cached tree (for tests and repairs); a user's tree is left alone."""
-    if (tree.path / STAMP).is_file():
-        shutil.rmtree(tree.path)

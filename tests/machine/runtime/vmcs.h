@@ -37,7 +37,6 @@
 #define MSR_GS_BASE             0xC0000101
 #define MSR_KERNEL_GS_BASE      0xC0000102
 
-#define BASIC_DUAL_MONITOR      (1ull << 49)
 #define EFER_SCE                (1u << 0)
 #define EFER_LME                (1u << 8)
 #define EFER_LMA                (1u << 10)

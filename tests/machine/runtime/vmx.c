@@ -30,11 +30,6 @@ bool vmx_supported(void)
     return r[2] & (1u << 5);
 }
 
-bool dual_monitor_supported(void)
-{
-    return vmx_supported() && (rdmsr(MSR_VMX_BASIC) & BASIC_DUAL_MONITOR);
-}
-
 uint64_t rd(uint64_t field)
 {
     uint64_t value = 0;

@@ -100,7 +100,6 @@ uint64_t vm_enter(struct vm_registers *registers, bool launch);
 extern uint64_t vmxon_region;
 
 bool vmx_supported(void);
-bool dual_monitor_supported(void);
 /* Sets IA32_FEATURE_CONTROL, CR0 and CR4 and prepares a VMXON region. */
 void vmx_prepare(void);
 /* vmx_prepare() and VMXON; ends the run on failure. */
