@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
-"""The command ``doctor``: known pitfalls, each with its remedy. It changes nothing."""
+"""The command ``doctor``: known pitfalls, each with its remedy.
+
+It runs after the bootstrap, which makes the Python environment and installs
+missing packages if it can; the checks themselves change nothing.
+"""
 
 from __future__ import annotations
 

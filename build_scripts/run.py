@@ -7,6 +7,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import jsonschema
+
 from build_scripts import demo, paths, processors, report, show
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.events import RecordError, Stream, read_stream
@@ -114,29 +116,46 @@ def run(request: RunRequest) -> int:
     script = read_script(request.script) if request.script is not None else demo.SCRIPT
     if request.json is not None and not request.json.absolute().parent.is_dir():
         raise LabError(f"--json: no directory {request.json.absolute().parent}", ExitCode.USAGE)
+    if request.json is not None and request.json.is_dir():
+        raise LabError(f"--json: {request.json} is a directory", ExitCode.USAGE)
     qemu = find_qemu(request.configuration)
     firmware = build_firmware()
     version = processors.version(qemu)
     with step(f"booting the firmware on QEMU {version} ({request.configuration.value})"):
         result = boot_configuration(request.configuration, firmware, script, request.timeout)
     out = show.console()
+    error = demo.check_ending(result.stream, result.ending)
     try:
         facts = report.build_report(result.stream, request.configuration)
+        show.show(facts, result.stream, out)
+        missing = demo.problems(facts, result.stream) if error is None and request.script is None else []
     except RecordError as bad:
-        raise LabError(f"unreadable record: {bad}", ExitCode.EXPECTATION_FAILED, log=result.run_dir) from bad
-    show.show(facts, result.stream, out)
-    error = demo.check_ending(result.stream, result.ending)
-    if error is None and request.script is None:
-        missing = demo.problems(facts, result.stream)
-        if missing:
-            text = "\n  ".join(["the run did not show what it must:", *missing])
-            error = LabError(text, ExitCode.EXPECTATION_FAILED)
+        error = error or LabError(f"unreadable record: {bad}", ExitCode.EXPECTATION_FAILED)
+        error.log = result.run_dir
+        raise error from bad
+    if missing:
+        text = "\n  ".join(["the run did not show what it must:", *missing])
+        error = LabError(text, ExitCode.EXPECTATION_FAILED)
     out.print(f"machine: QEMU {version}, {request.configuration.cpu}", soft_wrap=True)
     out.print(f"logs: {result.run_dir}", soft_wrap=True)
-    code = ExitCode.OK if error is None else error.code
+    errors = [] if error is None else [error]
     if request.json is not None:
-        report.write_json(request.json, facts.as_json(int(code)))
-    if error is not None:
-        error.log = result.run_dir
-        say(str(error))
-    return int(code)
+        unwritten = _write_facts(request.json, facts, ExitCode.OK if error is None else error.code)
+        errors += [] if unwritten is None else [unwritten]
+    for found in errors:
+        found.log = result.run_dir
+        say(str(found))
+    return int(errors[0].code if errors else ExitCode.OK)
+
+
+def _write_facts(path: Path, facts: report.Report, code: ExitCode) -> LabError | None:
+    """Write the JSON document; returns why it could not be written, if so."""
+    try:
+        report.write_json(path, facts.as_json(int(code)))
+    except RecordError as bad:
+        return LabError(f"unreadable record: {bad}", ExitCode.EXPECTATION_FAILED)
+    except jsonschema.ValidationError as bad:
+        return LabError(f"the facts do not fit the schema: {bad.message}", ExitCode.EXPECTATION_FAILED)
+    except OSError as bad:
+        return LabError(f"--json: {bad}", ExitCode.USAGE)
+    return None

@@ -14,7 +14,7 @@ from build_scripts.stm_image import layout
 from tests.host.conftest import Build
 
 RECORDS = 0x10000 // 64
-TYPES = {1: "smi", 2: "exit", 3: "api", 4: "state"}
+TYPES = {1: "smi", 2: "exit", 3: "api"}
 CLASSES = [
     "entry-failure",
     "unexpected-exit",

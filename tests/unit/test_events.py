@@ -99,3 +99,8 @@ def test_stream_merges_by_time_and_collects_errors(tmp_path: Path) -> None:
     assert {record.source for record in stream.records} == {"FW", "STM", "APP"}
     assert [error.log for error in stream.errors] == ["stm.log", "stm.log"]
     assert len(stream.of("STM", "init")) == 2
+
+
+def test_each_kind_is_documented(checkout: Path) -> None:
+    page = (checkout / "docs/reference/records.rst").read_text()
+    assert [kind.value for kind in Kind if f"``{kind.value}``" not in page] == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 
 import jsonschema
@@ -116,9 +117,10 @@ def test_schema_itself_is_valid() -> None:
 def test_schema_enumerates_the_reasons_of_the_header(checkout: Path) -> None:
     text = (checkout / "StmPkg/Include/Guid/StmStatusTable.h").read_text()
     schema = json.loads(report.SCHEMA_FILE.read_text())
-    for kind in ("state", "reason"):
-        for name in schema["$defs"]["firmware"]["properties"][kind]["enum"]:
-            assert f'"{name}"' in text
+    firmware = schema["$defs"]["firmware"]["properties"]
+    for kind in ("State", "Reason"):
+        quoted = re.findall(rf'^ +Stm{kind}\w+ += \d+,? +///< "([^"]+)"', text, re.MULTILINE)
+        assert quoted and sorted(quoted) == sorted(firmware[kind.lower()]["enum"])
 
 
 def test_stock_run(tmp_path: Path) -> None:

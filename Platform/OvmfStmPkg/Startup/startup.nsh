@@ -1,2 +1,3 @@
 @echo -off
+# SPDX-License-Identifier: BSD-2-Clause-Patent
 LabScript.efi

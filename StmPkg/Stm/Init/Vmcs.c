@@ -178,7 +178,7 @@ StmSetUpSmiVmcs (
   }
 
   //
-  // Until VMCLEAR another processor could have changed the region; SMBASE decides
+  // Until the copy another processor could have changed the region; SMBASE decides
   // where the STM looks for PSD and save state, so take it from the processor.
   //
   if ((AsmReadMsr64 (MSR_IA32_VMX_MISC) & VMX_MISC_SMBASE_READABLE) != 0) {

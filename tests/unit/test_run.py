@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""The verdict of the command ``run``, with a boot that only left logs behind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from build_scripts import processors, report, run
+from build_scripts.errors import ExitCode, LabError
+from build_scripts.events import read_stream
+from build_scripts.machine import Ending
+from build_scripts.processors import Configuration
+
+from .streams import Logs, good_run
+
+GOOD_END = Ending("guest-shutdown", 0, 10.0)
+REQUEST = run.RunRequest(Configuration.DUAL_MONITOR)
+
+
+@pytest.fixture
+def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Logs:
+    """The logs of a good run, which is what the next boot leaves behind; a test may add to them."""
+    made = good_run(tmp_path / "run")
+    monkeypatch.setattr(run, "find_qemu", lambda _configuration: tmp_path / "qemu")
+    monkeypatch.setattr(run, "build_firmware", lambda: None)
+    monkeypatch.setattr(processors, "version", lambda _qemu: "10.0")
+    monkeypatch.setattr(
+        run,
+        "boot_configuration",
+        lambda *_arguments: run.Result(made.write(), GOOD_END, read_stream(made.folder)),
+    )
+    return made
+
+
+def test_good_run(logs: Logs, tmp_path: Path) -> None:
+    request = run.RunRequest(Configuration.DUAL_MONITOR, json=tmp_path / "out.json")
+    assert run.run(request) == ExitCode.OK
+    assert json.loads((tmp_path / "out.json").read_text())["exit_status"] == 0
+
+
+def test_missing_fact(logs: Logs, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.activation()
+    request = run.RunRequest(Configuration.DUAL_MONITOR, json=tmp_path / "out.json")
+    assert run.run(request) == 7
+    said = capsys.readouterr().err
+    assert "did not show what it must" in said and "activated 3 times, not 2" in said and str(logs.folder) in said
+    assert json.loads((tmp_path / "out.json").read_text())["exit_status"] == 7
+
+
+@pytest.mark.parametrize(
+    ("source", "event", "fields"),
+    [("EXEC", "stm-call", "api=x status=0x0"), ("APP", "script-status", "line=x status=1")],
+)
+def test_unreadable_record(logs: Logs, source: str, event: str, fields: str) -> None:
+    logs.record("records.log", source, event, fields)
+    with pytest.raises(LabError, match="unreadable record") as caught:
+        run.run(REQUEST)
+    assert caught.value.code == ExitCode.EXPECTATION_FAILED and caught.value.log == logs.folder
+
+
+def test_crash_comes_before_unreadable_records(logs: Logs) -> None:
+    logs.record("records.log", "EXEC", "stm-call", "api=x")
+    logs.stm("crash", "class=exception")
+    with pytest.raises(LabError, match="the STM crashed") as caught:
+        run.run(REQUEST)
+    assert caught.value.code == ExitCode.GUEST_CRASHED and caught.value.log == logs.folder
+
+
+@pytest.mark.parametrize(
+    ("problem", "code", "words"),
+    [
+        (OSError("no space"), ExitCode.USAGE, "--json: no space"),
+        (jsonschema.ValidationError("surprise"), ExitCode.EXPECTATION_FAILED, "do not fit the schema: surprise"),
+    ],
+)
+def test_facts_that_cannot_be_written(
+    logs: Logs,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    problem: Exception,
+    code: ExitCode,
+    words: str,
+) -> None:
+    def refuse(_path: Path, _document: object) -> None:
+        raise problem
+
+    monkeypatch.setattr(report, "write_json", refuse)
+    assert run.run(run.RunRequest(Configuration.DUAL_MONITOR, json=tmp_path / "out.json")) == code
+    said = capsys.readouterr().err
+    assert words in said and str(logs.folder) in said
+
+
+def test_json_names_a_directory(tmp_path: Path) -> None:
+    with pytest.raises(LabError, match="is a directory") as caught:
+        run.run(run.RunRequest(Configuration.DUAL_MONITOR, json=tmp_path))
+    assert caught.value.code == ExitCode.USAGE
