@@ -79,6 +79,8 @@ enum {
     VMCS_ENTRY_MSR_LOAD_ADDR            = 0x200a,
     VMCS_EXECUTIVE_VMCS_POINTER         = 0x200c,
     VMCS_TSC_OFFSET                     = 0x2010,
+    VMCS_VIRTUAL_APIC_ADDRESS           = 0x2012,
+    VMCS_APIC_ACCESS_ADDRESS            = 0x2014,
     VMCS_EPT_POINTER                    = 0x201a,
     VMCS_GUEST_PHYSICAL_ADDRESS         = 0x2400,
     VMCS_VMCS_LINK_POINTER              = 0x2800,
@@ -107,6 +109,7 @@ enum {
     VMCS_ENTRY_INTERRUPTION_INFO        = 0x4016,
     VMCS_ENTRY_EXCEPTION_ERROR_CODE     = 0x4018,
     VMCS_ENTRY_INSTRUCTION_LENGTH       = 0x401a,
+    VMCS_TPR_THRESHOLD                  = 0x401c,
     VMCS_SECONDARY_CONTROLS             = 0x401e,
     VMCS_INSTRUCTION_ERROR              = 0x4400,
     VMCS_EXIT_REASON                    = 0x4402,
@@ -128,6 +131,7 @@ enum {
     VMCS_GUEST_ACTIVITY_STATE           = 0x4826,
     VMCS_GUEST_SMBASE                   = 0x4828,
     VMCS_GUEST_SYSENTER_CS              = 0x482a,
+    VMCS_PREEMPTION_TIMER_VALUE         = 0x482e,
     VMCS_HOST_SYSENTER_CS               = 0x4c00,
 
     /* natural width */
