@@ -298,6 +298,12 @@ void vmx_check_intercept(CPUX86State *env, uint32_t type, uint64_t param,
     case SVM_EXIT_RDTSC:
         vmx_check_tsc(env, ra);
         break;
+    case SVM_EXIT_RDTSCP:
+        /* RDPID is enabled together with it. */
+        if (!proc2(env, VMX_SECONDARY_EXEC_RDTSCP)) {
+            raise_exception_ra(env, EXCP06_ILLOP, ra);
+        }
+        break;
     case SVM_EXIT_RDPMC:
         exit_if(env, proc(env, VMX_CPU_BASED_RDPMC_EXITING),
                 VMX_EXIT_RDPMC, 0, ra);

@@ -384,8 +384,11 @@ bool vmx_page_fault(CPUX86State *env, uint64_t address, uint32_t error_code);
 /* vmx-event.c: events                                                 */
 
 /* vmx_pending_interrupt(), from x86_cpu_pending_interrupt(), is in cpu.h. */
-/* From x86_cpu_exec_interrupt(); true if the event has been consumed. */
-bool vmx_exec_interrupt(CPUState *cs);
+/*
+ * From x86_cpu_exec_interrupt(); 0 if nothing is left to do, else the request
+ * that is to be served in the ordinary way.
+ */
+int vmx_exec_interrupt(CPUState *cs);
 /*
  * Raise or lower CPU_INTERRUPT_VMX as pending events and controls demand.  The
  * caller sees to it that the main loop is reached at the right boundary.
