@@ -68,6 +68,7 @@ TABLE = (
     _defect(12, at_least=5),
     # VMX without the dual-monitor treatment.
     Image("msr-vmx", ("t_msr.c",), VMX_CPU, ("DUAL=0",), at_least=60),
+    Image("capabilities-vmx", ("t_capabilities.c",), VMX_CPU, at_least=25),
     Image("vmx-insn-vmx", ("t_vmx_insn.c", "compat.asm"), VMX_CPU, at_least=80),
     Image("exits-vmx", ("t_exits.c",), VMX_CPU, at_least=100),
     Image("checks-vmx", ("t_checks.c", "entry_check.c"), VMX_CPU, at_least=130),
