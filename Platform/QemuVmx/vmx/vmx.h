@@ -494,7 +494,6 @@ G_NORETURN void vmx_ept_fault(CPUX86State *env, bool walk, vaddr linear,
 /* vmx-smm*.c                                                          */
 
 bool vmx_smi_blocked(CPUX86State *env);
-bool vmx_init_blocked(CPUX86State *env);
 
 /* Default treatment. */
 void vmx_smi_default_enter(CPUX86State *env);
