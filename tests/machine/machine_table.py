@@ -38,7 +38,7 @@ VGA = ("-device", "VGA,romfile=")  # something behind the legacy SMRAM window
 def _defect(number: int, *sources: str, extra: tuple[str, ...] = (), at_least: int) -> Image:
     return Image(
         f"defect-{number}",
-        ("t_defects.c", *sources),
+        ("t_defects.c" if number in (1, 2, 12) else "t_defects_more.c", *sources),
         STOCK_CPU,
         (f"DEFECT={number}",),
         extra,
@@ -65,7 +65,11 @@ TABLE = (
     Image("platform-stock", ("t_platform.c",), STOCK_CPU, at_least=18),
     _defect(1, "real16.asm", extra=VGA, at_least=4),
     _defect(2, at_least=24),
+    _defect(3, at_least=2),
+    _defect(4, extra=("-smp", "2"), at_least=2),
+    _defect(5, at_least=1),
     _defect(12, at_least=5),
+    _defect(13, at_least=4),
     # VMX without the dual-monitor treatment.
     Image("msr-vmx", ("t_msr.c",), VMX_CPU, ("DUAL=0",), at_least=60),
     Image("capabilities-vmx", ("t_capabilities.c",), VMX_CPU, at_least=25),
