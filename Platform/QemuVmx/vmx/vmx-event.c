@@ -332,7 +332,11 @@ void vmx_single_step(CPUX86State *env)
         cpu_loop_exit(cs);
     }
     vmx_debug_begin(env);
-    /* Those that waited for the end of a shadow come with it. */
+}
+
+/* Breakpoints that waited for the end of a shadow come with the trap. */
+void vmx_single_step_merge(CPUX86State *env)
+{
     env->dr[6] |= env->vmx.pending_debug & VMX_PENDING_DEBUG_BP;
     env->vmx.pending_debug = 0;
 }

@@ -415,6 +415,7 @@ static inline void vmx_debug_end(CPUX86State *env)
  * comes before the trap; leaves to the main loop if there is one.
  */
 void vmx_single_step(CPUX86State *env);
+void vmx_single_step_merge(CPUX86State *env);
 /* From do_interrupt_all(). */
 void vmx_event_begin(CPUX86State *env, int intno, int is_int, int error_code,
                      uint64_t next_eip, int is_hw);
