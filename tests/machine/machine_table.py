@@ -123,4 +123,8 @@ TABLE = (
         Image(f"shutdown-{name}", ("t_shutdown.c",), defines=(f"CASE={case}",), at_least=0, ends_in_shutdown=True)
         for case, name in enumerate(SHUTDOWNS)
     ),
+    # Group "mmu": address translation, paging modes, and what belongs to them.
+    Image("ept-walk", ("t_ept_walk.c",), VMX_CPU, at_least=100),
+    Image("ept-walk-icount", ("t_ept_walk.c",), VMX_CPU, extra=ICOUNT, at_least=100),
+    # End of group "mmu".
 )

@@ -406,7 +406,7 @@ void vmx_trace_transition(CPUX86State *env, const char *kind, int from,
 bool vmx_eptp_valid(CPUX86State *env, uint64_t eptp);
 bool vmx_ept_walk_is_load(CPUX86State *env);
 bool vmx_ept_translate(CPUX86State *env, hwaddr gpa, MMUAccessType access_type,
-                       hwaddr *out_paddr, int *out_prot, uint64_t ra);
+                       hwaddr *out_paddr, int *out_prot);
 bool vmx_ept_translate_debug(CPUX86State *env, hwaddr gpa, hwaddr *out_paddr);
 G_NORETURN void vmx_ept_fault(CPUX86State *env, bool walk, vaddr linear,
                               uintptr_t retaddr);
