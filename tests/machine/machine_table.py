@@ -124,7 +124,7 @@ TABLE = (
         for case, name in enumerate(SHUTDOWNS)
     ),
     # Group "mmu": address translation, paging modes, and what belongs to them.
-    Image("ept-walk", ("t_ept_walk.c",), VMX_CPU, at_least=100),
-    Image("ept-walk-icount", ("t_ept_walk.c",), VMX_CPU, extra=ICOUNT, at_least=100),
+    Image("ept-walk", ("t_ept_walk.c",), VMX_CPU, at_least=140),
+    Image("ept-walk-icount", ("t_ept_walk.c",), VMX_CPU, extra=ICOUNT, at_least=140),
     # End of group "mmu".
 )

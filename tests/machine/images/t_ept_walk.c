@@ -18,12 +18,13 @@
 #define PTE_D     (1u << 6)
 #define ALIAS     (5ull << 30) /* linear; 0 as PDPTE 5 */
 
-static uint64_t pml4, pt;
+static uint64_t pml4, pd, pt;
 
 static void make_ept(uint64_t eptp_bits)
 {
-    uint64_t pdpt = phys(page_alloc()), pd = phys(page_alloc());
+    uint64_t pdpt = phys(page_alloc());
 
+    pd = phys(page_alloc());
     pml4 = phys(page_alloc());
     pt = phys(page_alloc());
     write64(pml4, pdpt | EPT_RWX);
@@ -165,6 +166,17 @@ static void test_no_ram(void)
                   last_exit.reason == REASON_EPT_MISCONFIG,
               "reason:%d", last_exit.reason);
         vmclear(region);
+        /* For data only, so that the walk comes in the middle of a block. */
+        region = vmcs_new_guest(g_read);
+        make_ept(i & 1 ? EPTP_AD : 0);
+        write64(pd + 8 * (PROBE_PAGE >> 21), table | EPT_RWX);
+        guest_run(LAUNCH);
+        check("28.2.2", rows[i / 2].name,
+              last_exit.reason == REASON_EPT_VIOLATION ||
+                  last_exit.reason == REASON_EPT_MISCONFIG,
+              "reason:%d", last_exit.reason);
+        check_eq("27.2.1", "physical", rd(F_GUEST_PHYSICAL), PROBE_PAGE + 0x10);
+        vmclear(region);
     }
 }
 
@@ -187,6 +199,20 @@ static void test_guest_no_ram(void)
          * fault, since the IDT cannot be read either. */
         check("28.2.2", "guest-tables",
               last_exit.reason == REASON_TRIPLE_FAULT ||
+                  last_exit.reason == REASON_EPT_VIOLATION,
+              "reason:%d", last_exit.reason);
+        vmclear(region);
+        /* For data only; #PF is intercepted. */
+        region = vmcs_new_guest(g_write);
+        make_ept(i & 1 ? EPTP_AD : 0);
+        make_tables(0);
+        write64(pt + 8 * 3, rows[i] | EPT_RWX | EPT_WB);
+        wr(F_GUEST_CR3, TABLE(0));
+        wr(F_EXCEPTION_BITMAP, 1u << FAULT_PF);
+        guest_run(LAUNCH);
+        check("28.2.2", "guest-table-for-data",
+              last_exit.reason == REASON_EXCEPTION ||
+                  last_exit.reason == REASON_VMCALL ||
                   last_exit.reason == REASON_EPT_VIOLATION,
               "reason:%d", last_exit.reason);
         vmclear(region);
