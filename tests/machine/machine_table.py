@@ -126,5 +126,6 @@ TABLE = (
     # Group "mmu": address translation, paging modes, and what belongs to them.
     Image("ept-walk", ("t_ept_walk.c",), VMX_CPU, at_least=140),
     Image("ept-walk-icount", ("t_ept_walk.c",), VMX_CPU, extra=ICOUNT, at_least=140),
+    Image("pae", ("t_pae.c", "pae.asm"), VMX_CPU, at_least=110),
     # End of group "mmu".
 )

@@ -198,6 +198,7 @@ static void vmx_load_guest(CPUX86State *env, const VMXEntry *entry)
     vmx_load_control_registers(env, vmx_merge_cr0(env, cr0),
                                vmcs_read(v, VMCS_GUEST_CR3),
                                vmcs_read(v, VMCS_GUEST_CR4), efer);
+    vmx_enter_pdptes(env, entry);
 
     if (entry->entry_ctls & VMX_VM_ENTRY_LOAD_DEBUG_CONTROLS) {
         cpu_x86_update_dr7(env, (vmcs_read(v, VMCS_GUEST_DR7) &

@@ -369,3 +369,12 @@ G_NORETURN void vmx_ept_fault(CPUX86State *env, bool walk, vaddr linear,
     vmx_vmexit_ept(env, VMX_EXIT_EPT_VIOLATION, qual, fault->gpa, linear,
                    retaddr);
 }
+
+G_NORETURN void vmx_ept_fault_pdpte(CPUX86State *env, uintptr_t retaddr)
+{
+    X86VMXEptFault *fault = &env->vmx.ept_fault;
+
+    vmx_vmexit_ept(env, fault->misconfiguration ? VMX_EXIT_EPT_MISCONFIG :
+                                                  VMX_EXIT_EPT_VIOLATION,
+                   fault->qualification, fault->gpa, 0, retaddr);
+}

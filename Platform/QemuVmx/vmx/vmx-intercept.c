@@ -203,6 +203,7 @@ uint64_t vmx_write_cr(CPUX86State *env, int reg, uint64_t value,
     default:
         break;
     }
+    vmx_write_cr_pdptes(env, reg, value, retaddr);
     return value;
 }
 

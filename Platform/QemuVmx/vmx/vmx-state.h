@@ -81,6 +81,7 @@ typedef struct X86VMXState {
     X86VMXExit exit;
     X86VMXEvent event;
     X86VMXEptFault ept_fault;
+    uint64_t pdpte[4];          /* PDPTE registers, see vmx-pdpte.c */
     X86VMXSmmState smm;
 
     uint64_t displacement;      /* of its memory operand, non-root only */

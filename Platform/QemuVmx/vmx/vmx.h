@@ -410,6 +410,29 @@ bool vmx_ept_translate(CPUX86State *env, hwaddr gpa, MMUAccessType access_type,
 bool vmx_ept_translate_debug(CPUX86State *env, hwaddr gpa, hwaddr *out_paddr);
 G_NORETURN void vmx_ept_fault(CPUX86State *env, bool walk, vaddr linear,
                               uintptr_t retaddr);
+/* Same for a load of the PDPTE registers, which has no linear address. */
+G_NORETURN void vmx_ept_fault_pdpte(CPUX86State *env, uintptr_t retaddr);
+
+/* ------------------------------------------------------------------ */
+/* vmx-pdpte.c: PDPTE registers of PAE paging, env->vmx.pdpte          */
+
+bool vmx_pae_paging(CPUX86State *env);
+bool vmx_pdptes_valid(CPUX86State *env, const uint64_t pdpte[4]);
+/* The table at the physical address in @cr3. */
+void vmx_read_pdptes(CPUX86State *env, uint64_t cr3, uint64_t pdpte[4]);
+/*
+ * Before MOV to CR0, CR3 or CR4 writes the (legal) @value: load the registers
+ * if the instruction does.  #GP(0), or an EPT violation.
+ */
+void vmx_write_cr_pdptes(CPUX86State *env, int reg, uint64_t value,
+                         uintptr_t retaddr);
+/* VM entry and VM exit, after control registers and EFER have been loaded. */
+void vmx_enter_pdptes(CPUX86State *env, const VMXEntry *entry);
+void vmx_save_pdptes(CPUX86State *env, VMXVmcs *vmcs);
+/* False for a VMX abort. */
+bool vmx_load_host_pdptes(CPUX86State *env);
+/* VMXON, and task switches in root operation. */
+void vmx_refresh_pdptes(CPUX86State *env);
 
 /* ------------------------------------------------------------------ */
 /* vmx-smm*.c                                                          */
