@@ -127,5 +127,7 @@ TABLE = (
     Image("ept-walk", ("t_ept_walk.c",), VMX_CPU, at_least=140),
     Image("ept-walk-icount", ("t_ept_walk.c",), VMX_CPU, extra=ICOUNT, at_least=140),
     Image("pae", ("t_pae.c", "pae.asm"), VMX_CPU, at_least=110),
+    Image("unrestricted", ("t_unrestricted.c", "unrestricted.asm"), VMX_CPU, at_least=200),
+    Image("unrestricted-icount", ("t_unrestricted.c", "unrestricted.asm"), VMX_CPU, extra=ICOUNT, at_least=200),
     # End of group "mmu".
 )

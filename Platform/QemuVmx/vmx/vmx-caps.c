@@ -259,6 +259,8 @@ int vmx_wrmsr(CPUX86State *env, uint32_t index, uint64_t value)
         }
         env->vmx.debugctl = value;
         return 0;
+    case MSR_EFER:
+        return vmx_efer_consistent(env, value) ? 1 : -1;
     case MSR_IA32_VMX_BASIC ... MSR_IA32_VMX_VMFUNC:
         return -1;
     default:

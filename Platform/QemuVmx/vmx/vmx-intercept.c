@@ -164,13 +164,6 @@ static void vmx_guest_write_cr3(CPUX86State *env, uint64_t value,
     vmx_exit_mov_to_cr(env, 3, retaddr);
 }
 
-/* Checks that MOV to CR0 makes on every processor, but TCG does not. */
-static bool vmx_cr0_consistent(uint64_t cr0)
-{
-    return !((cr0 & CR0_PG_MASK) && !(cr0 & CR0_PE_MASK)) &&
-           !((cr0 & CR0_NW_MASK) && !(cr0 & CR0_CD_MASK));
-}
-
 uint64_t vmx_write_cr(CPUX86State *env, int reg, uint64_t value,
                       uintptr_t retaddr)
 {
@@ -183,7 +176,7 @@ uint64_t vmx_write_cr(CPUX86State *env, int reg, uint64_t value,
         }
         value |= CR0_ET_MASK;
         if (!vmx_cr0_valid(env, value, guest && vmx_unrestricted_guest(env)) ||
-            !vmx_cr0_consistent(value)) {
+            !vmx_cr0_consistent(env, value)) {
             raise_exception_err_ra(env, EXCP0D_GPF, 0, retaddr);
         }
         break;
@@ -196,7 +189,7 @@ uint64_t vmx_write_cr(CPUX86State *env, int reg, uint64_t value,
         if (guest) {
             value = vmx_guest_write_cr4(env, value, retaddr);
         }
-        if (!vmx_cr4_valid(env, value)) {
+        if (!vmx_cr4_valid(env, value) || !vmx_cr4_consistent(env, value)) {
             raise_exception_err_ra(env, EXCP0D_GPF, 0, retaddr);
         }
         break;

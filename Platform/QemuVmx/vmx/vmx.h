@@ -414,6 +414,13 @@ G_NORETURN void vmx_ept_fault(CPUX86State *env, bool walk, vaddr linear,
 G_NORETURN void vmx_ept_fault_pdpte(CPUX86State *env, uintptr_t retaddr);
 
 /* ------------------------------------------------------------------ */
+/* vmx-mode.c: consistency of control registers and IA32_EFER          */
+
+bool vmx_cr0_consistent(CPUX86State *env, uint64_t cr0);
+bool vmx_cr4_consistent(CPUX86State *env, uint64_t cr4);
+bool vmx_efer_consistent(CPUX86State *env, uint64_t efer);
+
+/* ------------------------------------------------------------------ */
 /* vmx-pdpte.c: PDPTE registers of PAE paging, env->vmx.pdpte          */
 
 bool vmx_pae_paging(CPUX86State *env);
