@@ -129,5 +129,9 @@ TABLE = (
     Image("pae", ("t_pae.c", "pae.asm"), VMX_CPU, at_least=110),
     Image("unrestricted", ("t_unrestricted.c", "unrestricted.asm"), VMX_CPU, at_least=200),
     Image("unrestricted-icount", ("t_unrestricted.c", "unrestricted.asm"), VMX_CPU, extra=ICOUNT, at_least=200),
+    Image("insn-controls", ("t_insn_controls.c",), VMX_CPU, at_least=80),
+    Image("insn-controls-icount", ("t_insn_controls.c",), VMX_CPU, extra=ICOUNT, at_least=80),
+    Image("insn-controls-stock", ("t_insn_controls.c",), STOCK_CPU, defines=("STOCK",), at_least=2),
+    Image("vmfunc", ("t_vmfunc.c",), VMX_CPU, at_least=50),
     # End of group "mmu".
 )

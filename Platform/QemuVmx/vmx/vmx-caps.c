@@ -229,7 +229,12 @@ int vmx_rdmsr(CPUX86State *env, uint32_t index, uint64_t *value)
         return 0;
     }
     case MSR_IA32_VMX_VMFUNC:
-        return -1;
+        if (!(env->features[FEAT_VMX_SECONDARY_CTLS] &
+              VMX_SECONDARY_EXEC_ENABLE_VMFUNC)) {
+            return -1;
+        }
+        *value = env->features[FEAT_VMX_VMFUNC];
+        return 0;
     default:
         return vmx_smm_rdmsr(env, index, value);
     }

@@ -96,6 +96,14 @@ void vmx_read_controls(const VMXVmcs *v, X86VMXControls *ctl)
     if (ctl->proc2 & VMX_SECONDARY_EXEC_ENABLE_VPID) {
         ctl->vpid = vmcs_read(v, VMCS_VPID);
     }
+    if (ctl->proc2 & VMX_SECONDARY_EXEC_PAUSE_LOOP_EXITING) {
+        ctl->ple_gap = vmcs_read(v, VMCS_PLE_GAP);
+        ctl->ple_window = vmcs_read(v, VMCS_PLE_WINDOW);
+    }
+    if (ctl->proc2 & VMX_SECONDARY_EXEC_ENABLE_VMFUNC) {
+        ctl->vm_functions = vmcs_read(v, VMCS_VM_FUNCTION_CONTROLS);
+        ctl->eptp_list = vmcs_read(v, VMCS_EPTP_LIST_ADDRESS);
+    }
 }
 
 void vmx_guest_enter(CPUX86State *env)
@@ -397,6 +405,7 @@ bool vmx_vm_entry(CPUX86State *env, bool launch)
 
     env->vmx.hlt = false;
     env->vmx.event.info = 0;
+    env->vmx.pause_loop.valid = false;
     env->old_exception = -1;
     if (entry.returns_from_smm) {
         vmx_smm_return_commit(env, &entry);

@@ -309,7 +309,8 @@ void vmx_check_intercept(CPUX86State *env, uint32_t type, uint64_t param,
                 VMX_EXIT_MWAIT, 0, ra);
         break;
     case SVM_EXIT_PAUSE:
-        exit_if(env, proc(env, VMX_CPU_BASED_PAUSE_EXITING),
+        exit_if(env, proc(env, VMX_CPU_BASED_PAUSE_EXITING) ||
+                     vmx_pause_loop_exits(env),
                 VMX_EXIT_PAUSE, 0, ra);
         break;
     case SVM_EXIT_WBINVD:

@@ -42,6 +42,10 @@ typedef struct X86VMXControls {
     uint64_t msr_bitmap;
     uint64_t tsc_offset;
     uint64_t eptp;
+    uint64_t eptp_list;
+    uint64_t vm_functions;
+    uint32_t ple_gap;
+    uint32_t ple_window;
     uint64_t cr0_mask;
     uint64_t cr4_mask;
     uint64_t cr0_shadow;
@@ -68,6 +72,20 @@ typedef struct X86VMXEvent {
     uint32_t insn_length;
 } X86VMXEvent;
 
+/* The last PAUSE at CPL 0 since VM entry, and the first one of its loop. */
+typedef struct X86VMXPauseLoop {
+    bool valid;
+    uint64_t first;
+    uint64_t last;
+} X86VMXPauseLoop;
+
+/* Operand of helper_vmx_check_random(). */
+enum {
+    VMX_CHECK_RDRAND,
+    VMX_CHECK_RDSEED,
+    VMX_CHECK_RDPID,
+};
+
 typedef struct X86VMXState {
     uint32_t mode;              /* X86VMXMode */
     bool hlt;                   /* waiting in HLT; see vmx_note_halt() */
@@ -81,6 +99,7 @@ typedef struct X86VMXState {
     X86VMXExit exit;
     X86VMXEvent event;
     X86VMXEptFault ept_fault;
+    X86VMXPauseLoop pause_loop;
     uint64_t pdpte[4];          /* PDPTE registers, see vmx-pdpte.c */
     X86VMXSmmState smm;
 

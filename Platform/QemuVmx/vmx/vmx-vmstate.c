@@ -77,6 +77,26 @@ static const VMStateDescription vmstate_vmx_pdptes = {
     }
 };
 
+static bool vmx_pause_loop_needed(void *opaque)
+{
+    X86CPU *cpu = opaque;
+
+    return vmx_in_guest(&cpu->env) && cpu->env.vmx.pause_loop.valid;
+}
+
+static const VMStateDescription vmstate_vmx_pause_loop = {
+    .name = "cpu/tcg_vmx/pause_loop",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .needed = vmx_pause_loop_needed,
+    .fields = (const VMStateField[]) {
+        VMSTATE_BOOL(env.vmx.pause_loop.valid, X86CPU),
+        VMSTATE_UINT64(env.vmx.pause_loop.first, X86CPU),
+        VMSTATE_UINT64(env.vmx.pause_loop.last, X86CPU),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
 const VMStateDescription vmstate_x86_tcg_vmx = {
     .name = "cpu/tcg_vmx",
     .version_id = 1,
@@ -110,6 +130,7 @@ const VMStateDescription vmstate_x86_tcg_vmx = {
     },
     .subsections = (const VMStateDescription * const []) {
         &vmstate_vmx_pdptes,
+        &vmstate_vmx_pause_loop,
         NULL
     }
 };

@@ -60,6 +60,8 @@ enum {
     VMX_EXIT_WBINVD             = 54,
     VMX_EXIT_XSETBV             = 55,
     VMX_EXIT_RDRAND             = 57,
+    VMX_EXIT_INVPCID            = 58,
+    VMX_EXIT_VMFUNC             = 59,
     VMX_EXIT_RDSEED             = 61,
 };
 
@@ -412,6 +414,14 @@ G_NORETURN void vmx_ept_fault(CPUX86State *env, bool walk, vaddr linear,
                               uintptr_t retaddr);
 /* Same for a load of the PDPTE registers, which has no linear address. */
 G_NORETURN void vmx_ept_fault_pdpte(CPUX86State *env, uintptr_t retaddr);
+
+/* ------------------------------------------------------------------ */
+/* vmx-controls.c, vmx-vmfunc.c: controls of single instructions       */
+
+/* PAUSE at this moment ends a loop; notes that it has been executed. */
+bool vmx_pause_loop_exits(CPUX86State *env);
+bool vmx_vmfunc_controls_valid(CPUX86State *env, const VMXVmcs *vmcs,
+                               uint32_t proc2);
 
 /* ------------------------------------------------------------------ */
 /* vmx-mode.c: consistency of control registers and IA32_EFER          */
