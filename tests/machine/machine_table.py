@@ -133,5 +133,6 @@ TABLE = (
     Image("insn-controls-icount", ("t_insn_controls.c",), VMX_CPU, extra=ICOUNT, at_least=80),
     Image("insn-controls-stock", ("t_insn_controls.c",), STOCK_CPU, defines=("STOCK",), at_least=2),
     Image("vmfunc", ("t_vmfunc.c",), VMX_CPU, at_least=50),
+    Image("ept-matrix", ("t_ept_matrix.c",), VMX_CPU, at_least=1300),
     # End of group "mmu".
 )
