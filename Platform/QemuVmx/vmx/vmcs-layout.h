@@ -79,6 +79,8 @@ enum {
     VMCS_ENTRY_MSR_LOAD_ADDR            = 0x200a,
     VMCS_EXECUTIVE_VMCS_POINTER         = 0x200c,
     VMCS_TSC_OFFSET                     = 0x2010,
+    VMCS_VIRTUAL_APIC_ADDRESS           = 0x2012,
+    VMCS_APIC_ACCESS_ADDRESS            = 0x2014,
     VMCS_VM_FUNCTION_CONTROLS           = 0x2018,
     VMCS_EPT_POINTER                    = 0x201a,
     VMCS_EPTP_LIST_ADDRESS              = 0x2024,
@@ -109,6 +111,7 @@ enum {
     VMCS_ENTRY_INTERRUPTION_INFO        = 0x4016,
     VMCS_ENTRY_EXCEPTION_ERROR_CODE     = 0x4018,
     VMCS_ENTRY_INSTRUCTION_LENGTH       = 0x401a,
+    VMCS_TPR_THRESHOLD                  = 0x401c,
     VMCS_SECONDARY_CONTROLS             = 0x401e,
     VMCS_PLE_GAP                        = 0x4020,
     VMCS_PLE_WINDOW                     = 0x4022,
@@ -132,6 +135,7 @@ enum {
     VMCS_GUEST_ACTIVITY_STATE           = 0x4826,
     VMCS_GUEST_SMBASE                   = 0x4828,
     VMCS_GUEST_SYSENTER_CS              = 0x482a,
+    VMCS_PREEMPTION_TIMER_VALUE         = 0x482e,
     VMCS_HOST_SYSENTER_CS               = 0x4c00,
 
     /* natural width */

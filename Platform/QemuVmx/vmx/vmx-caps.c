@@ -111,7 +111,8 @@ bool vmx_entry_controls_allowed(CPUX86State *env, uint32_t value)
 
 uint64_t vmx_misc(CPUX86State *env)
 {
-    uint64_t misc = env->features[FEAT_VMX_MISC] | VMX_MISC_CR3_TARGETS;
+    uint64_t misc = env->features[FEAT_VMX_MISC] | VMX_MISC_CR3_TARGETS |
+                    VMX_TIMER_RATE;
 
     if (vmx_dual_monitor_offered(env)) {
         misc |= VMX_MISC_SMBASE | VMX_MISC_BLOCK_UNBLOCK |

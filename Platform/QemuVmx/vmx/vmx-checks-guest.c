@@ -322,14 +322,31 @@ static bool check_non_register(CPUX86State *env, const VMXEntry *entry,
         }
         /* Injected events that HLT cannot be in when they are delivered. */
         if (injecting && type != VMX_INTR_TYPE_EXTERNAL &&
-            type != VMX_INTR_TYPE_NMI &&
+            type != VMX_INTR_TYPE_NMI && type != VMX_INTR_TYPE_OTHER &&
             !(type == VMX_INTR_TYPE_HW_EXCEPTION &&
               ((uint8_t)info == EXCP01_DB || (uint8_t)info == EXCP12_MCHK))) {
             return false;
         }
         break;
+    case VMX_ACTIVITY_SHUTDOWN:
+        if (!(vmx_misc(env) & MSR_VMX_MISC_ACTIVITY_SHUTDOWN) || shadow) {
+            return false;
+        }
+        if (injecting && type != VMX_INTR_TYPE_NMI &&
+            !(type == VMX_INTR_TYPE_HW_EXCEPTION &&
+              (uint8_t)info == EXCP12_MCHK)) {
+            return false;
+        }
+        break;
+    case VMX_ACTIVITY_WAIT_SIPI:
+        /* DM-CTL-10, DM-RET-32 */
+        if (!(vmx_misc(env) & MSR_VMX_MISC_ACTIVITY_WAIT_SIPI) || shadow ||
+            injecting || smm_entry ||
+            (entry->returns_from_smm && entry->to_root)) {
+            return false;
+        }
+        break;
     default:
-        /* Not offered: shutdown, wait-for-SIPI (DM-CTL-10, DM-RET-32). */
         return false;
     }
 
@@ -364,7 +381,7 @@ static bool check_non_register(CPUX86State *env, const VMXEntry *entry,
         return false;
     }
     if (shadow || activity == VMX_ACTIVITY_HLT) {
-        bool btf = vmcs_read(v, VMCS_GUEST_DEBUGCTL) & 2;
+        bool btf = vmcs_read(v, VMCS_GUEST_DEBUGCTL) & VMX_DEBUGCTL_BTF;
         bool bs = pending & VMX_PENDING_DEBUG_BS;
 
         if (bs != ((rflags & TF_MASK) && !btf)) {

@@ -93,6 +93,22 @@ bool vmx_check_execution_controls(CPUX86State *env, const VMXVmcs *v)
         !(pin & VMX_PIN_BASED_VIRTUAL_NMIS)) {
         return false;
     }
+    if ((proc & VMX_CPU_BASED_TPR_SHADOW) &&
+        !vmx_page_valid(env, v, VMCS_VIRTUAL_APIC_ADDRESS)) {
+        return false;
+    }
+    if ((proc2 & VMX_SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES) &&
+        !vmx_page_valid(env, v, VMCS_APIC_ACCESS_ADDRESS)) {
+        return false;
+    }
+    if (proc & VMX_CPU_BASED_TPR_SHADOW) {
+        X86VMXControls ctl;
+
+        vmx_read_controls(v, &ctl);
+        if (!vmx_tpr_threshold_valid(env, &ctl)) {
+            return false;
+        }
+    }
     if ((proc2 & VMX_SECONDARY_EXEC_ENABLE_VPID) && !vmcs_read(v, VMCS_VPID)) {
         return false;
     }
@@ -112,6 +128,12 @@ static bool vmx_check_exit_controls(CPUX86State *env, const VMXEntry *entry)
 {
     const VMXVmcs *v = entry->guest;
 
+    /* Returns from SMM do without (DM-RET-15). */
+    if (!entry->returns_from_smm &&
+        (entry->exit_ctls & VMX_VM_EXIT_SAVE_VMX_PREEMPTION_TIMER) &&
+        !(entry->ctl.pin & VMX_PIN_BASED_VMX_PREEMPTION_TIMER)) {
+        return false;
+    }
     return vmx_exit_controls_allowed(env, entry->exit_ctls) &&
            vmx_msr_area_valid(env, v, VMCS_EXIT_MSR_STORE_ADDR,
                               VMCS_EXIT_MSR_STORE_COUNT) &&
@@ -143,11 +165,14 @@ static bool vmx_check_injection(CPUX86State *env, const VMXEntry *entry)
     if (info & VMX_INTR_RESERVED) {
         return false;
     }
+    if ((info & VMX_INTR_TYPE_MASK) == VMX_INTR_TYPE_OTHER) {
+        /* A pending MTF VM exit, if the 1-setting of the flag is offered. */
+        return !vector && !(info & VMX_INTR_ERROR_CODE) &&
+               (env->features[FEAT_VMX_PROCBASED_CTLS] &
+                VMX_CPU_BASED_MONITOR_TRAP_FLAG);
+    }
     if (entry->returns_from_smm && entry->to_root) {
-        /*
-         * Only a pending MTF exit may be "injected" into root operation
-         * (DM-RET-18, decision G-02), and MTF is not offered.
-         */
+        /* Nothing else goes into root operation (DM-RET-18, G-02). */
         return false;
     }
 

@@ -68,6 +68,7 @@ void vmx_read_controls(const VMXVmcs *v, X86VMXControls *ctl)
     *ctl = (X86VMXControls) {
         .pin = vmcs_read(v, VMCS_PIN_CONTROLS),
         .proc = vmcs_read(v, VMCS_PROC_CONTROLS),
+        .exit = vmcs_read(v, VMCS_EXIT_CONTROLS),
         .exception_bitmap = vmcs_read(v, VMCS_EXCEPTION_BITMAP),
         .pf_mask = vmcs_read(v, VMCS_PF_ERROR_CODE_MASK),
         .pf_match = vmcs_read(v, VMCS_PF_ERROR_CODE_MATCH),
@@ -86,6 +87,13 @@ void vmx_read_controls(const VMXVmcs *v, X86VMXControls *ctl)
     }
     if (ctl->proc & VMX_CPU_BASED_ACTIVATE_SECONDARY_CONTROLS) {
         ctl->proc2 = vmcs_read(v, VMCS_SECONDARY_CONTROLS);
+    }
+    if (ctl->proc & VMX_CPU_BASED_TPR_SHADOW) {
+        ctl->virtual_apic = vmcs_read(v, VMCS_VIRTUAL_APIC_ADDRESS);
+        ctl->tpr_threshold = vmcs_read(v, VMCS_TPR_THRESHOLD);
+    }
+    if (ctl->proc2 & VMX_SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES) {
+        ctl->apic_access = vmcs_read(v, VMCS_APIC_ACCESS_ADDRESS);
     }
     if (ctl->proc & VMX_CPU_BASED_USE_TSC_OFFSETING) {
         ctl->tsc_offset = vmcs_read(v, VMCS_TSC_OFFSET);
@@ -116,13 +124,26 @@ void vmx_guest_enter(CPUX86State *env)
     env->tsc_offset = env->vmx.ctl.tsc_offset;
 }
 
-void vmx_guest_leave(CPUX86State *env)
+void vmx_guest_suspend(CPUX86State *env)
 {
     env->hflags &= ~HF_GUEST_MASK;
     env->hflags2 &= ~HF2_EPT_MASK;
     env->tsc_offset = 0;
     env->vmx.virtual_nmi_blocked = false;
     env->vmx.event.info = 0;
+    env->vmx.iret = false;
+    env->vmx.int1 = false;
+}
+
+void vmx_guest_leave(CPUX86State *env)
+{
+    vmx_guest_suspend(env);
+    vmx_timer_stop(env);
+    env->vmx.activity = VMX_ACTIVITY_ACTIVE;
+    env->vmx.mtf = VMX_MTF_NONE;
+    env->vmx.tpr_check = false;
+    env->vmx.tpr_store = false;
+    cpu_reset_interrupt(env_cpu(env), CPU_INTERRUPT_VMX);
 }
 
 void vmx_guest_reenter(CPUX86State *env)
@@ -268,33 +289,61 @@ typedef struct VMXStart {
     uint32_t info;
     uint32_t error_code;
     uint32_t insn_length;
+    uint32_t timer;
+    uint32_t blocked;
     uint64_t pending_debug;
 } VMXStart;
+
+/* "Delivery of Pending Debug Exceptions after VM Entry" (DM-RET-54) */
+static uint64_t vmx_start_pending_debug(const VMXStart *start)
+{
+    uint32_t type = start->info & VMX_INTR_TYPE_MASK;
+
+    if (!(start->info & VMX_INTR_VALID)) {
+        if (start->activity == VMX_ACTIVITY_SHUTDOWN ||
+            start->activity == VMX_ACTIVITY_WAIT_SIPI) {
+            return 0;
+        }
+    } else if (type != VMX_INTR_TYPE_OTHER &&
+               ((type != VMX_INTR_TYPE_SW_INTERRUPT &&
+                 type != VMX_INTR_TYPE_SW_EXCEPTION) ||
+                !(start->blocked & VMX_BLOCKED_MOV_SS))) {
+        return 0;
+    }
+    return start->pending_debug;
+}
 
 /* Activity state and events, after everything else has been loaded. */
 static void vmx_start(CPUX86State *env, const VMXStart *start)
 {
     CPUState *cs = env_cpu(env);
+    const bool valid = start->info & VMX_INTR_VALID;
+    const bool mtf = valid && (start->info & VMX_INTR_TYPE_MASK) ==
+                              VMX_INTR_TYPE_OTHER;
 
-    if (start->info & VMX_INTR_VALID) {
+    env->vmx.pending_debug = vmx_start_pending_debug(start);
+    if (vmx_in_guest(env)) {
+        if (mtf) {
+            env->vmx.mtf = VMX_MTF_PENDING;
+        } else if (env->vmx.ctl.proc & VMX_CPU_BASED_MONITOR_TRAP_FLAG) {
+            env->vmx.mtf = valid ? VMX_MTF_PENDING : VMX_MTF_ARMED;
+        }
+        vmx_tpr_after_entry(env);
+        if (env->vmx.ctl.pin & VMX_PIN_BASED_VMX_PREEMPTION_TIMER) {
+            vmx_timer_start(env, start->timer);
+        }
+    }
+    vmx_update_request(env);
+
+    if (valid && !mtf) {
         vmx_inject_event(env, start->info, start->error_code,
                          start->insn_length);
         return;
     }
-    /* "Delivery of Pending Debug Exceptions after VM Entry" (DM-RET-54) */
-    if ((start->pending_debug & (VMX_PENDING_DEBUG_ENABLED |
-                                 VMX_PENDING_DEBUG_BS)) &&
-        !(env->hflags2 & HF2_MOV_SS_MASK)) {
-        if (vmx_smm_exit_due(env)) {
-            /* It comes first and finds them still pending (DM-EXI-07). */
-            env->vmx.pending_debug = start->pending_debug;
-            return;
+    if (start->activity != VMX_ACTIVITY_ACTIVE) {
+        if (start->activity != VMX_ACTIVITY_HLT) {
+            env->vmx.activity = start->activity;
         }
-        env->dr[6] |= start->pending_debug & (VMX_PENDING_DEBUG_BP |
-                                              VMX_PENDING_DEBUG_BS);
-        raise_exception(env, EXCP01_DB);
-    }
-    if (start->activity == VMX_ACTIVITY_HLT) {
         cs->halted = 1;
         cs->exception_index = EXCP_HLT;
         cpu_loop_exit(cs);
@@ -394,6 +443,8 @@ bool vmx_vm_entry(CPUX86State *env, bool launch)
         .error_code = vmcs_read(entry.guest, VMCS_ENTRY_EXCEPTION_ERROR_CODE),
         .insn_length = vmcs_read(entry.guest, VMCS_ENTRY_INSTRUCTION_LENGTH),
         .pending_debug = vmcs_read(entry.guest, VMCS_GUEST_PENDING_DEBUG),
+        .timer = vmcs_read(entry.guest, VMCS_PREEMPTION_TIMER_VALUE),
+        .blocked = vmcs_read(entry.guest, VMCS_GUEST_INTERRUPTIBILITY),
     };
     if (launch) {
         vmcs_set_launched(entry.guest, true);               /* DM-RET-46 */

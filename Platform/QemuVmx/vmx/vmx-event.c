@@ -1,7 +1,8 @@
 /*
- * VMX: events - pending interrupts, injection, delivery record, HLT
+ * VMX: which event is next, and what it does
  *
- * Intel SDM volume 3, "Other Causes of VM Exits" and "Event Injection".
+ * Intel SDM volume 3, "Other Causes of VM Exits", "Monitor Trap Flag" and
+ * "Event Injection"; the order is that of rule DM-EXI-07.
  *
  * Copyright (c) 2026 STM Lab
  *
@@ -9,112 +10,312 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/main-loop.h"
 #include "cpu.h"
+#include "exec/translation-block.h"
 #include "hw/i386/apic.h"
 #include "tcg/helper-tcg.h"
 #include "vmx.h"
 #include "vmx-internal.h"
 
-/* Length of INT3 and INTO, which are software exceptions; INT n has two. */
-#define SOFTWARE_EXCEPTION_LENGTH   1
+typedef enum VMXEvent {
+    VMX_EVENT_NONE,
+    VMX_EVENT_SIPI,
+    VMX_EVENT_TPR,
+    VMX_EVENT_SMI,
+    VMX_EVENT_INIT,
+    VMX_EVENT_MTF,
+    VMX_EVENT_DEBUG,
+    VMX_EVENT_TIMER,
+    VMX_EVENT_NMI_WINDOW,
+    VMX_EVENT_NMI,
+    VMX_EVENT_MCE,
+    VMX_EVENT_INTR_WINDOW,
+    VMX_EVENT_INTR,
+    VMX_EVENT_STEP,
+} VMXEvent;
 
-/* ------------------------------------------------------------------ */
-/* Which event is next                                                 */
-
-static bool vmx_external_exiting(CPUX86State *env)
+static bool pin(CPUX86State *env, uint32_t control)
 {
-    return vmx_in_guest(env) &&
-           (env->vmx.ctl.pin & VMX_PIN_BASED_EXT_INTR_MASK);
+    return vmx_in_guest(env) && (env->vmx.ctl.pin & control);
 }
 
-static bool vmx_nmi_exiting(CPUX86State *env)
+static bool proc(CPUX86State *env, uint32_t control)
 {
-    return vmx_in_guest(env) &&
-           (env->vmx.ctl.pin & VMX_PIN_BASED_NMI_EXITING);
+    return vmx_in_guest(env) && (env->vmx.ctl.proc & control);
 }
 
-static bool vmx_interruptible(CPUX86State *env)
+static bool blocked_by_mov_ss(CPUX86State *env)
 {
-    if (vmx_external_exiting(env)) {
-        return true;
-    }
+    return (env->hflags & HF_INHIBIT_IRQ_MASK) &&
+           (env->hflags2 & HF2_MOV_SS_MASK);
+}
+
+static bool interrupts_enabled(CPUX86State *env)
+{
     return (env->eflags & IF_MASK) && !(env->hflags & HF_INHIBIT_IRQ_MASK);
 }
 
-int vmx_pending_interrupt(CPUState *cs, int interrupt_request)
+/* "External-interrupt exiting" makes RFLAGS.IF irrelevant, but no shadow. */
+static bool interruptible(CPUX86State *env)
 {
-    CPUX86State *env = cpu_env(cs);
-
-    if (interrupt_request & CPU_INTERRUPT_SIPI) {
-        return CPU_INTERRUPT_SIPI;
+    if (pin(env, VMX_PIN_BASED_EXT_INTR_MASK)) {
+        return !(env->hflags & HF_INHIBIT_IRQ_MASK);
     }
-    if ((interrupt_request & CPU_INTERRUPT_SMI) &&
-        !(env->hflags & HF_SMM_MASK) && !vmx_smi_blocked(env)) {
-        return CPU_INTERRUPT_SMI;
-    }
-    if ((interrupt_request & CPU_INTERRUPT_NMI) &&
-        !(env->hflags2 & HF2_NMI_MASK)) {
-        return CPU_INTERRUPT_NMI;
-    }
-    if (interrupt_request & CPU_INTERRUPT_MCE) {
-        return CPU_INTERRUPT_MCE;
-    }
-    if ((interrupt_request & CPU_INTERRUPT_HARD) && vmx_interruptible(env)) {
-        return CPU_INTERRUPT_HARD;
-    }
-    return 0;
+    return interrupts_enabled(env);
 }
 
-bool vmx_exec_interrupt(CPUState *cs, int interrupt_request)
+/* "Priority Among Concurrent Events", restricted to guests. */
+static VMXEvent vmx_next_guest_event(CPUX86State *env)
+{
+    X86VMXState *vmx = &env->vmx;
+
+    if (vmx->mtf == VMX_MTF_PENDING && vmx->activity == VMX_ACTIVITY_ACTIVE) {
+        return VMX_EVENT_MTF;
+    }
+    if (vmx_debug_pending(env) && !blocked_by_mov_ss(env)) {
+        return VMX_EVENT_DEBUG;
+    }
+    if (vmx->timer_expired) {
+        return VMX_EVENT_TIMER;
+    }
+    if (proc(env, VMX_CPU_BASED_VIRTUAL_NMI_PENDING) &&
+        !vmx->virtual_nmi_blocked && !blocked_by_mov_ss(env)) {
+        return VMX_EVENT_NMI_WINDOW;
+    }
+    return VMX_EVENT_NONE;
+}
+
+static VMXEvent vmx_next_event(CPUState *cs, int request)
+{
+    CPUX86State *env = cpu_env(cs);
+    const bool smm = env->hflags & HF_SMM_MASK;
+    VMXEvent event;
+
+    if (request & CPU_INTERRUPT_SIPI) {
+        return VMX_EVENT_SIPI;
+    }
+    if (env->vmx.activity == VMX_ACTIVITY_WAIT_SIPI) {
+        return VMX_EVENT_NONE;
+    }
+    if (env->vmx.tpr_check) {
+        if (vmx_tpr_below_threshold(env)) {
+            return VMX_EVENT_TPR;
+        }
+        env->vmx.tpr_check = false;
+    }
+    if ((request & CPU_INTERRUPT_SMI) && !smm && !vmx_smi_blocked(env)) {
+        return VMX_EVENT_SMI;
+    }
+    if ((request & CPU_INTERRUPT_INIT) && vmx_in_guest(env) && !smm) {
+        return VMX_EVENT_INIT;
+    }
+    if (request & CPU_INTERRUPT_VMX) {
+        event = vmx_next_guest_event(env);
+        if (event != VMX_EVENT_NONE) {
+            return event;
+        }
+    }
+    if ((request & CPU_INTERRUPT_NMI) && !(env->hflags2 & HF2_NMI_MASK)) {
+        return VMX_EVENT_NMI;
+    }
+    if (request & CPU_INTERRUPT_MCE) {
+        return VMX_EVENT_MCE;
+    }
+    if (env->vmx.activity == VMX_ACTIVITY_SHUTDOWN) {
+        return VMX_EVENT_NONE;
+    }
+    if (proc(env, VMX_CPU_BASED_VIRTUAL_INTR_PENDING) &&
+        interrupts_enabled(env)) {
+        return VMX_EVENT_INTR_WINDOW;
+    }
+    if ((request & CPU_INTERRUPT_HARD) && interruptible(env)) {
+        return VMX_EVENT_INTR;
+    }
+    if (env->vmx.mtf == VMX_MTF_ARMED && !cs->halted) {
+        return VMX_EVENT_STEP;
+    }
+    return VMX_EVENT_NONE;
+}
+
+/* The event as an interrupt request; VMX_EVENT_STEP to _TPR share one. */
+int vmx_pending_interrupt(CPUState *cs, int interrupt_request)
+{
+    switch (vmx_next_event(cs, interrupt_request)) {
+    case VMX_EVENT_NONE:
+        return 0;
+    case VMX_EVENT_SIPI:
+        return CPU_INTERRUPT_SIPI;
+    case VMX_EVENT_SMI:
+        return CPU_INTERRUPT_SMI;
+    case VMX_EVENT_INIT:
+        return CPU_INTERRUPT_INIT;
+    case VMX_EVENT_NMI:
+        return CPU_INTERRUPT_NMI;
+    case VMX_EVENT_MCE:
+        return CPU_INTERRUPT_MCE;
+    case VMX_EVENT_INTR:
+        return CPU_INTERRUPT_HARD;
+    default:
+        return CPU_INTERRUPT_VMX;
+    }
+}
+
+/* ------------------------------------------------------------------ */
+/* What the events do                                                  */
+
+static bool vmx_take_sipi(CPUState *cs)
 {
     CPUX86State *env = cpu_env(cs);
 
-    switch (interrupt_request) {
-    case CPU_INTERRUPT_SIPI:
-        /* Discarded outside wait-for-SIPI, which is not offered. */
-        cpu_reset_interrupt(cs, CPU_INTERRUPT_SIPI);
+    cpu_reset_interrupt(cs, CPU_INTERRUPT_SIPI);
+    if (env->vmx.activity == VMX_ACTIVITY_WAIT_SIPI) {
+        vmx_vmexit(env, VMX_EXIT_SIPI,
+                   apic_sipi_vector(env_archcpu(env)->apic_state), 0);
+    }
+    /* In other states of VMX operation SIPIs are discarded. */
+    return true;
+}
+
+static void vmx_take_interrupt(CPUState *cs)
+{
+    CPUX86State *env = cpu_env(cs);
+    uint32_t info = 0;
+
+    if (env->vmx.ctl.exit & VMX_VM_EXIT_ACK_INTR_ON_EXIT) {
+        int vector;
+
+        cpu_reset_interrupt(cs, CPU_INTERRUPT_HARD);
+        vector = cpu_get_pic_interrupt(env);
+        if (vector < 0) {
+            /* The request has gone away. */
+            return;
+        }
+        info = VMX_INTR_VALID | VMX_INTR_TYPE_EXTERNAL | (uint8_t)vector;
+    }
+    vmx_vmexit_event(env, VMX_EXIT_EXTERNAL_INTERRUPT, 0, info, 0, 0);
+}
+
+static G_NORETURN void vmx_take_debug(CPUX86State *env)
+{
+    uint64_t pending = env->vmx.pending_debug;
+
+    env->vmx.pending_debug = 0;
+    vmx_debug_begin(env);
+    env->dr[6] |= pending & (VMX_PENDING_DEBUG_BP | VMX_PENDING_DEBUG_BS);
+    raise_exception(env, EXCP01_DB);
+}
+
+/*
+ * Monitor trap flag: run one instruction undisturbed and come back.  A fault
+ * of the instruction is delivered before the VM exit.
+ */
+static void vmx_take_step(CPUState *cs)
+{
+    cpu_env(cs)->vmx.mtf = VMX_MTF_PENDING;
+    cs->cflags_next_tb = VMX_ONE_INSN(cs);
+}
+
+bool vmx_exec_interrupt(CPUState *cs)
+{
+    CPUX86State *env = cpu_env(cs);
+
+    switch (vmx_next_event(cs, cs->interrupt_request)) {
+    case VMX_EVENT_NONE:
         return true;
-    case CPU_INTERRUPT_SMI:
+    case VMX_EVENT_SIPI:
+        return vmx_take_sipi(cs);
+    case VMX_EVENT_TPR:
+        vmx_vmexit(env, VMX_EXIT_TPR_BELOW_THRESHOLD, 0, 0);
+    case VMX_EVENT_SMI:
         if (env->vmx.smm.active) {
             cpu_reset_interrupt(cs, CPU_INTERRUPT_SMI);
             return vmx_smm_exit_on_smi(env);
         }
-        break;
-    case CPU_INTERRUPT_NMI:
-        if (vmx_nmi_exiting(env)) {
+        return false;
+    case VMX_EVENT_INIT:
+        cpu_reset_interrupt(cs, CPU_INTERRUPT_INIT);
+        vmx_vmexit(env, VMX_EXIT_INIT, 0, 0);
+    case VMX_EVENT_MTF:
+        vmx_vmexit(env, VMX_EXIT_MTF, 0, 0);
+    case VMX_EVENT_DEBUG:
+        vmx_take_debug(env);
+    case VMX_EVENT_TIMER:
+        vmx_vmexit(env, VMX_EXIT_PREEMPTION_TIMER, 0, 0);
+    case VMX_EVENT_NMI_WINDOW:
+        vmx_vmexit(env, VMX_EXIT_NMI_WINDOW, 0, 0);
+    case VMX_EVENT_NMI:
+        if (pin(env, VMX_PIN_BASED_NMI_EXITING)) {
             cpu_reset_interrupt(cs, CPU_INTERRUPT_NMI);
             vmx_vmexit_event(env, VMX_EXIT_EXCEPTION_NMI, 0,
                              VMX_INTR_VALID | VMX_INTR_TYPE_NMI | EXCP02_NMI,
                              0, 0);
         }
         break;
-    case CPU_INTERRUPT_HARD:
-        if (vmx_external_exiting(env)) {
-            vmx_vmexit(env, VMX_EXIT_EXTERNAL_INTERRUPT, 0, 0);
+    case VMX_EVENT_INTR_WINDOW:
+        vmx_vmexit(env, VMX_EXIT_INTERRUPT_WINDOW, 0, 0);
+    case VMX_EVENT_INTR:
+        if (pin(env, VMX_PIN_BASED_EXT_INTR_MASK)) {
+            vmx_take_interrupt(cs);
+            return true;
         }
         break;
+    case VMX_EVENT_STEP:
+        vmx_take_step(cs);
+        return true;
     default:
         break;
     }
-    /* Delivered in the ordinary way, which ends HLT. */
+    /*
+     * Delivered in the ordinary way, which ends HLT and shutdown, and after
+     * which a VM exit due to the monitor trap flag is pending.
+     */
     env->vmx.hlt = false;
+    env->vmx.activity = VMX_ACTIVITY_ACTIVE;
+    if (env->vmx.mtf == VMX_MTF_ARMED) {
+        env->vmx.mtf = VMX_MTF_PENDING;
+    }
     return false;
 }
 
-/* DM-EXI-41: the SMI exit reports the trap as pending. */
-void vmx_defer_single_step(CPUX86State *env)
+void vmx_update_request(CPUX86State *env)
 {
+    const X86VMXState *vmx = &env->vmx;
     CPUState *cs = env_cpu(env);
+    BQL_LOCK_GUARD();
 
-    if (vmx_smm_exit_due(env)) {
-        env->vmx.pending_debug = VMX_PENDING_DEBUG_BS;
-        cs->exception_index = -1;
-        cpu_loop_exit(cs);
+    if (vmx->mtf != VMX_MTF_NONE || vmx_debug_pending(env) ||
+        vmx->timer_expired || vmx->tpr_check ||
+        proc(env, VMX_CPU_BASED_VIRTUAL_INTR_PENDING |
+                  VMX_CPU_BASED_VIRTUAL_NMI_PENDING)) {
+        /* Callers return to the main loop, so that nobody need be kicked. */
+        cs->interrupt_request |= CPU_INTERRUPT_VMX;
+    } else {
+        cpu_reset_interrupt(cs, CPU_INTERRUPT_VMX);
     }
 }
 
 /* ------------------------------------------------------------------ */
-/* HLT                                                                 */
+/* Debug exceptions                                                    */
+
+/* DM-EXI-41: what comes before the trap reports it as pending. */
+void vmx_single_step(CPUX86State *env)
+{
+    CPUState *cs = env_cpu(env);
+    bool init = vmx_in_guest(env) && !(env->hflags & HF_SMM_MASK) &&
+                (cs->interrupt_request & CPU_INTERRUPT_INIT);
+
+    if (vmx_smm_exit_due(env) || init || env->vmx.mtf == VMX_MTF_PENDING) {
+        env->vmx.pending_debug |= VMX_PENDING_DEBUG_BS;
+        vmx_update_request(env);
+        cs->exception_index = -1;
+        cpu_loop_exit(cs);
+    }
+    vmx_debug_begin(env);
+}
+
+/* ------------------------------------------------------------------ */
+/* Inactive states                                                     */
 
 /*
  * The main loop clears "halted" before it looks at the event that ended HLT;
@@ -124,96 +325,17 @@ void vmx_note_halt(CPUX86State *env)
 {
     env->vmx.hlt = true;
     env->vmx.hlt_rip = env->eip;
-}
-
-bool vmx_halted(CPUX86State *env)
-{
-    return env->vmx.hlt && env->vmx.hlt_rip == env->eip;
-}
-
-/* ------------------------------------------------------------------ */
-/* Delivery record: becomes the IDT-vectoring information              */
-
-void vmx_event_begin(CPUX86State *env, int intno, int is_int, int error_code,
-                     uint64_t next_eip, int is_hw)
-{
-    X86VMXEvent *event = &env->vmx.event;
-    uint32_t info = VMX_INTR_VALID | (uint8_t)intno;
-
-    env->vmx.hlt = false;
-    event->error_code = 0;
-    event->insn_length = 0;
-
-    if (is_int) {
-        uint32_t length = (uint8_t)(next_eip - env->eip);
-
-        event->insn_length = length;
-        if ((intno == EXCP03_INT3 || intno == EXCP04_INTO) &&
-            length == SOFTWARE_EXCEPTION_LENGTH) {
-            info |= VMX_INTR_TYPE_SW_EXCEPTION;
-        } else {
-            info |= VMX_INTR_TYPE_SW_INTERRUPT;
-        }
-    } else if (intno == EXCP02_NMI) {
-        info |= VMX_INTR_TYPE_NMI;
-    } else if (is_hw) {
-        info |= VMX_INTR_TYPE_EXTERNAL;
-    } else {
-        info |= VMX_INTR_TYPE_HW_EXCEPTION;
-        if ((env->cr[0] & CR0_PE_MASK) && exception_has_error_code(intno)) {
-            info |= VMX_INTR_ERROR_CODE;
-            event->error_code = error_code;
-        }
+    if (env->eflags & TF_MASK) {
+        env->vmx.pending_debug |= VMX_PENDING_DEBUG_BS;
+        vmx_update_request(env);
     }
-    event->info = info;
 }
 
-void vmx_event_end(CPUX86State *env)
+uint32_t vmx_activity(CPUX86State *env)
 {
-    env->vmx.event.info = 0;
-}
-
-/* ------------------------------------------------------------------ */
-/* Injection                                                           */
-
-void vmx_inject_event(CPUX86State *env, uint32_t info, uint32_t error_code,
-                      uint32_t insn_length)
-{
-    CPUState *cs = env_cpu(env);
-    uint8_t vector = info;
-
-    cs->exception_index = vector;
-    env->error_code = info & VMX_INTR_ERROR_CODE ? error_code : 0;
-    env->exception_is_int = 0;
-    env->exception_next_eip = env->eip;
-
-    switch (info & VMX_INTR_TYPE_MASK) {
-    case VMX_INTR_TYPE_EXTERNAL:
-        cs->exception_index = -1;
-        do_interrupt_x86_hardirq(env, vector, 1);
-        return;
-    case VMX_INTR_TYPE_NMI:
-        if (vmx_virtual_nmis(env)) {
-            env->vmx.virtual_nmi_blocked = true;
-        } else {
-            env->hflags2 |= HF2_NMI_MASK;
-        }
-        break;
-    case VMX_INTR_TYPE_SW_INTERRUPT:
-    case VMX_INTR_TYPE_SW_EXCEPTION:
-        env->exception_is_int = 1;
-        env->exception_next_eip = env->eip + insn_length;
-        break;
-    case VMX_INTR_TYPE_PRIV_SW:
-        /* INT1 is trap-like and not subject to the gate's DPL. */
-        env->eip += insn_length;
-        break;
-    default:
-        /* Contributory exceptions and #PF count for double faults. */
-        if (vector == 0 || (vector >= 10 && vector <= 14) || vector == 8) {
-            env->old_exception = vector;
-        }
-        break;
+    if (env->vmx.activity != VMX_ACTIVITY_ACTIVE) {
+        return env->vmx.activity;
     }
-    cpu_loop_exit(cs);
+    return env->vmx.hlt && env->vmx.hlt_rip == env->eip ? VMX_ACTIVITY_HLT :
+                                                          VMX_ACTIVITY_ACTIVE;
 }

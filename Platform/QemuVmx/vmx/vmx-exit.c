@@ -95,6 +95,7 @@ static void vmx_prepare_exit(CPUX86State *env, uint32_t reason,
         .qualification = qualification,
         .insn_length = VMX_INSN_LENGTH(env->unwind_insn),
         .insn_info = VMX_INSN_INFO(env->unwind_insn),
+        .iret = env->vmx.iret,
     };
 }
 
@@ -191,6 +192,7 @@ static void vmx_save_segments(CPUX86State *env, VMXVmcs *v)
 /* "Saving Non-Register State" */
 static void vmx_save_non_register(CPUX86State *env, VMXVmcs *v)
 {
+    const uint32_t activity = vmx_activity(env);
     uint32_t blocked = 0;
 
     if (env->hflags & HF_INHIBIT_IRQ_MASK) {
@@ -207,8 +209,13 @@ static void vmx_save_non_register(CPUX86State *env, VMXVmcs *v)
         blocked |= VMX_BLOCKED_NMI;
     }
     vmcs_write(v, VMCS_GUEST_INTERRUPTIBILITY, blocked);
-    vmcs_write(v, VMCS_GUEST_ACTIVITY_STATE,
-               vmx_halted(env) ? VMX_ACTIVITY_HLT : VMX_ACTIVITY_ACTIVE);
+    vmcs_write(v, VMCS_GUEST_ACTIVITY_STATE, activity);
+    /* A trap that waits for the end of the shadow or of HLT. */
+    if ((blocked & (VMX_BLOCKED_MOV_SS | VMX_BLOCKED_STI) ||
+         activity == VMX_ACTIVITY_HLT) &&
+        (env->eflags & TF_MASK) && !(env->vmx.debugctl & VMX_DEBUGCTL_BTF)) {
+        env->vmx.pending_debug |= VMX_PENDING_DEBUG_BS;
+    }
     vmcs_write(v, VMCS_GUEST_PENDING_DEBUG, env->vmx.pending_debug);
     env->vmx.pending_debug = 0;
 }
@@ -240,6 +247,11 @@ void vmx_exit_save_state(CPUX86State *env, VMXVmcs *v)
     vmcs_write(v, VMCS_GUEST_RFLAGS, cpu_compute_eflags(env));
     vmx_save_non_register(env, v);
     vmx_save_pdptes(env, v);
+    if ((exit_ctls & VMX_VM_EXIT_SAVE_VMX_PREEMPTION_TIMER) &&
+        vmx_in_guest(env) &&
+        (env->vmx.ctl.pin & VMX_PIN_BASED_VMX_PREEMPTION_TIMER)) {
+        vmcs_write(v, VMCS_PREEMPTION_TIMER_VALUE, vmx_timer_value(env));
+    }
 
     /* Updates of VM-entry fields (DM-ACT-37, DM-CTL-13). */
     vmcs_write(v, VMCS_ENTRY_INTERRUPTION_INFO,
@@ -380,9 +392,23 @@ static bool vmx_exit_sets_rf(const X86VMXExit *e)
            (uint8_t)e->interruption_info != EXCP01_DB;
 }
 
+/* "NMI unblocking due to IRET" */
+static void vmx_note_iret(X86VMXExit *e)
+{
+    if (!e->iret) {
+        return;
+    }
+    if (e->reason == VMX_EXIT_EPT_VIOLATION) {
+        e->qualification |= VMX_INTR_NMI_UNBLOCKED;
+    } else if (e->reason == VMX_EXIT_EXCEPTION_NMI &&
+               (uint8_t)e->interruption_info != EXCP08_DBLE) {
+        e->interruption_info |= VMX_INTR_NMI_UNBLOCKED;
+    }
+}
+
 void vmx_do_vmexit(CPUX86State *env)
 {
-    const X86VMXExit e = env->vmx.exit;
+    X86VMXExit e = env->vmx.exit;
     const X86VMXEvent event = env->vmx.event;
     const int from = vmx_trace_mode(env);
     const bool smm = env->hflags & HF_SMM_MASK;
@@ -392,6 +418,7 @@ void vmx_do_vmexit(CPUX86State *env)
                (e.interruption_info & VMX_INTR_TYPE_MASK) ==
                VMX_INTR_TYPE_NMI;
 
+    vmx_note_iret(&e);
     vmcs_write(v, VMCS_EXIT_REASON, e.reason);
     vmcs_write(v, VMCS_EXIT_QUALIFICATION, e.qualification);
     vmcs_write(v, VMCS_GUEST_PHYSICAL_ADDRESS, e.guest_physical);
@@ -409,6 +436,11 @@ void vmx_do_vmexit(CPUX86State *env)
     }
 
     vmx_exit_save_state(env, v);
+    if (event.info && (event.info & VMX_INTR_TYPE_MASK) ==
+                      VMX_INTR_TYPE_PRIV_SW) {
+        /* INT1 is trap-like, but is reported where it is. */
+        vmcs_write(v, VMCS_GUEST_RIP, env->eip - event.insn_length);
+    }
     if (vmx_exit_sets_rf(&e)) {
         vmcs_write(v, VMCS_GUEST_RFLAGS,
                    vmcs_read(v, VMCS_GUEST_RFLAGS) | RF_MASK);

@@ -185,6 +185,11 @@ uint64_t vmx_write_cr(CPUX86State *env, int reg, uint64_t value,
             vmx_guest_write_cr3(env, value, retaddr);
         }
         break;
+    case 8:
+        if (value & ~0xfULL) {
+            raise_exception_err_ra(env, EXCP0D_GPF, 0, retaddr);
+        }
+        break;
     case 4:
         if (guest) {
             value = vmx_guest_write_cr4(env, value, retaddr);
@@ -339,15 +344,13 @@ void vmx_check_intercept(CPUX86State *env, uint32_t type, uint64_t param,
         /* Outside SMM the decoder goes on to raise #UD (DM-DEF-32). */
         exit_if(env, env->hflags & HF_SMM_MASK, VMX_EXIT_RSM, 0, ra);
         break;
-    case SVM_EXIT_INIT:
-        /* The signal is consumed by the exit. */
-        cpu_reset_interrupt(env_cpu(env), CPU_INTERRUPT_INIT);
-        vmx_vmexit(env, VMX_EXIT_INIT, 0, ra);
     case SVM_EXIT_ICEBP:
         if (env->vmx.ctl.exception_bitmap & (1u << EXCP01_DB)) {
             vmx_vmexit_event(env, VMX_EXIT_EXCEPTION_NMI, 0, VMX_INTR_VALID |
                              VMX_INTR_TYPE_PRIV_SW | EXCP01_DB, 0, ra);
         }
+        env->vmx.int1 = true;
+        env->vmx.int1_length = VMX_INSN_LENGTH(vmx_unwind_insn(env, ra));
         break;
     default:
         break;
@@ -457,6 +460,28 @@ bool vmx_page_fault(CPUX86State *env, uint64_t address, uint32_t error_code)
     return vmx_pf_exits(env, error_code);
 }
 
+/*
+ * A debug exception that does not exit leaves its bits in DR6, one that does
+ * reports them in @qualification and leaves DR6 and DR7.GD alone.
+ */
+static bool vmx_debug_is_delivered(CPUX86State *env, uint64_t *qualification)
+{
+    if (env->vmx.int1) {
+        /* Exits where the instruction is decoded. */
+        return true;
+    }
+    if (!(env->vmx.ctl.exception_bitmap & (1u << EXCP01_DB))) {
+        env->dr[6] |= env->vmx.dr6 & (DR6_BD | DR6_BS);
+        return true;
+    }
+    *qualification = env->dr[6] & (0xf | DR6_BD | DR6_BS);
+    env->dr[6] = env->vmx.dr6;
+    if (*qualification & DR6_BD) {
+        env->dr[7] |= DR7_GD;
+    }
+    return false;
+}
+
 void vmx_check_exception(CPUX86State *env, int intno, bool is_int,
                          int error_code, int next_eip_addend,
                          uintptr_t retaddr)
@@ -482,6 +507,9 @@ void vmx_check_exception(CPUX86State *env, int intno, bool is_int,
         /* The event that led to it is not reported. */
         env->vmx.event.info = 0;
     }
+    if (intno == EXCP01_DB && vmx_debug_is_delivered(env, &qual)) {
+        return;
+    }
     if (intno == EXCP0E_PAGE) {
         if (!vmx_pf_exits(env, error_code)) {
             return;
@@ -489,9 +517,6 @@ void vmx_check_exception(CPUX86State *env, int intno, bool is_int,
         qual = env->vmx.pf_address;
     } else if (!(env->vmx.ctl.exception_bitmap & (1u << intno))) {
         return;
-    }
-    if (intno == EXCP01_DB) {
-        qual = env->dr[6] & (0xf | DR6_BD | DR6_BS);
     }
     if ((env->cr[0] & CR0_PE_MASK) && exception_has_error_code(intno)) {
         info |= VMX_INTR_ERROR_CODE;

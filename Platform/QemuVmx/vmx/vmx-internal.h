@@ -14,6 +14,11 @@
 #define VMX_INSN_OPCODE(word)   (((uint32_t)(word) >> 8) & 0xff)
 #define VMX_INSN_INFO(word)     ((uint32_t)((word) >> 32))
 
+/* For cflags_next_tb: one instruction, then the main loop. */
+#define VMX_ONE_INSN(cs)        (1 | CF_NOIRQ | CF_SINGLE_STEP | \
+                                 CF_NO_GOTO_TB | CF_NO_GOTO_PTR | \
+                                 (cs)->tcg_cflags)
+
 /*
  * Checks at the start of a VMX instruction other than VMXON and VMCALL: #UD,
  * VM exit @reason in non-root operation, #GP.  Returns in root operation only.

@@ -35,10 +35,15 @@ bool vmx_init_blocked(CPUX86State *env)
     return (env->hflags & HF_SMM_MASK) || vmx_in_root(env);
 }
 
-/* From cpu_handle_interrupt(). */
+/*
+ * From cpu_handle_interrupt(), which resets the processor if it may.  INIT in
+ * non-root operation has its place among the other events.
+ */
 bool x86_cpu_init_blocked(CPUState *cs)
 {
-    return vmx_init_blocked(cpu_env(cs));
+    CPUX86State *env = cpu_env(cs);
+
+    return vmx_init_blocked(env) || vmx_in_guest(env);
 }
 
 /*
@@ -63,8 +68,9 @@ void vmx_smi_default_enter(CPUX86State *env)
         env->hflags &= ~HF_INHIBIT_IRQ_MASK;
         env->hflags2 &= ~HF2_MOV_SS_MASK;
         if (env->vmx.mode == VMX_MODE_GUEST) {
+            /* Timer, monitor trap flag and traps stay as they are. */
             smm->saved_virtual_nmi = env->vmx.virtual_nmi_blocked;
-            vmx_guest_leave(env);
+            vmx_guest_suspend(env);
         }
         env->vmx.mode = VMX_MODE_NONE;
     }
@@ -152,6 +158,7 @@ void vmx_rsm_resume(CPUX86State *env)
             if (vmx_virtual_nmis(env)) {
                 env->hflags2 &= ~HF2_NMI_MASK;
             }
+            vmx_update_request(env);
         }
 
         /* DM-DEF-20, DM-DEF-21: bits that VMX operation fixes. */

@@ -33,6 +33,8 @@ typedef struct X86VMXControls {
     uint32_t pin;
     uint32_t proc;
     uint32_t proc2;
+    uint32_t exit;
+    uint32_t tpr_threshold;
     uint32_t exception_bitmap;
     uint32_t pf_mask;
     uint32_t pf_match;
@@ -41,6 +43,8 @@ typedef struct X86VMXControls {
     uint64_t io_bitmap[2];
     uint64_t msr_bitmap;
     uint64_t tsc_offset;
+    uint64_t virtual_apic;
+    uint64_t apic_access;
     uint64_t eptp;
     uint64_t eptp_list;
     uint64_t vm_functions;
@@ -60,6 +64,7 @@ typedef struct X86VMXExit {
     uint32_t interruption_error;
     uint32_t insn_length;
     uint32_t insn_info;
+    bool iret;                  /* an IRET had unblocked NMIs */
     uint64_t qualification;
     uint64_t guest_physical;
     uint64_t guest_linear;
@@ -86,10 +91,27 @@ enum {
     VMX_CHECK_RDPID,
 };
 
+/* Monitor trap flag. */
+typedef enum X86VMXMtf {
+    VMX_MTF_NONE,
+    VMX_MTF_ARMED,              /* before the instruction or event */
+    VMX_MTF_PENDING,            /* VM exit pending */
+} X86VMXMtf;
+
 typedef struct X86VMXState {
     uint32_t mode;              /* X86VMXMode */
+    uint32_t activity;          /* active, shutdown, wait-for-SIPI */
+    uint32_t mtf;               /* X86VMXMtf */
     bool hlt;                   /* waiting in HLT; see vmx_note_halt() */
     bool virtual_nmi_blocked;
+    bool iret;                  /* IRET under way has unblocked NMIs */
+    bool int1;                  /* the #DB being delivered is that of INT1 */
+    uint8_t int1_length;
+    bool tpr_check;             /* compare TPR and threshold at the boundary */
+    bool tpr_store;             /* see vmx_tpr_store() */
+    bool timer_running;
+    bool timer_expired;
+    uint64_t timer_deadline;    /* TSC without offset */
     uint64_t hlt_rip;
     uint64_t vmxon_ptr;
     uint64_t current_vmcs;
@@ -105,8 +127,9 @@ typedef struct X86VMXState {
 
     uint64_t displacement;      /* of its memory operand, non-root only */
     uint64_t pf_address;        /* of the last #PF, not yet in CR2 */
-    uint64_t lmsw_source;       /* operand of LMSW, non-root only */
-    uint64_t pending_debug;     /* pending debug exceptions of an SMI exit */
+    target_ulong lmsw_source;   /* operand of LMSW, non-root only */
+    uint64_t pending_debug;     /* pending debug exceptions */
+    uint64_t dr6;               /* DR6 before the last debug exception */
 } X86VMXState;
 
 #endif

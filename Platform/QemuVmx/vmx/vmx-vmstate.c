@@ -38,6 +38,9 @@ static int vmx_post_load(void *opaque, int version_id)
     if (vmx_in_guest(env)) {
         vmx_guest_reenter(env);
     }
+    if (env->vmx.timer_running) {
+        vmx_timer_resume(env);
+    }
     return 0;
 }
 
@@ -107,6 +110,12 @@ const VMStateDescription vmstate_x86_tcg_vmx = {
         VMSTATE_UINT32(env.vmx.mode, X86CPU),
         VMSTATE_BOOL(env.vmx.hlt, X86CPU),
         VMSTATE_BOOL(env.vmx.virtual_nmi_blocked, X86CPU),
+        VMSTATE_UINT32(env.vmx.activity, X86CPU),
+        VMSTATE_UINT32(env.vmx.mtf, X86CPU),
+        VMSTATE_BOOL(env.vmx.tpr_check, X86CPU),
+        VMSTATE_BOOL(env.vmx.timer_running, X86CPU),
+        VMSTATE_BOOL(env.vmx.timer_expired, X86CPU),
+        VMSTATE_UINT64(env.vmx.timer_deadline, X86CPU),
         VMSTATE_UINT64(env.vmx.hlt_rip, X86CPU),
         VMSTATE_UINT64(env.vmx.vmxon_ptr, X86CPU),
         VMSTATE_UINT64(env.vmx.current_vmcs, X86CPU),

@@ -48,14 +48,18 @@ enum {
     VMX_EXIT_INVALID_GUEST      = 33,
     VMX_EXIT_MSR_LOADING        = 34,
     VMX_EXIT_MWAIT              = 36,
+    VMX_EXIT_MTF                = 37,
     VMX_EXIT_MONITOR            = 39,
     VMX_EXIT_PAUSE              = 40,
+    VMX_EXIT_TPR_BELOW_THRESHOLD = 43,
+    VMX_EXIT_APIC_ACCESS        = 44,
     VMX_EXIT_GDTR_IDTR          = 46,
     VMX_EXIT_LDTR_TR            = 47,
     VMX_EXIT_EPT_VIOLATION      = 48,
     VMX_EXIT_EPT_MISCONFIG      = 49,
     VMX_EXIT_INVEPT             = 50,
     VMX_EXIT_RDTSCP             = 51,
+    VMX_EXIT_PREEMPTION_TIMER   = 52,
     VMX_EXIT_INVVPID            = 53,
     VMX_EXIT_WBINVD             = 54,
     VMX_EXIT_XSETBV             = 55,
@@ -99,7 +103,6 @@ enum {
 };
 
 /* Interruption information (entry, exit, IDT vectoring). */
-#define VMX_INTR_TYPE_SHIFT         8
 #define VMX_INTR_TYPE_EXTERNAL      (0u << 8)
 #define VMX_INTR_TYPE_NMI           (2u << 8)
 #define VMX_INTR_TYPE_HW_EXCEPTION  (3u << 8)
@@ -136,6 +139,10 @@ enum {
  */
 #define MSR_IA32_DEBUGCTLMSR        0x1d9
 #define VMX_DEBUGCTL_ALLOWED        3ULL
+#define VMX_DEBUGCTL_BTF            2ULL
+
+/* The preemption timer counts once in 2^VMX_TIMER_RATE ticks of the TSC. */
+#define VMX_TIMER_RATE              5
 
 /* MSEG revision identifier, IA32_VMX_MISC[63:32]. */
 #define VMX_MSEG_REVISION           0x00000001u
@@ -181,10 +188,16 @@ static inline bool vmx_virtual_nmis(CPUX86State *env)
            (env->vmx.ctl.pin & VMX_PIN_BASED_VIRTUAL_NMIS);
 }
 
-/* The monitor trap flag is not offered yet, so no MTF exit can be pending. */
 static inline bool vmx_mtf_pending(CPUX86State *env)
 {
-    return false;
+    return env->vmx.mtf == VMX_MTF_PENDING;
+}
+
+/* Pending debug exceptions that will be delivered. */
+static inline bool vmx_debug_pending(CPUX86State *env)
+{
+    return env->vmx.pending_debug & (VMX_PENDING_DEBUG_ENABLED |
+                                     VMX_PENDING_DEBUG_BS);
 }
 
 /* ------------------------------------------------------------------ */
@@ -288,9 +301,13 @@ int vmx_check_entry(CPUX86State *env, const VMXEntry *entry);
 bool vmx_check_guest_state(CPUX86State *env, const VMXEntry *entry,
                            uint64_t *qualification);
 
-/* Put env->vmx.ctl in force, or take it out of force. */
+/*
+ * Put env->vmx.ctl in force, or take it out of force.  An SMI with default
+ * treatment suspends the guest; RSM re-enters it with its events pending.
+ */
 void vmx_guest_enter(CPUX86State *env);
 void vmx_guest_leave(CPUX86State *env);
+void vmx_guest_suspend(CPUX86State *env);
 /* Same after re-reading the controls of the current VMCS (RSM, loadvm). */
 void vmx_guest_reenter(CPUX86State *env);
 
@@ -370,22 +387,81 @@ bool vmx_page_fault(CPUX86State *env, uint64_t address, uint32_t error_code);
 
 /* vmx_pending_interrupt(), from x86_cpu_pending_interrupt(), is in cpu.h. */
 /* From x86_cpu_exec_interrupt(); true if the event has been consumed. */
-bool vmx_exec_interrupt(CPUState *cs, int interrupt_request);
+bool vmx_exec_interrupt(CPUState *cs);
 /*
- * From helper_single_step(): an SMI that will be taken at this boundary comes
- * before the trap; leaves to the main loop if so.
+ * Raise or lower CPU_INTERRUPT_VMX as pending events and controls demand.  The
+ * caller sees to it that the main loop is reached at the right boundary.
  */
-void vmx_defer_single_step(CPUX86State *env);
+void vmx_update_request(CPUX86State *env);
+/*
+ * Before DR6 gets the bits of a debug exception, which a VM exit reports
+ * without changing DR6; after it, if there is no exception after all.
+ */
+static inline void vmx_debug_begin(CPUX86State *env)
+{
+    env->vmx.dr6 = env->dr[6];
+    if (unlikely(vmx_in_guest(env))) {
+        env->dr[6] &= ~(target_ulong)(0xf | DR6_BD | DR6_BS);
+    }
+}
+
+static inline void vmx_debug_end(CPUX86State *env)
+{
+    env->dr[6] = env->vmx.dr6;
+}
+/*
+ * From helper_single_step(): an event that will be taken at this boundary and
+ * comes before the trap; leaves to the main loop if there is one.
+ */
+void vmx_single_step(CPUX86State *env);
 /* From do_interrupt_all(). */
 void vmx_event_begin(CPUX86State *env, int intno, int is_int, int error_code,
                      uint64_t next_eip, int is_hw);
 void vmx_event_end(CPUX86State *env);
 /* From x86_cpu_exec_halt(), before the processor runs again. */
 void vmx_note_halt(CPUX86State *env);
-bool vmx_halted(CPUX86State *env);
+/* Activity state as a VM exit saves it. */
+uint32_t vmx_activity(CPUX86State *env);
+
+/* ------------------------------------------------------------------ */
+/* vmx-inject.c: delivery of events                                    */
+
 /* Inject the event of @guest's VM-entry interruption information. */
 void vmx_inject_event(CPUX86State *env, uint32_t info, uint32_t error_code,
                       uint32_t insn_length);
+
+/* From helper_iret_real() and helper_iret_protected(), non-root only. */
+void vmx_iret_begin(CPUX86State *env);
+void vmx_iret_end(CPUX86State *env);
+
+/* ------------------------------------------------------------------ */
+/* vmx-timer.c: VMX-preemption timer                                   */
+
+void vmx_timer_start(CPUX86State *env, uint32_t value);
+/* After loadvm. */
+void vmx_timer_resume(CPUX86State *env);
+void vmx_timer_stop(CPUX86State *env);
+uint32_t vmx_timer_value(CPUX86State *env);
+
+/* ------------------------------------------------------------------ */
+/* vmx-apic.c: TPR shadow and APIC-access page                         */
+
+bool vmx_tpr_shadow(CPUX86State *env);
+target_ulong vmx_read_cr8(CPUX86State *env);
+void vmx_write_cr8(CPUX86State *env, target_ulong value);
+bool vmx_tpr_below_threshold(CPUX86State *env);
+bool vmx_tpr_threshold_valid(CPUX86State *env, const X86VMXControls *ctl);
+void vmx_tpr_after_entry(CPUX86State *env);
+/* The guest accesses the APIC-access page; for x86_cpu_tlb_fill(). */
+void vmx_apic_access(CPUX86State *env, MMUAccessType access_type, int size,
+                     hwaddr *paddr, uintptr_t retaddr);
+
+static inline bool vmx_is_apic_access(CPUX86State *env, hwaddr paddr)
+{
+    return vmx_in_guest(env) &&
+           (env->vmx.ctl.proc2 & VMX_SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES) &&
+           !((paddr ^ env->vmx.ctl.apic_access) & TARGET_PAGE_MASK);
+}
 
 /* ------------------------------------------------------------------ */
 /* Savevm and trace                                                    */

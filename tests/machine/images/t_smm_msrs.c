@@ -129,11 +129,44 @@ static void test_change_base(void)
     check_eq("DM-ENA-26", "vmcall", stm_exits, before + 2);
 }
 
-/* DM-EXI-43 to DM-EXI-46 do not apply: no VMX-preemption timer is offered. */
+#define PIN_TIMER   (1u << 6)
+#define EXIT_TIMER  (1u << 22)
+#define TIMER_START 0x10000000u
+
+static volatile uint64_t timer_in_stm;
+
+static void save_timer(void)
+{
+    wr(F_EXIT, rd(F_EXIT) | EXIT_TIMER);
+}
+
+static void read_timer(void)
+{
+    timer_in_stm = rd(F_PREEMPTION_TIMER);
+}
+
+static void guest_smi(void)
+{
+    smi_port_write(0);
+    __asm__ volatile("vmcall" : : : "memory");
+}
+
 static void test_timer(void)
 {
-    check_eq("DM-EXI-43", "timer-not-offered",
-             rdmsr(MSR_VMX_TRUE_PIN) >> 38 & 1, 0);
+    uint64_t region;
+
+    stm_call(save_timer);
+    region = vmcs_new_guest(guest_smi);
+    wr(F_PIN, controls(MSR_VMX_TRUE_PIN, PIN_TIMER));
+    wr(F_PREEMPTION_TIMER, TIMER_START);
+    stm_hook = read_timer;
+    guest_run(LAUNCH);
+    /* DM-EXI-43: saved in the SMM-transfer VMCS, not above what it began at. */
+    check("DM-EXI-43", "saved", timer_in_stm && timer_in_stm <= TIMER_START,
+          "value:%q", timer_in_stm);
+    /* DM-RET-15: the return accepts the control, whatever the guest has. */
+    check_eq("DM-RET-15", "returned", last_exit.reason, REASON_VMCALL);
+    vmclear(region);
 }
 
 void run_tests(void)

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* Interrupts, NMIs, windows, the preemption timer, the monitor trap flag and
+ * the TPR shadow in non-root operation. */
+#include "vmx.h"
+
+#define VECTOR         0x41u
+#define F_TPR_LIMIT    0x401Cu
+#define F_VIRTUAL_APIC 0x2012u
+#define F_APIC_ACCESS  0x2014u
+#define PIN_TIMER      (1u << 6)
+#define PROC_MTF       (1u << 27)
+#define PROC_TPR       (1u << 21)
+#define PROC2_APIC     (1u << 0)
+#define EXIT_ACK       (1u << 15)
+#define EXIT_TIMER     (1u << 22)
+
+static volatile uint32_t nmis, interrupts;
+
+static bool count_events(struct fault_frame *frame)
+{
+    if (frame->vector == 2) {
+        nmis++;
+        return true;
+    }
+    if (frame->vector == VECTOR) {
+        interrupts++;
+        write32(0xFEE000B0, 0);
+        return true;
+    }
+    return false;
+}
+
+static void pin(uint32_t set)
+{
+    wr(F_PIN, controls(MSR_VMX_TRUE_PIN, set));
+}
+
+static void proc(uint32_t set)
+{
+    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, set));
+}
+
+static void exit_controls(uint32_t set)
+{
+    wr(F_EXIT, rd(F_EXIT) | set);
+}
+
+static void spin(void)
+{
+    for (volatile int i = 0; i < 2000; i++) {
+    }
+}
+
+static void send_interrupt(void)
+{
+    self_ipi(IPI_FIXED, VECTOR);
+    spin();
+    __asm__ volatile("vmcall");
+}
+
+static void take_interrupt(void)
+{
+    __asm__ volatile("sti; nop; nop; cli");
+}
+
+static void test_external(void)
+{
+    uint64_t region = vmcs_new_guest(send_interrupt);
+
+    pin(PIN_EXTERNAL);
+    interrupts = 0;
+    /* VMX-EXT-01, VMX-EXT-04: IF is 0; the interrupt stays pending. */
+    check_eq("VMX-EXT-01", "reason", guest_run(LAUNCH), 1);
+    check_eq("VMX-EXT-04", "information", last_exit.intr >> 31, 0);
+    take_interrupt();
+    check_eq("VMX-EXT-04", "pending", interrupts, 1);
+    check_eq("VMX-EXT-01", "goes-on", guest_run(RESUME), REASON_VMCALL);
+    vmclear(region);
+
+    region = vmcs_new_guest(send_interrupt);
+    pin(PIN_EXTERNAL);
+    exit_controls(EXIT_ACK);
+    interrupts = 0;
+    check_eq("VMX-EXT-03", "reason", guest_run(LAUNCH), 1);
+    check_eq("VMX-EXT-03", "information", last_exit.intr, 0x80000000u | VECTOR);
+    take_interrupt();
+    check_eq("VMX-EXT-03", "acknowledged", interrupts, 0);
+    write32(0xFEE000B0, 0);
+    vmclear(region);
+
+    region = vmcs_new_guest(send_interrupt);
+    wr(F_GUEST_RFLAGS, 2 | RFLAGS_IF);
+    interrupts = 0;
+    check_eq("VMX-EXT-02", "reason", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-EXT-02", "delivered", interrupts, 1);
+    vmclear(region);
+}
+
+static void send_nmi(void)
+{
+    self_ipi(IPI_NMI, 0);
+    spin();
+    __asm__ volatile("vmcall");
+}
+
+static void iret_here(void)
+{
+    __asm__ volatile("mov %%ss, %%eax\n\tpushq %%rax\n\tlea 8(%%rsp), %%rcx\n\t"
+                     "pushq %%rcx\n\tpushfq\n\tmov %%cs, %%eax\n\tpushq %%rax\n\t"
+                     "lea 1f(%%rip), %%rcx\n\tpushq %%rcx\n\tiretq\n1:"
+                     :
+                     :
+                     : "rax", "rcx", "memory");
+}
+
+static void iret_twice(void)
+{
+    iret_here();
+    __asm__ volatile("vmcall");
+}
+
+static void test_nmi(void)
+{
+    uint64_t region = vmcs_new_guest(send_nmi);
+
+    pin(PIN_NMI);
+    nmis = 0;
+    check_eq("VMX-EXT-06", "reason", guest_run(LAUNCH), 0);
+    check_eq("VMX-EXT-06", "information", last_exit.intr, 0x80000202);
+    self_ipi(IPI_NMI, 0);
+    spin();
+    /* VMX-EXT-08: blocked until IRET. */
+    check_eq("VMX-EXT-08", "blocked", nmis, 0);
+    iret_here();
+    check_eq("VMX-EXT-08", "unblocked", nmis, 1);
+    vmclear(region);
+
+    region = vmcs_new_guest(send_nmi);
+    pin(PIN_NMI | PIN_VIRTUAL_NMI);
+    wr(F_INTERRUPTIBILITY, BLOCKED_NMI);
+    check_eq("VMX-EXT-09", "reason", guest_run(LAUNCH), 0);
+    check_eq("VMX-EXT-09", "still-blocked", rd(F_INTERRUPTIBILITY), BLOCKED_NMI);
+    iret_here();
+    vmclear(region);
+
+    region = vmcs_new_guest(iret_twice);
+    pin(PIN_NMI | PIN_VIRTUAL_NMI);
+    proc(PROC_NMI_WINDOW);
+    wr(F_INTERRUPTIBILITY, BLOCKED_NMI);
+    check_eq("VMX-EXT-13", "after-iret", guest_run(LAUNCH), REASON_NMI_WINDOW);
+    check_eq("VMX-EXT-13", "unblocked", rd(F_INTERRUPTIBILITY), 0);
+    /* VMX-EXT-14: open at entry. */
+    uint64_t rip = last_exit.rip;
+    check_eq("VMX-EXT-14", "nmi", guest_run(RESUME), REASON_NMI_WINDOW);
+    check_eq("VMX-EXT-14", "nmi-rip", last_exit.rip, rip);
+    vmclear(region);
+}
+
+static void sti_code(void)
+{
+    __asm__ volatile("sti; vmcall; vmcall");
+}
+
+static void hlt_code(void)
+{
+    __asm__ volatile("sti; hlt; vmcall");
+}
+
+static void test_interrupt_window(void)
+{
+    uint64_t region = vmcs_new_guest(sti_code);
+    uint64_t rip;
+
+    proc(PROC_INTR_WINDOW);
+    check_eq("VMX-EXT-11", "shadow", guest_run(LAUNCH), REASON_VMCALL);
+    guest_skip();
+    wr(F_INTERRUPTIBILITY, 0);
+    rip = rd(F_GUEST_RIP);
+    check_eq("VMX-EXT-10", "reason", guest_run(RESUME), REASON_INTR_WINDOW);
+    check_eq("VMX-EXT-10", "rip", last_exit.rip, rip);
+    wr(F_ACTIVITY, 1);
+    check_eq("VMX-EXT-14", "hlt", guest_run(RESUME), REASON_INTR_WINDOW);
+    vmclear(region);
+}
+
+static void loop_code(void)
+{
+    for (;;) {
+        __asm__ volatile("nop");
+    }
+}
+
+static void test_timer(void)
+{
+    uint64_t region = vmcs_new_guest(loop_code);
+    uint64_t rip = rd(F_GUEST_RIP);
+
+    pin(PIN_TIMER);
+    exit_controls(EXIT_TIMER);
+    wr(F_PREEMPTION_TIMER, 0);
+    check_eq("VMX-EXT-16", "reason", guest_run(LAUNCH), REASON_PREEMPTION_TIMER);
+    check_eq("VMX-EXT-16", "rip", last_exit.rip, rip);
+    wr(F_PREEMPTION_TIMER, 1000);
+    check_eq("VMX-EXT-15", "reason", guest_run(RESUME), REASON_PREEMPTION_TIMER);
+    check_eq("VMX-EXT-17", "expired", rd(F_PREEMPTION_TIMER), 0);
+    vmclear(region);
+
+    region = vmcs_new_guest(hlt_code);
+    pin(PIN_TIMER);
+    exit_controls(EXIT_TIMER);
+    wr(F_PREEMPTION_TIMER, 1000000);
+    check_eq("VMX-EXT-18", "hlt", guest_run(LAUNCH), REASON_PREEMPTION_TIMER);
+    check_eq("VMX-EXT-18", "activity", rd(F_ACTIVITY), 1);
+    vmclear(region);
+
+    region = vmcs_new_guest(sti_code);
+    pin(PIN_TIMER);
+    exit_controls(EXIT_TIMER);
+    wr(F_PREEMPTION_TIMER, 0x10000000);
+    check_eq("VMX-EXT-17", "other-exit", guest_run(LAUNCH), REASON_VMCALL);
+    check("VMX-EXT-17", "counted", rd(F_PREEMPTION_TIMER) - 1 < 0x0FFFFFFF,
+          "value:%q", rd(F_PREEMPTION_TIMER));
+    vmclear(region);
+}
+
+static uint8_t rep_from[4], rep_to[4];
+
+static void mtf_code(void)
+{
+    __asm__ volatile("nop\n\tnop\n\trep movsb\n\thlt\n\tnop\n\tud2\n\t"
+                     :
+                     : "c"(2), "S"(rep_from), "D"(rep_to)
+                     : "memory");
+}
+
+static void test_mtf(void)
+{
+    uint64_t region = vmcs_new_guest(mtf_code);
+    uint64_t rip = 0;
+    unsigned steps = 0, same = 0;
+    bool launch = LAUNCH;
+
+    proc(PROC_MTF);
+    for (; steps < 40; steps++) {
+        if (guest_run(launch) != REASON_MTF) {
+            break;
+        }
+        same += last_exit.rip == rip;
+        rip = last_exit.rip;
+        launch = RESUME;
+        if (rd(F_ACTIVITY) == 1) {
+            break;
+        }
+    }
+    /* VMX-EXT-19, VMX-EXT-21: stops at the same place after an iteration; TCG
+     * comes back to it after the last one, too. */
+    check_eq("VMX-EXT-19", "reason", last_exit.reason, REASON_MTF);
+    check("VMX-EXT-21", "iterations", same == 1 || same == 2, "same:%d", same);
+    check_eq("VMX-EXT-19", "hlt", rd(F_ACTIVITY), 1);
+    wr(F_ACTIVITY, 0);
+    wr(F_INTERRUPTIBILITY, 0);
+    guest_run(RESUME);
+    /* VMX-EXT-20: #UD is delivered first. */
+    check_eq("VMX-EXT-20", "after-nop", last_exit.reason, REASON_MTF);
+    rip = last_exit.rip;
+    check_eq("VMX-EXT-20", "fault", guest_run(RESUME), REASON_MTF);
+    check("VMX-EXT-20", "in-handler", last_exit.rip != rip, "rip:%q", last_exit.rip);
+    rip = last_exit.rip;
+    /* VMX-EVT-15 */
+    proc(0);
+    wr(F_ENTRY_INTR, 0x80000700);
+    check_eq("VMX-EVT-15", "reason", guest_run(RESUME), REASON_MTF);
+    check_eq("VMX-EVT-15", "rip", last_exit.rip, rip);
+    vmclear(region);
+}
+
+static volatile uint64_t seen_tpr;
+
+static void tpr_code(void)
+{
+    seen_tpr = read_cr8();
+    write_cr8(6);
+    write_cr8(3);
+    __asm__ volatile("vmcall");
+}
+
+static void apic_code(void)
+{
+    uint64_t page = 0xFEE00000;
+
+    seen_tpr = read32(page + 0x80);
+    (void)read32(page + 0x30);
+    write32(page + 0x80, 0x20);
+    write32(page + 0x80, 0x10);
+    __asm__ volatile("vmcall");
+}
+
+static void test_tpr(void)
+{
+    uint64_t vapic = phys(page_alloc());
+    uint64_t region = vmcs_new_guest(tpr_code);
+
+    write32(vapic + 0x80, 0x50);
+    proc(PROC_TPR);
+    wr(F_VIRTUAL_APIC, vapic);
+    wr(F_TPR_LIMIT, 4);
+    check_eq("VMX-EXT-25", "reason", guest_run(LAUNCH), REASON_TPR_THRESHOLD);
+    check_eq("VMX-EXT-23", "value", seen_tpr, 5);
+    check_eq("VMX-EXT-24", "value", read32(vapic + 0x80), 0x30);
+    check_eq("VMX-EXT-24", "processor", read_cr8(), 0);
+    write32(vapic + 0x80, 0x50);
+    check_eq("VMX-EXT-26", "goes-on", guest_run(RESUME), REASON_VMCALL);
+    write32(vapic + 0x80, 0x30);
+    check_vmx("VMX-CTL-10", "threshold", vm_enter(&guest, RESUME), ERR_CONTROLS);
+    vmclear(region);
+
+    region = vmcs_new_guest(apic_code);
+    proc(PROC_TPR | PROC_SECONDARY);
+    wr(F_PROC2, PROC2_APIC);
+    wr(F_VIRTUAL_APIC, vapic);
+    wr(F_APIC_ACCESS, 0xFEE00000);
+    wr(F_TPR_LIMIT, 4);
+    check_eq("VMX-EXT-27", "reason", guest_run(LAUNCH), REASON_TPR_THRESHOLD);
+    wr(F_TPR_LIMIT, 2);
+    check_eq("VMX-EXT-28", "reason", guest_run(RESUME), REASON_APIC_ACCESS);
+    check_eq("VMX-EXT-28", "qualification", last_exit.qualification, 0x30);
+    check_eq("VMX-EXT-32", "value", seen_tpr, 0x30);
+    guest_skip();
+    check_eq("VMX-EXT-33", "reason", guest_run(RESUME), REASON_TPR_THRESHOLD);
+    check_eq("VMX-EXT-33", "value", read32(vapic + 0x80), 0x10);
+    vmclear(region);
+}
+
+static void init_code(void)
+{
+    write32(0xFEE00310, read32(0xFEE00020));
+    write32(0xFEE00300, 0x4500);
+    spin();
+    __asm__ volatile("vmcall");
+}
+
+static void test_activity(void)
+{
+    uint64_t region = vmcs_new_guest(init_code);
+
+    check_eq("VMX-INT-01", "init", guest_run(LAUNCH), REASON_INIT);
+    check_eq("VMX-INT-01", "consumed", guest_run(RESUME), REASON_VMCALL);
+    vmclear(region);
+
+    /* An NMI ends shutdown. */
+    region = vmcs_new_guest(loop_code);
+    pin(PIN_NMI | PIN_TIMER);
+    wr(F_ACTIVITY, 2);
+    wr(F_PREEMPTION_TIMER, 1000);
+    check_eq("VMX-ACT-01", "shutdown", guest_run(LAUNCH), REASON_PREEMPTION_TIMER);
+    check_eq("VMX-ACT-01", "activity", rd(F_ACTIVITY), 2);
+    vmclear(region);
+}
+
+void run_tests(void)
+{
+    fault_hook = count_events;
+    vmx_start();
+    test_external();
+    test_nmi();
+    test_interrupt_window();
+    test_timer();
+    test_mtf();
+    test_tpr();
+    test_activity();
+}
