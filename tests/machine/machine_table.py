@@ -129,8 +129,9 @@ TABLE = (
     Image("unrestricted-icount", ("t_unrestricted.c", "unrestricted.asm"), VMX_CPU, extra=ICOUNT, at_least=200),
     Image("insn-controls", ("t_insn_controls.c",), VMX_CPU, at_least=80),
     Image("insn-controls-icount", ("t_insn_controls.c",), VMX_CPU, extra=ICOUNT, at_least=80),
-    Image("insn-controls-stock", ("t_insn_controls.c",), STOCK_CPU, defines=("STOCK",), at_least=2),
+    Image("insn-controls-stock", ("t_insn_controls.c",), STOCK_CPU, defines=("STOCK",), at_least=3),
     Image("vmfunc", ("t_vmfunc.c",), VMX_CPU, at_least=50),
     Image("ept-matrix", ("t_ept_matrix.c",), VMX_CPU, at_least=1300),
+    Image("xsaves", ("t_xsaves.c",), f"{VMX_CPU},+xsavec,+xsaves", at_least=70),
     # End of group "mmu".
 )

@@ -84,6 +84,7 @@ enum {
     VMCS_VM_FUNCTION_CONTROLS           = 0x2018,
     VMCS_EPT_POINTER                    = 0x201a,
     VMCS_EPTP_LIST_ADDRESS              = 0x2024,
+    VMCS_XSS_EXITING_BITMAP             = 0x202c,
     VMCS_GUEST_PHYSICAL_ADDRESS         = 0x2400,
     VMCS_VMCS_LINK_POINTER              = 0x2800,
     VMCS_GUEST_DEBUGCTL                 = 0x2802,

@@ -166,6 +166,12 @@ int vmx_rdmsr(CPUX86State *env, uint32_t index, uint64_t *value)
     case MSR_IA32_DEBUGCTLMSR:
         *value = env->vmx.debugctl;
         return 0;
+    case MSR_IA32_XSS:
+        if (!(env->features[FEAT_XSAVE] & CPUID_XSAVE_XSAVES)) {
+            return -1;
+        }
+        *value = env->xss;
+        return 0;
     case MSR_IA32_VMX_BASIC:
         *value = vmx_basic(env);
         return 0;
@@ -267,6 +273,12 @@ int vmx_wrmsr(CPUX86State *env, uint32_t index, uint64_t value)
         return 0;
     case MSR_EFER:
         return vmx_efer_consistent(env, value) ? 1 : -1;
+    case MSR_IA32_XSS:
+        if (!(env->features[FEAT_XSAVE] & CPUID_XSAVE_XSAVES) || value) {
+            return -1;
+        }
+        env->xss = 0;
+        return 0;
     case MSR_IA32_VMX_BASIC ... MSR_IA32_VMX_VMFUNC:
         return -1;
     default:

@@ -1,6 +1,6 @@
 /*
- * VMX: controls of single instructions - RDRAND, RDSEED, RDPID, INVPCID and
- * loops of PAUSE
+ * VMX: controls of single instructions - RDRAND, RDSEED, RDPID, INVPCID,
+ * XSAVES, XRSTORS and loops of PAUSE
  *
  * Intel SDM volume 3, "Instructions That Cause VM Exits Conditionally" and
  * "Changes to Instruction Behavior in VMX Non-Root Operation".
@@ -108,6 +108,25 @@ void helper_invpcid(CPUX86State *env, target_ulong operand, target_ulong type)
     } else {
         /* The TLB knows neither PCIDs nor global pages. */
         tlb_flush(env_cpu(env));
+    }
+}
+
+/* ------------------------------------------------------------------ */
+/* XSAVES, XRSTORS                                                     */
+
+/*
+ * There are no supervisor state components, so that IA32_XSS is 0 and neither
+ * instruction exits, whatever the XSS-exiting bitmap says.
+ */
+void vmx_check_xsaves(CPUX86State *env, uint64_t components, bool save,
+                      uintptr_t retaddr)
+{
+    if (!proc2(env, VMX_SECONDARY_EXEC_XSAVES)) {
+        raise_exception_ra(env, EXCP06_ILLOP, retaddr);
+    }
+    if (components & env->xss & env->vmx.ctl.xss_exiting) {
+        vmx_vmexit(env, save ? VMX_EXIT_XSAVES : VMX_EXIT_XRSTORS,
+                   env->vmx.displacement, retaddr);
     }
 }
 

@@ -112,6 +112,9 @@ void vmx_read_controls(const VMXVmcs *v, X86VMXControls *ctl)
         ctl->vm_functions = vmcs_read(v, VMCS_VM_FUNCTION_CONTROLS);
         ctl->eptp_list = vmcs_read(v, VMCS_EPTP_LIST_ADDRESS);
     }
+    if (ctl->proc2 & VMX_SECONDARY_EXEC_XSAVES) {
+        ctl->xss_exiting = vmcs_read(v, VMCS_XSS_EXITING_BITMAP);
+    }
 }
 
 void vmx_guest_enter(CPUX86State *env)

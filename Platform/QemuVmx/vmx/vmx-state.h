@@ -48,6 +48,7 @@ typedef struct X86VMXControls {
     uint64_t eptp;
     uint64_t eptp_list;
     uint64_t vm_functions;
+    uint64_t xss_exiting;
     uint32_t ple_gap;
     uint32_t ple_window;
     uint64_t cr0_mask;

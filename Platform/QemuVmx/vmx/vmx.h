@@ -67,6 +67,8 @@ enum {
     VMX_EXIT_INVPCID            = 58,
     VMX_EXIT_VMFUNC             = 59,
     VMX_EXIT_RDSEED             = 61,
+    VMX_EXIT_XSAVES             = 63,
+    VMX_EXIT_XRSTORS            = 64,
 };
 
 #define VMX_EXIT_REASON_PENDING_MTF     (1u << 28)
@@ -496,6 +498,9 @@ G_NORETURN void vmx_ept_fault_pdpte(CPUX86State *env, uintptr_t retaddr);
 
 /* PAUSE at this moment ends a loop; notes that it has been executed. */
 bool vmx_pause_loop_exits(CPUX86State *env);
+/* XSAVES (@save) or XRSTORS in non-root operation. */
+void vmx_check_xsaves(CPUX86State *env, uint64_t components, bool save,
+                      uintptr_t retaddr);
 bool vmx_vmfunc_controls_valid(CPUX86State *env, const VMXVmcs *vmcs,
                                uint32_t proc2);
 

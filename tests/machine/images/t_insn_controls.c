@@ -34,12 +34,21 @@ static bool cpuid_7_ebx(unsigned bit)
     return r[1] >> bit & 1;
 }
 
+static uint32_t cpuid_d_eax(void)
+{
+    uint32_t r[4];
+
+    cpuid(0xD, 1, r);
+    return r[0];
+}
+
 #ifdef STOCK
 /* Without VMX the processor is what it was. */
 void run_tests(void)
 {
     check_eq("CPUID", "no-invpcid", cpuid_7_ebx(10), 0);
     check_eq("INVPCID", "ud", try_call(invpcid_probe, NULL), FAULT_UD);
+    check_eq("CPUID", "no-xsavec-xsaves", cpuid_d_eax() & 0xA, 0);
 }
 #else
 
@@ -317,6 +326,9 @@ void run_tests(void)
     vmx_start();
     check_eq("A.3.3", "offered", rdmsr(MSR_VMX_PROC2) >> 32 & wanted, wanted);
     check_eq("CPUID", "invpcid", cpuid_7_ebx(10), 1);
+    /* Has to be asked for, see t_xsaves.c. */
+    check_eq("CPUID", "no-xsavec-xsaves", cpuid_d_eax() & 0xA, 0);
+    check_eq("A.3.3", "no-xsaves", rdmsr(MSR_VMX_PROC2) >> 52 & 1, 0);
     test_random(PROC2_RDRAND | PROC2_RDSEED);
     test_random(PROC2_RDRAND);
     test_random(PROC2_RDSEED);
