@@ -73,6 +73,8 @@ TABLE = (
     # VMX without the dual-monitor treatment.
     Image("msr-vmx", ("t_msr.c",), VMX_CPU, ("DUAL=0",), at_least=60),
     Image("capabilities-vmx", ("t_capabilities.c",), VMX_CPU, at_least=25),
+    Image("no-ept", ("t_no_ept.c",), f"{VMX_CPU},-vmx-ept,-vmx-vpid", at_least=6),
+    Image("loading-vmx", ("t_loading.c", "entry_check.c"), VMX_CPU, at_least=90),
     Image("vmx-insn-vmx", ("t_vmx_insn.c", "compat.asm"), VMX_CPU, at_least=80),
     Image("exits-vmx", ("t_exits.c",), VMX_CPU, at_least=100),
     Image("checks-vmx", ("t_checks.c", "entry_check.c"), VMX_CPU, at_least=130),
@@ -86,6 +88,7 @@ TABLE = (
         deviations=("VMX-GST-62 reserved-bits",),
     ),
     Image("segment-checks-vmx", ("t_segment_checks.c", "entry_check.c"), VMX_CPU, at_least=135),
+    Image("delivery", ("t_delivery.c",), VMX_CPU, at_least=400),
     Image("inject-vmx", ("t_inject.c",), VMX_CPU, at_least=70),
     Image("default-vmx", ("t_default.c",), VMX_CPU, at_least=50),
     # With it, before it is active.
@@ -135,4 +138,17 @@ TABLE = (
         Image(f"shutdown-{name}", ("t_shutdown.c",), defines=(f"CASE={case}",), at_least=0, ends_in_shutdown=True)
         for case, name in enumerate(SHUTDOWNS)
     ),
+    # Group "mmu": address translation, paging modes, and what belongs to them.
+    Image("ept-walk", ("t_ept_walk.c",), VMX_CPU, at_least=140),
+    Image("ept-walk-icount", ("t_ept_walk.c",), VMX_CPU, extra=ICOUNT, at_least=140),
+    Image("pae", ("t_pae.c", "pae.asm"), VMX_CPU, at_least=110),
+    Image("unrestricted", ("t_unrestricted.c", "unrestricted.asm"), VMX_CPU, at_least=200),
+    Image("unrestricted-icount", ("t_unrestricted.c", "unrestricted.asm"), VMX_CPU, extra=ICOUNT, at_least=200),
+    Image("insn-controls", ("t_insn_controls.c",), VMX_CPU, at_least=80),
+    Image("insn-controls-icount", ("t_insn_controls.c",), VMX_CPU, extra=ICOUNT, at_least=80),
+    Image("insn-controls-stock", ("t_insn_controls.c",), STOCK_CPU, defines=("STOCK",), at_least=3),
+    Image("vmfunc", ("t_vmfunc.c",), VMX_CPU, at_least=50),
+    Image("ept-matrix", ("t_ept_matrix.c",), VMX_CPU, at_least=1300),
+    Image("xsaves", ("t_xsaves.c",), f"{VMX_CPU},+xsavec,+xsaves", at_least=70),
+    # End of group "mmu".
 )

@@ -169,6 +169,12 @@ int vmx_rdmsr(CPUX86State *env, uint32_t index, uint64_t *value)
     case MSR_IA32_TSC:
         *value = cpu_get_tsc(env) + env->tsc_offset;
         return 0;
+    case MSR_IA32_XSS:
+        if (!(env->features[FEAT_XSAVE] & CPUID_XSAVE_XSAVES)) {
+            return -1;
+        }
+        *value = env->xss;
+        return 0;
     case MSR_IA32_VMX_BASIC:
         *value = vmx_basic(env);
         return 0;
@@ -233,7 +239,12 @@ int vmx_rdmsr(CPUX86State *env, uint32_t index, uint64_t *value)
         return 0;
     }
     case MSR_IA32_VMX_VMFUNC:
-        return -1;
+        if (!(env->features[FEAT_VMX_SECONDARY_CTLS] &
+              VMX_SECONDARY_EXEC_ENABLE_VMFUNC)) {
+            return -1;
+        }
+        *value = env->features[FEAT_VMX_VMFUNC];
+        return 0;
     default:
         return vmx_smm_rdmsr(env, index, value);
     }
@@ -262,6 +273,14 @@ int vmx_wrmsr(CPUX86State *env, uint32_t index, uint64_t value)
             return -1;
         }
         env->vmx.debugctl = value;
+        return 0;
+    case MSR_EFER:
+        return vmx_efer_consistent(env, value) ? 1 : -1;
+    case MSR_IA32_XSS:
+        if (!(env->features[FEAT_XSAVE] & CPUID_XSAVE_XSAVES) || value) {
+            return -1;
+        }
+        env->xss = 0;
         return 0;
     case MSR_IA32_VMX_BASIC ... MSR_IA32_VMX_VMFUNC:
         return -1;

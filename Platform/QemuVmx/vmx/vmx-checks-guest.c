@@ -411,31 +411,22 @@ static bool check_link_pointer(CPUX86State *env, const VMXEntry *entry)
 static bool check_pdptes(CPUX86State *env, const VMXEntry *entry)
 {
     const VMXVmcs *v = entry->guest;
-    uint64_t cr0 = vmcs_read(v, VMCS_GUEST_CR0);
-    uint64_t cr4 = vmcs_read(v, VMCS_GUEST_CR4);
-    uint64_t cr3 = vmcs_read(v, VMCS_GUEST_CR3) & 0xffffffe0;
-    /* Bit 5 is reserved, too, but TCG's page walk sets it as accessed flag. */
-    uint64_t reserved = ~MAKE_64BIT_MASK(0, env_archcpu(env)->phys_bits) |
-                        0x1c6;
+    uint64_t pdpte[4];
     int i;
 
-    if (!(cr0 & CR0_PG_MASK) || !(cr4 & CR4_PAE_MASK) ||
+    if (!(vmcs_read(v, VMCS_GUEST_CR0) & CR0_PG_MASK) ||
+        !(vmcs_read(v, VMCS_GUEST_CR4) & CR4_PAE_MASK) ||
         (entry->entry_ctls & VMX_VM_ENTRY_IA32E_MODE)) {
         return true;
     }
-    for (i = 0; i < 4; i++) {
-        uint64_t pdpte;
-
-        if (entry->ctl.proc2 & VMX_SECONDARY_EXEC_ENABLE_EPT) {
-            pdpte = vmcs_read(v, VMCS_GUEST_PDPTE0 + i * 2);
-        } else {
-            pdpte = x86_ldq_phys(env_cpu(env), cr3 + i * 8);
+    if (entry->ctl.proc2 & VMX_SECONDARY_EXEC_ENABLE_EPT) {
+        for (i = 0; i < 4; i++) {
+            pdpte[i] = vmcs_read(v, VMCS_GUEST_PDPTE0 + i * 2);
         }
-        if ((pdpte & PG_PRESENT_MASK) && (pdpte & reserved)) {
-            return false;
-        }
+    } else {
+        vmx_read_pdptes(env, vmcs_read(v, VMCS_GUEST_CR3), pdpte);
     }
-    return true;
+    return vmx_pdptes_valid(env, pdpte);
 }
 
 bool vmx_check_guest_state(CPUX86State *env, const VMXEntry *entry,

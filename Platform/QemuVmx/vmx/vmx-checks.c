@@ -120,7 +120,7 @@ bool vmx_check_execution_controls(CPUX86State *env, const VMXVmcs *v)
         !(proc2 & VMX_SECONDARY_EXEC_ENABLE_EPT)) {
         return false;
     }
-    return true;
+    return vmx_vmfunc_controls_valid(env, v, proc2);
 }
 
 /* "VM-Exit Control Fields" */

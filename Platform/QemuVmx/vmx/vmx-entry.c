@@ -104,6 +104,17 @@ void vmx_read_controls(const VMXVmcs *v, X86VMXControls *ctl)
     if (ctl->proc2 & VMX_SECONDARY_EXEC_ENABLE_VPID) {
         ctl->vpid = vmcs_read(v, VMCS_VPID);
     }
+    if (ctl->proc2 & VMX_SECONDARY_EXEC_PAUSE_LOOP_EXITING) {
+        ctl->ple_gap = vmcs_read(v, VMCS_PLE_GAP);
+        ctl->ple_window = vmcs_read(v, VMCS_PLE_WINDOW);
+    }
+    if (ctl->proc2 & VMX_SECONDARY_EXEC_ENABLE_VMFUNC) {
+        ctl->vm_functions = vmcs_read(v, VMCS_VM_FUNCTION_CONTROLS);
+        ctl->eptp_list = vmcs_read(v, VMCS_EPTP_LIST_ADDRESS);
+    }
+    if (ctl->proc2 & VMX_SECONDARY_EXEC_XSAVES) {
+        ctl->xss_exiting = vmcs_read(v, VMCS_XSS_EXITING_BITMAP);
+    }
 }
 
 void vmx_guest_enter(CPUX86State *env)
@@ -219,6 +230,7 @@ static void vmx_load_guest(CPUX86State *env, const VMXEntry *entry)
     vmx_load_control_registers(env, vmx_merge_cr0(env, cr0),
                                vmcs_read(v, VMCS_GUEST_CR3),
                                vmcs_read(v, VMCS_GUEST_CR4), efer);
+    vmx_enter_pdptes(env, entry);
 
     if (entry->entry_ctls & VMX_VM_ENTRY_LOAD_DEBUG_CONTROLS) {
         cpu_x86_update_dr7(env, (vmcs_read(v, VMCS_GUEST_DR7) &
@@ -448,6 +460,7 @@ bool vmx_vm_entry(CPUX86State *env, bool launch)
 
     env->vmx.hlt = false;
     env->vmx.event.info = 0;
+    env->vmx.pause_loop.valid = false;
     env->old_exception = -1;
     if (entry.returns_from_smm) {
         vmx_smm_return_commit(env, &entry);

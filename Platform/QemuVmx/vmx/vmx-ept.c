@@ -90,15 +90,19 @@ bool vmx_eptp_valid(CPUX86State *env, uint64_t eptp)
  * Entries are accessed through the physical MMU index, like the tables of
  * nested paging: its softmmu TLB entries carry the memory attributes of the
  * current SMM state, and every transition flushes them.
+ *
+ * What is not RAM is accessed without the TLB: the slow path of cpu_ld*() may
+ * want to run the instruction again (-icount), which needs a return address,
+ * and walks started by probes have none.
  */
-static void ept_load(CPUX86State *env, EPTEntryRef *ref, uint64_t ra)
+static void ept_load(CPUX86State *env, EPTEntryRef *ref)
 {
     probe_access_full_mmu(env, ref->addr, 0, MMU_DATA_LOAD, MMU_PHYS_IDX,
                           &ref->haddr, NULL);
     if (likely(ref->haddr)) {
         ref->value = ldq_le_p(ref->haddr);
     } else {
-        ref->value = cpu_ldq_mmuidx_ra(env, ref->addr, MMU_PHYS_IDX, ra);
+        ref->value = x86_ldq_phys(env_cpu(env), ref->addr);
     }
 }
 
@@ -107,8 +111,7 @@ static void ept_load(CPUX86State *env, EPTEntryRef *ref, uint64_t ra)
  * that a 32-bit compare-and-swap does on every host.  Returns false if the
  * entry changed under our feet and the walk has to start again.
  */
-static bool ept_set_flags(CPUX86State *env, EPTEntryRef *ref, uint32_t flags,
-                          uint64_t ra)
+static bool ept_set_flags(CPUX86State *env, EPTEntryRef *ref, uint32_t flags)
 {
     uint32_t old = ref->value;
     uint32_t new = old | flags;
@@ -125,7 +128,7 @@ static bool ept_set_flags(CPUX86State *env, EPTEntryRef *ref, uint32_t flags,
                                cpu_to_le32(new)) == cmp;
     }
     /* Tables in ROM or device memory: flags cannot be expected to stick. */
-    cpu_stl_mmuidx_ra(env, ref->addr, new, MMU_PHYS_IDX, ra);
+    x86_stl_phys(env_cpu(env), ref->addr, new);
     return true;
 }
 
@@ -188,6 +191,22 @@ static uint32_t ept_access_qualification(MMUAccessType access_type)
 }
 
 /*
+ * Record a violation; @perm are the permissions found, none if the walk did
+ * not get to the end.  Only failures write the record, so that one survives
+ * the successful translations of a nested walk.  Returns false.
+ */
+static bool ept_violation(CPUX86State *env, hwaddr gpa,
+                          MMUAccessType access_type, uint64_t perm)
+{
+    env->vmx.ept_fault = (X86VMXEptFault) {
+        .gpa = gpa,
+        .qualification = ept_access_qualification(access_type) |
+                         perm << EPT_QUAL_PERM_SHIFT,
+    };
+    return false;
+}
+
+/*
  * With accessed and dirty flags for EPT, accesses to guest paging structures
  * count as writes; without them they are reads until a flag has to be set.
  * Also false if the nested translation is not EPT.
@@ -209,23 +228,18 @@ bool vmx_ept_walk_is_load(CPUX86State *env)
  * vmx_ept_fault() to complete, and returns false.
  */
 bool vmx_ept_translate(CPUX86State *env, hwaddr gpa, MMUAccessType access_type,
-                       hwaddr *out_paddr, int *out_prot, uint64_t ra)
+                       hwaddr *out_paddr, int *out_prot)
 {
     const uint64_t eptp = env->vmx.ctl.eptp;
     const bool ad_enabled = eptp & EPTP_AD_ENABLE;
     const uint64_t wanted = access_type == MMU_DATA_STORE ? EPTE_WRITE :
                             access_type == MMU_INST_FETCH ? EPTE_EXEC :
                             EPTE_READ;
-    X86VMXEptFault *fault = &env->vmx.ept_fault;
     EPTEntryRef ref;
     uint64_t perm;
     hwaddr table;
     int level;
     int prot;
-
-    fault->gpa = gpa;
-    fault->misconfiguration = false;
-    fault->qualification = ept_access_qualification(access_type);
 
  restart:
     perm = EPTE_RWX;
@@ -233,36 +247,38 @@ bool vmx_ept_translate(CPUX86State *env, hwaddr gpa, MMUAccessType access_type,
 
     /* A 4-level walk translates 48 bits; more cannot be mapped. */
     if (gpa >> 48) {
-        return false;
+        return ept_violation(env, gpa, access_type, 0);
     }
 
     for (level = EPT_TOP_LEVEL; ; level--) {
         bool leaf;
 
         ref.addr = table + ((gpa >> EPT_LEVEL_SHIFT(level)) & 0x1ff) * 8;
-        ept_load(env, &ref, ra);
+        ept_load(env, &ref);
 
         if (!(ref.value & EPTE_RWX)) {
-            return false;
+            return ept_violation(env, gpa, access_type, 0);
         }
         leaf = ept_entry_is_leaf(env, ref.value, level);
         if (ept_entry_misconfigured(env, ref.value, level, leaf)) {
-            fault->misconfiguration = true;
+            env->vmx.ept_fault = (X86VMXEptFault) {
+                .gpa = gpa,
+                .misconfiguration = true,
+            };
             return false;
         }
         perm &= ref.value;
         if (leaf) {
             break;
         }
-        if (ad_enabled && !ept_set_flags(env, &ref, EPTE_ACCESSED, ra)) {
+        if (ad_enabled && !ept_set_flags(env, &ref, EPTE_ACCESSED)) {
             goto restart;
         }
         table = ref.value & EPTE_ADDR_MASK;
     }
 
     if (!(perm & wanted)) {
-        fault->qualification |= perm << EPT_QUAL_PERM_SHIFT;
-        return false;
+        return ept_violation(env, gpa, access_type, perm);
     }
 
     prot = 0;
@@ -284,7 +300,7 @@ bool vmx_ept_translate(CPUX86State *env, hwaddr gpa, MMUAccessType access_type,
         } else if (!(ref.value & EPTE_DIRTY)) {
             prot &= ~PAGE_WRITE;
         }
-        if (!ept_set_flags(env, &ref, flags, ra)) {
+        if (!ept_set_flags(env, &ref, flags)) {
             goto restart;
         }
     }
@@ -352,4 +368,13 @@ G_NORETURN void vmx_ept_fault(CPUX86State *env, bool walk, vaddr linear,
     }
     vmx_vmexit_ept(env, VMX_EXIT_EPT_VIOLATION, qual, fault->gpa, linear,
                    retaddr);
+}
+
+G_NORETURN void vmx_ept_fault_pdpte(CPUX86State *env, uintptr_t retaddr)
+{
+    X86VMXEptFault *fault = &env->vmx.ept_fault;
+
+    vmx_vmexit_ept(env, fault->misconfiguration ? VMX_EXIT_EPT_MISCONFIG :
+                                                  VMX_EXIT_EPT_VIOLATION,
+                   fault->qualification, fault->gpa, 0, retaddr);
 }

@@ -220,27 +220,6 @@ static void vmx_save_non_register(CPUX86State *env, VMXVmcs *v)
     env->vmx.pending_debug = 0;
 }
 
-/* PDPTEs are saved for guests that use PAE paging under EPT. */
-static void vmx_save_pdptes(CPUX86State *env, VMXVmcs *v)
-{
-    uint64_t table = env->cr[3] & 0xffffffe0;
-    int i;
-
-    if (!(env->hflags2 & HF2_EPT_MASK) || !(env->cr[0] & CR0_PG_MASK) ||
-        !(env->cr[4] & CR4_PAE_MASK) || (env->efer & MSR_EFER_LMA)) {
-        return;
-    }
-    for (i = 0; i < 4; i++) {
-        hwaddr addr;
-        uint64_t pdpte = 0;
-
-        if (vmx_ept_translate_debug(env, table + i * 8, &addr)) {
-            pdpte = x86_ldq_phys(env_cpu(env), addr);
-        }
-        vmcs_write(v, VMCS_GUEST_PDPTE0 + i * 2, pdpte);
-    }
-}
-
 void vmx_exit_save_state(CPUX86State *env, VMXVmcs *v)
 {
     const uint32_t exit_ctls = vmcs_read(v, VMCS_EXIT_CONTROLS);
@@ -331,27 +310,6 @@ static void vmx_load_host_segments(CPUX86State *env, const VMXVmcs *v,
     env->idt.limit = 0xffff;
 }
 
-/*
- * "Checking and Loading Host Page-Directory-Pointer-Table Entries".  Bit 5 is
- * reserved, too, but TCG's page walk sets it as accessed flag.
- */
-static bool vmx_host_pdptes_valid(CPUX86State *env)
-{
-    uint64_t reserved = ~MAKE_64BIT_MASK(0, env_archcpu(env)->phys_bits) |
-                        0x1c6;
-    uint64_t table = env->cr[3] & 0xffffffe0;
-    int i;
-
-    for (i = 0; i < 4; i++) {
-        uint64_t pdpte = x86_ldq_phys(env_cpu(env), table + i * 8);
-
-        if ((pdpte & PG_PRESENT_MASK) && (pdpte & reserved)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* "Loading Host State" and "Loading MSRs" */
 void vmx_exit_load_host(CPUX86State *env, VMXVmcs *v)
 {
@@ -395,7 +353,7 @@ void vmx_exit_load_host(CPUX86State *env, VMXVmcs *v)
     env->hflags2 &= ~HF2_MOV_SS_MASK;
     env->vmx.hlt = false;
 
-    if (!host64 && (cr4 & CR4_PAE_MASK) && !vmx_host_pdptes_valid(env)) {
+    if (!vmx_load_host_pdptes(env)) {
         vmx_abort(env, v, VMX_ABORT_HOST_PDPTES);           /* DM-EXI-52 */
     }
     if (vmx_load_msr_area(env, vmcs_read(v, VMCS_EXIT_MSR_LOAD_ADDR),

@@ -100,6 +100,7 @@ void helper_vmx_vmxon(CPUX86State *env, target_ulong operand)
         env->vmx.current_vmcs = VMX_NO_POINTER;
         env->vmx.mode = VMX_MODE_ROOT;
         memset(&env->vmx.ctl, 0, sizeof(env->vmx.ctl));
+        vmx_refresh_pdptes(env);
         vmx_vmsucceed(env);
         vmx_trace_transition(env, "vmxon", from, 0, 0, env->eip);
     }

@@ -164,13 +164,6 @@ static void vmx_guest_write_cr3(CPUX86State *env, uint64_t value,
     vmx_exit_mov_to_cr(env, 3, retaddr);
 }
 
-/* Checks that MOV to CR0 makes on every processor, but TCG does not. */
-static bool vmx_cr0_consistent(uint64_t cr0)
-{
-    return !((cr0 & CR0_PG_MASK) && !(cr0 & CR0_PE_MASK)) &&
-           !((cr0 & CR0_NW_MASK) && !(cr0 & CR0_CD_MASK));
-}
-
 uint64_t vmx_write_cr(CPUX86State *env, int reg, uint64_t value,
                       uintptr_t retaddr)
 {
@@ -183,7 +176,7 @@ uint64_t vmx_write_cr(CPUX86State *env, int reg, uint64_t value,
         }
         value |= CR0_ET_MASK;
         if (!vmx_cr0_valid(env, value, guest && vmx_unrestricted_guest(env)) ||
-            !vmx_cr0_consistent(value)) {
+            !vmx_cr0_consistent(env, value)) {
             raise_exception_err_ra(env, EXCP0D_GPF, 0, retaddr);
         }
         break;
@@ -201,13 +194,14 @@ uint64_t vmx_write_cr(CPUX86State *env, int reg, uint64_t value,
         if (guest) {
             value = vmx_guest_write_cr4(env, value, retaddr);
         }
-        if (!vmx_cr4_valid(env, value)) {
+        if (!vmx_cr4_valid(env, value) || !vmx_cr4_consistent(env, value)) {
             raise_exception_err_ra(env, EXCP0D_GPF, 0, retaddr);
         }
         break;
     default:
         break;
     }
+    vmx_write_cr_pdptes(env, reg, value, retaddr);
     return value;
 }
 
@@ -298,12 +292,6 @@ void vmx_check_intercept(CPUX86State *env, uint32_t type, uint64_t param,
     case SVM_EXIT_RDTSC:
         vmx_check_tsc(env, ra);
         break;
-    case SVM_EXIT_RDTSCP:
-        /* RDPID is enabled together with it. */
-        if (!proc2(env, VMX_SECONDARY_EXEC_RDTSCP)) {
-            raise_exception_ra(env, EXCP06_ILLOP, ra);
-        }
-        break;
     case SVM_EXIT_RDPMC:
         exit_if(env, proc(env, VMX_CPU_BASED_RDPMC_EXITING),
                 VMX_EXIT_RDPMC, 0, ra);
@@ -326,7 +314,8 @@ void vmx_check_intercept(CPUX86State *env, uint32_t type, uint64_t param,
                 VMX_EXIT_MWAIT, 0, ra);
         break;
     case SVM_EXIT_PAUSE:
-        exit_if(env, proc(env, VMX_CPU_BASED_PAUSE_EXITING),
+        exit_if(env, proc(env, VMX_CPU_BASED_PAUSE_EXITING) ||
+                     vmx_pause_loop_exits(env),
                 VMX_EXIT_PAUSE, 0, ra);
         break;
     case SVM_EXIT_WBINVD:

@@ -46,6 +46,11 @@ typedef struct X86VMXControls {
     uint64_t virtual_apic;
     uint64_t apic_access;
     uint64_t eptp;
+    uint64_t eptp_list;
+    uint64_t vm_functions;
+    uint64_t xss_exiting;
+    uint32_t ple_gap;
+    uint32_t ple_window;
     uint64_t cr0_mask;
     uint64_t cr4_mask;
     uint64_t cr0_shadow;
@@ -72,6 +77,20 @@ typedef struct X86VMXEvent {
     uint32_t error_code;
     uint32_t insn_length;
 } X86VMXEvent;
+
+/* The last PAUSE at CPL 0 since VM entry, and the first one of its loop. */
+typedef struct X86VMXPauseLoop {
+    bool valid;
+    uint64_t first;
+    uint64_t last;
+} X86VMXPauseLoop;
+
+/* Operand of helper_vmx_check_random(). */
+enum {
+    VMX_CHECK_RDRAND,
+    VMX_CHECK_RDSEED,
+    VMX_CHECK_RDPID,
+};
 
 /* Monitor trap flag. */
 typedef enum X86VMXMtf {
@@ -104,6 +123,8 @@ typedef struct X86VMXState {
     X86VMXExit exit;
     X86VMXEvent event;
     X86VMXEptFault ept_fault;
+    X86VMXPauseLoop pause_loop;
+    uint64_t pdpte[4];          /* PDPTE registers, see vmx-pdpte.c */
     X86VMXSmmState smm;
 
     uint64_t displacement;      /* of its memory operand, non-root only */

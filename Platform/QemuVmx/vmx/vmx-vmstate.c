@@ -61,6 +61,45 @@ static const VMStateDescription vmstate_vmx_io_smi = {
     }
 };
 
+static bool vmx_pdptes_needed(void *opaque)
+{
+    X86CPU *cpu = opaque;
+    CPUX86State *env = &cpu->env;
+
+    return vmx_in_operation(env) || env->vmx.smm.saved_mode != VMX_MODE_NONE;
+}
+
+static const VMStateDescription vmstate_vmx_pdptes = {
+    .name = "cpu/tcg_vmx/pdptes",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .needed = vmx_pdptes_needed,
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT64_ARRAY(env.vmx.pdpte, X86CPU, 4),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
+static bool vmx_pause_loop_needed(void *opaque)
+{
+    X86CPU *cpu = opaque;
+
+    return vmx_in_guest(&cpu->env) && cpu->env.vmx.pause_loop.valid;
+}
+
+static const VMStateDescription vmstate_vmx_pause_loop = {
+    .name = "cpu/tcg_vmx/pause_loop",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .needed = vmx_pause_loop_needed,
+    .fields = (const VMStateField[]) {
+        VMSTATE_BOOL(env.vmx.pause_loop.valid, X86CPU),
+        VMSTATE_UINT64(env.vmx.pause_loop.first, X86CPU),
+        VMSTATE_UINT64(env.vmx.pause_loop.last, X86CPU),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
 const VMStateDescription vmstate_x86_tcg_vmx = {
     .name = "cpu/tcg_vmx",
     .version_id = 1,
@@ -97,5 +136,10 @@ const VMStateDescription vmstate_x86_tcg_vmx = {
         VMSTATE_BOOL(env.vmx.smm.saved_virtual_nmi, X86CPU),
         VMSTATE_UINT64(env.vmx.smm.saved_current, X86CPU),
         VMSTATE_END_OF_LIST()
+    },
+    .subsections = (const VMStateDescription * const []) {
+        &vmstate_vmx_pdptes,
+        &vmstate_vmx_pause_loop,
+        NULL
     }
 };

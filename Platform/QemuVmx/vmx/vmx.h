@@ -64,7 +64,11 @@ enum {
     VMX_EXIT_WBINVD             = 54,
     VMX_EXIT_XSETBV             = 55,
     VMX_EXIT_RDRAND             = 57,
+    VMX_EXIT_INVPCID            = 58,
+    VMX_EXIT_VMFUNC             = 59,
     VMX_EXIT_RDSEED             = 61,
+    VMX_EXIT_XSAVES             = 63,
+    VMX_EXIT_XRSTORS            = 64,
 };
 
 #define VMX_EXIT_REASON_PENDING_MTF     (1u << 28)
@@ -486,10 +490,51 @@ void vmx_trace_transition(CPUX86State *env, const char *kind, int from,
 bool vmx_eptp_valid(CPUX86State *env, uint64_t eptp);
 bool vmx_ept_walk_is_load(CPUX86State *env);
 bool vmx_ept_translate(CPUX86State *env, hwaddr gpa, MMUAccessType access_type,
-                       hwaddr *out_paddr, int *out_prot, uint64_t ra);
+                       hwaddr *out_paddr, int *out_prot);
 bool vmx_ept_translate_debug(CPUX86State *env, hwaddr gpa, hwaddr *out_paddr);
 G_NORETURN void vmx_ept_fault(CPUX86State *env, bool walk, vaddr linear,
                               uintptr_t retaddr);
+/* Same for a load of the PDPTE registers, which has no linear address. */
+G_NORETURN void vmx_ept_fault_pdpte(CPUX86State *env, uintptr_t retaddr);
+
+/* ------------------------------------------------------------------ */
+/* vmx-controls.c, vmx-vmfunc.c: controls of single instructions       */
+
+/* PAUSE at this moment ends a loop; notes that it has been executed. */
+bool vmx_pause_loop_exits(CPUX86State *env);
+/* XSAVES (@save) or XRSTORS in non-root operation. */
+void vmx_check_xsaves(CPUX86State *env, uint64_t components, bool save,
+                      uintptr_t retaddr);
+bool vmx_vmfunc_controls_valid(CPUX86State *env, const VMXVmcs *vmcs,
+                               uint32_t proc2);
+
+/* ------------------------------------------------------------------ */
+/* vmx-mode.c: consistency of control registers and IA32_EFER          */
+
+bool vmx_cr0_consistent(CPUX86State *env, uint64_t cr0);
+bool vmx_cr4_consistent(CPUX86State *env, uint64_t cr4);
+bool vmx_efer_consistent(CPUX86State *env, uint64_t efer);
+
+/* ------------------------------------------------------------------ */
+/* vmx-pdpte.c: PDPTE registers of PAE paging, env->vmx.pdpte          */
+
+bool vmx_pae_paging(CPUX86State *env);
+bool vmx_pdptes_valid(CPUX86State *env, const uint64_t pdpte[4]);
+/* The table at the physical address in @cr3. */
+void vmx_read_pdptes(CPUX86State *env, uint64_t cr3, uint64_t pdpte[4]);
+/*
+ * Before MOV to CR0, CR3 or CR4 writes the (legal) @value: load the registers
+ * if the instruction does.  #GP(0), or an EPT violation.
+ */
+void vmx_write_cr_pdptes(CPUX86State *env, int reg, uint64_t value,
+                         uintptr_t retaddr);
+/* VM entry and VM exit, after control registers and EFER have been loaded. */
+void vmx_enter_pdptes(CPUX86State *env, const VMXEntry *entry);
+void vmx_save_pdptes(CPUX86State *env, VMXVmcs *vmcs);
+/* False for a VMX abort. */
+bool vmx_load_host_pdptes(CPUX86State *env);
+/* VMXON, and task switches in root operation. */
+void vmx_refresh_pdptes(CPUX86State *env);
 
 /* ------------------------------------------------------------------ */
 /* vmx-smm*.c                                                          */

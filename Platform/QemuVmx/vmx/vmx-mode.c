@@ -1,0 +1,61 @@
+/*
+ * VMX: consistency of CR0, CR4 and IA32_EFER
+ *
+ * Intel SDM volume 3, "Initializing IA-32e Mode", and the exceptions of MOV to
+ * control registers.  A processor makes these checks always; TCG does not make
+ * them, which only a guest with "unrestricted guest" could notice in VMX
+ * operation, because otherwise CR0.PE and CR0.PG are fixed.  Inconsistent
+ * state must not be saved by a VM exit, which VM entries would then refuse.
+ *
+ * Copyright (c) 2026 STM Lab
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "cpu.h"
+#include "vmx.h"
+
+#define TSS16_AVAILABLE     1
+#define TSS16_BUSY          3
+
+static bool tr_is_16_bit(CPUX86State *env)
+{
+    unsigned type = (env->tr.flags >> DESC_TYPE_SHIFT) & 0xf;
+
+    return type == TSS16_AVAILABLE || type == TSS16_BUSY;
+}
+
+/* MOV to CR0, LMSW. */
+bool vmx_cr0_consistent(CPUX86State *env, uint64_t cr0)
+{
+    const bool code64 = env->hflags & HF_CS64_MASK;
+
+    if (((cr0 & CR0_PG_MASK) && !(cr0 & CR0_PE_MASK)) ||
+        ((cr0 & CR0_NW_MASK) && !(cr0 & CR0_CD_MASK))) {
+        return false;
+    }
+    if (!((cr0 ^ env->cr[0]) & CR0_PG_MASK)) {
+        return true;
+    }
+    if (!(cr0 & CR0_PG_MASK)) {
+        return !code64 && !(env->cr[4] & CR4_PCIDE_MASK);
+    }
+    /* Activates IA-32e mode. */
+    return !(env->efer & MSR_EFER_LME) ||
+           ((env->cr[4] & CR4_PAE_MASK) &&
+            !(env->segs[R_CS].flags & DESC_L_MASK) && !tr_is_16_bit(env));
+}
+
+/* MOV to CR4. */
+bool vmx_cr4_consistent(CPUX86State *env, uint64_t cr4)
+{
+    return !(env->efer & MSR_EFER_LMA) || (cr4 & CR4_PAE_MASK);
+}
+
+/* WRMSR: LME cannot change while paging is on. */
+bool vmx_efer_consistent(CPUX86State *env, uint64_t efer)
+{
+    return !vmx_in_operation(env) || !(env->cr[0] & CR0_PG_MASK) ||
+           !((efer ^ env->efer) & MSR_EFER_LME);
+}

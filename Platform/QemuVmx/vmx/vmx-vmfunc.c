@@ -1,0 +1,75 @@
+/*
+ * VMX: VMFUNC and its only function, EPTP switching
+ *
+ * Intel SDM volume 3, "VM Functions".
+ *
+ * Copyright (c) 2026 STM Lab
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "cpu.h"
+#include "exec/cputlb.h"
+#include "exec/helper-proto.h"
+#include "tcg/helper-tcg.h"
+#include "vmx.h"
+
+#define VM_FUNCTIONS            64
+#define VM_FUNCTION_EPTP_SWITCH 0
+#define EPTP_LIST_ENTRIES       512
+
+/* Part of the checks on VM-execution control fields. */
+bool vmx_vmfunc_controls_valid(CPUX86State *env, const VMXVmcs *v,
+                               uint32_t proc2)
+{
+    uint64_t functions;
+
+    if (!(proc2 & VMX_SECONDARY_EXEC_ENABLE_VMFUNC)) {
+        return true;
+    }
+    functions = vmcs_read(v, VMCS_VM_FUNCTION_CONTROLS);
+    if (functions & ~env->features[FEAT_VMX_VMFUNC]) {
+        return false;
+    }
+    return !(functions & MSR_VMX_VMFUNC_EPT_SWITCHING) ||
+           ((proc2 & VMX_SECONDARY_EXEC_ENABLE_EPT) &&
+            vmx_pointer_valid(env, vmcs_read(v, VMCS_EPTP_LIST_ADDRESS)));
+}
+
+/* False if the list has no (valid) entry for ECX. */
+static bool switch_eptp(CPUX86State *env)
+{
+    CPUState *cs = env_cpu(env);
+    uint32_t index = env->regs[R_ECX];
+    uint64_t eptp;
+
+    if (index >= EPTP_LIST_ENTRIES) {
+        return false;
+    }
+    eptp = x86_ldq_phys(cs, env->vmx.ctl.eptp_list + index * 8);
+    if (!vmx_eptp_valid(env, eptp)) {
+        return false;
+    }
+    x86_stq_phys(cs, env->vmx.current_vmcs +
+                 vmcs_field_offset(VMCS_EPT_POINTER), eptp);
+    env->vmx.ctl.eptp = eptp;
+    /* Translations are not tagged with the EPTP. */
+    tlb_flush(cs);
+    return true;
+}
+
+void helper_vmx_vmfunc(CPUX86State *env)
+{
+    const X86VMXControls *ctl = &env->vmx.ctl;
+    uint32_t function = env->regs[R_EAX];
+
+    if (!vmx_in_guest(env) || function >= VM_FUNCTIONS ||
+        !(ctl->proc2 & VMX_SECONDARY_EXEC_ENABLE_VMFUNC)) {
+        raise_exception_ra(env, EXCP06_ILLOP, GETPC());
+    }
+    if (!(ctl->vm_functions & (1ULL << function)) ||
+        function != VM_FUNCTION_EPTP_SWITCH || !switch_eptp(env)) {
+        vmx_vmexit(env, VMX_EXIT_VMFUNC, 0, GETPC());
+    }
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* VM functions: VMFUNC and EPTP switching. */
+#include "vmx.h"
+
+#define EPT_RWX          7u
+#define EPT_LEAF         (EPT_RWX | 6u << 3 | 1u << 7)
+#define EPTP_WB4         0x1Eu
+#define PROC2_VMFUNC     (1u << 13)
+#define F_VMFUNC         0x2018
+#define F_EPTP_LIST      0x2024
+#define MSR_VMX_VMFUNC   0x491
+#define REASON_VMFUNC    59
+#define EPTP_SWITCHING   1u
+#define EXCEPTION_UD     0x80000306u
+
+#define PROBE            0x2000000ull
+#define OTHER            0x2200000ull
+
+static uint64_t first, second, list;
+
+static uint64_t make_ept(uint64_t probe)
+{
+    uint64_t pml4 = phys(page_alloc()), pdpt = phys(page_alloc());
+    uint64_t pd = phys(page_alloc());
+
+    write64(pml4, pdpt | EPT_RWX);
+    write64(pdpt, pd | EPT_RWX);
+    for (uint64_t i = 1; i < 4; i++) {
+        write64(pdpt + 8 * i, i << 30 | EPT_LEAF);
+    }
+    for (uint64_t i = 0; i < 512; i++) {
+        write64(pd + 8 * i, i << 21 | EPT_LEAF);
+    }
+    write64(pd + 8 * (PROBE >> 21), probe | EPT_LEAF);
+    return pml4 | EPTP_WB4;
+}
+
+static void vmfunc(uint64_t function, uint64_t index)
+{
+    __asm__ volatile(".byte 0x0F, 0x01, 0xD4"
+                     :
+                     : "a"(function), "c"(index)
+                     : "memory");
+}
+
+static volatile uint64_t before, after, function, index_;
+
+static void g_switch(void)
+{
+    before = read64(PROBE);
+    vmfunc(function, index_);
+    after = read64(PROBE);
+    __asm__ volatile("vmcall" : : : "memory");
+}
+
+static void user_vmfunc(void *unused)
+{
+    (void)unused;
+    vmfunc(function, index_);
+}
+
+static void g_switch_user(void)
+{
+    user_call(user_vmfunc, NULL);
+    after = read64(PROBE);
+    __asm__ volatile("vmcall" : : : "memory");
+}
+
+static uint64_t new_guest(void (*code)(void), uint32_t proc2)
+{
+    uint64_t region = vmcs_new_guest(code);
+
+    before = after = 0;
+    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_SECONDARY));
+    wr(F_PROC2, controls(MSR_VMX_PROC2, proc2));
+    wr(F_EPTP, first);
+    wr(F_VMFUNC, EPTP_SWITCHING);
+    wr(F_EPTP_LIST, list);
+    wr(F_EXCEPTION_BITMAP, 1u << FAULT_UD | 1u << FAULT_GP);
+    return region;
+}
+
+/* 25.5.5.3 */
+static void test_switch(void)
+{
+    uint64_t region = new_guest(g_switch, PROC2_EPT | PROC2_VMFUNC);
+
+    function = 0;
+    index_ = 1;
+    check_eq("25.5.5.3", "switched", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("25.5.5.3", "before", before, 0x1111);
+    check_eq("25.5.5.3", "after", after, 0x2222);
+    check_eq("25.5.5.3", "eptp-field", rd(F_EPTP), second);
+    vmclear(region);
+    region = new_guest(g_switch, PROC2_EPT | PROC2_VMFUNC);
+    index_ = 511; /* the last entry; upper half of RCX and RAX is ignored */
+    function = 1ull << 32;
+    index_ |= 1ull << 32;
+    check_eq("25.5.5.3", "last", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("25.5.5.3", "last", after, 0x2222);
+    vmclear(region);
+    region = new_guest(g_switch_user, PROC2_EPT | PROC2_VMFUNC);
+    function = 0;
+    index_ = 1;
+    check_eq("25.5.5.2", "cpl-3", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("25.5.5.2", "cpl-3", after, 0x2222);
+    vmclear(region);
+}
+
+static void test_exits(void)
+{
+    static const struct {
+        const char *name;
+        uint64_t function, index;
+        uint32_t functions;
+    } rows[] = {
+        {"index-512", 0, 512, EPTP_SWITCHING},
+        {"index-max", 0, 0xFFFFFFFF, EPTP_SWITCHING},
+        {"bad-eptp", 0, 2, EPTP_SWITCHING},
+        {"empty-eptp", 0, 3, EPTP_SWITCHING},
+        {"not-enabled", 0, 1, 0},
+        {"function-1", 1, 1, EPTP_SWITCHING},
+        {"function-63", 63, 1, EPTP_SWITCHING},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        uint64_t region = new_guest(g_switch, PROC2_EPT | PROC2_VMFUNC);
+
+        wr(F_VMFUNC, rows[i].functions);
+        function = rows[i].function;
+        index_ = rows[i].index;
+        check_eq("25.5.5", rows[i].name, guest_run(LAUNCH), REASON_VMFUNC);
+        check_eq("27.2.4", rows[i].name, last_exit.length, 3);
+        check_eq("27.2.1", rows[i].name, last_exit.qualification, 0);
+        check_eq("25.5.5.3", rows[i].name, rd(F_EPTP), first);
+        guest_skip();
+        check_eq("25.5.5", "resumed", guest_run(RESUME), REASON_VMCALL);
+        check_eq("25.5.5", "resumed", after, 0x1111);
+        vmclear(region);
+    }
+}
+
+static void do_vmfunc(void *unused)
+{
+    (void)unused;
+    vmfunc(0, 0);
+}
+
+static void check_ud(const char *name, uint32_t proc2, uint64_t number)
+{
+    uint64_t region = new_guest(g_switch, proc2);
+
+    function = number;
+    index_ = 1;
+    check_eq("25.5.5.2", name, guest_run(LAUNCH), REASON_EXCEPTION);
+    check_eq("25.5.5.2", name, last_exit.intr, EXCEPTION_UD);
+    vmclear(region);
+}
+
+static void check_entry(const char *name, uint32_t proc2, uint64_t functions,
+                        uint64_t address, bool good)
+{
+    uint64_t region = new_guest(g_switch, proc2);
+
+    wr(F_VMFUNC, functions);
+    wr(F_EPTP_LIST, address);
+    if (good) {
+        function = 64;
+        check_eq("26.2.1.1", name, guest_run(LAUNCH), REASON_EXCEPTION);
+    } else {
+        check_vmx("26.2.1.1", name, vm_enter(&guest, LAUNCH), ERR_CONTROLS);
+    }
+    vmclear(region);
+}
+
+void run_tests(void)
+{
+    check_eq("25.5.5.2", "outside", try_call(do_vmfunc, NULL), FAULT_UD);
+    vmx_start();
+    check_eq("25.5.5.2", "root", try_call(do_vmfunc, NULL), FAULT_UD);
+    check_eq("A.11", "functions", rdmsr(MSR_VMX_VMFUNC), EPTP_SWITCHING);
+    first = make_ept(PROBE);
+    second = make_ept(OTHER);
+    list = phys(page_alloc());
+    write64(list, first);
+    write64(list + 8, second);
+    write64(list + 16, second | 1u << 7);
+    write64(list + 8 * 511, second);
+    write64(PROBE, 0x1111);
+    write64(OTHER, 0x2222);
+    test_switch();
+    test_exits();
+    check_ud("control", PROC2_EPT, 0);
+    check_ud("function-64", PROC2_EPT | PROC2_VMFUNC, 64);
+    check_ud("function-max", PROC2_EPT | PROC2_VMFUNC, 0xFFFFFFFF);
+    check_entry("bit-1", PROC2_EPT | PROC2_VMFUNC, 2, list, false);
+    check_entry("bit-63", PROC2_EPT | PROC2_VMFUNC, 1ull << 63, list, false);
+    check_entry("no-ept", PROC2_VMFUNC, 1, list, false);
+    check_entry("list-unaligned", PROC2_EPT | PROC2_VMFUNC, 1, list + 8, false);
+    check_entry("list-width", PROC2_EPT | PROC2_VMFUNC, 1, 1ull << 45, false);
+    check_entry("no-function", PROC2_VMFUNC, 0, 8, true);
+    check_entry("no-control", PROC2_EPT, ~0ull, 8, true);
+}
