@@ -89,6 +89,15 @@ TABLE = (
         deviations=("VMX-INF-08 lmsw-linear", "VMX-INF-11 armed"),
     ),
     Image("delivery", ("t_delivery.c",), VMX_CPU, at_least=400),
+    Image(
+        "inject-more",
+        ("t_inject_more.c", "entry_check.c"),
+        VMX_CPU,
+        at_least=60,
+        deviations=("VMX-EVT-09 rf-clear",),
+    ),
+    Image("apic", ("t_apic.c", "entry_check.c"), VMX_CPU, at_least=60),
+    Image("ept-rest", ("t_ept_rest.c",), VMX_CPU, at_least=28),
     Image("inject-vmx", ("t_inject.c",), VMX_CPU, at_least=70),
     Image("default-vmx", ("t_default.c",), VMX_CPU, at_least=50),
     # With it, before it is active.
