@@ -57,6 +57,8 @@ SHUTDOWNS = (
     "smm-exit-store",
     "stm-triple-fault",
     "stm-made-32-bit",
+    "exit-load-fs-base",
+    "exit-store-x2apic",
 )
 ICOUNT = ("-icount", processors.ICOUNT)
 
@@ -86,7 +88,6 @@ TABLE = (
         ("t_priority.c", "entry_check.c"),
         VMX_CPU,
         at_least=120,
-        deviations=("VMX-INF-08 lmsw-linear", "VMX-INF-11 armed"),
     ),
     Image("delivery", ("t_delivery.c",), VMX_CPU, at_least=400),
     Image(
@@ -97,7 +98,30 @@ TABLE = (
         deviations=("VMX-EVT-09 rf-clear",),
     ),
     Image("apic", ("t_apic.c", "entry_check.c"), VMX_CPU, at_least=60),
-    Image("ept-rest", ("t_ept_rest.c",), VMX_CPU, at_least=28),
+    Image(
+        "ept-rest",
+        ("t_ept_rest.c",),
+        VMX_CPU,
+        at_least=34,
+        deviations=("VMX-EXT-34 walk", "VMX-EXT-34 type"),
+    ),
+    Image(
+        "sipi",
+        ("t_sipi.c", "entry_check.c", "ap.asm"),
+        VMX_CPU,
+        extra=("-smp", "2"),
+        at_least=16,
+        deviations=("VMX-ACT-08 hlt",),
+    ),
+    Image("host32", ("t_host32.c", "entry_check.c", "host32.asm"), VMX_CPU, at_least=20),
+    Image(
+        "shutdown-host32-pdpte",
+        ("t_host32.c", "entry_check.c", "host32.asm"),
+        VMX_CPU,
+        ("ABORT=1",),
+        at_least=0,
+        ends_in_shutdown=True,
+    ),
     Image("inject-vmx", ("t_inject.c",), VMX_CPU, at_least=70),
     Image("default-vmx", ("t_default.c",), VMX_CPU, at_least=50),
     # With it, before it is active.

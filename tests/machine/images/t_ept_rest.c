@@ -10,6 +10,8 @@
 #define EPTP_WB4   0x1Eu
 #define EPTP_AD    (1u << 6)
 #define PROC2_VPID (1u << 5)
+#define PROC2_APIC (1u << 0)
+#define F_APIC_ACCESS 0x2014
 #define PROBE      0x2000000ull
 #define OTHER      0x2400000ull
 #define LINEAR     0x8000000000ull /* PML4 entry 1 of the guest's own tables */
@@ -237,6 +239,28 @@ static void test_without_vpid(void)
     }
 }
 
+/* The APIC-access page holds a table of the guest: its walk is a guest-physical access. */
+static void test_apic_access(void)
+{
+    uint64_t region;
+
+    if (!(rdmsr(MSR_VMX_PROC2) >> 32 & PROC2_APIC)) {
+        not_offered("VMX-EXT-34", "walk");
+        return;
+    }
+    region = new_guest(g_read, PROC2_EPT | PROC2_APIC, 0);
+    wr(F_APIC_ACCESS, g_pt);
+    check_eq("VMX-EXT-34", "walk", guest_run(LAUNCH), REASON_APIC_ACCESS);
+    check_eq("VMX-EXT-34", "type", last_exit.qualification >> 12 & 15, 15);
+    vmclear(region);
+    /* Its final access is a linear one, as without EPT. */
+    region = new_guest(g_read, PROC2_EPT | PROC2_APIC, 0);
+    wr(F_APIC_ACCESS, PROBE);
+    check_eq("VMX-EXT-28", "with-ept", guest_run(LAUNCH), REASON_APIC_ACCESS);
+    check_eq("VMX-EXT-28", "with-ept", last_exit.qualification, 0);
+    vmclear(region);
+}
+
 /* A violation drops the mapping, so that more rights need no INVEPT. */
 static void test_violation_invalidates(void)
 {
@@ -264,6 +288,7 @@ void run_tests(void)
     test_walk_is_a_write();
     test_invvpid();
     test_without_vpid();
+    test_apic_access();
     test_violation_invalidates();
     check_vmx("VMX-INS-16", "vmxoff", vmxoff(), SUCCESS);
 }
