@@ -300,6 +300,33 @@ static void test_pending_debug(void)
     check_eq("VMX-EVT-20", "exit-rip", last_exit.rip, phys((void *)more_nops));
 }
 
+/* Most injected events take the place of pending debug exceptions. */
+static void test_pending_and_injected(void)
+{
+    static const struct {
+        const char *name;
+        uint32_t info, length, vector;
+    } rows[] = {
+        {"external", EXTERNAL, 0, 0x40}, {"nmi", NMI, 0, 2},
+        {"ud", UD, 0, 6},                {"int1", 0x80000501, 1, 1},
+        {"int-n", 0x80000441, 2, 0x41},  {"int3", 0x80000603, 1, 3},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        fresh();
+        wr(F_GUEST_RFLAGS, 2 | RFLAGS_IF);
+        wr(F_PENDING_DEBUG, ENABLED_BP | 1);
+        inject(rows[i].info, rows[i].length);
+        guest_run(LAUNCH); /* in the handler */
+        check_eq("VMX-EVT-23", rows[i].name, seen.vector, rows[i].vector);
+        check_eq("VMX-EVT-23", "nothing-pending", rd(F_PENDING_DEBUG), 0);
+        guest_skip();
+        guest_run(RESUME); /* behind it */
+        check_eq("VMX-EVT-23", "once", events, 1);
+        unblock();
+    }
+}
+
 /* ---- IRET that faults ---- */
 static uint64_t ept_pml4, ept_pt;
 
@@ -381,6 +408,7 @@ void run_tests(void)
     test_shadows();
     test_nmi_blocking();
     test_pending_debug();
+    test_pending_and_injected();
     test_iret();
     fault_hook = NULL;
     vmclear(entry_vmcs);

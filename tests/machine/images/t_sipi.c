@@ -107,7 +107,7 @@ static void test_sipi(void)
     check_eq("VMX-ACT-08", "active", guest_run(LAUNCH), REASON_VMCALL);
     entry_fresh(MODE_64);
     wr(F_PIN, controls(MSR_VMX_TRUE_PIN, PIN_TIMER));
-    wr(F_PREEMPTION_TIMER, 20000000);
+    wr(F_PREEMPTION_TIMER, 3000000);
     wr(F_ACTIVITY, ACTIVITY_HLT);
     check_eq("VMX-ACT-08", "hlt", guest_run(LAUNCH), REASON_PREEMPTION_TIMER);
     send(0, 0);
