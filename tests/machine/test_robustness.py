@@ -55,3 +55,36 @@ def test_bases_run(mode: vmcs_batch.Mode, qemu: Path, tmp_path: Path) -> None:
     ]
     found = judge(operations, machine.run(operations))
     assert not found, "\n".join(found)
+
+
+ENTRY_LINE = "ENTRY index=0 step=0 flags={} error={} reason={} qualification={}\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ENTRY_LINE.format("0x40", "0x9", "0x0", "0x0"),
+        ENTRY_LINE.format("0x1", "0x0", "0x0", "0x0"),
+        ENTRY_LINE.format("0x80000000", "0x0", "0x5", "0x0"),
+        ENTRY_LINE.format("0x80000000", "0x0", "0x80000021", "0x1"),
+        ENTRY_LINE.format("0x80000000", "0x0", "0x80000022", "0x0"),
+        ENTRY_LINE.format("0x80000000", "0x0", "0x80000029", "0x0"),
+        ENTRY_LINE.format("0x80000000", "0x0", "0x20000012", "0x0"),
+        "NOFIELD index=0 field=0x1\n",
+        "",
+    ],
+)
+def test_judge_refuses(line: str) -> None:
+    """An outcome that does not exist, or none, is a failure."""
+    operation = vmcs_batch.entry("x", {})
+    done, _ = vmcs_batch.read_log("BEGIN index=0\n" + line, 1)
+    assert judge([operation], done)
+
+
+def test_judge_wants_what_is_expected() -> None:
+    """The one right outcome, where there is one."""
+    line = ENTRY_LINE.format("0x80000000", "0x0", "0x80000021", "0x4")
+    done, begun = vmcs_batch.read_log("BEGIN index=0\n" + line, 1)
+    assert begun == 1
+    assert not judge([vmcs_batch.entry("x", {}, "entry-33-4")], done)
+    assert judge([vmcs_batch.entry("x", {}, "fail-7")], done)

@@ -11,6 +11,7 @@ import re
 import struct
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import cache
 
 BLOB, AREA = 0x2000000, 0x3000000
 _MAGIC = 0x4843544142434D56
@@ -160,6 +161,7 @@ class Operation:
 # ---- the guest's memory ----
 
 
+@cache
 def memory() -> bytes:
     """The guest's memory as every operation finds it."""
     content = bytearray(PAGES * PAGE)
@@ -174,7 +176,7 @@ def memory() -> bytes:
     for n, descriptor in enumerate((0, 0xCF9B000000FFFF, 0xCF93000000FFFF, 0xAF9B000000FFFF, 0xCF93000000FFFF)):
         put(GDT + 8 * n, descriptor)
     put(GDT + 0x28, 0x0000_8B00_0000_0067 | (TSS & 0xFFFFFF) << 16 | (TSS >> 24) << 56)
-    for n in range(4):  # what a guest's IDT might be
+    for n in range(64):  # an IDT that leads to the first program, which is VMCALL
         put(TABLES + 0xC00 + 16 * n, (CODE & 0xFFFF) | 0x18 << 16 | 0x8E00 << 32 | (CODE >> 16 & 0xFFFF) << 48)
 
     # Identity: the first MiB, its own memory, everything from 3 GiB on, and two places above 4 GiB.
@@ -221,6 +223,12 @@ def memory() -> bytes:
         put(MSR_BITMAP + n, 0x00FF00FF0F0F3333)
     put(EPTP_LIST, EPT4 | EPTP_4_LEVELS_WB)
     return bytes(content)
+
+
+def word(address: int) -> int:
+    """A word of the guest's memory as every operation finds it."""
+    offset = address - AREA
+    return int.from_bytes(memory()[offset : offset + 8], "little")
 
 
 # ---- the guest's VMCS ----
