@@ -129,6 +129,7 @@ TABLE = (
         at_least=0,
         ends_in_shutdown=True,
     ),
+    Image("legacy", ("t_legacy.c", "entry_check.c"), VMX_CPU, at_least=30),
     Image("inject-vmx", ("t_inject.c",), VMX_CPU, at_least=70),
     Image("default-vmx", ("t_default.c",), VMX_CPU, at_least=50),
     # With it, before it is active.

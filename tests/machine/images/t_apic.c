@@ -57,6 +57,14 @@ static void fresh(void (*code)(void))
     call_from_handler = false;
 }
 
+static uint64_t rdtsc(void)
+{
+    uint32_t low, high;
+
+    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+    return (uint64_t)high << 32 | low;
+}
+
 static void pin(uint32_t set)
 {
     wr(F_PIN, controls(MSR_VMX_TRUE_PIN, set));
@@ -285,6 +293,33 @@ static void test_mtf(void)
           last_exit.rip);
 }
 
+/* ---- preemption timer ---- */
+CODE(a_loop, "pause\n\tjmp a_loop");
+
+static void test_timer(void)
+{
+    struct defect d = {.pin = PIN_TIMER};
+    uint32_t shift = rdmsr(MSR_VMX_MISC) & 31;
+
+    for (uint64_t value = 1000; value <= 1000000; value *= 10) {
+        uint64_t before, after;
+
+        fresh(a_loop);
+        if (!entry_controls(&d)) {
+            not_offered("VMX-EXT-15", "not-early");
+            return;
+        }
+        wr(F_PREEMPTION_TIMER, value);
+        before = rdtsc();
+        guest_run(LAUNCH);
+        after = rdtsc();
+        check_eq("VMX-EXT-15", "reason", last_exit.reason, REASON_PREEMPTION_TIMER);
+        check("VMX-EXT-15", "not-early", after - before >= (value - 1) << shift,
+              "ticks:%q,value:%q", after - before, value);
+        check_eq("VMX-EXT-17", "not-saved", rd(F_PREEMPTION_TIMER), value);
+    }
+}
+
 /* ---- task switches of a 32-bit guest ---- */
 #define TSS2 0x58u
 void a_task(void);
@@ -337,6 +372,7 @@ void run_tests(void)
     test_shutdown();
     test_apic_page();
     test_mtf();
+    test_timer();
     test_task_switch();
     fault_hook = NULL;
     vmclear(entry_vmcs);

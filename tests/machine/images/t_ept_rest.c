@@ -220,6 +220,47 @@ static void test_invvpid(void)
     }
 }
 
+/* Two address spaces under two VPIDs; the same linear address in both. */
+static void test_two_vpids(void)
+{
+    uint64_t tables = PROBE + 0x20000, one, two;
+    struct vm_registers registers;
+
+    if (!(rdmsr(MSR_VMX_PROC2) >> 32 & PROC2_VPID)) {
+        not_offered("VMX-VPID-01", "two");
+        return;
+    }
+    one = new_guest(g_read, PROC2_VPID, 0);
+    two = new_guest(g_read, PROC2_VPID, 0);
+    memcpy((void *)tables, (void *)g_pml4, 4 * PAGE_SIZE);
+    for (uint64_t i = 0; i < 3; i++) {
+        write64(tables + i * PAGE_SIZE + (i ? 0 : 8), (tables + (i + 1) * PAGE_SIZE) | PTE_RWU);
+    }
+    write64(tables + 3 * PAGE_SIZE, OTHER | PTE_RWU);
+    wr(F_GUEST_CR3, tables);
+    wr(F_VPID, 8);
+    write64(PROBE, 0x1111);
+    write64(OTHER, 0x2222);
+    guest_run(LAUNCH);
+    check_eq("VMX-VPID-01", "second-space", first, 0x2222);
+    registers = guest; /* both are at the same place of the same code */
+    vmptrld(one);
+    guest_run(LAUNCH);
+    check_eq("VMX-VPID-01", "first-space", first, 0x1111);
+    vmptrld(two);
+    guest_skip();
+    guest = registers;
+    guest_run(RESUME);
+    check_eq("VMX-VPID-01", "second-again", second, 0x2222);
+    vmptrld(one);
+    guest_skip();
+    guest = registers;
+    guest_run(RESUME);
+    check_eq("VMX-VPID-01", "first-again", second, 0x1111);
+    vmclear(one);
+    vmclear(two);
+}
+
 static void test_without_vpid(void)
 {
     for (unsigned ept = 0; ept < 2; ept++) {
@@ -287,6 +328,7 @@ void run_tests(void)
     test_order();
     test_walk_is_a_write();
     test_invvpid();
+    test_two_vpids();
     test_without_vpid();
     test_apic_access();
     test_violation_invalidates();
