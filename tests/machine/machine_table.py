@@ -130,6 +130,7 @@ TABLE = (
         ends_in_shutdown=True,
     ),
     Image("legacy", ("t_legacy.c", "entry_check.c"), VMX_CPU, at_least=30),
+    Image("exceptions", ("t_exceptions.c", "entry_check.c"), VMX_CPU, at_least=90),
     Image("inject-vmx", ("t_inject.c",), VMX_CPU, at_least=70),
     Image("default-vmx", ("t_default.c",), VMX_CPU, at_least=50),
     # With it, before it is active.
