@@ -93,7 +93,8 @@ static const struct {
 
 static void test_outside(void)
 {
-    /* #UD outside VMX operation; DM-ACT-01 for VMCALL. */
+    /* #UD outside VMX operation. */
+    check_eq("DM-ACT-01", "vmcall", try_call(do_vmcall, NULL), FAULT_UD);
     for (size_t i = 0; i < ARRAY_SIZE(instructions); i++) {
         check_eq("VMX-INS-13", instructions[i].name, try_call(instructions[i].run, NULL),
                  FAULT_UD);
@@ -385,6 +386,7 @@ static void test_fields(void)
         check_eq("VMX-INS-35", "field-width", rd(rows[i].field),
                  (0xA5A5F00D5A5A0000ull + rows[i].field) & rows[i].mask);
     }
+    check_eq("DM-CTL-07", "any-value", rd(F_ENTRY), (0x5A5A0000u + F_ENTRY) & 0xFFFFFFFF);
     /* High access reads and writes bits 63:32 of a 64-bit field. */
     wr(F_LINK + 1, 0x11223344);
     check_eq("VMX-INS-36", "high-read", rd(F_LINK + 1), 0x11223344);
