@@ -60,6 +60,13 @@ SHUTDOWNS = (
     "exit-load-fs-base",
     "exit-store-x2apic",
 )
+# Processors with less: what is not offered must be refused, and the rest must work.
+LESS = {
+    "reduced": "ept vpid mtf preemption-timer vnmi vnmi-pending flexpriority apicv-xapic",
+    "minimal": "secondary-ctls intr-exit nmi-exit vintr-pending",
+    "no-msrs": "exit-save-pat exit-load-pat exit-load-efer exit-save-efer entry-load-efer entry-load-pat",
+    "no-true": "true-ctls",
+}
 ICOUNT = ("-icount", processors.ICOUNT)
 MULTI = ("-accel", "tcg,thread=multi")
 
@@ -179,6 +186,15 @@ TABLE = (
     *(
         Image(f"shutdown-{name}", ("t_shutdown.c",), defines=(f"CASE={case}",), at_least=0, ends_in_shutdown=True)
         for case, name in enumerate(SHUTDOWNS)
+    ),
+    *(
+        Image(
+            f"control-bits-{name}",
+            ("t_control_bits.c", "entry_check.c"),
+            ",".join((VMX_CPU, *(f"-vmx-{feature}" for feature in less.split()))),
+            at_least=25,
+        )
+        for name, less in LESS.items()
     ),
     # Group "mmu": address translation, paging modes, and what belongs to them.
     Image("ept-walk", ("t_ept_walk.c",), VMX_CPU, at_least=140),
