@@ -138,6 +138,10 @@ TABLE = (
     ),
     Image("legacy", ("t_legacy.c", "entry_check.c"), VMX_CPU, at_least=110),
     Image("exceptions", ("t_exceptions.c", "entry_check.c"), VMX_CPU, at_least=90),
+    *(
+        Image(f"smp{suffix}", ("t_smp.c", "smp.asm"), VMX_CPU, extra=("-smp", "2", *extra), at_least=27)
+        for suffix, extra in (("", ()), ("-multi", MULTI), ("-icount", ICOUNT))
+    ),
     Image("inject-vmx", ("t_inject.c",), VMX_CPU, at_least=70),
     Image("default-vmx", ("t_default.c",), VMX_CPU, at_least=50),
     # With it, before it is active.
