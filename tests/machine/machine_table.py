@@ -185,6 +185,8 @@ TABLE = (
     Image("misc", ("t_misc.c",), at_least=25),
     Image("reset", ("t_reset.c",), extra=("-action", "reboot=reset"), at_least=12),
     Image("state", ("t_state.c", "state.asm"), at_least=250),
+    Image("hostile-smm", ("t_hostile_smm.c",), at_least=100),
+    Image("hostile-smm-icount", ("t_hostile_smm.c",), extra=ICOUNT, at_least=100),
     *(Image(f"fuzz-{seed}", ("t_fuzz.c",), defines=(f"SEED={seed}",), at_least=4) for seed in (1, 2)),
     *(Image(f"fuzz-smm-{seed}", ("t_fuzz_smm.c",), defines=(f"SEED={seed}",), at_least=3) for seed in (1, 2)),
     *(
