@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SUPPRESSIONS = Path(__file__).with_name("sanitizers.txt")
+ERRORS = "errors.log"  # standard error, where the runtime of one of the two writes whatever it is told
 
 _RUNTIME_ERROR = re.compile(r"^(?P<place>\S+?:\d+:\d+): runtime error: (?P<what>.*)$")
 _ADDRESS_ERROR = re.compile(r"^==\d+==ERROR: (?P<what>.*)$")
@@ -34,16 +35,22 @@ class Report:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """The variables that make the sanitizers write to files of a folder.
+    """The variables that make the address sanitizer write to files of a folder.
 
     No leaks: QEMU ends without freeing.  No checks of stacks after return:
     QEMU's coroutines have stacks of their own.
     """
-    log = f"log_path={folder / 'sanitizer'}"
+    log = folder / "sanitizer"
     return {
-        "ASAN_OPTIONS": f"{log}:detect_leaks=0:detect_stack_use_after_return=0",
-        "UBSAN_OPTIONS": f"{log}:print_stacktrace=1",
+        "ASAN_OPTIONS": f"log_path={log}:detect_leaks=0:detect_stack_use_after_return=0",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
     }
+
+
+def note_errors(folder: Path, errors: str) -> None:
+    """Adds what a run wrote to standard error to what `reports` reads."""
+    with (folder / ERRORS).open("a", encoding="utf-8") as file:
+        file.write(f"{errors}\n")
 
 
 def suppressions(path: Path = SUPPRESSIONS) -> list[Suppression]:
@@ -84,7 +91,7 @@ def parse(text: str) -> list[Report]:
 def reports(folder: Path, known: list[Suppression]) -> list[Report]:
     """Every report in the folder that is not a known one, each place once."""
     found: dict[str, Report] = {}
-    for path in sorted(folder.glob("sanitizer.*")):
+    for path in sorted([*folder.glob("sanitizer.*"), *folder.glob(ERRORS)]):
         for report in parse(path.read_text(encoding="utf-8", errors="replace")):
             if not _suppressed(report, known):
                 found.setdefault(report.what, report)

@@ -50,6 +50,7 @@ def test_image(image: Image, sanitized: Path, tmp_path: Path) -> None:
     """Every image of the table, with the same checks."""
     rom = build_image(image.sources, image.defines)
     outcome = run_image(sanitized, rom.rom, tmp_path, image.cpu, image.extra, TIMEOUT)
+    sanitizers.note_errors(tmp_path, outcome.errors)
     problems = outcome.problems(image.ends_in_shutdown, image.deviations)
     assert not problems, f"{image.name}:\n" + "\n".join(problems)
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -45,3 +47,32 @@ def test_a_reason_is_needed(tmp_path: Path) -> None:
     path.write_text("# a comment\n\nhw/x.c: shift exponent\n")
     with pytest.raises(ValueError, match=r"hw/x\.c"):
         sanitizers.suppressions(path)
+
+
+PROGRAM = """
+#include <stdlib.h>
+int main(int count, char **arguments)
+{
+    volatile int shift = 40 + count;
+    volatile int result = 1 << shift;
+    volatile char *memory = malloc(8);
+    (void)arguments;
+    (void)result;
+    return memory[8 + count];
+}
+"""
+
+
+def test_both_sanitizers_are_heard(tmp_path: Path) -> None:
+    """A program with one error of each kind, built and run as the machine is: both are found."""
+    source, program = tmp_path / "wrong.c", tmp_path / "wrong"
+    source.write_text(PROGRAM)
+    build = ["gcc", "-g", "-O1", "-fsanitize=address,undefined", "-o", str(program), str(source)]
+    subprocess.run(build, check=True, capture_output=True)
+    variables = os.environ | sanitizers.environment(tmp_path)
+    ended = subprocess.run([program], env=variables, capture_output=True, text=True, check=False)
+    assert ended.returncode != 0
+    sanitizers.note_errors(tmp_path, ended.stderr)
+    found = [report.what for report in sanitizers.reports(tmp_path, [])]
+    assert any("shift exponent 41" in what for what in found)
+    assert any("heap-buffer-overflow" in what for what in found)
