@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,15 @@ def test_hostile_pointers(group: str, extra: tuple[str, ...], sanitized: Path, t
     """Every pointer at every kind of place."""
     machine = Machine(sanitized, tmp_path, extra)
     operations = list(hostile.GROUPS[group](machine.capabilities()))
+    found = judge(operations, machine.run(operations))
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("group", hostile.GROUPS)
+def test_tables_change_meanwhile(group: str, sanitized: Path, tmp_path: Path) -> None:
+    """Another processor changes tables, bitmaps and lists while they are used."""
+    machine = Machine(sanitized, tmp_path, ("-smp", "2"), threads=True, racer=True)
+    operations = [replace(o, expect="") for o in hostile.GROUPS[group](machine.capabilities())]
     found = judge(operations, machine.run(operations))
     assert not found, "\n".join(found)
 

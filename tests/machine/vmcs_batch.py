@@ -312,9 +312,15 @@ def entry(name: str, fields: dict[int, int], expect: str = "") -> Operation:
     return Operation(name, Kind.ENTRY, tuple(fields.items()), expect)
 
 
-def blob(operations: list[Operation], timer: int) -> bytes:
-    """What is placed in RAM at BLOB; a guest that loops is stopped by the preemption timer after `timer` units."""
-    header = struct.pack("<4Q", _MAGIC, len(operations), PAGES, timer).ljust(PAGE, b"\0")
+def blob(operations: list[Operation], timer: int, racer: bool = False) -> bytes:
+    """What is placed in RAM at BLOB.
+
+    Args:
+        operations: the batch.
+        timer: units of the preemption timer after which a guest that loops is stopped.
+        racer: whether a second processor changes the guest's tables all the time.
+    """
+    header = struct.pack("<5Q", _MAGIC, len(operations), PAGES, timer, racer).ljust(PAGE, b"\0")
     return header + memory() + b"".join(operation.encode() for operation in operations)
 
 

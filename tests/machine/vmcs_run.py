@@ -40,7 +40,8 @@ def _wait(process: subprocess.Popen[str], timeout: float) -> tuple[int | None, s
 class Machine:
     """A machine to run batches on: the binary, a folder for logs, further arguments.
 
-    With threads every processor has a thread of the host.
+    With threads every processor has a thread of the host; a racer (of two
+    processors) changes the guest's tables meanwhile.
     """
 
     qemu: Path
@@ -49,10 +50,11 @@ class Machine:
     cpu: str = DUAL_CPU
     threads: bool = False
     timeout: float = 60.0
+    racer: bool = False
 
     def _arguments(self, blob: Path, log: Path, trace: Path) -> list[str]:
         loader = f"loader,file={blob},addr={vmcs_batch.BLOB:#x},force-raw=on"
-        rom = build_image(("t_batch.c",)).rom
+        rom = build_image(("t_batch.c", "racer.asm")).rom
         # In flash memory, as firmware is, and another one below it that can be programmed.
         flash = (
             *("-drive", f"if=pflash,unit=0,readonly=on,format=raw,file={rom}"),
@@ -65,7 +67,7 @@ class Machine:
     def _run(self, operations: list[Operation]) -> tuple[Outcome, int]:
         """One run: its outcome and how many VMX aborts it announced."""
         blob, log, trace = (self.work / name for name in ("batch.bin", "debug.log", "trace.log"))
-        blob.write_bytes(vmcs_batch.blob(operations, _SOON if "-icount" in self.extra else _LATE))
+        blob.write_bytes(vmcs_batch.blob(operations, _SOON if "-icount" in self.extra else _LATE, self.racer))
         for old in (log, trace):
             old.unlink(missing_ok=True)
         command = self._arguments(blob, log, trace)

@@ -25,7 +25,7 @@
 #define ECAM_BASE    0xB0000000u
 
 struct blob {
-    uint64_t magic, operations, pages, timer;
+    uint64_t magic, operations, pages, timer, racer;
     /* pages at BLOB + PAGE_SIZE, then the operations */
 };
 
@@ -260,6 +260,18 @@ static void one(uint32_t index, const struct operation *operation)
     repair_processor();
 }
 
+/* A second processor that changes the guest's tables all the time. */
+static void start_racer(void)
+{
+    extern const uint8_t racer_start[], racer_end[];
+
+    memcpy((void *)0x8000, racer_start, (size_t)(racer_end - racer_start));
+    write32(0xFEE00310, 1u << 24);
+    write32(0xFEE00300, 0x4500); /* INIT */
+    write32(0xFEE00310, 1u << 24);
+    write32(0xFEE00300, 0x4608); /* SIPI: 8000H */
+}
+
 /* The places that the pointers of a batch may name. */
 static void open_places(void)
 {
@@ -306,6 +318,9 @@ void run_tests(void)
     good_gdtr = read_gdtr();
     good_efer = rdmsr(MSR_EFER);
     repair_processor();
+    if (count && blob->racer) {
+        start_racer();
+    }
     next += blob->pages * PAGE_SIZE;
     for (uint32_t i = 0; i < count; i++) {
         const struct operation *operation = (const void *)next;
