@@ -109,3 +109,11 @@ def test_pristine_source_is_never_written(setup: Setup) -> None:
     setup.synchronise()
     assert (setup.tree.path / "hello.c").read_text() == HELLO
     assert sorted(path.name for path in setup.tree.path.iterdir()) == ["hello.c", "other.c"]
+
+
+def test_the_sanitized_machine_is_another_one(tmp_path: Path) -> None:
+    """Its binary and its build tree are kept apart, and the ordinary machine has no sanitizer."""
+    tree = sources.Tree(tmp_path, "1", "test", "test-1")
+    assert qemu_build.binary_key(tree) != qemu_build.binary_key(tree, sanitize=True)
+    assert qemu_build.build_tree(tree) != qemu_build.build_tree(tree, sanitize=True)
+    assert not set(qemu_build.SANITIZE) & set(qemu_build.CONFIGURE)
