@@ -80,6 +80,7 @@ def boot_linux(
     settings: tuple[str, ...] = (),
     program: Path | None = None,
     trace: tuple[str, ...] = (),
+    icount: bool = False,
     timeout: float = TIMEOUT_SECONDS,
 ) -> LinuxRun:
     """Boot, and wait until process 1 ends the machine.
@@ -88,6 +89,7 @@ def boot_linux(
         settings: further words of the kernel's command line; build_scripts/linux/init/init.c lists the lab's.
         program: a static program to run instead of the lab's own steps.
         trace: trace events of the machine.
+        icount: count instructions, with the processors in turn; slower, and one run is like the other.
     """
     run_dir = paths.new_run_dir("linux")
     (run_dir / "initrd").write_bytes(initramfs.build(kernel, program))
@@ -96,7 +98,7 @@ def boot_linux(
     extra += ["-chardev", f"file,id=program,path={run_dir / 'program.log'}"]
     extra += ["-device", "isa-serial,chardev=program,index=1"]
     extra += ["-initrd", str(run_dir / "initrd"), "-append", " ".join([*COMMAND_LINE, *settings])]
-    guest = Guest(qemu, VMX_CPU, firmware.code, firmware.variables, icount=False, trace=trace, extra=tuple(extra))
+    guest = Guest(qemu, VMX_CPU, firmware.code, firmware.variables, icount=icount, trace=trace, extra=tuple(extra))
     try:
         ending = boot(guest, run_dir, timeout)
     finally:

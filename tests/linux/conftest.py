@@ -24,6 +24,8 @@ VARIANTS = {
     "no-unrestricted-guest": ("kvm_intel.unrestricted_guest=0",),
     "no-ept": ("kvm_intel.ept=0",),
     "smis": ("lab.smi=1", "lab.steps=kvm"),
+    # Both processors in one thread, in turn, with instructions counted.
+    "icount": ("lab.steps=kvm",),
     "reloads": ("lab.steps=reload", f"lab.reload={';'.join(RELOADS)}"),
 }
 Boot = Callable[[str], LinuxRun]
@@ -47,7 +49,9 @@ def boot(qemu: Path) -> Boot:
 
     @cache
     def run(variant: str) -> LinuxRun:
-        return boot_linux(qemu, build_firmware(), kernel.locate(), VARIANTS[variant], timeout=BOOT_TIMEOUT_SECONDS)
+        counted, words = variant == "icount", VARIANTS[variant]
+        firmware, linux = build_firmware(), kernel.locate()
+        return boot_linux(qemu, firmware, linux, words, icount=counted, timeout=BOOT_TIMEOUT_SECONDS)
 
     def checked(variant: str) -> LinuxRun:
         result = run(variant)

@@ -13,7 +13,7 @@ from .conftest import VARIANTS, Boot
 from .expected import IN_FORCE, LEFT_OUT, OTHER_TRACES, RELOADS, TRACES
 
 PROGRAM_VARIANTS = [name for name in VARIANTS if name != "reloads"]
-GUEST_VARIANTS = [name for name in PROGRAM_VARIANTS if name != "smis"]
+GUEST_VARIANTS = [name for name in PROGRAM_VARIANTS if name not in ("smis", "icount")]
 
 
 def parameters(findings: list[Finding]) -> dict[str, str]:
