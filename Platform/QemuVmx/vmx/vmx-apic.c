@@ -13,6 +13,7 @@
 #include "qemu/osdep.h"
 #include "cpu.h"
 #include "exec/translation-block.h"
+#include "tcg/tcg.h"
 #include "tcg/helper-tcg.h"
 #include "vmx.h"
 #include "vmx-internal.h"
@@ -24,6 +25,8 @@
 #define APIC_ACCESS_WRITE       (1u << 12)
 #define APIC_ACCESS_FETCH       (2u << 12)
 #define APIC_ACCESS_DELIVERY    (3u << 12)
+#define APIC_ACCESS_PHYSICAL    (15u << 12)
+#define APIC_ACCESS_PHYSICAL_DELIVERY (10u << 12)
 
 static uint8_t vmx_vtpr(CPUX86State *env)
 {
@@ -91,13 +94,12 @@ void vmx_tpr_after_entry(CPUX86State *env)
 static void vmx_tpr_store(CPUX86State *env, uintptr_t retaddr)
 {
     CPUState *cs = env_cpu(env);
+    TranslationBlock *tb = retaddr ? tcg_tb_lookup(retaddr) : NULL;
 
-    if (!env->vmx.tpr_store) {
-        env->vmx.tpr_store = true;
+    if (tb && (tb_cflags(tb) & CF_COUNT_MASK) != 1) {
         cs->cflags_next_tb = VMX_ONE_INSN(cs);
         cpu_loop_exit_restore(cs, retaddr);
     }
-    env->vmx.tpr_store = false;
     vmx_check_tpr_threshold(env);
 }
 
@@ -126,4 +128,10 @@ void vmx_apic_access(CPUX86State *env, MMUAccessType access_type, int size,
         return;
     }
     vmx_vmexit(env, VMX_EXIT_APIC_ACCESS, kind | offset, retaddr);
+}
+
+G_NORETURN void vmx_apic_walk(CPUX86State *env, uintptr_t retaddr)
+{
+    vmx_vmexit(env, VMX_EXIT_APIC_ACCESS, env->vmx.event.info ?
+               APIC_ACCESS_PHYSICAL_DELIVERY : APIC_ACCESS_PHYSICAL, retaddr);
 }

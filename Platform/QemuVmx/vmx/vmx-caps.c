@@ -61,7 +61,12 @@ static uint64_t vmx_control_msr(CPUX86State *env, VMXControlWord c, bool true_)
 {
     uint32_t must_be_1 = true_ ? vmx_controls[c].fixed1 :
                                  vmx_controls[c].default1;
-    uint32_t can_be_1 = env->features[vmx_controls[c].word] | must_be_1;
+    uint32_t can_be_1;
+
+    /* What the TRUE MSR does not free stays fixed. */
+    must_be_1 |= vmx_controls[c].default1 &
+                 ~env->features[vmx_controls[c].word];
+    can_be_1 = env->features[vmx_controls[c].word] | must_be_1;
 
     /* Follows the LM bit of CPUID and has no property of its own. */
     if (c == CONTROL_EXIT &&

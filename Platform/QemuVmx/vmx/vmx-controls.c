@@ -18,11 +18,6 @@
 #include "tcg/helper-tcg.h"
 #include "vmx.h"
 
-static bool proc2(CPUX86State *env, uint32_t control)
-{
-    return env->vmx.ctl.proc2 & control;
-}
-
 /* RDRAND, RDSEED and RDPID in non-root operation. */
 void helper_vmx_check_random(CPUX86State *env, uint32_t which)
 {
@@ -30,18 +25,18 @@ void helper_vmx_check_random(CPUX86State *env, uint32_t which)
 
     switch (which) {
     case VMX_CHECK_RDRAND:
-        if (proc2(env, VMX_SECONDARY_EXEC_RDRAND_EXITING)) {
+        if (vmx_proc2(env, VMX_SECONDARY_EXEC_RDRAND_EXITING)) {
             vmx_vmexit(env, VMX_EXIT_RDRAND, 0, ra);
         }
         break;
     case VMX_CHECK_RDSEED:
-        if (proc2(env, VMX_SECONDARY_EXEC_RDSEED_EXITING)) {
+        if (vmx_proc2(env, VMX_SECONDARY_EXEC_RDSEED_EXITING)) {
             vmx_vmexit(env, VMX_EXIT_RDSEED, 0, ra);
         }
         break;
     default:
         /* RDPID goes with RDTSCP. */
-        if (!proc2(env, VMX_SECONDARY_EXEC_RDTSCP)) {
+        if (!vmx_proc2(env, VMX_SECONDARY_EXEC_RDTSCP)) {
             raise_exception_ra(env, EXCP06_ILLOP, ra);
         }
         break;
@@ -61,7 +56,7 @@ static void invpcid_check(CPUX86State *env, uintptr_t ra)
 {
     const bool guest = vmx_in_guest(env);
 
-    if (guest && !proc2(env, VMX_SECONDARY_EXEC_ENABLE_INVPCID)) {
+    if (guest && !vmx_proc2(env, VMX_SECONDARY_EXEC_ENABLE_INVPCID)) {
         raise_exception_ra(env, EXCP06_ILLOP, ra);
     }
     if ((env->hflags & HF_CPL_MASK) || (env->eflags & VM_MASK)) {
@@ -121,7 +116,7 @@ void helper_invpcid(CPUX86State *env, target_ulong operand, target_ulong type)
 void vmx_check_xsaves(CPUX86State *env, uint64_t components, bool save,
                       uintptr_t retaddr)
 {
-    if (!proc2(env, VMX_SECONDARY_EXEC_XSAVES)) {
+    if (!vmx_proc2(env, VMX_SECONDARY_EXEC_XSAVES)) {
         raise_exception_ra(env, EXCP06_ILLOP, retaddr);
     }
     if (components & env->xss & env->vmx.ctl.xss_exiting) {
@@ -144,7 +139,7 @@ bool vmx_pause_loop_exits(CPUX86State *env)
     X86VMXPauseLoop *loop = &env->vmx.pause_loop;
     uint64_t now, last;
 
-    if (!proc2(env, VMX_SECONDARY_EXEC_PAUSE_LOOP_EXITING) ||
+    if (!vmx_proc2(env, VMX_SECONDARY_EXEC_PAUSE_LOOP_EXITING) ||
         (env->hflags & HF_CPL_MASK)) {
         return false;
     }

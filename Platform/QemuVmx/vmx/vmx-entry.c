@@ -4,7 +4,7 @@
  * Intel SDM volume 3, "VM Entries".
  *
  * All fields are read into a working copy of the VMCS and checked before the
- * processor state is touched, so that nothing has ever to be undone.
+ * processor state is touched.  Only the loading of MSRs can fail later.
  *
  * Copyright (c) 2026 STM Lab
  *
@@ -130,7 +130,12 @@ void vmx_guest_enter(CPUX86State *env)
 /* Start-up IPIs are lost on a processor that does not wait for one. */
 void vmx_drop_sipi(CPUX86State *env)
 {
-    cpu_reset_interrupt(env_cpu(env), CPU_INTERRUPT_SIPI);
+    CPUState *cs = env_cpu(env);
+
+    /* One behind an INIT that is held pending belongs to it. */
+    if (!(cs->interrupt_request & CPU_INTERRUPT_INIT)) {
+        cpu_reset_interrupt(cs, CPU_INTERRUPT_SIPI);
+    }
 }
 
 void vmx_guest_suspend(CPUX86State *env)
@@ -153,7 +158,6 @@ void vmx_guest_leave(CPUX86State *env)
     env->vmx.activity = VMX_ACTIVITY_ACTIVE;
     env->vmx.mtf = VMX_MTF_NONE;
     env->vmx.tpr_check = false;
-    env->vmx.tpr_store = false;
     cpu_reset_interrupt(env_cpu(env), CPU_INTERRUPT_VMX);
 }
 
@@ -445,6 +449,7 @@ bool vmx_vm_entry(CPUX86State *env, bool launch)
     if (failed) {
         env->hflags2 &= ~HF2_NMI_MASK;                      /* DM-RET-37 */
         env->hflags2 |= nmi_blocked;
+        env->vmx.virtual_nmi_blocked = false;
         vmx_entry_failure(env, &entry, VMX_EXIT_MSR_LOADING, failed);
         return true;
     }

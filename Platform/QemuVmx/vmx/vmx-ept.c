@@ -389,7 +389,8 @@ G_NORETURN void vmx_ept_fault(CPUX86State *env, bool walk, vaddr linear,
     qual = fault->qualification | EPT_QUAL_LINEAR_VALID;
     if (!walk) {
         qual |= EPT_QUAL_TRANSLATION;
-    } else if (!vmx_ept_walk_is_load(env)) {
+    } else if (!vmx_ept_walk_is_load(env) || (qual & EPT_QUAL_WRITE)) {
+        /* Setting a flag reads and writes. */
         qual |= EPT_QUAL_READ | EPT_QUAL_WRITE;
     }
     vmx_vmexit_ept(env, VMX_EXIT_EPT_VIOLATION, qual, fault->gpa, linear,

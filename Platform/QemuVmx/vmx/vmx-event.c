@@ -14,6 +14,8 @@
 #include "cpu.h"
 #include "exec/translation-block.h"
 #include "hw/i386/apic.h"
+#include "system/cpu-timers.h"
+#include "system/replay.h"
 #include "tcg/helper-tcg.h"
 #include "vmx.h"
 #include "vmx-internal.h"
@@ -35,16 +37,6 @@ typedef enum VMXEvent {
     VMX_EVENT_STEP,
 } VMXEvent;
 
-static bool pin(CPUX86State *env, uint32_t control)
-{
-    return vmx_in_guest(env) && (env->vmx.ctl.pin & control);
-}
-
-static bool proc(CPUX86State *env, uint32_t control)
-{
-    return vmx_in_guest(env) && (env->vmx.ctl.proc & control);
-}
-
 static bool blocked_by_mov_ss(CPUX86State *env)
 {
     return (env->hflags & HF_INHIBIT_IRQ_MASK) &&
@@ -59,7 +51,7 @@ static bool interrupts_enabled(CPUX86State *env)
 /* "External-interrupt exiting" makes RFLAGS.IF irrelevant, but no shadow. */
 static bool interruptible(CPUX86State *env)
 {
-    if (pin(env, VMX_PIN_BASED_EXT_INTR_MASK)) {
+    if (vmx_pin(env, VMX_PIN_BASED_EXT_INTR_MASK)) {
         return !(env->hflags & HF_INHIBIT_IRQ_MASK);
     }
     return interrupts_enabled(env);
@@ -79,7 +71,7 @@ static VMXEvent vmx_next_guest_event(CPUX86State *env)
     if (vmx->timer_expired) {
         return VMX_EVENT_TIMER;
     }
-    if (proc(env, VMX_CPU_BASED_VIRTUAL_NMI_PENDING) &&
+    if (vmx_proc(env, VMX_CPU_BASED_VIRTUAL_NMI_PENDING) &&
         !vmx->virtual_nmi_blocked && !blocked_by_mov_ss(env)) {
         return VMX_EVENT_NMI_WINDOW;
     }
@@ -95,11 +87,8 @@ static VMXEvent vmx_next_event(CPUState *cs, int request)
     if (env->vmx.activity == VMX_ACTIVITY_WAIT_SIPI) {
         return request & CPU_INTERRUPT_SIPI ? VMX_EVENT_SIPI : VMX_EVENT_NONE;
     }
-    if (env->vmx.tpr_check) {
-        if (vmx_tpr_below_threshold(env)) {
-            return VMX_EVENT_TPR;
-        }
-        env->vmx.tpr_check = false;
+    if (env->vmx.tpr_check && vmx_tpr_below_threshold(env)) {
+        return VMX_EVENT_TPR;
     }
     if ((request & CPU_INTERRUPT_SMI) && !smm && !vmx_smi_blocked(env)) {
         return VMX_EVENT_SMI;
@@ -113,7 +102,8 @@ static VMXEvent vmx_next_event(CPUState *cs, int request)
             return event;
         }
     }
-    if ((request & CPU_INTERRUPT_NMI) && !(env->hflags2 & HF2_NMI_MASK)) {
+    if ((request & CPU_INTERRUPT_NMI) && !(env->hflags2 & HF2_NMI_MASK) &&
+        !blocked_by_mov_ss(env)) {
         return VMX_EVENT_NMI;
     }
     if (request & CPU_INTERRUPT_MCE) {
@@ -122,7 +112,7 @@ static VMXEvent vmx_next_event(CPUState *cs, int request)
     if (env->vmx.activity == VMX_ACTIVITY_SHUTDOWN) {
         return VMX_EVENT_NONE;
     }
-    if (proc(env, VMX_CPU_BASED_VIRTUAL_INTR_PENDING) &&
+    if (vmx_proc(env, VMX_CPU_BASED_VIRTUAL_INTR_PENDING) &&
         interrupts_enabled(env)) {
         return VMX_EVENT_INTR_WINDOW;
     }
@@ -166,11 +156,20 @@ int vmx_pending_interrupt(CPUState *cs, int interrupt_request)
 /* ------------------------------------------------------------------ */
 /* What the events do                                                  */
 
+/* A VM exit from here leaves by longjmp, so that nobody else records it. */
+static G_NORETURN void vmx_exit_now(CPUX86State *env, uint32_t reason,
+                                    uint32_t info)
+{
+    replay_interrupt();
+    vmx_vmexit_event(env, reason, 0, info, 0, 0);
+}
+
 static G_NORETURN void vmx_take_sipi(CPUState *cs)
 {
     CPUX86State *env = cpu_env(cs);
 
     cpu_reset_interrupt(cs, CPU_INTERRUPT_SIPI);
+    replay_interrupt();
     vmx_vmexit(env, VMX_EXIT_SIPI,
                apic_sipi_vector(env_archcpu(env)->apic_state), 0);
 }
@@ -191,14 +190,16 @@ static void vmx_take_interrupt(CPUState *cs)
         }
         info = VMX_INTR_VALID | VMX_INTR_TYPE_EXTERNAL | (uint8_t)vector;
     }
-    vmx_vmexit_event(env, VMX_EXIT_EXTERNAL_INTERRUPT, 0, info, 0, 0);
+    vmx_exit_now(env, VMX_EXIT_EXTERNAL_INTERRUPT, info);
 }
 
 static G_NORETURN void vmx_take_debug(CPUX86State *env)
 {
     uint64_t pending = env->vmx.pending_debug;
 
+    replay_interrupt();
     env->vmx.pending_debug = 0;
+    env->vmx.hlt = false;
     vmx_debug_begin(env);
     env->dr[6] |= pending & (VMX_PENDING_DEBUG_BP | VMX_PENDING_DEBUG_BS);
     raise_exception(env, EXCP01_DB);
@@ -210,6 +211,13 @@ static G_NORETURN void vmx_take_debug(CPUX86State *env)
  */
 static void vmx_take_step(CPUState *cs)
 {
+    if (qatomic_read(&cs->exit_request) ||
+        (icount_enabled() &&
+         cs->neg.icount_decr.u16.low + cs->icount_extra == 0)) {
+        /* Not now: the main loop leaves before it runs the instruction. */
+        qatomic_set(&cs->neg.icount_decr.u16.high, -1);
+        return;
+    }
     cpu_env(cs)->vmx.mtf = VMX_MTF_PENDING;
     cs->cflags_next_tb = VMX_ONE_INSN(cs);
 }
@@ -217,24 +225,27 @@ static void vmx_take_step(CPUState *cs)
 /* See to it that the main loop is back before another block runs. */
 static void vmx_look_again(CPUState *cs)
 {
-    if (cs->interrupt_request & CPU_INTERRUPT_VMX) {
+    if (cs->interrupt_request) {
         qatomic_set(&cs->neg.icount_decr.u16.high, -1);
     }
 }
 
-int vmx_exec_interrupt(CPUState *cs)
+int vmx_exec_interrupt(CPUState *cs, int interrupt_request)
 {
     CPUX86State *env = cpu_env(cs);
-    VMXEvent event = vmx_next_event(cs, cs->interrupt_request);
+    VMXEvent event = vmx_next_event(cs, interrupt_request);
     int request = vmx_event_request(event);
 
+    if (event != VMX_EVENT_TPR) {
+        env->vmx.tpr_check = false;
+    }
     switch (event) {
     case VMX_EVENT_NONE:
         return 0;
     case VMX_EVENT_SIPI:
         vmx_take_sipi(cs);
     case VMX_EVENT_TPR:
-        vmx_vmexit(env, VMX_EXIT_TPR_BELOW_THRESHOLD, 0, 0);
+        vmx_exit_now(env, VMX_EXIT_TPR_BELOW_THRESHOLD, 0);
     case VMX_EVENT_SMI:
         if (env->vmx.smm.active) {
             cpu_reset_interrupt(cs, CPU_INTERRUPT_SMI);
@@ -244,27 +255,34 @@ int vmx_exec_interrupt(CPUState *cs)
         return request;
     case VMX_EVENT_INIT:
         cpu_reset_interrupt(cs, CPU_INTERRUPT_INIT);
-        vmx_vmexit(env, VMX_EXIT_INIT, 0, 0);
+        vmx_exit_now(env, VMX_EXIT_INIT, 0);
     case VMX_EVENT_MTF:
-        vmx_vmexit(env, VMX_EXIT_MTF, 0, 0);
+        vmx_exit_now(env, VMX_EXIT_MTF, 0);
     case VMX_EVENT_DEBUG:
         vmx_take_debug(env);
     case VMX_EVENT_TIMER:
-        vmx_vmexit(env, VMX_EXIT_PREEMPTION_TIMER, 0, 0);
+        vmx_exit_now(env, VMX_EXIT_PREEMPTION_TIMER, 0);
     case VMX_EVENT_NMI_WINDOW:
-        vmx_vmexit(env, VMX_EXIT_NMI_WINDOW, 0, 0);
+        vmx_exit_now(env, VMX_EXIT_NMI_WINDOW, 0);
     case VMX_EVENT_NMI:
-        if (pin(env, VMX_PIN_BASED_NMI_EXITING)) {
+        if (vmx_pin(env, VMX_PIN_BASED_NMI_EXITING)) {
             cpu_reset_interrupt(cs, CPU_INTERRUPT_NMI);
-            vmx_vmexit_event(env, VMX_EXIT_EXCEPTION_NMI, 0,
-                             VMX_INTR_VALID | VMX_INTR_TYPE_NMI | EXCP02_NMI,
-                             0, 0);
+            vmx_exit_now(env, VMX_EXIT_EXCEPTION_NMI,
+                         VMX_INTR_VALID | VMX_INTR_TYPE_NMI | EXCP02_NMI);
+        }
+        break;
+    case VMX_EVENT_MCE:
+        if (vmx_in_guest(env) &&
+            (env->vmx.ctl.exception_bitmap & (1u << EXCP12_MCHK))) {
+            cpu_reset_interrupt(cs, CPU_INTERRUPT_MCE);
+            vmx_exit_now(env, VMX_EXIT_EXCEPTION_NMI, VMX_INTR_VALID |
+                         VMX_INTR_TYPE_HW_EXCEPTION | EXCP12_MCHK);
         }
         break;
     case VMX_EVENT_INTR_WINDOW:
-        vmx_vmexit(env, VMX_EXIT_INTERRUPT_WINDOW, 0, 0);
+        vmx_exit_now(env, VMX_EXIT_INTERRUPT_WINDOW, 0);
     case VMX_EVENT_INTR:
-        if (pin(env, VMX_PIN_BASED_EXT_INTR_MASK)) {
+        if (vmx_pin(env, VMX_PIN_BASED_EXT_INTR_MASK)) {
             vmx_take_interrupt(cs);
             vmx_look_again(cs);
             return 0;
@@ -297,7 +315,7 @@ void vmx_update_request(CPUX86State *env)
 
     if (vmx->mtf != VMX_MTF_NONE || vmx_debug_pending(env) ||
         vmx->timer_expired || vmx->tpr_check ||
-        proc(env, VMX_CPU_BASED_VIRTUAL_INTR_PENDING |
+        vmx_proc(env, VMX_CPU_BASED_VIRTUAL_INTR_PENDING |
                   VMX_CPU_BASED_VIRTUAL_NMI_PENDING)) {
         /* As cpu_interrupt() does, but also where icount forbids that. */
         cs->interrupt_request |= CPU_INTERRUPT_VMX;

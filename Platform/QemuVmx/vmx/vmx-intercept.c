@@ -35,16 +35,6 @@
 /* VM-exit instruction information: register operand */
 #define INSN_INFO_REGISTER  (1u << 10)
 
-static bool proc(CPUX86State *env, uint32_t control)
-{
-    return env->vmx.ctl.proc & control;
-}
-
-static bool proc2(CPUX86State *env, uint32_t control)
-{
-    return env->vmx.ctl.proc2 & control;
-}
-
 /* ------------------------------------------------------------------ */
 /* MSRs                                                                */
 
@@ -52,7 +42,7 @@ static bool vmx_msr_exits(CPUX86State *env, uint32_t index, bool write)
 {
     hwaddr bitmap = env->vmx.ctl.msr_bitmap + (write ? 0x800 : 0);
 
-    if (!proc(env, VMX_CPU_BASED_USE_MSR_BITMAPS)) {
+    if (!vmx_proc(env, VMX_CPU_BASED_USE_MSR_BITMAPS)) {
         return true;
     }
     if (index >= 0xc0000000 && index <= 0xc0001fff) {
@@ -75,8 +65,8 @@ static uint32_t vmx_insn_gpr(CPUX86State *env, uintptr_t retaddr)
 
 static void vmx_check_cr_read(CPUX86State *env, int reg, uintptr_t retaddr)
 {
-    if ((reg == 3 && proc(env, VMX_CPU_BASED_CR3_STORE_EXITING)) ||
-        (reg == 8 && proc(env, VMX_CPU_BASED_CR8_STORE_EXITING))) {
+    if ((reg == 3 && vmx_proc(env, VMX_CPU_BASED_CR3_STORE_EXITING)) ||
+        (reg == 8 && vmx_proc(env, VMX_CPU_BASED_CR8_STORE_EXITING))) {
         vmx_vmexit(env, VMX_EXIT_CR_ACCESS, reg | CR_QUAL_MOV_FROM |
                    CR_QUAL_GPR(vmx_insn_gpr(env, retaddr)), retaddr);
     }
@@ -155,7 +145,7 @@ static void vmx_guest_write_cr3(CPUX86State *env, uint64_t value,
     const X86VMXControls *ctl = &env->vmx.ctl;
     int i;
 
-    if (!proc(env, VMX_CPU_BASED_CR3_LOAD_EXITING)) {
+    if (!vmx_proc(env, VMX_CPU_BASED_CR3_LOAD_EXITING)) {
         return;
     }
     for (i = 0; i < ctl->cr3_target_count; i++) {
@@ -239,7 +229,7 @@ static void exit_if(CPUX86State *env, bool condition, uint32_t reason,
 
 static void vmx_check_tsc(CPUX86State *env, uintptr_t retaddr)
 {
-    bool exiting = proc(env, VMX_CPU_BASED_RDTSC_EXITING);
+    bool exiting = vmx_proc(env, VMX_CPU_BASED_RDTSC_EXITING);
     uint64_t insn = vmx_unwind_insn(env, retaddr);
 
     vmx_timer_check(env, retaddr);
@@ -247,7 +237,7 @@ static void vmx_check_tsc(CPUX86State *env, uintptr_t retaddr)
         exit_if(env, exiting, VMX_EXIT_RDTSC, 0, retaddr);
         return;
     }
-    if (!proc2(env, VMX_SECONDARY_EXEC_RDTSCP)) {
+    if (!vmx_proc2(env, VMX_SECONDARY_EXEC_RDTSCP)) {
         raise_exception_ra(env, EXCP06_ILLOP, retaddr);
     }
     exit_if(env, exiting, VMX_EXIT_RDTSCP, 0, retaddr);
@@ -256,7 +246,7 @@ static void vmx_check_tsc(CPUX86State *env, uintptr_t retaddr)
 static void vmx_check_dr(CPUX86State *env, int reg, bool from,
                          uintptr_t retaddr)
 {
-    if (proc(env, VMX_CPU_BASED_MOV_DR_EXITING)) {
+    if (vmx_proc(env, VMX_CPU_BASED_MOV_DR_EXITING)) {
         vmx_vmexit(env, VMX_EXIT_MOV_DR, reg | (from ? DR_QUAL_FROM : 0) |
                    CR_QUAL_GPR(vmx_insn_gpr(env, retaddr)), retaddr);
     }
@@ -276,7 +266,7 @@ void vmx_check_intercept(CPUX86State *env, uint32_t type, uint64_t param,
         vmx_check_clts(env, ra);
         break;
     case SVM_EXIT_WRITE_CR0 + 8:
-        if (proc(env, VMX_CPU_BASED_CR8_LOAD_EXITING)) {
+        if (vmx_proc(env, VMX_CPU_BASED_CR8_LOAD_EXITING)) {
             vmx_exit_mov_to_cr(env, 8, ra);
         }
         break;
@@ -296,49 +286,49 @@ void vmx_check_intercept(CPUX86State *env, uint32_t type, uint64_t param,
         vmx_check_tsc(env, ra);
         break;
     case SVM_EXIT_RDPMC:
-        exit_if(env, proc(env, VMX_CPU_BASED_RDPMC_EXITING),
+        exit_if(env, vmx_proc(env, VMX_CPU_BASED_RDPMC_EXITING),
                 VMX_EXIT_RDPMC, 0, ra);
         break;
     case SVM_EXIT_HLT:
-        exit_if(env, proc(env, VMX_CPU_BASED_HLT_EXITING),
+        exit_if(env, vmx_proc(env, VMX_CPU_BASED_HLT_EXITING),
                 VMX_EXIT_HLT, 0, ra);
         break;
     case SVM_EXIT_INVLPG:
         /* gen_multi0F() has left the linear address here. */
-        exit_if(env, proc(env, VMX_CPU_BASED_INVLPG_EXITING),
+        exit_if(env, vmx_proc(env, VMX_CPU_BASED_INVLPG_EXITING),
                 VMX_EXIT_INVLPG, disp, ra);
         break;
     case SVM_EXIT_MONITOR:
-        exit_if(env, proc(env, VMX_CPU_BASED_MONITOR_EXITING),
+        exit_if(env, vmx_proc(env, VMX_CPU_BASED_MONITOR_EXITING),
                 VMX_EXIT_MONITOR, 0, ra);
         env->vmx.monitor_armed = true;
         break;
     case SVM_EXIT_MWAIT:
-        exit_if(env, proc(env, VMX_CPU_BASED_MWAIT_EXITING),
+        exit_if(env, vmx_proc(env, VMX_CPU_BASED_MWAIT_EXITING),
                 VMX_EXIT_MWAIT, env->vmx.monitor_armed, ra);
         env->vmx.monitor_armed = false;
         break;
     case SVM_EXIT_PAUSE:
-        exit_if(env, proc(env, VMX_CPU_BASED_PAUSE_EXITING) ||
+        exit_if(env, vmx_proc(env, VMX_CPU_BASED_PAUSE_EXITING) ||
                      vmx_pause_loop_exits(env),
                 VMX_EXIT_PAUSE, 0, ra);
         break;
     case SVM_EXIT_WBINVD:
-        exit_if(env, proc2(env, VMX_SECONDARY_EXEC_WBINVD_EXITING),
+        exit_if(env, vmx_proc2(env, VMX_SECONDARY_EXEC_WBINVD_EXITING),
                 VMX_EXIT_WBINVD, 0, ra);
         break;
     case SVM_EXIT_GDTR_READ:
     case SVM_EXIT_GDTR_WRITE:
     case SVM_EXIT_IDTR_READ:
     case SVM_EXIT_IDTR_WRITE:
-        exit_if(env, proc2(env, VMX_SECONDARY_EXEC_DESC),
+        exit_if(env, vmx_proc2(env, VMX_SECONDARY_EXEC_DESC),
                 VMX_EXIT_GDTR_IDTR, disp, ra);
         break;
     case SVM_EXIT_LDTR_READ:
     case SVM_EXIT_LDTR_WRITE:
     case SVM_EXIT_TR_READ:
     case SVM_EXIT_TR_WRITE:
-        exit_if(env, proc2(env, VMX_SECONDARY_EXEC_DESC),
+        exit_if(env, vmx_proc2(env, VMX_SECONDARY_EXEC_DESC),
                 VMX_EXIT_LDTR_TR, disp, ra);
         break;
     case SVM_EXIT_MSR:
@@ -423,11 +413,11 @@ void vmx_check_io(CPUX86State *env, uint32_t port, uint32_t svm_param,
     uint64_t insn;
     uint8_t opcode;
 
-    if (proc(env, VMX_CPU_BASED_USE_IO_BITMAPS)) {
+    if (vmx_proc(env, VMX_CPU_BASED_USE_IO_BITMAPS)) {
         if (!vmx_io_bitmap_hit(env, port, size)) {
             return;
         }
-    } else if (!proc(env, VMX_CPU_BASED_UNCOND_IO_EXITING)) {
+    } else if (!vmx_proc(env, VMX_CPU_BASED_UNCOND_IO_EXITING)) {
         return;
     }
 

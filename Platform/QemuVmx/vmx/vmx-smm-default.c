@@ -10,6 +10,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/main-loop.h"
 #include "cpu.h"
 #include "exec/log.h"
 #include "system/runstate.h"
@@ -39,6 +40,7 @@ void vmx_smi_default_enter(CPUX86State *env)
     smm->saved_vmxe = env->cr[4] & CR4_VMXE_MASK;
     smm->saved_mode = env->vmx.mode;
     smm->io.valid = false;
+    env->vmx.hlt = false;
 
     if (env->vmx.mode != VMX_MODE_NONE) {
         smm->saved_current = env->vmx.current_vmcs;
@@ -138,6 +140,11 @@ void vmx_rsm_resume(CPUX86State *env)
                 env->hflags2 &= ~HF2_NMI_MASK;
             }
             vmx_update_request(env);
+            if (env->vmx.activity != VMX_ACTIVITY_ACTIVE) {
+                /* Back to shutdown. */
+                BQL_LOCK_GUARD();
+                env_cpu(env)->interrupt_request |= CPU_INTERRUPT_HALT;
+            }
         }
 
         /* DM-DEF-20, DM-DEF-21: bits that VMX operation fixes. */

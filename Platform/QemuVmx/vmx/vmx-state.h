@@ -112,7 +112,6 @@ typedef struct X86VMXState {
     bool injecting;             /* VM entry's event is being delivered */
     uint8_t sw_exception;       /* the last INT was INT3 or INTO */
     bool tpr_check;             /* compare TPR and threshold at the boundary */
-    bool tpr_store;             /* see vmx_tpr_store() */
     bool timer_running;
     bool timer_expired;
     uint64_t timer_deadline;    /* TSC without offset */

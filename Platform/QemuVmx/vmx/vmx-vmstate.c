@@ -1,8 +1,8 @@
 /*
  * VMX: savevm and migration
  *
- * VMCSs live in guest memory, so that little is left to save.  The controls
- * in force are read again from the current VMCS.
+ * VMCSs live in guest memory and need not be saved.  The controls in force are
+ * read again from the current VMCS.
  *
  * Copyright (c) 2026 STM Lab
  *
@@ -113,6 +113,7 @@ const VMStateDescription vmstate_x86_tcg_vmx = {
         VMSTATE_UINT32(env.vmx.activity, X86CPU),
         VMSTATE_UINT32(env.vmx.mtf, X86CPU),
         VMSTATE_BOOL(env.vmx.tpr_check, X86CPU),
+        VMSTATE_BOOL(env.vmx.monitor_armed, X86CPU),
         VMSTATE_BOOL(env.vmx.timer_running, X86CPU),
         VMSTATE_BOOL(env.vmx.timer_expired, X86CPU),
         VMSTATE_UINT64(env.vmx.timer_deadline, X86CPU),

@@ -179,6 +179,22 @@ static inline bool vmx_in_guest(CPUX86State *env)
     return env->vmx.mode == VMX_MODE_GUEST;
 }
 
+/* VM-execution controls in force; false outside non-root operation. */
+static inline bool vmx_pin(CPUX86State *env, uint32_t control)
+{
+    return vmx_in_guest(env) && (env->vmx.ctl.pin & control);
+}
+
+static inline bool vmx_proc(CPUX86State *env, uint32_t control)
+{
+    return vmx_in_guest(env) && (env->vmx.ctl.proc & control);
+}
+
+static inline bool vmx_proc2(CPUX86State *env, uint32_t control)
+{
+    return vmx_in_guest(env) && (env->vmx.ctl.proc2 & control);
+}
+
 static inline bool vmx_unrestricted_guest(CPUX86State *env)
 {
     return env->vmx.ctl.proc2 & VMX_SECONDARY_EXEC_UNRESTRICTED_GUEST;
@@ -393,7 +409,7 @@ bool vmx_page_fault(CPUX86State *env, uint64_t address, uint32_t error_code);
  * From x86_cpu_exec_interrupt(); 0 if nothing is left to do, else the request
  * that is to be served in the ordinary way.
  */
-int vmx_exec_interrupt(CPUState *cs);
+int vmx_exec_interrupt(CPUState *cs, int interrupt_request);
 /*
  * Raise or lower CPU_INTERRUPT_VMX as pending events and controls demand.  The
  * caller sees to it that the main loop is reached at the right boundary.
@@ -463,6 +479,9 @@ void vmx_tpr_after_entry(CPUX86State *env);
 /* The guest accesses the APIC-access page; for x86_cpu_tlb_fill(). */
 void vmx_apic_access(CPUX86State *env, MMUAccessType access_type, int size,
                      hwaddr *paddr, uintptr_t retaddr);
+
+/* A walk of the guest's tables meets the APIC-access page. */
+G_NORETURN void vmx_apic_walk(CPUX86State *env, uintptr_t retaddr);
 
 static inline bool vmx_is_apic_access(CPUX86State *env, hwaddr paddr)
 {
