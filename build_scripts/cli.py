@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from build_scripts import doctor, paths, run
+from build_scripts import conformance, doctor, paths, run
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.firmware_build import TARGETS, build_firmware
 from build_scripts.machine import DEFAULT_TIMEOUT_SECONDS
@@ -46,6 +46,10 @@ def _build(options: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
+def _conformance(options: argparse.Namespace) -> int:
+    return conformance.conformance(options.suite, options.json, options.page)
+
+
 def _doctor(_options: argparse.Namespace) -> int:
     return doctor.doctor()
 
@@ -76,6 +80,12 @@ def parser() -> argparse.ArgumentParser:
     build = commands.add_parser("build", help="build the machine and the firmware")
     build.add_argument("--target", choices=TARGETS, default="DEBUG", help="flavour of the firmware")
     build.set_defaults(function=_build)
+
+    rules = commands.add_parser("conformance", help="run the machine's test images and report rule by rule")
+    rules.add_argument("--suite", choices=conformance.SUITES, required=True, help="which table of rules")
+    rules.add_argument("--json", type=Path, metavar="FILE", help="write the status of every rule")
+    rules.add_argument("--page", type=Path, metavar="FILE", help="write the page of the documentation")
+    rules.set_defaults(function=_conformance)
 
     check = commands.add_parser("doctor", help="check the environment, print remedies")
     check.set_defaults(function=_doctor)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
-"""Source tarballs from the distribution, through the machine's own mirror.
+"""Source tarballs and binary packages from the distribution, through the machine's own mirror.
 
 A private configuration of the package client, so that another release can be
 read without root and without touching the system's: own source list, own
@@ -62,11 +62,35 @@ def mirror_addresses(targets: str) -> dict[bool, str]:
     return found
 
 
-class SourceClient:
+@dataclass(frozen=True)
+class BinaryPackage:
+    """A binary package that the signed index offers."""
+
+    name: str
+    version: str
+    sha256: str
+    depends: str
+
+
+def parse_package_index(text: str) -> list[BinaryPackage]:
+    """Read the stanzas of ``apt-cache show``."""
+    found = []
+    for stanza in re.split(r"\n\s*\n", text):
+        fields = dict(re.findall(r"^([\w-]+): (.*)$", stanza, re.MULTILINE))
+        if {"Package", "Version", "SHA256"} <= set(fields):
+            package = BinaryPackage(fields["Package"], fields["Version"], fields["SHA256"], fields.get("Depends", ""))
+            found.append(package)
+    return found
+
+
+class PackageClient:
     """The package client with its private configuration below the cache."""
 
+    _entry: str
+    _name: str
+
     def __init__(self, log: Path) -> None:
-        self._folder = paths.cache_dir() / "apt"
+        self._folder = paths.cache_dir() / self._name
         self._log = log
         self._environment = dict(os.environ, APT_CONFIG=str(self._folder / "apt.conf"), LC_ALL="C")
 
@@ -87,7 +111,7 @@ class SourceClient:
         result = subprocess.run(query, capture_output=True, text=True, check=False)
         mirrors = mirror_addresses(result.stdout)
         lines = [
-            f"deb-src [signed-by={keyring}] {mirrors[security]} {suite} main\n"
+            f"{self._entry} [arch=amd64 signed-by={keyring}] {mirrors[security]} {suite} main\n"
             for suite in suites
             if (security := suite.endswith("-security")) in mirrors
         ]
@@ -104,7 +128,23 @@ class SourceClient:
             "Acquire::Retries": "3",
         }
         (self._folder / "apt.conf").write_text("".join(f'{key} "{value}";\n' for key, value in settings.items()))
-        self._retry(["apt-get", "update", "--error-on=any"], shown, "reading the source index")
+        self._retry(["apt-get", "update", "--error-on=any"], shown, "reading the package index")
+
+    def _retry(self, command: list[str], shown: Step, what: str, cwd: Path | None = None) -> None:
+        for attempt in range(_TRIES):
+            try:
+                run_logged(command, self._log, shown, what, cwd=cwd, environment=self._environment)
+                return
+            except LabError:
+                if attempt == _TRIES - 1:
+                    raise
+
+
+class SourceClient(PackageClient):
+    """Reads and downloads source packages."""
+
+    _entry = "deb-src"
+    _name = "apt"
 
     def offers(self, package: str) -> list[SourceFile]:
         """The original tarballs of `package` in the indexes, newest version first as apt orders them."""
@@ -126,11 +166,29 @@ class SourceClient:
             raise LabError(f"{offer.name}: the checksum differs from the signed index's", log=self._log)
         return path
 
-    def _retry(self, command: list[str], shown: Step, what: str, cwd: Path | None = None) -> None:
-        for attempt in range(_TRIES):
-            try:
-                run_logged(command, self._log, shown, what, cwd=cwd, environment=self._environment)
-                return
-            except LabError:
-                if attempt == _TRIES - 1:
-                    raise
+
+class BinaryClient(PackageClient):
+    """Reads and downloads binary packages; none is installed."""
+
+    _entry = "deb"
+    _name = "apt-binary"
+
+    def offers(self, package: str) -> list[BinaryPackage]:
+        """What the indexes have of `package`, newest version first as apt orders them."""
+        result = subprocess.run(
+            ["apt-cache", "show", package], env=self._environment, capture_output=True, text=True, check=False
+        )
+        return parse_package_index(result.stdout)
+
+    def download(self, offer: BinaryPackage, folder: Path, shown: Step) -> Path:
+        """Download one package into `folder`.
+
+        Raises:
+            LabError: the download failed or its checksum is wrong.
+        """
+        command = ["apt-get", "download", "-q", f"{offer.name}={offer.version}"]
+        self._retry(command, shown, f"downloading {offer.name}", folder)
+        found = [path for path in folder.glob(f"{offer.name}_*.deb") if paths.sha256_file(path) == offer.sha256]
+        if not found:
+            raise LabError(f"{offer.name}: the checksum differs from the signed index's", log=self._log)
+        return found[0]

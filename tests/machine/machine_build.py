@@ -28,7 +28,7 @@ CFLAGS = (
     "-std=gnu11 -Os -m64 -mno-red-zone -mgeneral-regs-only -mcmodel=small "
     "-ffreestanding -fno-pic -fno-pie -fno-stack-protector -fcf-protection=none "
     "-fno-asynchronous-unwind-tables -fno-strict-aliasing -ffunction-sections "
-    "-Wall -Wextra -Werror -Wno-array-bounds"
+    "-Wall -Wextra -Werror -Wno-array-bounds -Wno-missing-field-initializers"
 ).split()
 
 

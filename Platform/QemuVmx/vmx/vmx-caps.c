@@ -166,6 +166,9 @@ int vmx_rdmsr(CPUX86State *env, uint32_t index, uint64_t *value)
     case MSR_IA32_DEBUGCTLMSR:
         *value = env->vmx.debugctl;
         return 0;
+    case MSR_IA32_TSC:
+        *value = cpu_get_tsc(env) + env->tsc_offset;
+        return 0;
     case MSR_IA32_XSS:
         if (!(env->features[FEAT_XSAVE] & CPUID_XSAVE_XSAVES)) {
             return -1;

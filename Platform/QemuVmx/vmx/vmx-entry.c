@@ -276,10 +276,11 @@ static void vmx_entry_failure(CPUX86State *env, VMXEntry *entry,
 
     vmcs_write(entry->guest, VMCS_EXIT_REASON, reason);
     vmcs_write(entry->guest, VMCS_EXIT_QUALIFICATION, qualification);
-    vmx_exit_load_host(env, entry->guest);
     if (entry->control != entry->guest) {
         vmx_vmcs_unmap(env, entry->control);
     }
+    /* May abort, in which case it unmaps the VMCS that it has. */
+    vmx_exit_load_host(env, entry->guest);
     vmx_vmcs_unmap(env, entry->guest);
     tlb_flush(env_cpu(env));
     vmx_trace_transition(env, "entry-failure", from, reason, qualification,

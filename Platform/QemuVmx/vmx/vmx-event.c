@@ -138,10 +138,10 @@ static VMXEvent vmx_next_event(CPUState *cs, int request)
     return VMX_EVENT_NONE;
 }
 
-/* The event as an interrupt request; VMX_EVENT_STEP to _TPR share one. */
-int vmx_pending_interrupt(CPUState *cs, int interrupt_request)
+/* Those that only VMX has share one interrupt request. */
+static int vmx_event_request(VMXEvent event)
 {
-    switch (vmx_next_event(cs, interrupt_request)) {
+    switch (event) {
     case VMX_EVENT_NONE:
         return 0;
     case VMX_EVENT_SIPI:
@@ -161,10 +161,15 @@ int vmx_pending_interrupt(CPUState *cs, int interrupt_request)
     }
 }
 
+int vmx_pending_interrupt(CPUState *cs, int interrupt_request)
+{
+    return vmx_event_request(vmx_next_event(cs, interrupt_request));
+}
+
 /* ------------------------------------------------------------------ */
 /* What the events do                                                  */
 
-static bool vmx_take_sipi(CPUState *cs)
+static void vmx_take_sipi(CPUState *cs)
 {
     CPUX86State *env = cpu_env(cs);
 
@@ -174,7 +179,6 @@ static bool vmx_take_sipi(CPUState *cs)
                    apic_sipi_vector(env_archcpu(env)->apic_state), 0);
     }
     /* In other states of VMX operation SIPIs are discarded. */
-    return true;
 }
 
 static void vmx_take_interrupt(CPUState *cs)
@@ -216,23 +220,36 @@ static void vmx_take_step(CPUState *cs)
     cs->cflags_next_tb = VMX_ONE_INSN(cs);
 }
 
-bool vmx_exec_interrupt(CPUState *cs)
+/* See to it that the main loop is back before another block runs. */
+static void vmx_look_again(CPUState *cs)
+{
+    if (cs->interrupt_request & CPU_INTERRUPT_VMX) {
+        qatomic_set(&cs->neg.icount_decr.u16.high, -1);
+    }
+}
+
+int vmx_exec_interrupt(CPUState *cs)
 {
     CPUX86State *env = cpu_env(cs);
+    VMXEvent event = vmx_next_event(cs, cs->interrupt_request);
+    int request = vmx_event_request(event);
 
-    switch (vmx_next_event(cs, cs->interrupt_request)) {
+    switch (event) {
     case VMX_EVENT_NONE:
-        return true;
+        return 0;
     case VMX_EVENT_SIPI:
-        return vmx_take_sipi(cs);
+        vmx_take_sipi(cs);
+        vmx_look_again(cs);
+        return 0;
     case VMX_EVENT_TPR:
         vmx_vmexit(env, VMX_EXIT_TPR_BELOW_THRESHOLD, 0, 0);
     case VMX_EVENT_SMI:
         if (env->vmx.smm.active) {
             cpu_reset_interrupt(cs, CPU_INTERRUPT_SMI);
-            return vmx_smm_exit_on_smi(env);
+            vmx_smm_exit_on_smi(env);
+            return 0;
         }
-        return false;
+        return request;
     case VMX_EVENT_INIT:
         cpu_reset_interrupt(cs, CPU_INTERRUPT_INIT);
         vmx_vmexit(env, VMX_EXIT_INIT, 0, 0);
@@ -257,12 +274,13 @@ bool vmx_exec_interrupt(CPUState *cs)
     case VMX_EVENT_INTR:
         if (pin(env, VMX_PIN_BASED_EXT_INTR_MASK)) {
             vmx_take_interrupt(cs);
-            return true;
+            vmx_look_again(cs);
+            return 0;
         }
         break;
     case VMX_EVENT_STEP:
         vmx_take_step(cs);
-        return true;
+        return 0;
     default:
         break;
     }
@@ -275,7 +293,8 @@ bool vmx_exec_interrupt(CPUState *cs)
     if (env->vmx.mtf == VMX_MTF_ARMED) {
         env->vmx.mtf = VMX_MTF_PENDING;
     }
-    return false;
+    vmx_look_again(cs);
+    return request;
 }
 
 void vmx_update_request(CPUX86State *env)
@@ -288,8 +307,9 @@ void vmx_update_request(CPUX86State *env)
         vmx->timer_expired || vmx->tpr_check ||
         proc(env, VMX_CPU_BASED_VIRTUAL_INTR_PENDING |
                   VMX_CPU_BASED_VIRTUAL_NMI_PENDING)) {
-        /* Callers return to the main loop, so that nobody need be kicked. */
+        /* As cpu_interrupt() does, but also where icount forbids that. */
         cs->interrupt_request |= CPU_INTERRUPT_VMX;
+        qatomic_set(&cs->neg.icount_decr.u16.high, -1);
     } else {
         cpu_reset_interrupt(cs, CPU_INTERRUPT_VMX);
     }
@@ -312,6 +332,13 @@ void vmx_single_step(CPUX86State *env)
         cpu_loop_exit(cs);
     }
     vmx_debug_begin(env);
+}
+
+/* Breakpoints that waited for the end of a shadow come with the trap. */
+void vmx_single_step_merge(CPUX86State *env)
+{
+    env->dr[6] |= env->vmx.pending_debug & VMX_PENDING_DEBUG_BP;
+    env->vmx.pending_debug = 0;
 }
 
 /* ------------------------------------------------------------------ */

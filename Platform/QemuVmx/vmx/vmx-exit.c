@@ -383,13 +383,34 @@ G_NORETURN void vmx_abort(CPUX86State *env, VMXVmcs *v, uint32_t indicator)
 
 /* ------------------------------------------------------------------ */
 
-/* RF as the delivery of the fault would have pushed it. */
-static bool vmx_exit_sets_rf(const X86VMXExit *e)
+static bool is_fault(uint32_t info)
 {
-    return e->reason == VMX_EXIT_EXCEPTION_NMI &&
-           (e->interruption_info & VMX_INTR_TYPE_MASK) ==
-           VMX_INTR_TYPE_HW_EXCEPTION &&
-           (uint8_t)e->interruption_info != EXCP01_DB;
+    return (info & VMX_INTR_TYPE_MASK) == VMX_INTR_TYPE_HW_EXCEPTION &&
+           (uint8_t)info != EXCP01_DB;
+}
+
+/*
+ * RFLAGS.RF as saved, "Saving RIP, RSP, RFLAGS, and SSP": for events as their
+ * delivery would have pushed it, clear for instructions.
+ */
+static uint64_t vmx_saved_rf(const X86VMXExit *e, uint32_t vectoring,
+                             uint64_t rflags)
+{
+    switch (e->reason) {
+    case VMX_EXIT_EXCEPTION_NMI:
+        return is_fault(e->interruption_info) ? rflags | RF_MASK : rflags;
+    case VMX_EXIT_APIC_ACCESS:
+    case VMX_EXIT_EPT_VIOLATION:
+    case VMX_EXIT_EPT_MISCONFIG:
+        return !vectoring || is_fault(vectoring) ? rflags | RF_MASK : rflags;
+    case VMX_EXIT_EXTERNAL_INTERRUPT ... VMX_EXIT_TASK_SWITCH:
+    case VMX_EXIT_MTF:
+    case VMX_EXIT_TPR_BELOW_THRESHOLD:
+    case VMX_EXIT_PREEMPTION_TIMER:
+        return rflags;
+    default:
+        return rflags & ~RF_MASK;
+    }
 }
 
 /* "NMI unblocking due to IRET" */
@@ -441,10 +462,9 @@ void vmx_do_vmexit(CPUX86State *env)
         /* INT1 is trap-like, but is reported where it is. */
         vmcs_write(v, VMCS_GUEST_RIP, env->eip - event.insn_length);
     }
-    if (vmx_exit_sets_rf(&e)) {
-        vmcs_write(v, VMCS_GUEST_RFLAGS,
-                   vmcs_read(v, VMCS_GUEST_RFLAGS) | RF_MASK);
-    }
+    vmcs_write(v, VMCS_GUEST_RFLAGS,
+               vmx_saved_rf(&e, event.info,
+                            vmcs_read(v, VMCS_GUEST_RFLAGS)));
     vmx_exit_store_msrs(env, v);
 
     vmx_guest_leave(env);

@@ -16,10 +16,6 @@
 #include "vmx.h"
 #include "vmx-internal.h"
 
-/* Length of INT3 and INTO, which are software exceptions; INT n has two. */
-#define SOFTWARE_EXCEPTION_LENGTH   1
-#define INT1_LENGTH                 1
-
 /* ------------------------------------------------------------------ */
 /* Delivery record: becomes the IDT-vectoring information              */
 
@@ -38,8 +34,7 @@ void vmx_event_begin(CPUX86State *env, int intno, int is_int, int error_code,
         uint32_t length = (uint8_t)(next_eip - env->eip);
 
         event->insn_length = length;
-        if ((intno == EXCP03_INT3 || intno == EXCP04_INTO) &&
-            length == SOFTWARE_EXCEPTION_LENGTH) {
+        if (env->vmx.sw_exception) {
             info |= VMX_INTR_TYPE_SW_EXCEPTION;
         } else {
             info |= VMX_INTR_TYPE_SW_INTERRUPT;
@@ -96,6 +91,8 @@ void vmx_inject_event(CPUX86State *env, uint32_t info, uint32_t error_code,
     case VMX_INTR_TYPE_SW_INTERRUPT:
     case VMX_INTR_TYPE_SW_EXCEPTION:
         env->exception_is_int = 1;
+        env->vmx.sw_exception = (info & VMX_INTR_TYPE_MASK) ==
+                                VMX_INTR_TYPE_SW_EXCEPTION;
         env->exception_next_eip = env->eip + insn_length;
         break;
     case VMX_INTR_TYPE_PRIV_SW:

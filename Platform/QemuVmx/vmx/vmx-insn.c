@@ -54,10 +54,8 @@ static void vmx_end_instruction(CPUX86State *env, uint32_t length)
         env->eip = (uint32_t)env->eip;
     }
     do_end_instruction(env);
-    if (env->eflags & TF_MASK) {
-        env->dr[6] |= DR6_BS;
-        raise_exception(env, EXCP01_DB);
-    }
+    env->eflags &= ~RF_MASK;
+    helper_rechecking_single_step(env);
 }
 
 void helper_vmx_vmxon(CPUX86State *env, target_ulong operand)
@@ -162,6 +160,12 @@ void helper_vmx_enter(CPUX86State *env, uint32_t launch, uint32_t length)
 /* ------------------------------------------------------------------ */
 /* Invalidation.  All of it flushes everything, which is permitted.    */
 
+/* Register operands have 32 bits outside 64-bit mode. */
+static target_ulong vmx_operand(CPUX86State *env, target_ulong value)
+{
+    return env->hflags & HF_CS64_MASK ? value : (uint32_t)value;
+}
+
 void helper_vmx_invept(CPUX86State *env, target_ulong operand,
                        target_ulong type)
 {
@@ -173,6 +177,7 @@ void helper_vmx_invept(CPUX86State *env, target_ulong operand,
         raise_exception_ra(env, EXCP06_ILLOP, ra);
     }
     vmx_insn_enter(env, VMX_EXIT_INVEPT, ra);
+    type = vmx_operand(env, type);
     eptp = cpu_ldq_data_ra(env, operand, ra);
     reserved = cpu_ldq_data_ra(env, operand + 8, ra);
 
@@ -206,6 +211,7 @@ void helper_vmx_invvpid(CPUX86State *env, target_ulong operand,
         raise_exception_ra(env, EXCP06_ILLOP, ra);
     }
     vmx_insn_enter(env, VMX_EXIT_INVVPID, ra);
+    type = vmx_operand(env, type);
     vpid = cpu_ldq_data_ra(env, operand, ra);
     addr = cpu_ldq_data_ra(env, operand + 8, ra);
 

@@ -491,8 +491,7 @@ void vmx_check_exception(CPUX86State *env, int intno, bool is_int,
 
     if (is_int) {
         /* INT3 and INTO are software exceptions; INT n never exits. */
-        if ((intno == EXCP03_INT3 || intno == EXCP04_INTO) &&
-            next_eip_addend == 1 &&
+        if (env->vmx.sw_exception &&
             (env->vmx.ctl.exception_bitmap & (1u << intno))) {
             vmx_vmexit_software(env, VMX_INTR_VALID | intno |
                                 VMX_INTR_TYPE_SW_EXCEPTION,

@@ -84,6 +84,10 @@ unsigned vmx_store_msr_area(CPUX86State *env, uint64_t addr, uint32_t count,
             !cpu_x86_rdmsr(env, e.index, &value)) {
             return i + 1;
         }
+        if (e.index == MSR_IA32_TSC) {
+            /* "TSC offsetting" is for the guest's own reads. */
+            value -= env->tsc_offset;
+        }
         x86_stq_phys(env_cpu(env), slot + 8, value);
     }
     return 0;

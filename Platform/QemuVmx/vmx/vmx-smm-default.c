@@ -26,27 +26,6 @@ bool vmx_smi_blocked(CPUX86State *env)
 }
 
 /*
- * INIT is blocked in VMX root operation (DM-INT-13) and, by SDM "SMI Handler
- * Execution Environment", in SMM; while a guest of the STM runs we keep it
- * blocked as well (DM-STM-29, decision G-06).
- */
-bool vmx_init_blocked(CPUX86State *env)
-{
-    return (env->hflags & HF_SMM_MASK) || vmx_in_root(env);
-}
-
-/*
- * From cpu_handle_interrupt(), which resets the processor if it may.  INIT in
- * non-root operation has its place among the other events.
- */
-bool x86_cpu_init_blocked(CPUState *cs)
-{
-    CPUX86State *env = cpu_env(cs);
-
-    return vmx_init_blocked(env) || vmx_in_guest(env);
-}
-
-/*
  * First half of SMI delivery, before anything is written to SMRAM: leaves VMX
  * operation, keeps inside the processor what RSM needs to re-enter it
  * (DM-DEF-02 to DM-DEF-06), enters SMM.

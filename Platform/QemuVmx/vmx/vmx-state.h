@@ -108,6 +108,7 @@ typedef struct X86VMXState {
     bool iret;                  /* IRET under way has unblocked NMIs */
     bool int1;                  /* the #DB being delivered is that of INT1 */
     uint8_t int1_length;
+    uint8_t sw_exception;       /* the last INT was INT3 or INTO */
     bool tpr_check;             /* compare TPR and threshold at the boundary */
     bool tpr_store;             /* see vmx_tpr_store() */
     bool timer_running;

@@ -388,8 +388,11 @@ bool vmx_page_fault(CPUX86State *env, uint64_t address, uint32_t error_code);
 /* vmx-event.c: events                                                 */
 
 /* vmx_pending_interrupt(), from x86_cpu_pending_interrupt(), is in cpu.h. */
-/* From x86_cpu_exec_interrupt(); true if the event has been consumed. */
-bool vmx_exec_interrupt(CPUState *cs);
+/*
+ * From x86_cpu_exec_interrupt(); 0 if nothing is left to do, else the request
+ * that is to be served in the ordinary way.
+ */
+int vmx_exec_interrupt(CPUState *cs);
 /*
  * Raise or lower CPU_INTERRUPT_VMX as pending events and controls demand.  The
  * caller sees to it that the main loop is reached at the right boundary.
@@ -416,6 +419,7 @@ static inline void vmx_debug_end(CPUX86State *env)
  * comes before the trap; leaves to the main loop if there is one.
  */
 void vmx_single_step(CPUX86State *env);
+void vmx_single_step_merge(CPUX86State *env);
 /* From do_interrupt_all(). */
 void vmx_event_begin(CPUX86State *env, int intno, int is_int, int error_code,
                      uint64_t next_eip, int is_hw);
@@ -536,7 +540,6 @@ void vmx_refresh_pdptes(CPUX86State *env);
 /* vmx-smm*.c                                                          */
 
 bool vmx_smi_blocked(CPUX86State *env);
-bool vmx_init_blocked(CPUX86State *env);
 
 /* Default treatment. */
 void vmx_smi_default_enter(CPUX86State *env);

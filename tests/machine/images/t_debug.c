@@ -56,23 +56,23 @@ static void s_osxsave(void)
 }
 
 static const struct {
-    const char *name;
+    const char *id, *name;
     void (*guest)(void);
     void (*setup)(void);
     uint32_t bitmap, reason, intr, length;
     uint64_t qualification;
 } rows[] = {
-    /* 27.2.1, Table 27-1: debug exceptions; DR6 itself is not written. */
-    {"single-step", g_step, s_none, DB_BIT, 0, 0x80000301, 0, 1u << 14},
-    {"data-breakpoint", g_watch, s_watch, DB_BIT, 0, 0x80000301, 0, 1},
-    {"general-detect", g_gd, s_gd, DB_BIT, 0, 0x80000301, 0, 1u << 13},
-    {"int1", g_int1, s_none, DB_BIT, 0, 0x80000501, 1, 0},
-    /* 25.1.2 */
-    {"xsetbv", g_xsetbv, s_osxsave, 0, 55, 0, 3, 0},
-    {"invept", g_invept, s_none, 0, 50, 0, 0, UINT64_MAX},
-    {"invvpid", g_invvpid, s_none, 0, 53, 0, 0, UINT64_MAX},
-    /* "Enable VM functions" is not offered: #UD. */
-    {"vmfunc", g_vmfunc, s_none, 1u << 6, 0, 0x80000306, 0, 0},
+    /* Debug exceptions; DR6 itself is not written. */
+    {"VMX-INT-44", "single-step", g_step, s_none, DB_BIT, 0, 0x80000301, 0, 1u << 14},
+    {"VMX-INT-44", "data-breakpoint", g_watch, s_watch, DB_BIT, 0, 0x80000301, 0, 1},
+    {"VMX-INT-44", "general-detect", g_gd, s_gd, DB_BIT, 0, 0x80000301, 0, 1u << 13},
+    {"VMX-INT-46", "int1", g_int1, s_none, DB_BIT, 0, 0x80000501, 1, 0},
+    /* Unconditional exits. */
+    {"VMX-INT-16", "xsetbv", g_xsetbv, s_osxsave, 0, 55, 0, 3, 0},
+    {"VMX-INT-15", "invept", g_invept, s_none, 0, 50, 0, 0, UINT64_MAX},
+    {"VMX-INT-15", "invvpid", g_invvpid, s_none, 0, 53, 0, 0, UINT64_MAX},
+    /* VM functions are not enabled: #UD. */
+    {"VMX-FUN-01", "vmfunc", g_vmfunc, s_none, 1u << 6, 0, 0x80000306, 0, 0},
 };
 
 static void test_rows(void)
@@ -85,17 +85,18 @@ static void test_rows(void)
         write_dr6(0xFFFF0FF0);
         guest_run(LAUNCH);
         dr6 = read_dr6();
-        check_eq("25.1.2", rows[i].name, last_exit.reason, rows[i].reason);
-        check_eq("27.2.2", rows[i].name, last_exit.intr, rows[i].intr);
+        check_eq(rows[i].id, rows[i].name, last_exit.reason, rows[i].reason);
+        check_eq("VMX-INF-17", rows[i].name, last_exit.intr, rows[i].intr);
         if (rows[i].qualification != UINT64_MAX) {
-            check_eq("27.2.1", rows[i].name, last_exit.qualification,
+            check_eq(rows[i].bitmap == DB_BIT ? "VMX-INF-02" : "VMX-INF-12",
+                     rows[i].name, last_exit.qualification,
                      rows[i].qualification);
         }
         if (rows[i].length) {
-            check_eq("27.2.4", rows[i].name, last_exit.length, rows[i].length);
+            check_eq(rows[i].intr ? "VMX-INF-28" : "VMX-INF-27", rows[i].name, last_exit.length, rows[i].length);
         }
         if (rows[i].bitmap == DB_BIT) {
-            check_eq("27.1", rows[i].name, dr6, 0xFFFF0FF0);
+            check_eq("VMX-EXI-02", rows[i].name, dr6, 0xFFFF0FF0);
         }
         vmclear(region);
     }
@@ -123,14 +124,14 @@ static void test_own_handler(void)
     traps = 0;
     write_dr6(0xFFFF0FF0);
     guest_run(LAUNCH);
-    check_eq("25.2", "step-in-guest", traps, 1);
-    check_eq("25.2", "step-dr6", trap_dr6 >> 14 & 1, 1);
-    check_eq("25.2", "goes-on", last_exit.reason, REASON_VMCALL);
+    check_eq("VMX-INT-44", "step-in-guest", traps, 1);
+    check_eq("VMX-INT-44", "step-dr6", trap_dr6 >> 14 & 1, 1);
+    check_eq("VMX-INT-44", "goes-on", last_exit.reason, REASON_VMCALL);
     fault_hook = NULL;
     vmclear(region);
 }
 
-/* 26.6.3: pending debug exceptions of the guest-state area are delivered. */
+/* Pending debug exceptions of the guest-state area are delivered. */
 static void test_pending(void)
 {
     uint64_t region = vmcs_new_guest(end);
@@ -140,8 +141,8 @@ static void test_pending(void)
     wr(F_GUEST_RFLAGS, 2 | RFLAGS_TF);
     wr(F_PENDING_DEBUG, 1u << 14);
     guest_run(LAUNCH);
-    check_eq("26.6.3", "pending-bs", traps, 1);
-    check_eq("26.6.3", "first-instruction", last_exit.rip, phys((void *)end));
+    check_eq("VMX-EVT-20", "pending-bs", traps, 1);
+    check_eq("VMX-EVT-20", "first-instruction", last_exit.rip, phys((void *)end));
     fault_hook = NULL;
     vmclear(region);
 }
@@ -152,5 +153,5 @@ void run_tests(void)
     test_rows();
     test_own_handler();
     test_pending();
-    check_vmx("30.3-VMXOFF", "success", vmxoff(), SUCCESS);
+    check_vmx("VMX-INS-16", "vmxoff", vmxoff(), SUCCESS);
 }

@@ -208,7 +208,7 @@ void run_tests(void)
     test_ring3();
     test_guest();
     test_latch();
-    check_vmx("30.3-VMXOFF", "success", vmxoff(), SUCCESS);
+    check_vmx("VMX-INS-16", "vmxoff", vmxoff(), SUCCESS);
     smi_port_write(0);
     check_eq("DM-DEF-02", "outside-again", try_call(do_vmptrst, NULL), FAULT_UD);
 }

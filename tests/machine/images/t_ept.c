@@ -74,13 +74,13 @@ static void test_capabilities(void)
     uint64_t capability = rdmsr(MSR_VMX_EPT_VPID);
 
     /* Contract: walk length 4, WB, 2-MB and 1-GB pages, INVEPT. */
-    check_eq("A.10", "walk-length-4", capability >> 6 & 1, 1);
-    check_eq("A.10", "wb", capability >> 14 & 1, 1);
-    check_eq("A.10", "2m", capability >> 16 & 1, 1);
-    check_eq("A.10", "1g", capability >> 17 & 1, 1);
+    check_eq("VMX-CAP-24", "walk-length-4", capability >> 6 & 1, 1);
+    check_eq("VMX-CAP-24", "wb", capability >> 14 & 1, 1);
+    check_eq("VMX-CAP-24", "2m", capability >> 16 & 1, 1);
+    check_eq("VMX-CAP-24", "1g", capability >> 17 & 1, 1);
 }
 
-/* 28.2.2: translation by pages of every size. */
+/* Translation by pages of every size. */
 static void test_sizes(void)
 {
     struct ept e = ept_new();
@@ -92,8 +92,8 @@ static void test_sizes(void)
     region = vmcs_new_guest(g_read);
     use_ept(&e);
     guest_run(LAUNCH);
-    check_eq("28.2.2", "4k", probe_value, 0x4444);
-    check_eq("28.2.2", "4k-exit", last_exit.reason, REASON_VMCALL);
+    check_eq("VMX-EPT-01", "4k", probe_value, 0x4444);
+    check_eq("VMX-EPT-01", "4k-exit", last_exit.reason, REASON_VMCALL);
     vmclear(region);
 
     address = ELSEWHERE & ~0x1FFFFFull;
@@ -103,14 +103,14 @@ static void test_sizes(void)
     region = vmcs_new_guest(g_read);
     use_ept(&e);
     guest_run(LAUNCH);
-    check_eq("28.2.2", "2m", probe_value, 0x2222);
+    check_eq("VMX-EPT-01", "2m", probe_value, 0x2222);
     vmclear(region);
 
     write64(e.pdpt, EPT_RWX | EPT_WB | EPT_LARGE);
     region = vmcs_new_guest(g_read);
     use_ept(&e);
     guest_run(LAUNCH);
-    check_eq("28.2.2", "1g", probe_value, 0x1111);
+    check_eq("VMX-EPT-01", "1g", probe_value, 0x1111);
     vmclear(region);
 }
 
@@ -121,7 +121,7 @@ static const struct {
     uint32_t reason;
     uint64_t qualification;
 } rows[] = {
-    /* 27.2.1, Table 27-7: access in 2:0, permissions in 5:3, linear address
+    /* Access in 2:0, permissions in 5:3, linear address
      * valid (7) and of the final access (8). */
     {"read-absent", g_read, 0, 48, 0x181},
     {"write-absent", g_write, 0, 48, 0x182},
@@ -147,22 +147,22 @@ static void test_violations(void)
         write64(e.pt, rows[i].entry ? PROBE | rows[i].entry : 0);
         use_ept(&e);
         guest_run(LAUNCH);
-        check("28.2.3", rows[i].name, last_exit.reason == rows[i].reason,
+        check(rows[i].reason == 49 ? "VMX-EPT-09" : "VMX-EPT-04", rows[i].name, last_exit.reason == rows[i].reason,
               "reason:%d,want:%d,qualification:%q", last_exit.reason,
               rows[i].reason, last_exit.qualification);
         if (rows[i].reason != REASON_VMCALL) {
-            check_eq("27.2.1", rows[i].name, rd(F_GUEST_PHYSICAL) & ~0xFFFull,
+            check_eq("VMX-INF-15", rows[i].name, rd(F_GUEST_PHYSICAL) & ~0xFFFull,
                      PROBE);
         }
         if (rows[i].reason == REASON_EPT_VIOLATION) {
-            check_eq("27.2.1", rows[i].name, last_exit.qualification,
+            check_eq("VMX-EPT-05", rows[i].name, last_exit.qualification,
                      rows[i].qualification);
-            check_eq("27.2.1", "guest-linear", rd(F_GUEST_LINEAR),
+            check_eq("VMX-INF-14", "guest-linear", rd(F_GUEST_LINEAR),
                      PROBE_LINEAR);
             /* The access goes through once the page is there. */
             write64(e.pt, PROBE | EPT_RWX | EPT_WB);
             if (rows[i].guest != g_fetch) {
-                check_eq("28.2.3.2", rows[i].name, guest_run(RESUME),
+                check_eq("VMX-EPT-08", rows[i].name, guest_run(RESUME),
                          REASON_VMCALL);
             }
         }
@@ -183,12 +183,12 @@ static void test_walk(void)
     use_ept(&e);
     wr(F_GUEST_CR3, tables);
     guest_run(LAUNCH);
-    check_eq("28.2.3.2", "walk-reason", last_exit.reason, REASON_EPT_VIOLATION);
-    check_eq("27.2.1", "walk-bit-8", last_exit.qualification >> 7 & 3, 1);
-    check_eq("27.2.1", "walk-physical", rd(F_GUEST_PHYSICAL) & ~0xFFFull,
+    check_eq("VMX-EPT-07", "walk-reason", last_exit.reason, REASON_EPT_VIOLATION);
+    check_eq("VMX-EPT-06", "walk-bit-8", last_exit.qualification >> 7 & 3, 1);
+    check_eq("VMX-EPT-07", "walk-physical", rd(F_GUEST_PHYSICAL) & ~0xFFFull,
              tables);
     write64(e.pt + 8 * 5, tables | EPT_RWX | EPT_WB);
-    check_eq("28.2.3.2", "walk-resumed", guest_run(RESUME), REASON_VMCALL);
+    check_eq("VMX-EPT-08", "walk-resumed", guest_run(RESUME), REASON_VMCALL);
     vmclear(region);
 }
 
@@ -210,7 +210,7 @@ static void test_eptp(void)
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
         use_ept(&e);
         wr(F_EPTP, e.pml4 | bad[i].bits);
-        check_vmx("26.2.1.1", bad[i].name, vm_enter(&guest, LAUNCH),
+        check_vmx("VMX-CTL-15", bad[i].name, vm_enter(&guest, LAUNCH),
                   ERR_CONTROLS);
     }
     vmclear(region);

@@ -62,7 +62,7 @@ static void test_stale(void)
     write64(PROBE, 0x1111);
     write64(OTHER, 0x2222);
     guest_run(LAUNCH);
-    check_eq("28.3.3", "before", first, 0x1111);
+    check_eq("VMX-VPID-02", "before", first, 0x1111);
     write64(pt, OTHER | EPT_RWX | EPT_WB);
     __asm__ volatile("invept %0, %1"
                      :
@@ -70,8 +70,8 @@ static void test_stale(void)
                      : "cc", "memory");
     guest_skip();
     guest_run(RESUME);
-    /* 28.3.3.1: INVEPT makes the change visible. */
-    check_eq("28.3.3", "after-invept", second, 0x2222);
+    /* INVEPT makes the change visible. */
+    check_eq("VMX-VPID-02", "after-invept", second, 0x2222);
     vmclear(region);
 }
 
@@ -88,19 +88,19 @@ static void test_execute_only(void)
     uint64_t region;
 
     if (!(rdmsr(MSR_VMX_EPT_VPID) & 1)) {
-        check("A.10", "execute-only", true, "not-offered");
+        not_offered("VMX-EPT-03", "execute-only");
         return;
     }
     write64(PROBE, 0xC3);
     region = new_guest(g_fetch, 0);
     write64(pt, PROBE | 4 | EPT_WB);
     guest_run(LAUNCH);
-    check_eq("28.2.2", "execute-only-fetch", last_exit.reason, REASON_VMCALL);
+    check_eq("VMX-EPT-03", "execute-only-fetch", last_exit.reason, REASON_VMCALL);
     guest_skip();
     guest_run(RESUME);
-    check_eq("28.2.2", "execute-only-read", last_exit.reason,
+    check_eq("VMX-EPT-03", "execute-only-read", last_exit.reason,
              REASON_EPT_VIOLATION);
-    check_eq("27.2.1", "execute-only-read", last_exit.qualification, 0x1A1);
+    check_eq("VMX-EPT-05", "execute-only-read", last_exit.qualification, 0x1A1);
     vmclear(region);
 }
 
@@ -117,24 +117,24 @@ static void test_accessed_dirty(void)
     uint64_t region;
 
     if (!(rdmsr(MSR_VMX_EPT_VPID) >> 21 & 1)) {
-        check("A.10", "accessed-dirty", true, "not-offered");
+        not_offered("VMX-EPT-11", "accessed-dirty");
         return;
     }
     region = new_guest(g_read_then_write, EPTP_AD);
     guest_run(LAUNCH);
-    /* 28.2.4: A by any use, D by a write, A in every entry of the walk. */
-    check_eq("28.2.4", "read-sets-a", read64(pt) & (EPT_A | EPT_D), EPT_A);
-    check_eq("28.2.4", "table-a", read64(pml4) & (EPT_A | EPT_D), EPT_A);
+    /* A by any use, D by a write, A in every entry of the walk. */
+    check_eq("VMX-EPT-11", "read-sets-a", read64(pt) & (EPT_A | EPT_D), EPT_A);
+    check_eq("VMX-EPT-11", "table-a", read64(pml4) & (EPT_A | EPT_D), EPT_A);
     guest_skip();
     guest_run(RESUME);
-    check_eq("28.2.4", "write-sets-d", read64(pt) & (EPT_A | EPT_D),
+    check_eq("VMX-EPT-11", "write-sets-d", read64(pt) & (EPT_A | EPT_D),
              EPT_A | EPT_D);
     vmclear(region);
     region = new_guest(g_read_then_write, 0);
     guest_run(LAUNCH);
     guest_skip();
     guest_run(RESUME);
-    check_eq("28.2.4", "off", read64(pt) & (EPT_A | EPT_D), 0);
+    check_eq("VMX-EPT-13", "off", read64(pt) & (EPT_A | EPT_D), 0);
     vmclear(region);
 }
 
@@ -165,20 +165,20 @@ static void test_invalidate(void)
     uint64_t region = vmcs_new();
 
     make_ept();
-    check_vmx("30.3-INVEPT", "single", invept(1, pml4 | 0x1E, 0), SUCCESS);
-    check_vmx("30.3-INVEPT", "all", invept(2, 0, 0), SUCCESS);
-    check_vmx("30.3-INVEPT", "type-0", invept(0, pml4 | 0x1E, 0), 28);
-    check_vmx("30.3-INVEPT", "type-3", invept(3, pml4 | 0x1E, 0), 28);
-    check_vmx("30.3-INVEPT", "bad-eptp", invept(1, pml4 | 0x1F, 0), 28);
+    check_vmx("VMX-CAP-25", "invept-single", invept(1, pml4 | 0x1E, 0), SUCCESS);
+    check_vmx("VMX-CAP-25", "invept-all", invept(2, 0, 0), SUCCESS);
+    check_vmx("VMX-INS-43", "type-0", invept(0, pml4 | 0x1E, 0), 28);
+    check_vmx("VMX-INS-43", "type-3", invept(3, pml4 | 0x1E, 0), 28);
+    check_vmx("VMX-INS-44", "bad-eptp", invept(1, pml4 | 0x1F, 0), 28);
     if (rdmsr(MSR_VMX_EPT_VPID) >> 32 & 1) {
-        check_vmx("30.3-INVVPID", "address", invvpid(0, 1, 0x1000), SUCCESS);
-        check_vmx("30.3-INVVPID", "single", invvpid(1, 1, 0), SUCCESS);
-        check_vmx("30.3-INVVPID", "all", invvpid(2, 0, 0), SUCCESS);
-        check_vmx("30.3-INVVPID", "vpid-0", invvpid(1, 0, 0), 28);
-        check_vmx("30.3-INVVPID", "reserved", invvpid(1, 0x10001, 0), 28);
-        check_vmx("30.3-INVVPID", "address-non-canonical",
+        check_vmx("VMX-CAP-25", "invvpid-address", invvpid(0, 1, 0x1000), SUCCESS);
+        check_vmx("VMX-CAP-25", "invvpid-single", invvpid(1, 1, 0), SUCCESS);
+        check_vmx("VMX-CAP-25", "invvpid-all", invvpid(2, 0, 0), SUCCESS);
+        check_vmx("VMX-INS-48", "vpid-0", invvpid(1, 0, 0), 28);
+        check_vmx("VMX-INS-47", "reserved", invvpid(1, 0x10001, 0), 28);
+        check_vmx("VMX-INS-49", "address-non-canonical",
                   invvpid(0, 1, 0x800000000000), 28);
-        check_vmx("30.3-INVVPID", "type-4", invvpid(4, 1, 0), 28);
+        check_vmx("VMX-INS-46", "type-4", invvpid(4, 1, 0), 28);
     }
     vmclear(region);
 }
@@ -188,17 +188,17 @@ static void test_vpid(void)
     uint64_t region = vmcs_new_guest(g_read_twice);
 
     if (!((rdmsr(MSR_VMX_PROC2) >> 32) & PROC2_VPID)) {
-        check("26.2.1.1", "vpid", true, "not-offered");
+        not_offered("VMX-VPID-01", "vpid");
         return;
     }
     wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_SECONDARY));
     wr(F_PROC2, controls(MSR_VMX_PROC2, PROC2_VPID));
     wr(F_VPID, 0);
-    /* 26.2.1.1: VPID 0000H belongs to root operation. */
-    check_vmx("26.2.1.1", "vpid-0", vm_enter(&guest, LAUNCH), ERR_CONTROLS);
+    /* VPID 0000H belongs to root operation. */
+    check_vmx("VMX-CTL-17", "vpid-0", vm_enter(&guest, LAUNCH), ERR_CONTROLS);
     wr(F_VPID, 1);
     guest_run(LAUNCH);
-    check_eq("26.2.1.1", "vpid-1", last_exit.reason, REASON_VMCALL);
+    check_eq("VMX-VPID-01", "vpid-1", last_exit.reason, REASON_VMCALL);
     vmclear(region);
 }
 
@@ -211,12 +211,12 @@ static void test_delivery(void)
 {
     uint64_t region = new_guest(g_fault_on_absent_stack, 0);
 
-    /* 27.2.3: an EPT violation while a #UD is delivered. */
+    /* An EPT violation while a #UD is delivered. */
     write64(pt, 0);
     guest_run(LAUNCH);
-    check_eq("27.2.3", "reason", last_exit.reason, REASON_EPT_VIOLATION);
-    check_eq("27.2.3", "vectoring", rd(F_VECTORING), 0x80000306);
-    check_eq("27.2.1", "physical", rd(F_GUEST_PHYSICAL) & ~0xFFFull, PROBE);
+    check_eq("VMX-INF-23", "ept-violation", last_exit.reason, REASON_EPT_VIOLATION);
+    check_eq("VMX-INF-22", "ept-violation", rd(F_VECTORING), 0x80000306);
+    check_eq("VMX-INF-15", "ept-violation", rd(F_GUEST_PHYSICAL) & ~0xFFFull, PROBE);
     vmclear(region);
 }
 
@@ -229,5 +229,5 @@ void run_tests(void)
     test_invalidate();
     test_vpid();
     test_delivery();
-    check_vmx("30.3-VMXOFF", "success", vmxoff(), SUCCESS);
+    check_vmx("VMX-INS-16", "vmxoff", vmxoff(), SUCCESS);
 }

@@ -110,7 +110,7 @@ static void s_msr_bitmaps(void)
 }
 
 static const struct row {
-    const char *name;
+    const char *id, *name;
     void (*guest)(void);
     void (*setup)(void);
     uint32_t proc; /* processor-based controls */
@@ -119,74 +119,74 @@ static const struct row {
     uint64_t qualification;
     uint32_t intr; /* VM-exit interruption information */
 } rows[] = {
-    /* 25.1.2: instructions that exit unconditionally. */
-    {"cpuid", g_cpuid, s_none, 0, 10, 2, 0, 0},
-    {"vmcall", g_vmcall, s_none, 0, 18, 3, 0, 0},
-    {"invd", g_invd, s_none, 0, 13, 2, 0, 0},
-    {"vmclear", g_vmclear, s_none, 0, 19, 0, ANY, 0},
-    {"vmlaunch", g_vmlaunch, s_none, 0, 20, 3, 0, 0},
-    {"vmptrld", g_vmptrld, s_none, 0, 21, 0, ANY, 0},
-    {"vmptrst", g_vmptrst, s_none, 0, 22, 0, ANY, 0},
-    {"vmread", g_vmread, s_none, 0, 23, 3, 0, 0},
-    {"vmresume", g_vmresume, s_none, 0, 24, 3, 0, 0},
-    {"vmwrite", g_vmwrite, s_none, 0, 25, 3, 0, 0},
-    {"vmxoff", g_vmxoff, s_none, 0, 26, 3, 0, 0},
-    {"vmxon", g_vmxon, s_none, 0, 27, 0, ANY, 0},
-    /* 25.1.3: conditional exits. */
-    {"hlt", g_hlt, s_none, PROC_HLT, 12, 1, 0, 0},
-    {"rdmsr-no-bitmaps", g_rdmsr, s_none, 0, 31, 2, 0, 0},
-    {"wrmsr-no-bitmaps", g_wrmsr, s_none, 0, 32, 2, 0, 0},
-    {"rdmsr-bit-set", g_rdmsr, s_msr_bitmaps, PROC_MSR_BITMAPS, 31, 2, 0, 0},
-    {"wrmsr-bit-clear", g_wrmsr, s_msr_bitmaps, PROC_MSR_BITMAPS, 18, 3, 0, 0},
-    {"invlpg", g_invlpg, s_none, 1u << 9, 14, 3, 0x700000, 0},
-    {"mwait", g_mwait, s_none, 1u << 10, 36, 3, ANY, 0},
-    {"rdpmc", g_rdpmc, s_none, 1u << 11, 15, 2, 0, 0},
-    {"rdtsc", g_rdtsc, s_none, 1u << 12, 16, 2, 0, 0},
-    {"monitor", g_monitor, s_none, 1u << 29, 39, 3, 0, 0},
-    {"pause", g_pause, s_none, 1u << 30, 40, 2, 0, 0},
-    /* 27.2.1, Table 27-5: I/O instructions. */
-    {"out-imm8", g_out_imm8, s_none, PROC_UNCOND_IO, 30, 2, 0x810040, 0},
-    {"out-dx32", g_out_dx32, s_none, PROC_UNCOND_IO, 30, 1, 0x810003, 0},
-    {"out-dx16", g_out_dx16, s_none, PROC_UNCOND_IO, 30, 2, 0x12340001, 0},
-    {"in-dx8", g_in_dx8, s_none, PROC_UNCOND_IO, 30, 1, 0x810008, 0},
-    {"in-imm32", g_in_imm32, s_none, PROC_UNCOND_IO, 30, 2, 0x81004B, 0},
-    {"outsb", g_outsb, s_none, PROC_UNCOND_IO, 30, 1, 0x810010, 0},
-    {"rep-insb", g_rep_insb, s_none, PROC_UNCOND_IO, 30, 2, 0x810038, 0},
-    {"io-bit-set", g_out_imm8, s_io_bitmaps, PROC_IO_BITMAPS, 30, 2, 0x810040, 0},
-    {"io-bit-clear", g_out_dx16, s_io_bitmaps, PROC_IO_BITMAPS, 18, 3, 0, 0},
-    {"io-wide-hits-bit", g_in_imm32, s_io_bitmaps, PROC_IO_BITMAPS, 30, 2,
+    /* Instructions that exit unconditionally. */
+    {"VMX-INT-07", "cpuid", g_cpuid, s_none, 0, 10, 2, 0, 0},
+    {"VMX-INT-09", "vmcall", g_vmcall, s_none, 0, 18, 3, 0, 0},
+    {"VMX-INT-08", "invd", g_invd, s_none, 0, 13, 2, 0, 0},
+    {"VMX-INT-10", "vmclear", g_vmclear, s_none, 0, 19, 0, ANY, 0},
+    {"VMX-INT-11", "vmlaunch", g_vmlaunch, s_none, 0, 20, 3, 0, 0},
+    {"VMX-INT-12", "vmptrld", g_vmptrld, s_none, 0, 21, 0, ANY, 0},
+    {"VMX-INT-12", "vmptrst", g_vmptrst, s_none, 0, 22, 0, ANY, 0},
+    {"VMX-INT-13", "vmread", g_vmread, s_none, 0, 23, 3, 0, 0},
+    {"VMX-INT-11", "vmresume", g_vmresume, s_none, 0, 24, 3, 0, 0},
+    {"VMX-INT-13", "vmwrite", g_vmwrite, s_none, 0, 25, 3, 0, 0},
+    {"VMX-INT-14", "vmxoff", g_vmxoff, s_none, 0, 26, 3, 0, 0},
+    {"VMX-INT-14", "vmxon", g_vmxon, s_none, 0, 27, 0, ANY, 0},
+    /* Conditional exits. */
+    {"VMX-INT-17", "hlt", g_hlt, s_none, PROC_HLT, 12, 1, 0, 0},
+    {"VMX-INT-36", "rdmsr-no-bitmaps", g_rdmsr, s_none, 0, 31, 2, 0, 0},
+    {"VMX-INT-37", "wrmsr-no-bitmaps", g_wrmsr, s_none, 0, 32, 2, 0, 0},
+    {"VMX-INT-36", "rdmsr-bit-set", g_rdmsr, s_msr_bitmaps, PROC_MSR_BITMAPS, 31, 2, 0, 0},
+    {"VMX-INT-37", "wrmsr-bit-clear", g_wrmsr, s_msr_bitmaps, PROC_MSR_BITMAPS, 18, 3, 0, 0},
+    {"VMX-INT-18", "invlpg", g_invlpg, s_none, 1u << 9, 14, 3, 0x700000, 0},
+    {"VMX-INT-21", "mwait", g_mwait, s_none, 1u << 10, 36, 3, ANY, 0},
+    {"VMX-INT-19", "rdpmc", g_rdpmc, s_none, 1u << 11, 15, 2, 0, 0},
+    {"VMX-INT-20", "rdtsc", g_rdtsc, s_none, 1u << 12, 16, 2, 0, 0},
+    {"VMX-INT-22", "monitor", g_monitor, s_none, 1u << 29, 39, 3, 0, 0},
+    {"VMX-INT-23", "pause", g_pause, s_none, 1u << 30, 40, 2, 0, 0},
+    /* I/O instructions. */
+    {"VMX-INT-34", "out-imm8", g_out_imm8, s_none, PROC_UNCOND_IO, 30, 2, 0x810040, 0},
+    {"VMX-INT-34", "out-dx32", g_out_dx32, s_none, PROC_UNCOND_IO, 30, 1, 0x810003, 0},
+    {"VMX-INT-34", "out-dx16", g_out_dx16, s_none, PROC_UNCOND_IO, 30, 2, 0x12340001, 0},
+    {"VMX-INT-34", "in-dx8", g_in_dx8, s_none, PROC_UNCOND_IO, 30, 1, 0x810008, 0},
+    {"VMX-INT-34", "in-imm32", g_in_imm32, s_none, PROC_UNCOND_IO, 30, 2, 0x81004B, 0},
+    {"VMX-INT-34", "outsb", g_outsb, s_none, PROC_UNCOND_IO, 30, 1, 0x810010, 0},
+    {"VMX-INT-34", "rep-insb", g_rep_insb, s_none, PROC_UNCOND_IO, 30, 2, 0x810038, 0},
+    {"VMX-INT-35", "io-bit-set", g_out_imm8, s_io_bitmaps, PROC_IO_BITMAPS, 30, 2, 0x810040, 0},
+    {"VMX-INT-35", "io-bit-clear", g_out_dx16, s_io_bitmaps, PROC_IO_BITMAPS, 18, 3, 0, 0},
+    {"VMX-INT-35", "io-wide-hits-bit", g_in_imm32, s_io_bitmaps, PROC_IO_BITMAPS, 30, 2,
      0x81004B, 0},
-    /* 27.2.1, Table 27-3: control registers. */
-    {"mov-to-cr3", g_cr3_load, s_none, PROC_CR3_LOAD, 28, 3, 0x303, 0},
-    {"mov-from-cr3", g_cr3_store, s_none, PROC_CR3_STORE, 28, 3, 0x113, 0},
-    {"mov-to-cr0", g_cr0_load, s_cr0, 0, 28, 3, 0x200, 0},
-    {"mov-to-cr4", g_cr4_load, s_cr4, 0, 28, 3, 0x004, 0},
-    {"mov-to-cr8", g_cr8_load, s_none, PROC_CR8_LOAD, 28, 4, 0x008, 0},
-    {"mov-from-cr8", g_cr8_store, s_none, PROC_CR8_STORE, 28, 4, 0x618, 0},
-    {"clts", g_clts, s_cr0, 0, 28, 2, 0x020, 0},
-    {"lmsw", g_lmsw, s_cr0, 0, 28, 3, 0x230030, 0},
-    /* 27.2.1, Table 27-4: debug registers. */
-    {"mov-to-dr1", g_dr_load, s_none, PROC_MOV_DR, 29, 3, 0x101, 0},
-    {"mov-from-dr7", g_dr_store, s_none, PROC_MOV_DR, 29, 3, 0x017, 0},
-    /* 27.2.2: exceptions. */
-    {"ud2", g_ud2, s_exceptions, 0, 0, 0, 0, 0x80000306},
-    {"int3", g_int3, s_exceptions, 0, 0, 1, 0, 0x80000603},
-    {"gp", g_gp, s_exceptions, 0, 0, 0, 0, 0x80000B0D},
-    {"pf", g_pf, s_exceptions, 0, 0, 0, 0x8000000123, 0x80000B0E},
+    /* Control registers. */
+    {"VMX-INT-30", "mov-to-cr3", g_cr3_load, s_none, PROC_CR3_LOAD, 28, 3, 0x303, 0},
+    {"VMX-INT-31", "mov-from-cr3", g_cr3_store, s_none, PROC_CR3_STORE, 28, 3, 0x113, 0},
+    {"VMX-INT-26", "mov-to-cr0", g_cr0_load, s_cr0, 0, 28, 3, 0x200, 0},
+    {"VMX-INT-27", "mov-to-cr4", g_cr4_load, s_cr4, 0, 28, 3, 0x004, 0},
+    {"VMX-INT-32", "mov-to-cr8", g_cr8_load, s_none, PROC_CR8_LOAD, 28, 4, 0x008, 0},
+    {"VMX-INT-32", "mov-from-cr8", g_cr8_store, s_none, PROC_CR8_STORE, 28, 4, 0x618, 0},
+    {"VMX-INT-28", "clts", g_clts, s_cr0, 0, 28, 2, 0x020, 0},
+    {"VMX-INT-29", "lmsw", g_lmsw, s_cr0, 0, 28, 3, 0x230030, 0},
+    /* Debug registers. */
+    {"VMX-INT-33", "mov-to-dr1", g_dr_load, s_none, PROC_MOV_DR, 29, 3, 0x101, 0},
+    {"VMX-INT-33", "mov-from-dr7", g_dr_store, s_none, PROC_MOV_DR, 29, 3, 0x017, 0},
+    /* Exceptions. */
+    {"VMX-INT-44", "ud2", g_ud2, s_exceptions, 0, 0, 0, 0, 0x80000306},
+    {"VMX-INT-46", "int3", g_int3, s_exceptions, 0, 0, 1, 0, 0x80000603},
+    {"VMX-INT-44", "gp", g_gp, s_exceptions, 0, 0, 0, 0, 0x80000B0D},
+    {"VMX-INT-44", "pf", g_pf, s_exceptions, 0, 0, 0, 0x8000000123, 0x80000B0E},
     /* DM-DEF-32: RSM outside SMM is #UD, never reason 17. */
-    {"rsm", g_rsm, s_exceptions, 0, 0, 0, 0, 0x80000306},
-    {"triple-fault", g_ud2, s_no_idt, 0, 2, 0, 0, 0},
+    {"VMX-INT-43", "rsm", g_rsm, s_exceptions, 0, 0, 0, 0, 0x80000306},
+    {"VMX-INT-48", "triple-fault", g_ud2, s_no_idt, 0, 2, 0, 0, 0},
 };
 
 /* Rows that need a secondary control. */
 static const struct {
-    const char *name;
+    const char *id, *name;
     void (*guest)(void);
     uint32_t proc2, reason, length;
 } secondary_rows[] = {
-    {"wbinvd", g_wbinvd, 1u << 6, 54, 2},
-    {"sgdt", g_sgdt, 1u << 2, 46, 0},
-    {"str", g_str, 1u << 2, 47, 3},
+    {"VMX-INT-25", "wbinvd", g_wbinvd, 1u << 6, 54, 2},
+    {"VMX-INT-38", "sgdt", g_sgdt, 1u << 2, 46, 0},
+    {"VMX-INT-39", "str", g_str, 1u << 2, 47, 3},
 };
 
 static bool offered(uint32_t msr, uint32_t bits)
@@ -194,30 +194,48 @@ static bool offered(uint32_t msr, uint32_t bits)
     return ((uint32_t)(rdmsr(msr) >> 32) & bits) == bits;
 }
 
+static const char *qualification_rule(const struct row *row)
+{
+    switch (row->reason) {
+    case REASON_EXCEPTION:
+        return row->intr == 0x80000B0E ? "VMX-INF-03" : "VMX-INF-12";
+    case REASON_INVLPG:
+        return "VMX-INF-04";
+    case REASON_CR:
+        return "VMX-INF-08";
+    case REASON_DR:
+        return "VMX-INF-09";
+    case REASON_IO:
+        return "VMX-INF-10";
+    default:
+        return "VMX-INF-12";
+    }
+}
+
 static void run_row(const struct row *row)
 {
     uint64_t region;
 
     if (!offered(MSR_VMX_TRUE_PROC, row->proc)) {
-        check("25.1.3", row->name, true, "control-not-offered");
+        not_offered(row->id, row->name);
         return;
     }
     region = vmcs_new_guest(row->guest);
     wr(F_PROC, controls(MSR_VMX_TRUE_PROC, row->proc));
     row->setup();
     guest_run(LAUNCH);
-    check("27.2", row->name, last_exit.reason == row->reason,
+    check(row->id, row->name, last_exit.reason == row->reason,
           "reason:%d,want:%d,qualification:%q,intr:%x", last_exit.reason,
           row->reason, last_exit.qualification, last_exit.intr);
     if (last_exit.reason == row->reason) {
         if (row->qualification != ANY) {
-            check_eq("27.2.1", row->name, last_exit.qualification,
+            check_eq(qualification_rule(row), row->name, last_exit.qualification,
                      row->qualification);
         }
         if (row->length) {
-            check_eq("27.2.4", row->name, last_exit.length, row->length);
+            check_eq(row->reason ? "VMX-INF-27" : "VMX-INF-28", row->name, last_exit.length, row->length);
         }
-        check_eq("27.2.2", row->name, last_exit.intr, row->intr);
+        check_eq(row->intr ? "VMX-INF-17" : "VMX-INF-19", row->name, last_exit.intr, row->intr);
     }
     vmclear(region);
 }
@@ -230,15 +248,15 @@ static void test_secondary(void)
 
         if (!offered(MSR_VMX_TRUE_PROC, PROC_SECONDARY) ||
             !offered(MSR_VMX_PROC2, secondary_rows[i].proc2)) {
-            check("25.1.3", name, true, "control-not-offered");
+            not_offered(secondary_rows[i].id, name);
             continue;
         }
         region = vmcs_new_guest(secondary_rows[i].guest);
         wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_SECONDARY));
         wr(F_PROC2, controls(MSR_VMX_PROC2, secondary_rows[i].proc2));
-        check_eq("25.1.3", name, guest_run(LAUNCH), secondary_rows[i].reason);
+        check_eq(secondary_rows[i].id, name, guest_run(LAUNCH), secondary_rows[i].reason);
         if (secondary_rows[i].length) {
-            check_eq("27.2.4", name, last_exit.length, secondary_rows[i].length);
+            check_eq("VMX-INF-27", name, last_exit.length, secondary_rows[i].length);
         }
         vmclear(region);
     }
@@ -250,25 +268,25 @@ static void test_details(void)
 
     wr(F_EXCEPTION_BITMAP, 1u << 13);
     guest_run(LAUNCH);
-    check_eq("27.2.2", "gp-error-code", last_exit.error, 0x58);
+    check_eq("VMX-INF-18", "gp-error-code", last_exit.error, 0x58);
     vmclear(region);
 
     region = vmcs_new_guest(g_pf);
     wr(F_EXCEPTION_BITMAP, 1u << 14);
     guest_run(LAUNCH);
-    check_eq("27.2.2", "pf-error-code", last_exit.error, 2);
+    check_eq("VMX-INF-18", "pf-error-code", last_exit.error, 2);
     vmclear(region);
 
-    /* 27.2.1: the I/O exit leaves the registers of before the instruction. */
+    /* The I/O exit leaves the registers of before the instruction. */
     region = vmcs_new_guest(g_rep_insb);
     wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_UNCOND_IO));
     guest_run(LAUNCH);
-    check_eq("27.2.1", "rep-insb-rcx", guest.rcx, 4);
-    check_eq("27.2.1", "rep-insb-rdi", guest.rdi, phys(memory));
+    check_eq("VMX-EXI-01", "rep-insb-rcx", guest.rcx, 4);
+    check_eq("VMX-EXI-01", "rep-insb-rdi", guest.rdi, phys(memory));
     vmclear(region);
 }
 
-/* 25.2: a #PF exits by mask and match. */
+/* A #PF exits by mask and match. */
 static void test_pf_match(void)
 {
     static const struct {
@@ -289,7 +307,7 @@ static void test_pf_match(void)
         wr(F_PF_MASK, cases[i].mask);
         wr(F_PF_MATCH, cases[i].match);
         wr(F_GUEST_IDTR_LIMIT, 0); /* not exiting: triple fault */
-        check_eq("25.2", cases[i].name, guest_run(LAUNCH),
+        check_eq("VMX-INT-45", cases[i].name, guest_run(LAUNCH),
                  cases[i].exits ? REASON_EXCEPTION : REASON_TRIPLE_FAULT);
         vmclear(region);
     }
@@ -308,7 +326,7 @@ static void test_many(void)
         }
         guest_skip();
     }
-    check_eq("27", "thousand-exits", exits, 1000);
+    check_eq("VMX-EXI-26", "thousand-exits", exits, 1000);
     vmclear(region);
 }
 
@@ -328,5 +346,5 @@ void run_tests(void)
     test_details();
     test_pf_match();
     test_many();
-    check_vmx("30.3-VMXOFF", "success", vmxoff(), SUCCESS);
+    check_vmx("VMX-INS-16", "vmxoff", vmxoff(), SUCCESS);
 }

@@ -101,13 +101,13 @@ void run_tests(void)
 {
     vmx_start();
     run_rounds();
-    check("26.2", "outcomes", wrong == 0,
+    check("VMX-GST-64", "outcomes", wrong == 0,
           "error7:%d,error8:%d,reason33:%d,reason34:%d,ran:%d,wrong:%d",
           failed7, failed8, failed33, failed34, ran, wrong);
-    check("26.2", "all-kinds", failed7 && failed8 && failed33 && ran, "");
+    check("VMX-ENT-19", "all-kinds", failed7 && failed8 && failed33 && ran, "");
     vmclear(vmptrst());
     vmcs_new_guest(guest_code);
-    check_eq("26.2", "good-vmcs-still-runs", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-ENT-23", "good-vmcs-still-runs", guest_run(LAUNCH), REASON_VMCALL);
     vmclear(vmptrst());
-    check_vmx("30.3-VMXOFF", "success", vmxoff(), SUCCESS);
+    check_vmx("VMX-INS-16", "vmxoff", vmxoff(), SUCCESS);
 }

@@ -26,17 +26,17 @@ static void receiver(void)
 static void test_injection(void)
 {
     static const struct {
-        const char *name;
+        const char *id, *name;
         uint32_t intr, error, length, vector;
     } rows[] = {
-        /* 26.5.1: hardware exceptions, with and without error code. */
-        {"ud", 0x80000306, 0, 0, 6},
-        {"gp", 0x80000B0D, 0x1238, 0, 13},
-        {"gp-zero", 0x80000B0D, 0, 0, 13},
-        {"pf", 0x80000B0E, 2, 0, 14},
-        {"external", 0x80000040, 0, 0, 0x40},
-        {"software-interrupt", 0x80000441, 0, 2, 0x41},
-        {"int3", 0x80000603, 0, 1, 3},
+        /* Hardware exceptions, with and without error code. */
+        {"VMX-EVT-03", "ud", 0x80000306, 0, 0, 6},
+        {"VMX-EVT-03", "gp", 0x80000B0D, 0x1238, 0, 13},
+        {"VMX-EVT-03", "gp-zero", 0x80000B0D, 0, 0, 13},
+        {"VMX-EVT-03", "pf", 0x80000B0E, 2, 0, 14},
+        {"VMX-EVT-01", "external", 0x80000040, 0, 0, 0x40},
+        {"VMX-EVT-04", "software-interrupt", 0x80000441, 0, 2, 0x41},
+        {"VMX-EVT-04", "int3", 0x80000603, 0, 1, 3},
     };
     uint64_t region = vmcs_new_guest(receiver);
     bool launch = LAUNCH;
@@ -51,11 +51,11 @@ static void test_injection(void)
         wr(F_ENTRY_ERROR, rows[i].error);
         wr(F_ENTRY_LENGTH, rows[i].length);
         guest_run(RESUME);
-        check_eq("26.5.1", rows[i].name, seen_vector, rows[i].vector);
-        check_eq("26.5.1", "error-code", seen_error, rows[i].error);
-        check_eq("26.5.1", "rip", seen_rip, rip + rows[i].length);
-        /* 27.2: exits clear the valid bit. */
-        check_eq("27.2", "valid-clear", rd(F_ENTRY_INTR) >> 31, 0);
+        check_eq(rows[i].id, rows[i].name, seen_vector, rows[i].vector);
+        check_eq(rows[i].id, "error-code", seen_error, rows[i].error);
+        check_eq(rows[i].id, "rip", seen_rip, rip + rows[i].length);
+        /* Exits clear the valid bit. */
+        check_eq("VMX-EVT-24", "valid-clear", rd(F_ENTRY_INTR) >> 31, 0);
     }
     vmclear(region);
 }
@@ -83,7 +83,7 @@ static void test_nmi(void)
     guest_skip();
     wr(F_ENTRY_INTR, 0x80000202);
     guest_run(RESUME);
-    check_eq("26.5.1", "nmi", guest_nmis, 1);
+    check_eq("VMX-EVT-02", "nmi", guest_nmis, 1);
     fault_hook = NULL;
     vmclear(region);
 }
@@ -117,24 +117,24 @@ static void test_masks(void)
     wr(F_CR4_MASK, CR4_VMXE | CR4_PGE);
     wr(F_CR4_SHADOW, CR4_PGE);
     guest_run(LAUNCH);
-    /* 25.3: reads combine the shadow's masked bits with the real ones. */
-    check_eq("25.3", "no-exit-on-free-bits", last_exit.reason, REASON_VMCALL);
-    check_eq("25.3", "cr0-read", guest_cr0,
+    /* Reads combine the shadow's masked bits with the real ones. */
+    check_eq("VMX-INT-26", "no-exit-on-free-bits", last_exit.reason, REASON_VMCALL);
+    check_eq("VMX-NRB-01", "cr0-read", guest_cr0,
              (cr0 & ~(uint64_t)(CR0_TS | CR0_NE)) | CR0_TS);
-    check_eq("25.3", "cr4-read", guest_cr4,
+    check_eq("VMX-NRB-02", "cr4-read", guest_cr4,
              (cr4 & ~(uint64_t)(CR4_VMXE | CR4_PGE)) | CR4_PGE);
-    check_eq("25.3", "smsw-read", guest_smsw & 0xFFFF, guest_cr0 & 0xFFFF);
+    check_eq("VMX-NRB-01", "smsw-read", guest_smsw & 0xFFFF, guest_cr0 & 0xFFFF);
     /* The real registers keep masked bits. */
-    check_eq("25.3", "real-cr0", rd(F_GUEST_CR0), cr0 ^ CR0_WP);
-    check_eq("25.3", "real-cr4", rd(F_GUEST_CR4), cr4 ^ CR4_DE);
+    check_eq("VMX-NRB-03", "real-cr0", rd(F_GUEST_CR0), cr0 ^ CR0_WP);
+    check_eq("VMX-NRB-03", "real-cr4", rd(F_GUEST_CR4), cr4 ^ CR4_DE);
     guest_skip();
     guest_run(RESUME);
-    check_eq("25.1.3", "masked-bit-exits", last_exit.reason, REASON_CR);
-    check_eq("25.1.3", "qualification", last_exit.qualification & 0x3F, 4);
+    check_eq("VMX-INT-27", "masked-bit-exits", last_exit.reason, REASON_CR);
+    check_eq("VMX-INF-08", "masked-bit-exits", last_exit.qualification & 0x3F, 4);
     vmclear(region);
 }
 
-/* 23.8 and 25.3: fixed bits also bind the guest's unmasked bits. */
+/* Fixed bits also bind the guest's unmasked bits. */
 static volatile uint32_t fixed_vector;
 
 static void drop_ne(void *unused)
@@ -154,7 +154,7 @@ static void test_fixed(void)
     uint64_t region = vmcs_new_guest(fixed_guest);
 
     guest_run(LAUNCH);
-    check_eq("25.3", "guest-fixed-bit", fixed_vector, FAULT_GP);
+    check_eq("VMX-NRB-04", "guest-fixed-bit", fixed_vector, FAULT_GP);
     vmclear(region);
 }
 
@@ -184,31 +184,31 @@ static void test_state(void)
     wr(F_MSR_BITMAP, phys(page_alloc()));
     wr(F_EXIT, controls(MSR_VMX_TRUE_EXIT, EXIT_HOST_64 | EXIT_SAVE_DEBUG));
     guest_run(LAUNCH);
-    check_eq("27.3.2", "saved-gdtr-limit", rd(F_GUEST_GDTR_LIMIT), 0x3F);
-    check_eq("27.3.2", "saved-gdtr-base", rd(F_GUEST_GDTR_BASE),
+    check_eq("VMX-EXI-10", "saved-gdtr-limit", rd(F_GUEST_GDTR_LIMIT), 0x3F);
+    check_eq("VMX-EXI-10", "saved-gdtr-base", rd(F_GUEST_GDTR_BASE),
              phys(vmcall_at));
-    check_eq("27.3.2", "saved-idtr-limit", rd(F_GUEST_IDTR_LIMIT), 0x3F);
-    check_eq("27.3.1", "saved-dr7", rd(F_GUEST_DR7), 0x401);
-    check_eq("27.3.1", "saved-sysenter-cs", rd(F_GUEST_SYSENTER_CS), 0x99);
-    check_eq("27.3.2", "saved-fs-base", rd(F_BASE(SEG_FS)), 0xABC000);
-    check_eq("27.3.3", "saved-rflags", rd(F_GUEST_RFLAGS) & (RFLAGS_DF | 0x40),
+    check_eq("VMX-EXI-10", "saved-idtr-limit", rd(F_GUEST_IDTR_LIMIT), 0x3F);
+    check_eq("VMX-EXI-04", "saved-dr7", rd(F_GUEST_DR7), 0x401);
+    check_eq("VMX-EXI-05", "saved-sysenter-cs", rd(F_GUEST_SYSENTER_CS), 0x99);
+    check_eq("VMX-EXI-08", "saved-fs-base", rd(F_BASE(SEG_FS)), 0xABC000);
+    check_eq("VMX-EXI-12", "saved-rflags", rd(F_GUEST_RFLAGS) & (RFLAGS_DF | 0x40),
              RFLAGS_DF | 0x40);
-    check_eq("27.3.2", "saved-cs-rights", rd(F_RIGHTS(SEG_CS)), 0xA09B);
-    check_eq("27.3.2", "saved-ss-rights", rd(F_RIGHTS(SEG_SS)), 0xC093);
-    check_eq("27.3.2", "saved-tr-rights", rd(F_RIGHTS(SEG_TR)), 0x8B);
-    check_eq("27.3.2", "saved-ldtr-unusable", rd(F_RIGHTS(SEG_LDTR)) >> 16 & 1,
+    check_eq("VMX-EXI-08", "saved-cs-rights", rd(F_RIGHTS(SEG_CS)), 0xA09B);
+    check_eq("VMX-EXI-08", "saved-ss-rights", rd(F_RIGHTS(SEG_SS)), 0xC093);
+    check_eq("VMX-EXI-08", "saved-tr-rights", rd(F_RIGHTS(SEG_TR)), 0x8B);
+    check_eq("VMX-EXI-09", "saved-ldtr-unusable", rd(F_RIGHTS(SEG_LDTR)) >> 16 & 1,
              1);
-    check_eq("27", "guest-rbx", guest.rbx, 0x77);
-    check_eq("27", "guest-r14", guest.r14, 0x99);
-    /* 27.5: host state. */
-    check_eq("27.5.1", "host-dr7", read_dr7(), 0x400);
-    check_eq("27.5.1", "host-sysenter-cs", rdmsr(MSR_SYSENTER_CS), 0);
-    check_eq("27.5.2", "host-fs-base", rdmsr(MSR_FS_BASE), 0);
-    check_eq("27.5.2", "host-gdtr-base", read_gdtr().base, gdtr.base);
-    check_eq("27.5.2", "host-gdtr-limit", read_gdtr().limit, 0xFFFF);
-    check_eq("27.5.2", "host-idtr-limit", read_idtr().limit, 0xFFFF);
-    check_eq("27.5.2", "host-tr", read_tr(), SEL_TSS);
-    check_eq("27.5.3", "host-rflags", read_rflags() & RFLAGS_DF, 0);
+    check_eq("VMX-EXI-26", "guest-rbx", guest.rbx, 0x77);
+    check_eq("VMX-EXI-26", "guest-r14", guest.r14, 0x99);
+    /* Host state. */
+    check_eq("VMX-EXI-19", "host-dr7", read_dr7(), 0x400);
+    check_eq("VMX-EXI-20", "host-sysenter-cs", rdmsr(MSR_SYSENTER_CS), 0);
+    check_eq("VMX-EXI-20", "host-fs-base", rdmsr(MSR_FS_BASE), 0);
+    check_eq("VMX-EXI-24", "host-gdtr-base", read_gdtr().base, gdtr.base);
+    check_eq("VMX-EXI-24", "host-gdtr-limit", read_gdtr().limit, 0xFFFF);
+    check_eq("VMX-EXI-24", "host-idtr-limit", read_idtr().limit, 0xFFFF);
+    check_eq("VMX-EXI-24", "host-tr", read_tr(), SEL_TSS);
+    check_eq("VMX-EXI-25", "host-rflags", read_rflags() & RFLAGS_DF, 0);
     vmclear(region);
     idt_load();
 }
@@ -242,20 +242,20 @@ static void test_msr_areas(void)
     wr(F_EXIT_MSR_LOAD, area + 0x200);
     wr(F_EXIT_LOAD_COUNT, 1);
     guest_run(LAUNCH);
-    check_eq("26.4", "entry-load", guest_star, 0x1111);
-    check_eq("27.4", "exit-store", read64(area + 0x108), 0x3333);
-    check_eq("27.6", "exit-load", rdmsr(MSR_STAR), 0x2222);
+    check_eq("VMX-ENT-15", "entry-load", guest_star, 0x1111);
+    check_eq("VMX-EXI-17", "exit-store", read64(area + 0x108), 0x3333);
+    check_eq("VMX-EXI-29", "exit-load", rdmsr(MSR_STAR), 0x2222);
     vmclear(region);
 
-    /* DM-ENA-16: 9BH, 26.4: FS_BASE and unknown MSRs in the load area. */
+    /* DM-ENA-16: 9BH, FS_BASE and unknown MSRs in the load area. */
     static const struct {
         const char *id, *name;
         uint32_t msr;
     } rows[] = {
         {"DM-ENA-16", "9bh", MSR_SMM_MONITOR_CTL},
         {"DM-ENA-31", "9eh", MSR_SMBASE},
-        {"26.4", "fs-base", MSR_FS_BASE},
-        {"26.4", "x2apic", 0x800},
+        {"VMX-ENT-16", "fs-base", MSR_FS_BASE},
+        {"VMX-ENT-16", "x2apic", 0x800},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         region = vmcs_new_guest(msr_guest);
@@ -265,7 +265,7 @@ static void test_msr_areas(void)
         wr(F_ENTRY_LOAD_COUNT, 2);
         guest_run(LAUNCH);
         check_eq(rows[i].id, rows[i].name, last_exit.reason, REASON_BAD_MSR);
-        check_eq(rows[i].id, "index", last_exit.qualification, 2);
+        check_eq("VMX-ENT-18", rows[i].name, last_exit.qualification, 2);
         vmclear(region);
     }
 }
@@ -279,14 +279,14 @@ static void test_activity(void)
 {
     uint64_t region = vmcs_new_guest(hlt_guest);
 
-    /* 26.6.2: entered in HLT; the injected NMI wakes it. */
+    /* Entered in HLT; the injected NMI wakes it. */
     fault_hook = count_nmi;
     guest_nmis = 0;
     wr(F_ACTIVITY, ACTIVITY_HLT);
     wr(F_ENTRY_INTR, 0x80000202);
     guest_run(LAUNCH);
-    check_eq("26.6.2", "hlt-woken-by-injection", guest_nmis, 1);
-    check_eq("27.3.4", "active-after", rd(F_ACTIVITY), 0);
+    check_eq("VMX-EVT-16", "hlt-woken-by-injection", guest_nmis, 1);
+    check_eq("VMX-EXI-14", "active-after", rd(F_ACTIVITY), 0);
     fault_hook = NULL;
     vmclear(region);
 }
@@ -301,5 +301,5 @@ void run_tests(void)
     test_state();
     test_msr_areas();
     test_activity();
-    check_vmx("30.3-VMXOFF", "success", vmxoff(), SUCCESS);
+    check_vmx("VMX-INS-16", "vmxoff", vmxoff(), SUCCESS);
 }

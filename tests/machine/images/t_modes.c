@@ -92,8 +92,8 @@ static void run_32(const char *name, void (*mode)(void), bool ia32e)
     /* DM-RET-43: the guest goes on in its mode. */
     check_eq("DM-RET-43", name, last_exit.reason, REASON_VMCALL);
     check_eq("DM-RET-43", name, guest.rbx, 0x12345678);
-    check_eq("27.3.2", name, rd(F_RIGHTS(SEG_CS)), 0xC09B);
-    check_eq("27.2", name, rd(F_ENTRY) & ENTRY_IA32E, ia32e ? ENTRY_IA32E : 0);
+    check_eq("VMX-EXI-08", name, rd(F_RIGHTS(SEG_CS)), 0xC09B);
+    check_eq("VMX-EXI-07", name, rd(F_ENTRY) & ENTRY_IA32E, ia32e ? ENTRY_IA32E : 0);
     guest_skip();
     guest_run(RESUME);
     check_eq("DM-EXI-20", name, stm_log.qualification, 0xB20010);
@@ -102,8 +102,8 @@ static void run_32(const char *name, void (*mode)(void), bool ia32e)
     check_eq("DM-RET-43", name, guest.rbx, 0x87654321);
     guest_skip();
     guest_run(RESUME);
-    check_eq("25.1.2", name, last_exit.reason, REASON_CPUID);
-    check_eq("27.5", name, rdmsr(MSR_EFER) & EFER_LMA, EFER_LMA);
+    check_eq("VMX-INT-07", name, last_exit.reason, REASON_CPUID);
+    check_eq("VMX-EXI-21", name, rdmsr(MSR_EFER) & EFER_LMA, EFER_LMA);
     vmclear(region);
 }
 
@@ -151,10 +151,10 @@ static void test_task_switch(void)
     wr(F_GUEST_GDTR_BASE, tables);
     wr(F_GUEST_GDTR_LIMIT, 0x5F);
     guest_run(LAUNCH);
-    check_eq("25.4.2", "task-switch", last_exit.reason, 9);
-    check_eq("27.2.1", "task-switch-by-jmp", last_exit.qualification,
+    check_eq("VMX-INT-49", "task-switch", last_exit.reason, 9);
+    check_eq("VMX-INF-07", "task-switch-by-jmp", last_exit.qualification,
              0x80000058);
-    check_eq("27.2.4", "task-switch", last_exit.length, 7);
+    check_eq("VMX-INF-28", "task-switch", last_exit.length, 7);
     vmclear(region);
 }
 

@@ -13,16 +13,19 @@ static void test_basic(void)
     uint64_t misc = rdmsr(MSR_VMX_MISC);
 
     /* Contract of the machine: revision 53544D01H, 4096 bytes, WB, TRUE MSRs. */
-    check_eq("A.1", "revision", basic & 0x7FFFFFFF, 0x53544D01);
-    check_eq("A.1", "bit-31", basic >> 31 & 1, 0);
-    check_eq("A.1", "region-size", basic >> 32 & 0x1FFF, 4096);
-    check_eq("A.1", "true-controls", basic >> 55 & 1, 1);
+    check_eq("VMX-CAP-05", "revision", basic & 0x7FFFFFFF, 0x53544D01);
+    check_eq("VMX-CAP-05", "bit-31", basic >> 31 & 1, 0);
+    check_eq("VMX-CAP-06", "region-size", basic >> 32 & 0x1FFF, 4096);
+    check_eq("VMX-CAP-09", "true-controls", basic >> 55 & 1, 1);
     /* DM-ENA-02: memory type for VMCS structures and the MSEG header is WB. */
     check_eq("DM-ENA-02", "memory-type", basic >> 50 & 15, 6);
+    check_eq("VMX-CAP-07", "memory-type", basic >> 50 & 15, 6);
+    check_eq("VMX-CAP-08", "ins-outs-information", basic >> 54 & 1, 1);
+    check_eq("VMX-CAP-10", "address-width", basic >> 48 & 1, 0);
     /* DM-ENA-01: bit 49 is the only advertisement. */
     check_eq("DM-ENA-01", "dual-monitor", basic >> 49 & 1, DUAL);
-    check_eq("A.6", "stores-lma", misc >> 5 & 1, 1);
-    check_eq("A.6", "activity-hlt", misc >> 6 & 1, 1);
+    check_eq("VMX-CAP-16", "stores-lma", misc >> 5 & 1, 1);
+    check_eq("VMX-CAP-17", "activity-hlt", misc >> 6 & 1, 1);
     /* DM-ENA-03, DM-ENA-04: announced with the treatment. */
     check_eq("DM-ENA-03", "smbase-readable", misc >> 15 & 1, DUAL);
     check_eq("DM-ENA-04", "bit-2-allowed", misc >> 28 & 1, DUAL);
@@ -48,14 +51,14 @@ static void test_control_msrs(void)
         uint64_t plain = rdmsr(rows[i].plain);
         uint64_t exact = rdmsr(rows[i].true_msr);
 
-        /* A.3 to A.5: allowed-0 bits are a subset of allowed-1 bits. */
-        check("A.3", "allowed0-within-allowed1",
+        /* Allowed-0 bits are a subset of allowed-1 bits. */
+        check("VMX-CAP-14", "allowed0-within-allowed1",
               !((uint32_t)exact & ~(uint32_t)(exact >> 32)), "msr:%x,value:%q",
               rows[i].true_msr, exact);
-        check_eq("A.3", "same-allowed1", exact >> 32, plain >> 32);
-        /* A.2: the plain MSR has every default1 bit in allowed-0. */
-        check_eq("A.2", "default1", plain & rows[i].default1, rows[i].default1);
-        check("A.2", "true-within-default1",
+        check_eq("VMX-CAP-13", "same-allowed1", exact >> 32, plain >> 32);
+        /* The plain MSR has every default1 bit in allowed-0. */
+        check_eq("VMX-CAP-12", "default1", plain & rows[i].default1, rows[i].default1);
+        check("VMX-CAP-13", "true-within-default1",
               !((uint32_t)exact & ~rows[i].default1), "value:%q", exact);
     }
     /* DM-ENA-07: VM-entry controls 10 and 11 may be 1 and may be 0. */
@@ -64,10 +67,10 @@ static void test_control_msrs(void)
     check_eq("DM-ENA-07", "entry-true-allowed1",
              rdmsr(MSR_VMX_TRUE_ENTRY) >> 42 & 3, DUAL ? 3 : 0);
     check_eq("DM-ENA-07", "entry-allowed0", rdmsr(MSR_VMX_ENTRY) >> 10 & 3, 0);
-    check_eq("A.7", "cr0-fixed0", rdmsr(MSR_VMX_CR0_FIXED0), 0x80000021);
-    check_eq("A.8", "cr4-fixed0", rdmsr(MSR_VMX_CR4_FIXED0), CR4_VMXE);
-    check("A.8", "cr4-fixed1-vmxe", rdmsr(MSR_VMX_CR4_FIXED1) & CR4_VMXE, "");
-    check_eq("A.7", "cr0-fixed1", rdmsr(MSR_VMX_CR0_FIXED1) & 0xE005003F,
+    check_eq("VMX-CAP-21", "cr0-fixed0", rdmsr(MSR_VMX_CR0_FIXED0), 0x80000021);
+    check_eq("VMX-CAP-22", "cr4-fixed0", rdmsr(MSR_VMX_CR4_FIXED0), CR4_VMXE);
+    check("VMX-CAP-22", "cr4-fixed1-vmxe", rdmsr(MSR_VMX_CR4_FIXED1) & CR4_VMXE, "");
+    check_eq("VMX-CAP-21", "cr0-fixed1", rdmsr(MSR_VMX_CR0_FIXED1) & 0xE005003F,
              0xE005003F);
 }
 
@@ -76,21 +79,22 @@ static void test_read_only(void)
     for (uint32_t msr = MSR_VMX_BASIC; msr <= MSR_VMX_TRUE_ENTRY; msr++) {
         /* DM-ENA-06: capability MSRs are read-only. */
         check_eq("DM-ENA-06", "wrmsr", try_wrmsr(msr, 0), FAULT_GP);
+        check_eq("VMX-CAP-11", "wrmsr", try_wrmsr(msr, 0), FAULT_GP);
     }
 }
 
 static void test_feature_control(void)
 {
-    /* 23.7: VMXON needs lock and the enable bit; #GP(0) otherwise. */
-    check_eq("23.7", "reset-value", rdmsr(MSR_FEATURE_CONTROL), 0);
-    check_eq("23.7", "reserved", try_wrmsr(MSR_FEATURE_CONTROL, 1u << 8),
+    /* VMXON needs lock and the enable bit; #GP(0) otherwise. */
+    check_eq("VMX-CAP-02", "reset-value", rdmsr(MSR_FEATURE_CONTROL), 0);
+    check_eq("VMX-CAP-03", "reserved", try_wrmsr(MSR_FEATURE_CONTROL, 1u << 8),
              FAULT_GP);
-    check_eq("23.7", "write-unlocked", try_wrmsr(MSR_FEATURE_CONTROL, 4),
+    check_eq("VMX-CAP-02", "write-unlocked", try_wrmsr(MSR_FEATURE_CONTROL, 4),
              NO_FAULT);
-    check_eq("23.7", "read-back", rdmsr(MSR_FEATURE_CONTROL), 4);
-    check_eq("23.7", "lock", try_wrmsr(MSR_FEATURE_CONTROL, 5), NO_FAULT);
-    check_eq("23.7", "locked", try_wrmsr(MSR_FEATURE_CONTROL, 5), FAULT_GP);
-    check_eq("23.7", "kept", rdmsr(MSR_FEATURE_CONTROL), 5);
+    check_eq("VMX-CAP-02", "read-back", rdmsr(MSR_FEATURE_CONTROL), 4);
+    check_eq("VMX-CAP-02", "lock", try_wrmsr(MSR_FEATURE_CONTROL, 5), NO_FAULT);
+    check_eq("VMX-CAP-04", "locked", try_wrmsr(MSR_FEATURE_CONTROL, 5), FAULT_GP);
+    check_eq("VMX-CAP-04", "kept", rdmsr(MSR_FEATURE_CONTROL), 5);
 }
 
 static uint32_t smm_read_9b, smm_read_9e, smm_write_9e;
@@ -176,7 +180,7 @@ static void test_smm_msrs(void)
 
 void run_tests(void)
 {
-    check("23.6", "cpuid", vmx_supported(), "");
+    check("VMX-CAP-01", "cpuid", vmx_supported(), "");
     test_basic();
     test_control_msrs();
     test_read_only();

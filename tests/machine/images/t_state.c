@@ -185,7 +185,7 @@ static void run_guest(void (*code)(void))
     wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_MSR_BITMAPS));
     wr(F_MSR_BITMAP, phys(page_alloc()));
     wr(F_EXIT, controls(MSR_VMX_TRUE_EXIT, EXIT_HOST_64));
-    check_eq("27", "guest-finished", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-EXI-26", "guest-finished", guest_run(LAUNCH), REASON_VMCALL);
     vmclear(region);
     idt_load();
     wrmsr(MSR_PAT, 0x0007040600070406);

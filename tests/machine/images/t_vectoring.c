@@ -32,23 +32,23 @@ static void g_gp(void)
 }
 
 static const struct {
-    const char *name;
+    const char *id, *name;
     void (*guest)(void);
     uint32_t bitmap;
     uint32_t idtr_limit;
     uint32_t reason, intr, vectoring, vectoring_error;
 } rows[] = {
-    /* 27.2.3: the event being delivered when the exit occurred.  The IDT is
+    /* The event being delivered when the exit occurred.  The IDT is
      * too short, so delivery raises #GP(vector * 8 + 2 [+ EXT]). */
-    {"ud-then-gp", g_ud2, 1u << 13, 6 * 16 - 1, 0, 0x80000B0D, 0x80000306, 0},
-    {"int3-then-gp", g_int3, 1u << 13, 3 * 16 - 1, 0, 0x80000B0D, 0x80000603, 0},
-    {"int80-then-gp", g_int80, 1u << 13, 6 * 16 - 1, 0, 0x80000B0D, 0x80000480,
+    {"VMX-INF-22", "ud-then-gp", g_ud2, 1u << 13, 6 * 16 - 1, 0, 0x80000B0D, 0x80000306, 0},
+    {"VMX-INF-22", "int3-then-gp", g_int3, 1u << 13, 3 * 16 - 1, 0, 0x80000B0D, 0x80000603, 0},
+    {"VMX-INF-22", "int80-then-gp", g_int80, 1u << 13, 6 * 16 - 1, 0, 0x80000B0D, 0x80000480,
      0},
-    {"ud-then-pf", g_bad_stack, 1u << 14, 0xFFF, 0, 0x80000B0E, 0x80000306, 0},
-    /* A double fault exits through bit 8 (25.2). */
-    {"gp-then-gp-is-df", g_gp, 1u << 8, 13 * 16 - 1, 0, 0x80000B08, 0, 0},
+    {"VMX-INF-22", "ud-then-pf", g_bad_stack, 1u << 14, 0xFFF, 0, 0x80000B0E, 0x80000306, 0},
+    /* A double fault exits through bit 8. */
+    {"VMX-INF-24", "gp-then-gp-is-df", g_gp, 1u << 8, 13 * 16 - 1, 0, 0x80000B08, 0, 0},
     /* Without any bit: triple fault, no vectoring information. */
-    {"triple", g_gp, 0, 0, 2, 0, 0, 0},
+    {"VMX-INF-24", "triple", g_gp, 0, 0, 2, 0, 0, 0},
 };
 
 void run_tests(void)
@@ -61,10 +61,10 @@ void run_tests(void)
         wr(F_EXCEPTION_BITMAP, rows[i].bitmap);
         wr(F_GUEST_IDTR_LIMIT, rows[i].idtr_limit);
         guest_run(LAUNCH);
-        check_eq("27.2.1", rows[i].name, last_exit.reason, rows[i].reason);
-        check_eq("27.2.2", rows[i].name, last_exit.intr, rows[i].intr);
-        check_eq("27.2.3", rows[i].name, rd(F_VECTORING), rows[i].vectoring);
+        check_eq("VMX-INT-44", rows[i].name, last_exit.reason, rows[i].reason);
+        check_eq("VMX-INF-17", rows[i].name, last_exit.intr, rows[i].intr);
+        check_eq(rows[i].id, rows[i].name, rd(F_VECTORING), rows[i].vectoring);
         vmclear(region);
     }
-    check_vmx("30.3-VMXOFF", "success", vmxoff(), SUCCESS);
+    check_vmx("VMX-INS-16", "vmxoff", vmxoff(), SUCCESS);
 }

@@ -343,8 +343,8 @@ static void test_activity(void)
 {
     uint64_t region = vmcs_new_guest(init_code);
 
-    check_eq("VMX-INT-01", "init", guest_run(LAUNCH), REASON_INIT);
-    check_eq("VMX-INT-01", "consumed", guest_run(RESUME), REASON_VMCALL);
+    check_eq("VMX-ACT-06", "init", guest_run(LAUNCH), REASON_INIT);
+    check_eq("VMX-ACT-06", "consumed", guest_run(RESUME), REASON_VMCALL);
     vmclear(region);
 
     /* An NMI ends shutdown. */
@@ -352,8 +352,8 @@ static void test_activity(void)
     pin(PIN_NMI | PIN_TIMER);
     wr(F_ACTIVITY, 2);
     wr(F_PREEMPTION_TIMER, 1000);
-    check_eq("VMX-ACT-01", "shutdown", guest_run(LAUNCH), REASON_PREEMPTION_TIMER);
-    check_eq("VMX-ACT-01", "activity", rd(F_ACTIVITY), 2);
+    check_eq("VMX-EXT-18", "shutdown", guest_run(LAUNCH), REASON_PREEMPTION_TIMER);
+    check_eq("VMX-EXI-14", "shutdown", rd(F_ACTIVITY), 2);
     vmclear(region);
 }
 

@@ -58,9 +58,9 @@ static const struct {
 
 static void test_outside(void)
 {
-    /* 30.3: #UD outside VMX operation; DM-ACT-01 for VMCALL. */
+    /* #UD outside VMX operation; DM-ACT-01 for VMCALL. */
     for (size_t i = 0; i < ARRAY_SIZE(instructions); i++) {
-        check_eq("30.3", instructions[i].name, try_call(instructions[i].run, NULL),
+        check_eq("VMX-INS-13", instructions[i].name, try_call(instructions[i].run, NULL),
                  FAULT_UD);
     }
     /* DM-DEF-32: RSM outside SMM raises #UD. */
@@ -72,21 +72,22 @@ static void test_vmxon(void)
     void *region = page_alloc();
 
     /* VMXON with CR4.VMXE = 0: #UD. */
-    check_eq("30.3-VMXON", "vmxe-clear", try_call(do_vmxon, region), FAULT_UD);
+    check_eq("VMX-INS-01", "vmxe-clear", try_call(do_vmxon, region), FAULT_UD);
     write_cr4(read_cr4() | CR4_VMXE);
     /* DM-INT-02: IA32_FEATURE_CONTROL not locked: #GP(0). */
     check_eq("DM-INT-02", "unlocked", try_call(do_vmxon, region), FAULT_GP);
+    check_eq("VMX-INS-02", "unlocked", last_fault.error, 0);
     vmx_prepare();
-    check_eq("30.3-VMXON", "cpl3", user_call(do_vmxon, region), FAULT_GP);
+    check_eq("VMX-INS-03", "cpl3", user_call(do_vmxon, region), FAULT_GP);
 
     /* Region checks: VMfailInvalid, since there is no current VMCS. */
-    check_vmx("30.3-VMXON", "revision", vmxon(phys(region)), FAIL_INVALID);
-    check_vmx("30.3-VMXON", "misaligned", vmxon(vmxon_region + 8), FAIL_INVALID);
-    check_vmx("30.3-VMXON", "address-width", vmxon(vmxon_region | 1ull << 45),
+    check_vmx("VMX-INS-05", "revision", vmxon(phys(region)), FAIL_INVALID);
+    check_vmx("VMX-INS-04", "misaligned", vmxon(vmxon_region + 8), FAIL_INVALID);
+    check_vmx("VMX-INS-04", "address-width", vmxon(vmxon_region | 1ull << 45),
               FAIL_INVALID);
-    check_vmx("30.3-VMXON", "success", vmxon(vmxon_region), SUCCESS);
+    check_vmx("VMX-INS-16", "vmxon", vmxon(vmxon_region), SUCCESS);
     /* VMXON leaves no current VMCS. */
-    check_eq("30.3-VMXON", "no-current-vmcs", vmptrst(), NO_VMCS);
+    check_eq("VMX-INS-06", "no-current-vmcs", vmptrst(), NO_VMCS);
     /* DM-INT-04, DM-INT-27: error 15 becomes VMfailInvalid without VMCS. */
     check_vmx("DM-INT-27", "vmxon-in-root-no-vmcs", vmxon(vmxon_region),
               FAIL_INVALID);
@@ -105,12 +106,12 @@ static void clear_cr0(void *bits)
 
 static void test_fixed_bits(void)
 {
-    /* 23.8: clearing a fixed bit in VMX operation raises #GP(0). */
-    check_eq("23.8", "cr4-vmxe", try_call(clear_cr4_vmxe, NULL), FAULT_GP);
-    check_eq("23.8", "cr0-ne", try_call(clear_cr0, (void *)CR0_NE), FAULT_GP);
-    check_eq("23.8", "cr0-pg", try_call(clear_cr0, (void *)(uintptr_t)CR0_PG),
+    /* Clearing a fixed bit in VMX operation raises #GP(0). */
+    check_eq("VMX-CAP-28", "cr4-vmxe", try_call(clear_cr4_vmxe, NULL), FAULT_GP);
+    check_eq("VMX-CAP-27", "cr0-ne", try_call(clear_cr0, (void *)CR0_NE), FAULT_GP);
+    check_eq("VMX-CAP-27", "cr0-pg", try_call(clear_cr0, (void *)(uintptr_t)CR0_PG),
              FAULT_GP);
-    check_eq("23.8", "cr0-free-bit", try_call(clear_cr0, (void *)CR0_TS),
+    check_eq("VMX-CAP-29", "cr0-free-bit", try_call(clear_cr0, (void *)CR0_TS),
              NO_FAULT);
 }
 
@@ -118,16 +119,16 @@ static void test_no_current(void)
 {
     uint64_t value = 0;
 
-    /* 30.3: without a current VMCS these fail with VMfailInvalid. */
-    check_vmx("30.3", "vmread-no-vmcs", vmread_flags(F_GUEST_RIP, &value),
+    /* Without a current VMCS these fail with VMfailInvalid. */
+    check_vmx("VMX-INS-28", "vmread-no-vmcs", vmread_flags(F_GUEST_RIP, &value),
               FAIL_INVALID);
-    check_vmx("30.3", "vmwrite-no-vmcs", vmwrite_flags(F_GUEST_RIP, 0),
+    check_vmx("VMX-INS-32", "vmwrite-no-vmcs", vmwrite_flags(F_GUEST_RIP, 0),
               FAIL_INVALID);
-    check_vmx("30.3", "vmlaunch-no-vmcs", vm_enter(&guest, LAUNCH), FAIL_INVALID);
-    check_vmx("30.3", "vmresume-no-vmcs", vm_enter(&guest, RESUME), FAIL_INVALID);
-    check_vmx("30.3", "vmclear-misaligned-no-vmcs", vmclear(0x1001),
+    check_vmx("VMX-INS-38", "vmlaunch-no-vmcs", vm_enter(&guest, LAUNCH), FAIL_INVALID);
+    check_vmx("VMX-INS-38", "vmresume-no-vmcs", vm_enter(&guest, RESUME), FAIL_INVALID);
+    check_vmx("VMX-INS-17", "vmclear-misaligned-no-vmcs", vmclear(0x1001),
               FAIL_INVALID);
-    check_vmx("30.3", "vmptrld-misaligned-no-vmcs", vmptrld(0x1001),
+    check_vmx("VMX-INS-17", "vmptrld-misaligned-no-vmcs", vmptrld(0x1001),
               FAIL_INVALID);
 }
 
@@ -137,45 +138,53 @@ static void test_pointers(void)
     uint64_t second = vmcs_alloc();
     uint64_t bad = phys(page_alloc());
 
-    check_eq("30.3-VMPTRST", "current", vmptrst(), first);
+    check_eq("VMX-INS-27", "current", vmptrst(), first);
     /* DM-INT-06, DM-INT-07: the errors of VMPTRLD and VMCLEAR. */
-    check_vmx("DM-INT-06", "vmptrld-misaligned", vmptrld(second + 4),
+    check_vmx("VMX-INS-23", "vmptrld-misaligned", vmptrld(second + 4),
               ERR_VMPTRLD_ADDRESS);
-    check_vmx("DM-INT-06", "vmptrld-width", vmptrld(second | 1ull << 40),
+    check_vmx("VMX-INS-23", "vmptrld-width", vmptrld(second | 1ull << 40),
               ERR_VMPTRLD_ADDRESS);
     check_vmx("DM-INT-06", "vmptrld-vmxon", vmptrld(vmxon_region),
               ERR_VMPTRLD_VMXON);
-    check_vmx("DM-INT-06", "vmptrld-revision", vmptrld(bad),
+    check_vmx("VMX-INS-24", "vmptrld-vmxon", vmptrld(vmxon_region),
+              ERR_VMPTRLD_VMXON);
+    check_vmx("VMX-INS-25", "vmptrld-revision", vmptrld(bad),
               ERR_VMPTRLD_REVISION);
     write32(bad, vmcs_revision() | 1u << 31);
-    check_vmx("DM-INT-06", "vmptrld-shadow", vmptrld(bad), ERR_VMPTRLD_REVISION);
-    check_eq("30.3-VMPTRST", "unchanged", vmptrst(), first);
-    check_vmx("DM-INT-07", "vmclear-misaligned", vmclear(second + 8),
+    check_vmx("VMX-INS-25", "vmptrld-shadow", vmptrld(bad), ERR_VMPTRLD_REVISION);
+    check_eq("VMX-INS-26", "unchanged", vmptrst(), first);
+    check_vmx("VMX-INS-19", "vmclear-misaligned", vmclear(second + 8),
               ERR_VMCLEAR_ADDRESS);
-    check_vmx("DM-INT-07", "vmclear-width", vmclear(second | 1ull << 52),
+    check_vmx("VMX-INS-19", "vmclear-width", vmclear(second | 1ull << 52),
               ERR_VMCLEAR_ADDRESS);
     check_vmx("DM-INT-07", "vmclear-vmxon", vmclear(vmxon_region),
               ERR_VMCLEAR_VMXON);
+    check_vmx("VMX-INS-20", "vmclear-vmxon", vmclear(vmxon_region),
+              ERR_VMCLEAR_VMXON);
     check_vmx("DM-INT-04", "vmxon-in-root", vmxon(vmxon_region),
               ERR_VMXON_IN_ROOT);
+    check_vmx("VMX-INS-07", "vmxon-in-root", vmxon(vmxon_region),
+              ERR_VMXON_IN_ROOT);
+    check_eq("VMX-INS-18", "error-field", rd(F_INSTRUCTION_ERROR),
+             ERR_VMXON_IN_ROOT);
 
     /* Fields belong to their VMCS. */
     wr(F_GUEST_RIP, 0x1111);
-    check_vmx("30.3-VMCLEAR", "other", vmclear(second), SUCCESS);
-    check_eq("30.3-VMCLEAR", "other-keeps-current", vmptrst(), first);
-    check_vmx("30.3-VMPTRLD", "second", vmptrld(second), SUCCESS);
+    check_vmx("VMX-INS-16", "vmclear", vmclear(second), SUCCESS);
+    check_eq("VMX-INS-22", "other-keeps-current", vmptrst(), first);
+    check_vmx("VMX-INS-52", "second", vmptrld(second), SUCCESS);
     wr(F_GUEST_RIP, 0x2222);
-    check_vmx("30.3-VMPTRLD", "first", vmptrld(first), SUCCESS);
-    check_eq("30.3-VMREAD", "first-value", rd(F_GUEST_RIP), 0x1111);
-    check_vmx("30.3-VMCLEAR", "current", vmclear(first), SUCCESS);
-    check_eq("30.3-VMCLEAR", "none-current", vmptrst(), NO_VMCS);
-    check_vmx("30.3-VMPTRLD", "second-again", vmptrld(second), SUCCESS);
-    check_eq("30.3-VMREAD", "second-value", rd(F_GUEST_RIP), 0x2222);
-    check_vmx("30.3-VMRESUME", "clear-vmcs", vm_enter(&guest, RESUME),
+    check_vmx("VMX-INS-52", "first", vmptrld(first), SUCCESS);
+    check_eq("VMX-INS-26", "first-value", rd(F_GUEST_RIP), 0x1111);
+    check_vmx("VMX-INS-16", "vmclear-current", vmclear(first), SUCCESS);
+    check_eq("VMX-INS-22", "none-current", vmptrst(), NO_VMCS);
+    check_vmx("VMX-INS-52", "second-again", vmptrld(second), SUCCESS);
+    check_eq("VMX-INS-26", "second-value", rd(F_GUEST_RIP), 0x2222);
+    check_vmx("VMX-INS-40", "clear-vmcs", vm_enter(&guest, RESUME),
               ERR_RESUME_NOT_LAUNCHED);
 }
 
-/* 24.11.1: a VMCLEARed region may be copied as plain bytes (DM-STM-35). */
+/* A VMCLEARed region may be copied as plain bytes (DM-STM-35). */
 static void test_copy(void)
 {
     uint64_t original = vmcs_new();
@@ -187,6 +196,7 @@ static void test_copy(void)
     memcpy((void *)copy, (void *)original, PAGE_SIZE);
     check_vmx("DM-STM-35", "load-copy", vmptrld(copy), SUCCESS);
     check_eq("DM-STM-35", "copied-rip", rd(F_GUEST_RIP), 0xABCD);
+    check_eq("VMX-INS-21", "written-to-memory", rd(F_GUEST_RIP), 0xABCD);
     check_eq("DM-STM-35", "copied-executive", rd(F_EXECUTIVE_VMCS), 0x123000);
 }
 
@@ -230,20 +240,20 @@ static void test_fields(void)
         wr(rows[i].field, 0xA5A5F00D5A5A0000ull + rows[i].field);
     }
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        check_eq("30.3-VMWRITE", "field-width", rd(rows[i].field),
+        check_eq("VMX-INS-35", "field-width", rd(rows[i].field),
                  (0xA5A5F00D5A5A0000ull + rows[i].field) & rows[i].mask);
     }
-    /* 24.11.2: high access reads and writes bits 63:32 of a 64-bit field. */
+    /* High access reads and writes bits 63:32 of a 64-bit field. */
     wr(F_LINK + 1, 0x11223344);
-    check_eq("24.11.2", "high-read", rd(F_LINK + 1), 0x11223344);
-    check_eq("24.11.2", "high-write", rd(F_LINK),
+    check_eq("VMX-INS-36", "high-read", rd(F_LINK + 1), 0x11223344);
+    check_eq("VMX-INS-36", "high-write", rd(F_LINK),
              0x1122334400000000ull | (0x5A5A0000u + F_LINK));
 
-    check_vmx("30.3-VMREAD", "unsupported", vmread_flags(0x7FFE, &value),
+    check_vmx("VMX-INS-29", "unsupported", vmread_flags(0x7FFE, &value),
               ERR_COMPONENT);
-    check_vmx("30.3-VMREAD", "wide-encoding",
+    check_vmx("VMX-INS-30", "wide-encoding",
               vmread_flags(F_GUEST_RIP | 1ull << 32, &value), ERR_COMPONENT);
-    check_vmx("30.3-VMWRITE", "unsupported", vmwrite_flags(0x7FFE, 1),
+    check_vmx("VMX-INS-33", "unsupported", vmwrite_flags(0x7FFE, 1),
               ERR_COMPONENT);
     if (!(rdmsr(MSR_VMX_MISC) >> 29 & 1)) {
         /* DM-INT-10: exit information is read-only without IA32_VMX_MISC[29]. */
@@ -254,6 +264,8 @@ static void test_fields(void)
         for (size_t i = 0; i < ARRAY_SIZE(read_only); i++) {
             check_vmx("DM-INT-10", "read-only", vmwrite_flags(read_only[i], 1),
                       ERR_READ_ONLY);
+            check_vmx("VMX-INS-34", "read-only",
+                      vmwrite_flags(read_only[i], 1), ERR_READ_ONLY);
         }
     }
     /* DM-INT-09: these exist on every processor with VMX. */
@@ -269,17 +281,18 @@ extern uint8_t compat_vmcall[], compat_vmxoff[], compat_vmread[];
 static void test_modes(void)
 {
     vmcs_new();
-    /* DM-ACT-04 and 30.3: #GP(0) at CPL 3. */
+    /* DM-ACT-04: #GP(0) at CPL 3. */
     for (size_t i = 0; i < ARRAY_SIZE(instructions); i++) {
         check_eq("DM-ACT-04", instructions[i].name,
                  user_call(instructions[i].run, NULL), FAULT_GP);
+        check_eq("VMX-INS-14", instructions[i].name, last_fault.error, 0);
     }
-    /* DM-ACT-03 and 30.3: #UD in compatibility mode. */
+    /* DM-ACT-03: #UD in compatibility mode. */
     check_eq("DM-ACT-03", "vmcall", compat_call((void (*)(void))compat_vmcall),
              FAULT_UD);
     check_eq("DM-DEA-23", "vmxoff", compat_call((void (*)(void))compat_vmxoff),
              FAULT_UD);
-    check_eq("30.3-VMREAD", "compat", compat_call((void (*)(void))compat_vmread),
+    check_eq("VMX-INS-15", "compat", compat_call((void (*)(void))compat_vmread),
              FAULT_UD);
     /* DM-DEF-32: RSM in root outside SMM. */
     check_eq("DM-DEF-32", "rsm-in-root", try_call(do_rsm, NULL), FAULT_UD);
@@ -296,13 +309,13 @@ static void test_end(void)
     /* DM-ACT-23: LOCK makes VMCALL #UD. */
     check_eq("DM-ACT-23", "lock-vmcall", try_call(prefixed_vmcall, NULL),
              FAULT_UD);
-    check_vmx("30.3-VMXOFF", "success", vmxoff(), SUCCESS);
-    check_eq("30.3-VMXOFF", "left", try_call(do_vmptrst, NULL), FAULT_UD);
+    check_vmx("VMX-INS-16", "vmxoff", vmxoff(), SUCCESS);
+    check_eq("VMX-INS-11", "left", try_call(do_vmptrst, NULL), FAULT_UD);
     /* Outside VMX operation CR4.VMXE may be cleared again. */
-    check_eq("23.8", "vmxe-free", try_call(clear_cr4_vmxe, NULL), NO_FAULT);
+    check_eq("VMX-CAP-29", "vmxe-free", try_call(clear_cr4_vmxe, NULL), NO_FAULT);
     vmx_start();
-    check_eq("30.3-VMXON", "again", vmptrst(), NO_VMCS);
-    check_vmx("30.3-VMXOFF", "again", vmxoff(), SUCCESS);
+    check_eq("VMX-INS-12", "again", vmptrst(), NO_VMCS);
+    check_vmx("VMX-INS-12", "vmxoff-again", vmxoff(), SUCCESS);
 }
 
 void run_tests(void)

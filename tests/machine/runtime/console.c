@@ -95,6 +95,11 @@ void check_eq(const char *id, const char *name, uint64_t got, uint64_t want)
     check(id, name, got == want, "got:%q,want:%q", got, want);
 }
 
+void not_offered(const char *id, const char *name)
+{
+    print("SKIP id=%s name=%s reason=not-offered\n", id, name);
+}
+
 void expect_shutdown(const char *id, const char *name)
 {
     print("EXPECT-SHUTDOWN id=%s name=%s checks=%d failures=%d\n", id, name,

@@ -43,6 +43,8 @@ void print(const char *format, ...);
 /* One CHECK line; the detail may use %x %X %d %s %llx-like 64-bit %q. */
 void check(const char *id, const char *name, bool ok, const char *format, ...);
 void check_eq(const char *id, const char *name, uint64_t got, uint64_t want);
+/* A SKIP line: the processor does not offer what the rule is about. */
+void not_offered(const char *id, const char *name);
 /* The next thing the machine must do is shut down (last line of the image). */
 void expect_shutdown(const char *id, const char *name);
 /* The machine resets next and the image runs again from the beginning. */

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""One boot of the distribution's kernel in the machine, and the findings that it reports."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from build_scripts import paths
+from build_scripts.firmware_build import Firmware
+from build_scripts.linux import initramfs
+from build_scripts.linux.kernel import Kernel
+from build_scripts.machine import Ending, boot
+from build_scripts.processors import VMX_CPU, Guest
+
+MEMORY = "1G"
+PROCESSORS = 2
+# printk.devkmsg: no limit for what process 1 reports. panic: a panic ends the machine.
+COMMAND_LINE = ("console=ttyS0", "printk.devkmsg=on", "panic=-1")
+TIMEOUT_SECONDS = 180.0
+
+_FINDING = re.compile(r"^\[ *[\d.]+\] lab: (\S+) ?(.*)$")
+_FIELD = re.compile(r"(\w+)=(.*?)(?= \w+=|$)")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line ``lab: NAME KEY=VALUE ...`` of the console."""
+
+    name: str
+    fields: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """The line without its mark."""
+        return " ".join([self.name, *(f"{key}={value}" for key, value in self.fields.items())])
+
+
+@dataclass(frozen=True)
+class LinuxRun:
+    """What one boot left.
+
+    Attributes:
+        run_dir: its logs; ``console.log`` is the kernel's console.
+        ending: how the machine ended.
+        findings: what process 1 reported, in order.
+    """
+
+    run_dir: Path
+    ending: Ending
+    findings: tuple[Finding, ...]
+
+    def named(self, name: str) -> list[Finding]:
+        """The findings of that name."""
+        return [finding for finding in self.findings if finding.name == name]
+
+
+def parse_console(text: str) -> tuple[Finding, ...]:
+    """The findings on a console."""
+    matches = (_FINDING.match(line.rstrip("\r")) for line in text.split("\n"))
+    return tuple(Finding(match[1], dict(_FIELD.findall(match[2]))) for match in matches if match is not None)
+
+
+def boot_linux(
+    qemu: Path,
+    firmware: Firmware,
+    kernel: Kernel,
+    settings: tuple[str, ...] = (),
+    program: Path | None = None,
+    trace: tuple[str, ...] = (),
+    timeout: float = TIMEOUT_SECONDS,
+) -> LinuxRun:
+    """Boot, and wait until process 1 ends the machine.
+
+    Args:
+        settings: further words of the kernel's command line; build_scripts/linux/init/init.c lists the lab's.
+        program: a static program to run instead of the lab's own steps.
+        trace: trace events of the machine.
+    """
+    run_dir = paths.new_run_dir("linux")
+    (run_dir / "initrd").write_bytes(initramfs.build(kernel, program))
+    extra = ["-m", MEMORY, "-smp", str(PROCESSORS), "-kernel", str(kernel.image)]
+    extra += ["-initrd", str(run_dir / "initrd"), "-append", " ".join([*COMMAND_LINE, *settings])]
+    guest = Guest(qemu, VMX_CPU, firmware.code, firmware.variables, icount=False, trace=trace, extra=tuple(extra))
+    try:
+        ending = boot(guest, run_dir, timeout)
+    finally:
+        (run_dir / "initrd").unlink()  # large, and made again at once
+    console = run_dir / "console.log"
+    text = console.read_text(encoding="utf-8", errors="replace") if console.is_file() else ""
+    return LinuxRun(run_dir, ending, parse_console(text))

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Process 1 of the lab's Linux machine. Settings on the kernel's command line:
+ *   kvm_intel.NAME=VALUE  parameters of the module
+ *   lab.steps=A,B         what to do: kvm, guest, reload; default kvm,guest
+ *   lab.only=NAME         one of the tests of step kvm
+ *   lab.reload=A=1,B=0;C  sets of parameters for step reload
+ * A file /program is run instead of the steps.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lab.h"
+
+#define PROGRAM "/program"
+
+static void prepare(void)
+{
+    mount("proc", "/proc", "proc", 0, NULL);
+    mount("sysfs", "/sys", "sysfs", 0, NULL);
+    mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
+}
+
+static void run_program(void)
+{
+    int status = 0;
+    pid_t child = fork();
+
+    if (child == 0) {
+        execl(PROGRAM, PROGRAM, (char *)NULL);
+        _exit(127);
+    }
+    waitpid(child, &status, 0);
+    /* What it wrote has to leave the terminal's buffer first. */
+    sleep(1);
+    report("program", "exited=%d status=%d", WIFEXITED(status), WIFEXITED(status) ? WEXITSTATUS(status) : status);
+}
+
+static void run_steps(char *steps)
+{
+    for (char *step; (step = strsep(&steps, ",")) != NULL;) {
+        report("step", "name=%s", step);
+        if (strcmp(step, "kvm") == 0) {
+            kvm_tests(setting("lab.only"));
+        } else if (strcmp(step, "guest") == 0) {
+            linux_guest();
+        } else if (strcmp(step, "reload") == 0) {
+            reload(setting("lab.reload"));
+        }
+    }
+}
+
+int main(void)
+{
+    struct utsname name;
+    char steps[256] = "kvm,guest", parameters[256];
+
+    prepare();
+    uname(&name);
+    report("boot", "kernel=%s cpus=%ld", name.release, sysconf(_SC_NPROCESSORS_ONLN));
+    snprintf(parameters, sizeof(parameters), "%s", module_settings("kvm_intel"));
+    if (setting("lab.steps")) {
+        snprintf(steps, sizeof(steps), "%s", setting("lab.steps"));
+    }
+    if (load_kvm(parameters)) {
+        report_parameters();
+        if (access(PROGRAM, X_OK) == 0) {
+            run_program();
+        } else {
+            run_steps(steps);
+        }
+    }
+    check_log();
+    report("end", "done=1");
+    reboot(RB_POWER_OFF);
+    return 0;
+}

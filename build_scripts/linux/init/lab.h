@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* The program that is process 1 of the lab's Linux machine: reports, settings, and the steps it can run. */
+#ifndef LAB_H
+#define LAB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Reports one finding as a line "lab: NAME KEY=VALUE ..." of the kernel log, hence of the console. */
+void report(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The value of NAME=VALUE on the kernel's command line, or NULL. */
+const char *setting(const char *name);
+/* All settings of the module NAME on the kernel's command line ("NAME.ept=0 ..."), without the prefix. */
+const char *module_settings(const char *module);
+
+/* Loads irqbypass, kvm and kvm_intel with the given parameters of the last; false if one was refused. */
+bool load_kvm(const char *parameters);
+/* Removes kvm_intel and kvm. */
+bool unload_kvm(void);
+/* Reports every parameter that kvm_intel has in force. */
+void report_parameters(void);
+
+/* Reports what the kernel's log holds that it must not. */
+void check_log(void);
+
+/* Tests that use /dev/kvm directly; `only` names one, NULL means all. */
+void kvm_tests(const char *only);
+/* A Linux guest under KVM, to its own init. */
+void linux_guest(void);
+/* Loads kvm_intel once for each set of parameters in `sets`, which ';' separates. */
+void reload(const char *sets);
+
+#endif

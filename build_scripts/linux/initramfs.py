@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""The first file system: our process 1, the modules of KVM, and what a Linux guest under KVM boots from."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from build_scripts import paths
+from build_scripts.errors import LabError
+from build_scripts.linux.cpio import archive
+from build_scripts.linux.kernel import Kernel
+from build_scripts.qemu_build import compiler_version
+
+SOURCES = Path(__file__).parent / "init"
+GUEST_SOURCES = Path(__file__).parent / "guest"
+FOLDERS = ("dev", "proc", "sys", "lib", "lib/lab", "guest")
+CFLAGS = ("-std=gnu11", "-D_GNU_SOURCE", "-static", "-O2", "-g0", "-pthread", "-Wall", "-Wextra", "-Werror")
+
+
+def _compile(folder: Path, target: Path) -> None:
+    sources = sorted(path for path in folder.iterdir() if path.suffix in {".c", ".S"})
+    command = ["gcc", *CFLAGS, "-o", str(target), *map(str, sources)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise LabError(f"{folder.name}: the compiler failed\n{result.stderr}")
+
+
+def _program(folder: Path) -> bytes:
+    """The static program made of a folder's sources; a finished one of the same inputs is used again."""
+    key = paths.content_key(paths.files_below(folder), [compiler_version(), *CFLAGS], folder)
+    target = paths.cache_dir() / "linux-programs" / key
+    if not target.is_dir():
+        with paths.published(target) as staging:
+            _compile(folder, staging / "program")
+        paths.prune(target.parent, paths.KEPT_RESULTS)
+    return (target / "program").read_bytes()
+
+
+def build(kernel: Kernel, program: Path | None = None) -> bytes:
+    """Make the archive.
+
+    Args:
+        program: a static program to run instead of the lab's own steps.
+    Raises:
+        LabError: the compiler failed.
+    """
+    files = {"init": _program(SOURCES)}
+    files |= {f"lib/lab/{path.name}": path.read_bytes() for path in kernel.modules}
+    files["lib/lab/order"] = "".join(f"{path.name}\n" for path in kernel.modules).encode("ascii")
+    if program is not None:
+        files["program"] = program.read_bytes()
+    else:
+        files["guest/vmlinuz"] = kernel.image.read_bytes()
+        files["guest/initrd"] = archive(("dev",), {"init": _program(GUEST_SOURCES)}, ("init",))
+    return archive(FOLDERS, files, ("init", "program"))

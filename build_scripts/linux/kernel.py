@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""The distribution's kernel: downloaded by the package client, unpacked below the cache, never installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from build_scripts import paths
+from build_scripts.distribution import BinaryClient, BinaryPackage
+from build_scripts.errors import ExitCode, LabError
+from build_scripts.progress import Step, run_logged, say, step
+
+PIN: dict[str, Any] = json.loads((paths.CHECKOUT / "build_scripts" / "packages.json").read_text(encoding="utf-8"))["linux"]
+MODULES = ("kvm-intel",)
+VARIABLE = PIN["variable"]
+_ORDER = "order"
+_DEPENDS = re.compile(rb"(?:\A|\0)depends=([\w,-]*)\0")
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """An unpacked kernel.
+
+    Attributes:
+        image: the bzImage.
+        modules: the files of the modules to load, dependencies first.
+        version: of the package; part of every key of what is built from it.
+    """
+
+    image: Path
+    modules: tuple[Path, ...]
+    version: str
+
+    @classmethod
+    def in_folder(cls, folder: Path) -> Kernel:
+        """The kernel of a finished folder."""
+        version, *names = (folder / _ORDER).read_text(encoding="ascii").split()
+        return cls(folder / "vmlinuz", tuple(folder / name for name in names), version)
+
+
+def load_order(files: dict[str, Path], wanted: tuple[str, ...]) -> list[Path]:
+    """The files of the wanted modules and of all that they depend on, dependencies first.
+
+    The package's own modules.dep is made at its installation; each module says
+    in its .modinfo section what it depends on.
+
+    Args:
+        files: module name, with ``-`` for ``_``, to file.
+        wanted: names in that form.
+    Raises:
+        LabError: the kernel lacks one.
+    """
+    order: list[Path] = []
+
+    def add(name: str) -> None:
+        if name not in files:
+            raise LabError(f"the kernel has no module {name}")
+        found = _DEPENDS.search(files[name].read_bytes())
+        for other in found[1].decode("ascii").split(",") if found is not None else ():
+            if other:
+                add(other.replace("_", "-"))
+        if files[name] not in order:
+            order.append(files[name])
+
+    for name in wanted:
+        add(name)
+    return order
+
+
+def take_apart(tree: Path, version: str, folder: Path) -> None:
+    """Copy the image and the modules of an unpacked package into `folder`, with their order.
+
+    Raises:
+        LabError: it holds no kernel, or not these modules.
+    """
+    images = sorted((tree / "boot").glob("vmlinuz-*"))
+    if not images:
+        raise LabError("the package holds no kernel")
+    files = {path.stem.replace("_", "-"): path for path in (tree / "lib" / "modules").rglob("*.ko")}
+    order = load_order(files, MODULES)
+    shutil.copyfile(images[0], folder / "vmlinuz")
+    for path in order:
+        shutil.copyfile(path, folder / path.name)
+    (folder / _ORDER).write_text("\n".join([version, *(path.name for path in order)]) + "\n", encoding="ascii")
+
+
+def _unpack(package: Path, version: str, log: Path, shown: Step) -> Kernel:
+    key = paths.content_key([], [version, paths.sha256_file(package), *MODULES])
+    target = paths.cache_dir() / "linux" / key
+    if not target.is_dir():
+        with paths.published(target) as staging:
+            tree = staging / "tree"
+            run_logged(["dpkg-deb", "-x", package, tree], log, shown, f"unpacking {package.name}")
+            take_apart(tree, version, staging)
+            shutil.rmtree(tree)
+    return Kernel.in_folder(target)
+
+
+def _newest(client: BinaryClient, name: str) -> BinaryPackage:
+    """The image that the meta-package `name` stands for."""
+    metas = [offer for offer in client.offers(name) if offer.version.startswith(f"{PIN['series']}.")]
+    found = re.search(r"linux-image-[\w.-]+", metas[0].depends) if metas else None
+    images = client.offers(found[0]) if found is not None else []
+    if not images:
+        raise LabError(f"the distribution's index has no {name} {PIN['series']}")
+    return images[0]
+
+
+def _fetch(log: Path, shown: Step) -> Kernel:
+    downloads = paths.cache_dir() / "downloads"
+    downloads.mkdir(exist_ok=True)
+    client = BinaryClient(log)
+    client.refresh(PIN["suites"], shown)
+    offer = _newest(client, PIN["package"])
+    return _unpack(client.download(offer, downloads, shown), offer.version, log, shown)
+
+
+def _cached() -> Kernel | None:
+    """The kernel that was fetched last; a later one of the distribution does not replace it by itself."""
+    stamp = paths.cache_dir() / "linux" / "current"
+    if stamp.is_file() and (folder := stamp.with_name(stamp.read_text(encoding="ascii").strip())).is_dir():
+        return Kernel.in_folder(folder)
+    return None
+
+
+def locate() -> Kernel:
+    """The kernel, fetched if it has to be.
+
+    Raises:
+        LabError: it cannot be had.
+    """
+    log = paths.cache_dir() / "source-linux.log"
+    if given := os.environ.get(VARIABLE):
+        package = Path(given).resolve()
+        if not package.is_file():
+            raise LabError(f"{VARIABLE}={package}: no such file", ExitCode.USAGE)
+        with step(f"unpacking {package.name}") as shown:
+            return _unpack(package, package.name.split("_")[1] if "_" in package.name else "unknown", log, shown)
+    if (kernel := _cached()) is not None:
+        return kernel
+    with paths.locked("source-linux", say):
+        if (kernel := _cached()) is not None:
+            return kernel
+        log.unlink(missing_ok=True)
+        with step(f"getting the distribution's Linux {PIN['series']}") as shown:
+            try:
+                kernel = _fetch(log, shown)
+            except LabError as error:
+                error.remedy = error.remedy or f"check the network, or set {VARIABLE} to a package of that kernel"
+                raise
+        folder = kernel.image.parent
+        (folder.parent / "current").write_text(folder.name + "\n", encoding="ascii")
+        return kernel

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* The capability MSRs, told line by line for the documentation, and what they
+ * promise about each other and about the fields of the VMCS. */
+#include "vmx.h"
+
+#define MSR_VMX_VMFUNC 0x491
+#define PROC2_VMFUNC   (1u << 13)
+
+static void tell(void)
+{
+    for (uint32_t msr = MSR_VMX_BASIC; msr <= MSR_VMX_VMFUNC; msr++) {
+        uint64_t value = 0;
+
+        if (try_rdmsr(msr, &value) == NO_FAULT) {
+            print("MSR index=%x value=%q\n", msr, value);
+        }
+    }
+}
+
+static bool exists(uint32_t msr)
+{
+    return try_rdmsr(msr, NULL) == NO_FAULT;
+}
+
+static void test_existence(void)
+{
+    bool secondary = rdmsr(MSR_VMX_PROC) >> 63;
+    uint32_t proc2 = secondary ? (uint32_t)(rdmsr(MSR_VMX_PROC2) >> 32) : 0;
+
+    check_eq("VMX-CAP-15", "exists", exists(MSR_VMX_PROC2), secondary);
+    if (secondary) {
+        check_eq("VMX-CAP-15", "allowed-0", (uint32_t)rdmsr(MSR_VMX_PROC2), 0);
+    }
+    check_eq("VMX-CAP-24", "exists", exists(MSR_VMX_EPT_VPID), !!(proc2 & 0x22));
+    check_eq("VMX-CAP-26", "exists", exists(MSR_VMX_VMFUNC), !!(proc2 & PROC2_VMFUNC));
+    check_eq("VMX-CAP-09", "exists", exists(MSR_VMX_TRUE_PIN),
+             rdmsr(MSR_VMX_BASIC) >> 55 & 1);
+}
+
+static void test_misc(void)
+{
+    uint64_t misc = rdmsr(MSR_VMX_MISC);
+
+    check("VMX-CAP-18", "cr3-targets", (misc >> 16 & 0x1FF) <= 4, "misc:%q", misc);
+    check_eq("VMX-CAP-18", "fields",
+             vmwrite_flags(0x6008 + 2 * (uint32_t)(misc >> 16 & 0x1FF) - 2, 0), VMX_SUCCEED);
+    check("VMX-CAP-19", "msr-areas", 512 * ((misc >> 25 & 7) + 1) >= 512, "misc:%q", misc);
+    check_eq("VMX-CAP-20", "vmwrite-read-only",
+             vmwrite_flags(F_QUALIFICATION, 0) == VMX_SUCCEED, misc >> 29 & 1);
+}
+
+/* Every encoding of the architecture, in every width and type. */
+static void test_enumeration(void)
+{
+    uint32_t highest = 0;
+
+    for (uint32_t width = 0; width < 4; width++) {
+        for (uint32_t type = 0; type < 4; type++) {
+            for (uint32_t index = 0; index < 0x80; index++) {
+                uint64_t value = 0;
+                uint32_t encoding = width << 13 | type << 10 | index << 1;
+
+                if (vmread_flags(encoding, &value) == VMX_SUCCEED && index > highest) {
+                    highest = index;
+                }
+            }
+        }
+    }
+    check_eq("VMX-CAP-23", "highest-index", rdmsr(MSR_VMX_VMCS_ENUM) >> 1 & 0x1FF, highest);
+}
+
+/* Fields that exist exactly because a control may be 1. */
+static void test_fields(void)
+{
+    static const struct {
+        const char *name;
+        uint32_t field, msr, control;
+    } rows[] = {
+        {"vpid", F_VPID, MSR_VMX_PROC2, 1u << 5},
+        {"virtual-apic-address", 0x2012, MSR_VMX_PROC, 1u << 21},
+        {"tpr-threshold", 0x401C, MSR_VMX_PROC, 1u << 21},
+        {"apic-access-address", 0x2014, MSR_VMX_PROC2, 1u << 0},
+        {"msr-bitmap", F_MSR_BITMAP, MSR_VMX_PROC, PROC_MSR_BITMAPS},
+        {"io-bitmap-a", F_IO_BITMAP_A, MSR_VMX_PROC, PROC_IO_BITMAPS},
+        {"secondary-controls", F_PROC2, MSR_VMX_PROC, PROC_SECONDARY},
+        {"eptp", F_EPTP, MSR_VMX_PROC2, PROC2_EPT},
+        {"guest-physical-address", F_GUEST_PHYSICAL, MSR_VMX_PROC2, PROC2_EPT},
+        {"pdpte-0", 0x280A, MSR_VMX_PROC2, PROC2_EPT},
+        {"pdpte-3", 0x2810, MSR_VMX_PROC2, PROC2_EPT},
+        {"preemption-timer", F_PREEMPTION_TIMER, MSR_VMX_PIN, 1u << 6},
+        {"vm-function-controls", 0x2018, MSR_VMX_PROC2, PROC2_VMFUNC},
+        {"ple-gap", 0x4020, MSR_VMX_PROC2, 1u << 10},
+        {"ple-window", 0x4022, MSR_VMX_PROC2, 1u << 10},
+        {"xss-exiting-bitmap", 0x202C, MSR_VMX_PROC2, 1u << 20},
+        {"guest-pat", F_GUEST_PAT, MSR_VMX_ENTRY, ENTRY_LOAD_PAT},
+        {"guest-efer", F_GUEST_EFER, MSR_VMX_ENTRY, ENTRY_LOAD_EFER},
+        {"host-pat", F_HOST_PAT, MSR_VMX_EXIT, EXIT_LOAD_PAT},
+        {"host-efer", F_HOST_EFER, MSR_VMX_EXIT, EXIT_LOAD_EFER},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        uint64_t value = 0;
+
+        if (rdmsr(rows[i].msr) >> 32 & rows[i].control) {
+            check_eq("VMX-INS-37", rows[i].name, vmread_flags(rows[i].field, &value), VMX_SUCCEED);
+        }
+    }
+}
+
+void run_tests(void)
+{
+    tell();
+    vmx_start();
+    vmcs_new();
+    test_existence();
+    test_misc();
+    test_enumeration();
+    test_fields();
+    check_vmx("VMX-INS-16", "vmxoff", vmxoff(), SUCCESS);
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* Every control, one bit at a time, from the smallest setting of the plain and
+ * of the TRUE capability MSRs: refused with error 7 exactly where it must be. */
+#include "entry_check.h"
+
+#define PROC2_VPID      (1u << 5)
+#define PROC2_VMFUNC    (1u << 13)
+#define PIN_TIMER       (1u << 6)
+#define EXIT_SAVE_TIMER (1u << 22)
+#define F_VMFUNC        0x2018
+#define F_EPTP_LIST     0x2024
+#define PAGE            0x2000000ull
+
+struct word {
+    const char *id, *name;
+    uint32_t field, plain, exact; /* exact: the TRUE MSR, or the plain one */
+};
+
+static const struct word words[] = {
+    {"VMX-CTL-01", "pin", F_PIN, MSR_VMX_PIN, MSR_VMX_TRUE_PIN},
+    {"VMX-CTL-02", "proc", F_PROC, MSR_VMX_PROC, MSR_VMX_TRUE_PROC},
+    {"VMX-CTL-03", "proc2", F_PROC2, MSR_VMX_PROC2, MSR_VMX_PROC2},
+    {"VMX-CTL-21", "exit", F_EXIT, MSR_VMX_EXIT, MSR_VMX_TRUE_EXIT},
+    {"VMX-CTL-26", "entry", F_ENTRY, MSR_VMX_ENTRY, MSR_VMX_TRUE_ENTRY},
+};
+
+/* What a control needs besides itself, so that it alone is judged. */
+static void companions(uint32_t field, uint32_t bit)
+{
+    if (field == F_PIN && bit == PIN_VIRTUAL_NMI) {
+        wr(F_PIN, rd(F_PIN) | PIN_NMI);
+    }
+    if (field == F_PROC && bit == PROC_NMI_WINDOW) {
+        wr(F_PIN, rd(F_PIN) | PIN_NMI | PIN_VIRTUAL_NMI);
+    }
+    if (field == F_EXIT && bit == EXIT_SAVE_TIMER) {
+        wr(F_PIN, rd(F_PIN) | PIN_TIMER);
+    }
+    if (field != F_PROC2) {
+        return;
+    }
+    if (bit == PROC2_EPT || bit == PROC2_UNRESTRICTED) {
+        wr(F_PROC2, rd(F_PROC2) | PROC2_EPT);
+        wr(F_EPTP, PAGE | 0x1E);
+    }
+    if (bit == PROC2_VPID) {
+        wr(F_VPID, 1);
+    }
+    if (bit == PROC2_VMFUNC) {
+        (void)vmwrite_flags(F_VMFUNC, 0); /* there is none if it is not offered */
+    }
+}
+
+static void fresh(bool secondary)
+{
+    entry_fresh(MODE_64);
+    if (secondary) {
+        wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_SECONDARY));
+        wr(F_PROC2, 0);
+    }
+}
+
+static void test_word(const struct word *word, uint32_t base_msr, const char *base)
+{
+    uint64_t capability = rdmsr(word->exact);
+    uint32_t allowed0 = (uint32_t)capability, allowed1 = (uint32_t)(capability >> 32);
+    uint32_t accepted = 0, refused = 0;
+
+    for (unsigned i = 0; i < 32; i++) {
+        uint32_t bit = 1u << i, good, outcome;
+        bool legal;
+
+        fresh(word->field == F_PROC2);
+        good = (uint32_t)rd(word->field) | (uint32_t)rdmsr(base_msr);
+        if (word->field == F_PROC && bit == PROC_SECONDARY) {
+            wr(F_PROC2, 0);
+        }
+        wr(word->field, good ^ bit);
+        companions(word->field, good & bit ? 0 : bit);
+        legal = good & bit ? !(allowed0 & bit) : allowed1 & bit;
+        if (word->field == F_ENTRY && (bit & (ENTRY_SMM | ENTRY_DEACTIVATE))) {
+            legal = false; /* outside SMM */
+        }
+        outcome = entry_outcome();
+        if (legal && outcome == CONTROLS) {
+            refused |= bit;
+        }
+        if (!legal && outcome != CONTROLS) {
+            accepted |= bit;
+        }
+    }
+    check(word->id, word->name, !accepted, "base:%s,accepted:%x", base, accepted);
+    check(word->id, word->name, !refused, "base:%s,refused:%x", base, refused);
+}
+
+/* All that is not allowed, and all that is, at once. */
+static void test_extremes(const struct word *word)
+{
+    fresh(word->field == F_PROC2);
+    wr(word->field, 0xFFFFFFFF);
+    check(word->id, word->name, entry_outcome() == CONTROLS, "all-ones");
+    if ((uint32_t)rdmsr(word->exact)) {
+        fresh(false);
+        wr(word->field, 0);
+        check(word->id, word->name, entry_outcome() == CONTROLS, "all-zeros");
+    }
+}
+
+static void test_inactive_secondary(void)
+{
+    entry_fresh(MODE_64);
+    wr(F_PROC2, 0xFFFFFFFF);
+    check_eq("VMX-CTL-04", "not-activated", entry_outcome(), ENTERED);
+}
+
+void run_tests(void)
+{
+    vmx_start();
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+        test_word(&words[i], words[i].plain, "plain");
+        test_word(&words[i], words[i].exact, "true");
+        test_extremes(&words[i]);
+    }
+    test_inactive_secondary();
+    vmclear(entry_vmcs);
+    check_vmx("VMX-INS-16", "vmxoff", vmxoff(), SUCCESS);
+}

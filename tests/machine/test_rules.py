@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""The tables of rules and the ids in the images fit each other."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.machine.machine_build import HERE
+from tests.machine.machine_rules import SUITES, known_rules, load
+
+SOURCES = sorted((HERE / "images").glob("*.[ch]"))
+# An id of a table; checks of defects of stock QEMU have ids of their own.
+RULE_ID = re.compile(r'"((?:VMX|DM)-[A-Z]+-\d+)"')
+FIRST_ARGUMENT = re.compile(r'\b(?:check|check_eq|check_vmx|not_offered|expect_shutdown)\(\s*"([^"]*)"')
+STOCK_DEFECT = re.compile(r"SDM-[A-Z0-9-]+")
+
+
+def _named() -> set[str]:
+    return {name for path in SOURCES for name in RULE_ID.findall(path.read_text(encoding="utf-8"))}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_every_id_is_a_rule(path: Path) -> None:
+    """A check names a rule of a table, or a defect of stock QEMU."""
+    text = path.read_text(encoding="utf-8")
+    known = known_rules()
+    ids = {*RULE_ID.findall(text), *FIRST_ARGUMENT.findall(text)}
+    assert not {name for name in ids if name not in known and not STOCK_DEFECT.fullmatch(name)}
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_every_rule_has_a_check(suite: str) -> None:
+    """A rule without a check says why in the table."""
+    named = _named()
+    missing = [r.id for r in load(suite).rules.values() if r.id not in named and not (r.untestable or r.unconfirmed)]
+    assert not missing
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_reasons_are_true(suite: str) -> None:
+    """A rule that is said to have no check has none, and one reason is enough."""
+    named = _named()
+    for rule in load(suite).rules.values():
+        assert not (rule.untestable and rule.unconfirmed), rule.id
+        if rule.untestable or rule.unconfirmed.startswith("no check"):
+            assert rule.id not in named, rule.id
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_table(suite: str) -> None:
+    """Statements are sentences, ids are numbered without gaps within an area."""
+    table = load(suite)
+    for rule in table.rules.values():
+        assert rule.text.endswith((".", "?", ")")), rule.id
+    if suite == "vmx":
+        assert len(table.rules) > 400
+        for area in table.areas:
+            numbers = [int(name.split("-")[2]) for name in table.rules if name.split("-")[1] == area]
+            assert numbers == list(range(1, len(numbers) + 1)), area
