@@ -21,7 +21,8 @@ COMMAND_LINE = ("console=ttyS0", "printk.devkmsg=on", "panic=-1")
 TIMEOUT_SECONDS = 180.0
 
 _FINDING = re.compile(r"^\[ *[\d.]+\] lab: (\S+) ?(.*)$")
-_FIELD = re.compile(r"(\w+)=(.*?)(?= \w+=|$)")
+# The value of these three is the rest of the line.
+_FIELD = re.compile(r"(?:(text|trace|parameters)=(.*)|(\w+)=(\S*))")
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,11 @@ class LinuxRun:
 def parse_console(text: str) -> tuple[Finding, ...]:
     """The findings on a console."""
     matches = (_FINDING.match(line.rstrip("\r")) for line in text.split("\n"))
-    return tuple(Finding(match[1], dict(_FIELD.findall(match[2]))) for match in matches if match is not None)
+    return tuple(Finding(match[1], _fields(match[2])) for match in matches if match is not None)
+
+
+def _fields(text: str) -> dict[str, str]:
+    return {found[1] or found[3]: found[2] or found[4] or "" for found in _FIELD.finditer(text)}
 
 
 def boot_linux(

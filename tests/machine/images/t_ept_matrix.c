@@ -197,26 +197,28 @@ static void test(const struct combination *c)
         ok = last_exit.qualification == want.qualification &&
              rd(F_GUEST_LINEAR) == want.linear;
     }
-    check("28.2.3", name, ok,
+    check(want.reason == REASON_EPT_MISCONFIG ? "VMX-EPT-09"
+          : c->walk ? "VMX-EPT-07"
+                    : "VMX-EPT-04",
+          name, ok,
           "reason:%d,want:%d,qualification:%q,want:%q,physical:%q,want:%q",
           last_exit.reason, want.reason, last_exit.qualification,
           want.qualification, rd(F_GUEST_PHYSICAL), want.physical);
 
     flags = read64(entry) & (EPT_A | EPT_D);
     if (want.reason == REASON_VMCALL) {
-        /* 28.2.4 */
-        check_eq("28.2.4", name, flags,
+        check_eq(c->ad ? "VMX-EPT-11" : "VMX-EPT-13", name, flags,
                  !c->ad ? 0 : EPT_A | (want.dirty ? EPT_D : 0));
     } else {
-        check_eq("28.2.4", name, flags & EPT_D, 0);
+        check_eq("VMX-EPT-11", name, flags & EPT_D, 0);
         /* The access goes through once the page is there. */
         set_entry(c, EPT_RWX);
-        check_eq("28.2.3.2", name, guest_run(RESUME), REASON_VMCALL);
+        check_eq("VMX-EPT-08", name, guest_run(RESUME), REASON_VMCALL);
     }
     if (c->walk) {
         uint64_t done = PDE_A | (c->access == WRITE ? PDE_D : 0);
 
-        check_eq("4.8", name, read64(directory) & done, done);
+        check_eq("VMX-EPT-14", name, read64(directory) & done, done);
     }
     vmclear(region);
 }

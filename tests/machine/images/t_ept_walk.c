@@ -101,12 +101,12 @@ static void test_denied(unsigned level, bool all, bool write)
     }
     wr(F_GUEST_CR3, TABLE(0));
     guest_run(LAUNCH);
-    check_eq("28.2.3.2", names[level], last_exit.reason, REASON_EPT_VIOLATION);
-    check_eq("27.2.1", names[level], rd(F_GUEST_PHYSICAL), entry);
+    check_eq("VMX-EPT-14", names[level], last_exit.reason, REASON_EPT_VIOLATION);
+    check_eq("VMX-EPT-07", names[level], rd(F_GUEST_PHYSICAL), entry);
     /* Write to a page that may be read and executed, for the walk of a valid
      * linear address. */
-    check_eq("27.2.1", names[level], last_exit.qualification, 0xAA);
-    check_eq("28.2.3.2", "entry-unchanged", read64(entry) & PTE_A, 0);
+    check_eq("VMX-EPT-07", names[level], last_exit.qualification, 0xAA);
+    check_eq("VMX-EPT-14", "entry-unchanged", read64(entry) & PTE_A, 0);
     /* Each further level that lacks the flag exits on its own. */
     while (last_exit.reason == REASON_EPT_VIOLATION && exits < LEVELS) {
         uint64_t page = rd(F_GUEST_PHYSICAL) & ~0xFFFull;
@@ -115,9 +115,9 @@ static void test_denied(unsigned level, bool all, bool write)
         exits++;
         guest_run(RESUME);
     }
-    check_eq("28.2.3.2", "resumed", last_exit.reason, REASON_VMCALL);
-    check_eq("28.2.3.2", "exits", exits, all ? LEVELS - level : 1);
-    check_eq("4.8", names[level], read64(entry) & PTE_A, PTE_A);
+    check_eq("VMX-EPT-08", "resumed", last_exit.reason, REASON_VMCALL);
+    check_eq("VMX-EPT-14", "exits", exits, all ? LEVELS - level : 1);
+    check_eq("VMX-EPT-14", names[level], read64(entry) & PTE_A, PTE_A);
     vmclear(region);
 }
 
@@ -151,7 +151,7 @@ static void test_no_ram(void)
         make_ept(i & 1 ? EPTP_AD : 0);
         wr(F_EPTP, table | EPTP_WB4 | (i & 1 ? EPTP_AD : 0));
         guest_run(LAUNCH);
-        check("28.2.2", rows[i / 2].name,
+        check("VMX-EPT-02", rows[i / 2].name,
               last_exit.reason == REASON_EPT_VIOLATION ||
                   last_exit.reason == REASON_EPT_MISCONFIG,
               "reason:%d", last_exit.reason);
@@ -161,7 +161,7 @@ static void test_no_ram(void)
         make_ept(i & 1 ? EPTP_AD : 0);
         write64(pml4, table | EPT_RWX);
         guest_run(LAUNCH);
-        check("28.2.2", rows[i / 2].name,
+        check("VMX-EPT-02", rows[i / 2].name,
               last_exit.reason == REASON_EPT_VIOLATION ||
                   last_exit.reason == REASON_EPT_MISCONFIG,
               "reason:%d", last_exit.reason);
@@ -171,11 +171,11 @@ static void test_no_ram(void)
         make_ept(i & 1 ? EPTP_AD : 0);
         write64(pd + 8 * (PROBE_PAGE >> 21), table | EPT_RWX);
         guest_run(LAUNCH);
-        check("28.2.2", rows[i / 2].name,
+        check("VMX-EPT-02", rows[i / 2].name,
               last_exit.reason == REASON_EPT_VIOLATION ||
                   last_exit.reason == REASON_EPT_MISCONFIG,
               "reason:%d", last_exit.reason);
-        check_eq("27.2.1", "physical", rd(F_GUEST_PHYSICAL), PROBE_PAGE + 0x10);
+        check_eq("VMX-INF-15", "physical", rd(F_GUEST_PHYSICAL), PROBE_PAGE + 0x10);
         vmclear(region);
     }
 }
@@ -197,7 +197,7 @@ static void test_guest_no_ram(void)
         guest_run(LAUNCH);
         /* Whatever the entries are, the guest cannot run: at best a triple
          * fault, since the IDT cannot be read either. */
-        check("28.2.2", "guest-tables",
+        check("VMX-EPT-02", "guest-tables",
               last_exit.reason == REASON_TRIPLE_FAULT ||
                   last_exit.reason == REASON_EPT_VIOLATION,
               "reason:%d", last_exit.reason);
@@ -210,7 +210,7 @@ static void test_guest_no_ram(void)
         wr(F_GUEST_CR3, TABLE(0));
         wr(F_EXCEPTION_BITMAP, 1u << FAULT_PF);
         guest_run(LAUNCH);
-        check("28.2.2", "guest-table-for-data",
+        check("VMX-EPT-02", "guest-table-for-data",
               last_exit.reason == REASON_EXCEPTION ||
                   last_exit.reason == REASON_VMCALL ||
                   last_exit.reason == REASON_EPT_VIOLATION,
@@ -232,9 +232,9 @@ static void test_rom(void)
 
     make_ept(EPTP_AD);
     write64(pml4, ROM_OF(rom_pdpt) | EPT_RWX);
-    check_eq("28.2.4", "rom-read", guest_run(LAUNCH), REASON_VMCALL);
-    check_eq("28.2.4", "rom-unchanged", read64(ROM_OF(rom_pdpt)), LARGE_RWX);
-    check_eq("28.2.4", "table-accessed", read64(pml4) >> 8 & 1, 1);
+    check_eq("VMX-EPT-11", "rom-read", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-EPT-11", "rom-unchanged", read64(ROM_OF(rom_pdpt)), LARGE_RWX);
+    check_eq("VMX-EPT-11", "table-accessed", read64(pml4) >> 8 & 1, 1);
     vmclear(region);
 }
 
@@ -261,14 +261,14 @@ static void test_alias(void)
     write64(pdpt + 8 * (ALIAS >> 30), read64(pdpt));
     wr(F_GUEST_RIP, phys(relative_insn));
     guest_run(LAUNCH);
-    check_eq("27.2.1", "relative", last_exit.reason, 21);
-    check_eq("27.2.1", "relative", last_exit.qualification,
+    check_eq("VMX-INF-06", "relative", last_exit.reason, 21);
+    check_eq("VMX-INF-06", "relative", last_exit.qualification,
              phys(relative_target));
     wr(F_GUEST_RIP, ALIAS + phys(relative_insn));
     guest_run(RESUME);
-    check_eq("27.2.1", "alias", last_exit.reason, 21);
-    check_eq("27.2.1", "alias-rip", last_exit.rip, ALIAS + phys(relative_insn));
-    check_eq("27.2.1", "alias", last_exit.qualification,
+    check_eq("VMX-INF-06", "alias", last_exit.reason, 21);
+    check_eq("VMX-INF-06", "alias-rip", last_exit.rip, ALIAS + phys(relative_insn));
+    check_eq("VMX-INF-06", "alias", last_exit.qualification,
              ALIAS + phys(relative_target));
     vmclear(region);
     write64(pdpt + 8 * (ALIAS >> 30), 0);

@@ -46,9 +46,9 @@ static uint32_t cpuid_d_eax(void)
 /* Without VMX the processor is what it was. */
 void run_tests(void)
 {
-    check_eq("CPUID", "no-invpcid", cpuid_7_ebx(10), 0);
-    check_eq("INVPCID", "ud", try_call(invpcid_probe, NULL), FAULT_UD);
-    check_eq("CPUID", "no-xsavec-xsaves", cpuid_d_eax() & 0xA, 0);
+    check_eq("VMX-NRB-17", "no-invpcid", cpuid_7_ebx(10), 0);
+    check_eq("VMX-NRB-17", "ud", try_call(invpcid_probe, NULL), FAULT_UD);
+    check_eq("VMX-NRB-18", "no-xsavec-xsaves", cpuid_d_eax() & 0xA, 0);
 }
 #else
 
@@ -92,16 +92,16 @@ static void test_random(uint32_t proc2)
         if (!(proc2 & (seed ? PROC2_RDSEED : PROC2_RDRAND))) {
             continue;
         }
-        check_eq("25.1.3", name, guest_run(launch),
+        check_eq("VMX-INT-40", name, guest_run(launch),
                  seed ? REASON_RDSEED : REASON_RDRAND);
-        check_eq("27.2.4", name, last_exit.length, random_rows[i].length);
-        check_eq("27.2.4", name, rd(F_INSTRUCTION_INFO) & 0x1878,
+        check_eq("VMX-INF-27", name, last_exit.length, random_rows[i].length);
+        check_eq("VMX-INF-33", name, rd(F_INSTRUCTION_INFO) & 0x1878,
                  random_rows[i].information);
-        check_eq("27.2.1", name, last_exit.qualification, 0);
+        check_eq("VMX-INF-12", name, last_exit.qualification, 0);
         launch = RESUME;
         guest_skip();
     }
-    check_eq("25.1.3", "rest-executes", guest_run(launch), REASON_VMCALL);
+    check_eq("VMX-INT-40", "rest-executes", guest_run(launch), REASON_VMCALL);
     vmclear(region);
 }
 
@@ -119,11 +119,11 @@ static void test_rdpid(void)
         panic("processor model");
     }
     wr(F_EXCEPTION_BITMAP, 1u << FAULT_UD);
-    check_eq("25.3", "rdpid-ud", guest_run(LAUNCH), REASON_EXCEPTION);
-    check_eq("25.3", "rdpid-ud", last_exit.intr, EXCEPTION_UD);
+    check_eq("VMX-NRB-16", "rdpid-ud", guest_run(LAUNCH), REASON_EXCEPTION);
+    check_eq("VMX-NRB-16", "rdpid-ud", last_exit.intr, EXCEPTION_UD);
     vmclear(region);
     region = new_guest(g_rdpid, 0, PROC2_RDTSCP);
-    check_eq("25.3", "rdpid", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-NRB-16", "rdpid", guest_run(LAUNCH), REASON_VMCALL);
     vmclear(region);
 }
 
@@ -173,11 +173,11 @@ static void test_invpcid_faults(void)
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        check_eq("INVPCID", rows[i].name,
+        check_eq("VMX-NRB-17", rows[i].name,
                  try_invpcid(rows[i].type, rows[i].pcid, rows[i].address),
                  rows[i].fault);
     }
-    check_eq("INVPCID", "user", user_call(invpcid_probe, NULL), FAULT_GP);
+    check_eq("VMX-NRB-17", "user", user_call(invpcid_probe, NULL), FAULT_GP);
 }
 
 /* Every type makes a changed entry visible. */
@@ -192,10 +192,10 @@ static void test_invpcid_effect(void)
     for (uint64_t type = 0; type < 4; type++) {
         write64(entry, a | 0xE7);
         try_invpcid(type, 0, window);
-        check_eq("INVPCID", "first", read64(window), 0xAAAA);
+        check_eq("VMX-NRB-17", "first", read64(window), 0xAAAA);
         write64(entry, b | 0xE7);
         try_invpcid(type, 0, window);
-        check_eq("INVPCID", "second", read64(window), 0xBBBB);
+        check_eq("VMX-NRB-17", "second", read64(window), 0xBBBB);
     }
     write64(entry, old);
     write_cr3(read_cr3());
@@ -222,32 +222,32 @@ static void test_invpcid_guest(void)
 
     /* 25.3: #UD comes before every other exception. */
     wr(F_EXCEPTION_BITMAP, 1u << FAULT_UD | 1u << FAULT_GP);
-    check_eq("25.3", "invpcid-ud", guest_run(LAUNCH), REASON_EXCEPTION);
-    check_eq("25.3", "invpcid-ud", last_exit.intr, EXCEPTION_UD);
+    check_eq("VMX-NRB-09", "invpcid-ud", guest_run(LAUNCH), REASON_EXCEPTION);
+    check_eq("VMX-NRB-09", "invpcid-ud", last_exit.intr, EXCEPTION_UD);
     vmclear(region);
     region = new_guest(g_invpcid_user, PROC_INVLPG, 0);
     wr(F_EXCEPTION_BITMAP, 1u << FAULT_UD | 1u << FAULT_GP);
-    check_eq("25.3", "invpcid-ud-cpl-3", guest_run(LAUNCH), REASON_EXCEPTION);
-    check_eq("25.3", "invpcid-ud-cpl-3", last_exit.intr, EXCEPTION_UD);
+    check_eq("VMX-NRB-09", "invpcid-ud-cpl-3", guest_run(LAUNCH), REASON_EXCEPTION);
+    check_eq("VMX-NRB-09", "invpcid-ud-cpl-3", last_exit.intr, EXCEPTION_UD);
     vmclear(region);
     /* 25.1.1: #GP for the privilege level comes before the exit. */
     region = new_guest(g_invpcid_user, PROC_INVLPG, PROC2_INVPCID);
     wr(F_EXCEPTION_BITMAP, 1u << FAULT_UD | 1u << FAULT_GP);
-    check_eq("25.1.1", "invpcid-cpl-3", guest_run(LAUNCH), REASON_EXCEPTION);
-    check_eq("25.1.1", "invpcid-cpl-3", last_exit.intr, EXCEPTION_GP);
+    check_eq("VMX-INT-01", "invpcid-cpl-3", guest_run(LAUNCH), REASON_EXCEPTION);
+    check_eq("VMX-INT-01", "invpcid-cpl-3", last_exit.intr, EXCEPTION_GP);
     vmclear(region);
     region = new_guest(g_invpcid, 0, PROC2_INVPCID);
-    check_eq("25.3", "invpcid", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-NRB-09", "invpcid", guest_run(LAUNCH), REASON_VMCALL);
     vmclear(region);
     region = new_guest(g_invpcid, PROC_INVLPG, PROC2_INVPCID);
-    check_eq("25.1.3", "invpcid", guest_run(LAUNCH), REASON_INVPCID);
-    check_eq("27.2.1", "displacement", last_exit.qualification, 0x20);
-    check_eq("27.2.4", "invpcid-length", last_exit.length, 7);
+    check_eq("VMX-INT-41", "invpcid", guest_run(LAUNCH), REASON_INVPCID);
+    check_eq("VMX-INF-05", "displacement", last_exit.qualification, 0x20);
+    check_eq("VMX-INF-27", "invpcid-length", last_exit.length, 7);
     /* Table 27-9: scaling 4, 64-bit address, DS, index RCX, base RBX, Reg2. */
-    check_eq("27.2.4", "invpcid", rd(F_INSTRUCTION_INFO) & 0xFFFFFBFF,
+    check_eq("VMX-INF-30", "invpcid", rd(F_INSTRUCTION_INFO) & 0xFFFFFBFF,
              2u | 2u << 7 | 3u << 15 | 1u << 18 | 3u << 23 | 2u << 28);
     guest_skip();
-    check_eq("25.1.3", "invpcid-next", guest_run(RESUME), REASON_VMCALL);
+    check_eq("VMX-INT-41", "invpcid-next", guest_run(RESUME), REASON_VMCALL);
     vmclear(region);
 }
 
@@ -291,31 +291,31 @@ static void test_pause(void)
     uint64_t region = pause_guest(g_pause, 0, UINT32_MAX, 0);
 
     /* 25.1.3: the first PAUSE after an entry begins a loop. */
-    check_eq("25.1.3", "loop", guest_run(LAUNCH), REASON_PAUSE);
-    check_eq("25.1.3", "loop-second", pauses, 1);
-    check_eq("27.2.4", "loop-length", last_exit.length, 2);
-    check_eq("25.1.3", "entry", guest_run(RESUME), REASON_PAUSE);
-    check_eq("25.1.3", "entry-first", pauses, 2);
+    check_eq("VMX-INT-24", "loop", guest_run(LAUNCH), REASON_PAUSE);
+    check_eq("VMX-INT-24", "loop-second", pauses, 1);
+    check_eq("VMX-INF-27", "loop-length", last_exit.length, 2);
+    check_eq("VMX-INT-24", "entry", guest_run(RESUME), REASON_PAUSE);
+    check_eq("VMX-INT-24", "entry-first", pauses, 2);
     guest_skip();
-    check_eq("25.1.3", "skipped", guest_run(RESUME), REASON_PAUSE);
-    check_eq("25.1.3", "skipped", pauses, 4);
+    check_eq("VMX-INT-24", "skipped", guest_run(RESUME), REASON_PAUSE);
+    check_eq("VMX-INT-24", "skipped", pauses, 4);
     vmclear(region);
     /* Every PAUSE is the first of a loop. */
     region = pause_guest(g_pause, 0, 0, 0);
-    check_eq("25.1.3", "gap", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-INT-24", "gap", guest_run(LAUNCH), REASON_VMCALL);
     vmclear(region);
     /* No loop is as long as that. */
     region = pause_guest(g_pause, 0, UINT32_MAX, UINT32_MAX);
-    check_eq("25.1.3", "window", guest_run(LAUNCH), REASON_VMCALL);
-    check_eq("25.1.3", "window", pauses, 100);
+    check_eq("VMX-INT-24", "window", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-INT-24", "window", pauses, 100);
     vmclear(region);
     region = pause_guest(g_pause_user, 0, UINT32_MAX, 0);
-    check_eq("25.1.3", "cpl-3", guest_run(LAUNCH), REASON_VMCALL);
-    check_eq("25.1.3", "cpl-3", pauses, 100);
+    check_eq("VMX-INT-24", "cpl-3", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-INT-24", "cpl-3", pauses, 100);
     vmclear(region);
     region = pause_guest(g_pause, PROC_PAUSE, 0, UINT32_MAX);
-    check_eq("25.1.3", "pause-exiting", guest_run(LAUNCH), REASON_PAUSE);
-    check_eq("25.1.3", "pause-exiting", pauses, 0);
+    check_eq("VMX-INT-24", "pause-exiting", guest_run(LAUNCH), REASON_PAUSE);
+    check_eq("VMX-INT-24", "pause-exiting", pauses, 0);
     vmclear(region);
 }
 
@@ -324,11 +324,11 @@ void run_tests(void)
     uint32_t wanted = PROC2_PLE | PROC2_RDRAND | PROC2_INVPCID | PROC2_RDSEED;
 
     vmx_start();
-    check_eq("A.3.3", "offered", rdmsr(MSR_VMX_PROC2) >> 32 & wanted, wanted);
-    check_eq("CPUID", "invpcid", cpuid_7_ebx(10), 1);
+    check_eq("VMX-CAP-14", "offered", rdmsr(MSR_VMX_PROC2) >> 32 & wanted, wanted);
+    check_eq("VMX-NRB-17", "invpcid", cpuid_7_ebx(10), 1);
     /* Has to be asked for, see t_xsaves.c. */
-    check_eq("CPUID", "no-xsavec-xsaves", cpuid_d_eax() & 0xA, 0);
-    check_eq("A.3.3", "no-xsaves", rdmsr(MSR_VMX_PROC2) >> 52 & 1, 0);
+    check_eq("VMX-NRB-18", "no-xsavec-xsaves", cpuid_d_eax() & 0xA, 0);
+    check_eq("VMX-NRB-18", "no-xsaves", rdmsr(MSR_VMX_PROC2) >> 52 & 1, 0);
     test_random(PROC2_RDRAND | PROC2_RDSEED);
     test_random(PROC2_RDRAND);
     test_random(PROC2_RDSEED);

@@ -110,18 +110,18 @@ static void test_entry_ept(void)
     uint64_t region = new_guest(true, table_a);
 
     wr(F_PDPTE(2), directory_b | 1); /* memory says A */
-    check_eq("26.3.2.4", "vmcs-used", window(), VALUE_B);
+    check_eq("VMX-EPT-16", "vmcs-used", window(), VALUE_B);
     /* 27.3.4: the exit saves them unchanged; nobody sets a flag. */
-    check_eq("27.3.4", "saved", rd(F_PDPTE(2)), directory_b | 1);
-    check_eq("27.3.4", "saved-0", rd(F_PDPTE(0)), read64(table_a));
-    check_eq("27.3.4", "saved-absent", rd(F_PDPTE(1)), 0);
-    check_eq("4.4.1", "memory-unchanged", read64(table_a + 16), directory_a | 1);
+    check_eq("VMX-EPT-16", "saved", rd(F_PDPTE(2)), directory_b | 1);
+    check_eq("VMX-EPT-16", "saved-0", rd(F_PDPTE(0)), read64(table_a));
+    check_eq("VMX-EPT-16", "saved-absent", rd(F_PDPTE(1)), 0);
+    check_eq("VMX-EPT-17", "memory-unchanged", read64(table_a + 16), directory_a | 1);
     /* Re-entry from what was saved. */
-    check_eq("26.3.2.4", "resumed", window(), VALUE_B);
+    check_eq("VMX-EPT-16", "resumed", window(), VALUE_B);
     /* Absent: #PF. */
-    check_eq("4.4.2", "absent", step(pae_read, 0x40000000), REASON_EXCEPTION);
-    check_eq("4.4.2", "absent", last_exit.intr & 0xFF, FAULT_PF);
-    check_eq("4.4.2", "absent-error", last_exit.error, 0);
+    check_eq("VMX-EPT-16", "absent", step(pae_read, 0x40000000), REASON_EXCEPTION);
+    check_eq("VMX-EPT-16", "absent", last_exit.intr & 0xFF, FAULT_PF);
+    check_eq("VMX-EPT-16", "absent-error", last_exit.error, 0);
     end(region);
 }
 
@@ -151,10 +151,10 @@ static void test_entry_checks(void)
             write64(table_a + 24, rows[i / 2].bits | 1);
         }
         reason = step(pae_read, WINDOW);
-        check_eq("26.3.1.6", rows[i / 2].name, reason,
+        check_eq(ept ? "VMX-GST-63" : "VMX-GST-62", rows[i / 2].name, reason,
                  good ? REASON_VMCALL : REASON_BAD_GUEST);
         if (!good) {
-            check_eq("26.7", rows[i / 2].name, last_exit.qualification, 2);
+            check_eq(ept ? "VMX-GST-63" : "VMX-GST-62", rows[i / 2].name, last_exit.qualification, 2);
         }
         end(region);
         /* Not present: nothing is reserved. */
@@ -164,7 +164,7 @@ static void test_entry_checks(void)
         } else {
             write64(table_a + 24, rows[i / 2].bits);
         }
-        check_eq("26.3.1.6", "not-present", step(pae_read, WINDOW),
+        check_eq(ept ? "VMX-GST-63" : "VMX-GST-62", "not-present", step(pae_read, WINDOW),
                  REASON_VMCALL);
         end(region);
         write64(table_a + 24, 0);
@@ -176,29 +176,29 @@ static void test_mov_cr3(bool ept)
 {
     uint64_t region = new_guest(ept, table_a);
 
-    check_eq("4.4.1", "start", window(), VALUE_A);
-    check_eq("4.4.1", "mov-cr3", step(pae_cr3, table_b), REASON_VMCALL);
-    check_eq("4.4.1", "mov-cr3", rd(F_GUEST_CR3), table_b);
-    check_eq("4.4.1", "loaded", window(), VALUE_B);
+    check_eq("VMX-EPT-17", "start", window(), VALUE_A);
+    check_eq("VMX-EPT-17", "mov-cr3", step(pae_cr3, table_b), REASON_VMCALL);
+    check_eq("VMX-EPT-17", "mov-cr3", rd(F_GUEST_CR3), table_b);
+    check_eq("VMX-EPT-17", "loaded", window(), VALUE_B);
     if (ept) {
-        check_eq("27.3.4", "saved-after-load", rd(F_PDPTE(2)), directory_b | 1);
+        check_eq("VMX-EPT-16", "saved-after-load", rd(F_PDPTE(2)), directory_b | 1);
         /* Memory changes, the registers do not, whatever is flushed. */
         write64(table_b + 16, 0);
         guest.rcx = 0x12345678;
         guest.rsi = WINDOW;
-        check_eq("4.4.1", "stale", step(pae_poke, WINDOW + 8), REASON_VMCALL);
-        check_eq("4.4.1", "stale-value", guest.rax, VALUE_B);
+        check_eq("VMX-EPT-17", "stale", step(pae_poke, WINDOW + 8), REASON_VMCALL);
+        check_eq("VMX-EPT-17", "stale-value", guest.rax, VALUE_B);
         write64(table_b + 16, directory_b | 1);
     }
-    check_eq("4.4.1", "no-accessed-flag", read64(table_b + 16), directory_b | 1);
+    check_eq("VMX-EPT-17", "no-accessed-flag", read64(table_b + 16), directory_b | 1);
     /* A reserved bit: #GP(0), and nothing has changed. */
     write64(table_a + 8, 1 | 1u << 5);
-    check_eq("4.4.1", "reserved", step(pae_cr3, table_a), REASON_EXCEPTION);
-    check_eq("4.4.1", "reserved", last_exit.intr, 0x80000B0D);
-    check_eq("4.4.1", "reserved-error", last_exit.error, 0);
-    check_eq("4.4.1", "reserved-cr3", rd(F_GUEST_CR3), table_b);
-    check_eq("4.4.1", "reserved-rip", rd(F_GUEST_RIP), phys(pae_cr3));
-    check_eq("4.4.1", "reserved-still", window(), VALUE_B);
+    check_eq("VMX-EPT-17", "reserved", step(pae_cr3, table_a), REASON_EXCEPTION);
+    check_eq("VMX-EPT-17", "reserved", last_exit.intr, 0x80000B0D);
+    check_eq("VMX-EPT-17", "reserved-error", last_exit.error, 0);
+    check_eq("VMX-EPT-17", "reserved-cr3", rd(F_GUEST_CR3), table_b);
+    check_eq("VMX-EPT-17", "reserved-rip", rd(F_GUEST_RIP), phys(pae_cr3));
+    check_eq("VMX-EPT-17", "reserved-still", window(), VALUE_B);
     write64(table_a + 8, 0);
     end(region);
 }
@@ -209,27 +209,27 @@ static void test_mov_cr0_cr4(void)
     uint64_t region = new_guest(true, table_a);
     uint64_t cr0 = rd(F_GUEST_CR0), cr4 = rd(F_GUEST_CR4);
 
-    check_eq("4.4.1", "start", window(), VALUE_A);
+    check_eq("VMX-EPT-17", "start", window(), VALUE_A);
     write64(table_a + 16, directory_b | 1);
-    check_eq("4.4.1", "cr4-de", step(pae_cr4, cr4 | CR4_DE), REASON_VMCALL);
-    check_eq("4.4.1", "cr4-de", window(), VALUE_A);
-    check_eq("4.4.1", "cr4-pge", step(pae_cr4, cr4 | CR4_PGE), REASON_VMCALL);
-    check_eq("4.4.1", "cr4-pge", window(), VALUE_B);
+    check_eq("VMX-EPT-17", "cr4-de", step(pae_cr4, cr4 | CR4_DE), REASON_VMCALL);
+    check_eq("VMX-EPT-17", "cr4-de", window(), VALUE_A);
+    check_eq("VMX-EPT-17", "cr4-pge", step(pae_cr4, cr4 | CR4_PGE), REASON_VMCALL);
+    check_eq("VMX-EPT-17", "cr4-pge", window(), VALUE_B);
     write64(table_a + 16, directory_a | 1);
-    check_eq("4.4.1", "cr0-ts", step(pae_cr0, cr0 | CR0_TS), REASON_VMCALL);
-    check_eq("4.4.1", "cr0-ts", window(), VALUE_B);
-    check_eq("4.4.1", "cr0-cd", step(pae_cr0, cr0 | CR0_CD), REASON_VMCALL);
-    check_eq("4.4.1", "cr0-cd", window(), VALUE_A);
+    check_eq("VMX-EPT-17", "cr0-ts", step(pae_cr0, cr0 | CR0_TS), REASON_VMCALL);
+    check_eq("VMX-EPT-17", "cr0-ts", window(), VALUE_B);
+    check_eq("VMX-EPT-17", "cr0-cd", step(pae_cr0, cr0 | CR0_CD), REASON_VMCALL);
+    check_eq("VMX-EPT-17", "cr0-cd", window(), VALUE_A);
     write64(table_a + 24, 1 | 1u << 1);
-    check_eq("4.4.1", "cr0-reserved", step(pae_cr0, cr0), REASON_EXCEPTION);
-    check_eq("4.4.1", "cr0-reserved", last_exit.intr, 0x80000B0D);
-    check_eq("4.4.1", "cr0-reserved", rd(F_GUEST_CR0) & CR0_CD, CR0_CD);
-    check_eq("4.4.1", "cr4-reserved", step(pae_cr4, cr4 | CR4_PSE),
+    check_eq("VMX-EPT-17", "cr0-reserved", step(pae_cr0, cr0), REASON_EXCEPTION);
+    check_eq("VMX-EPT-17", "cr0-reserved", last_exit.intr, 0x80000B0D);
+    check_eq("VMX-EPT-17", "cr0-reserved", rd(F_GUEST_CR0) & CR0_CD, CR0_CD);
+    check_eq("VMX-EPT-17", "cr4-reserved", step(pae_cr4, cr4 | CR4_PSE),
              REASON_EXCEPTION);
-    check_eq("4.4.1", "cr4-reserved", last_exit.intr, 0x80000B0D);
+    check_eq("VMX-EPT-17", "cr4-reserved", last_exit.intr, 0x80000B0D);
     write64(table_a + 24, 0);
     /* Out of PAE paging and back. */
-    check_eq("4.4.1", "still", window(), VALUE_A);
+    check_eq("VMX-EPT-17", "still", window(), VALUE_A);
     end(region);
 }
 
@@ -242,22 +242,22 @@ static void test_violation(void)
     memcpy((void *)far, (void *)table_b, 32);
     region = new_guest(true, table_a);
     wr(F_EPTP, rd(F_EPTP) | EPTP_AD);
-    check_eq("28.2.2", "start", window(), VALUE_A);
+    check_eq("VMX-EPT-17", "start", window(), VALUE_A);
     write64(ept_pd + 8 * (far >> 21), 0);
-    check_eq("27.2.1", "pdpte-load", step(pae_cr3, far), REASON_EPT_VIOLATION);
-    check_eq("27.2.1", "pdpte-load", last_exit.qualification, 0x1);
-    check_eq("27.2.1", "pdpte-load-physical", rd(F_GUEST_PHYSICAL), far);
-    check_eq("27.2.1", "pdpte-load-cr3", rd(F_GUEST_CR3), table_a);
-    check_eq("27.2.1", "pdpte-load-rip", rd(F_GUEST_RIP), phys(pae_cr3));
+    check_eq("VMX-EPT-17", "pdpte-load", step(pae_cr3, far), REASON_EPT_VIOLATION);
+    check_eq("VMX-EPT-17", "pdpte-load", last_exit.qualification, 0x1);
+    check_eq("VMX-EPT-17", "pdpte-load-physical", rd(F_GUEST_PHYSICAL), far);
+    check_eq("VMX-EPT-17", "pdpte-load-cr3", rd(F_GUEST_CR3), table_a);
+    check_eq("VMX-EPT-17", "pdpte-load-rip", rd(F_GUEST_RIP), phys(pae_cr3));
     write64(ept_pd + 8 * (far >> 21), far | EPT_LEAF | 1u << 3); /* type 7 */
-    check_eq("28.2.3.1", "pdpte-load", step(pae_cr3, far),
+    check_eq("VMX-EPT-17", "pdpte-load", step(pae_cr3, far),
              REASON_EPT_MISCONFIG);
-    check_eq("28.2.3.1", "pdpte-load-physical", rd(F_GUEST_PHYSICAL), far);
+    check_eq("VMX-EPT-17", "pdpte-load-physical", rd(F_GUEST_PHYSICAL), far);
     write64(ept_pd + 8 * (far >> 21), far | (EPT_LEAF & ~2u));
-    check_eq("28.2.3.2", "read-is-enough", step(pae_cr3, far), REASON_VMCALL);
-    check_eq("28.2.4", "load-accessed", read64(ept_pd + 8 * (far >> 21)) >> 8 & 3,
+    check_eq("VMX-EPT-17", "read-is-enough", step(pae_cr3, far), REASON_VMCALL);
+    check_eq("VMX-EPT-17", "load-accessed", read64(ept_pd + 8 * (far >> 21)) >> 8 & 3,
              1);
-    check_eq("4.4.1", "loaded", window(), VALUE_B);
+    check_eq("VMX-EPT-17", "loaded", window(), VALUE_B);
     end(region);
 }
 

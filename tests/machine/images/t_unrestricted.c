@@ -124,12 +124,12 @@ static void check_state_kept(const char *name)
         uint64_t now = rd(saved_fields[i]);
 
         if (now != saved[i]) {
-            check("27.3", name, false, "field:%x,now:%q,before:%q",
+            check("VMX-URG-02", name, false, "field:%x,now:%q,before:%q",
                   saved_fields[i], now, saved[i]);
             return;
         }
     }
-    check("27.3", name, true, "fields:%d", (uint32_t)ARRAY_SIZE(saved_fields));
+    check("VMX-URG-02", name, true, "fields:%d", (uint32_t)ARRAY_SIZE(saved_fields));
 }
 
 #define PE CR0_PE
@@ -185,23 +185,23 @@ static void check_step(uint32_t number)
         if (steps[i].number != number) {
             continue;
         }
-        check_eq("27.3.1", name, rd(F_GUEST_CR0),
+        check_eq("VMX-URG-02", name, rd(F_GUEST_CR0),
                  steps[i].cr0 | CR0_NE | CR0_ET);
-        check_eq("27.3.1", name, rd(F_GUEST_EFER), steps[i].efer);
+        check_eq("VMX-URG-02", name, rd(F_GUEST_EFER), steps[i].efer);
         /* 27.2: the control follows IA32_EFER.LMA. */
-        check_eq("27.2", name, rd(F_ENTRY) & ENTRY_IA32E,
+        check_eq("VMX-URG-02", name, rd(F_ENTRY) & ENTRY_IA32E,
                  steps[i].efer & MA ? ENTRY_IA32E : 0);
-        check_eq("27.3.2", name, rd(F_GUEST_CS), steps[i].cs);
-        check_eq("27.3.2", name, rd(F_BASE(SEG_CS)), steps[i].cs_base);
-        check_eq("27.3.2", name, rd(F_RIGHTS(SEG_CS)), steps[i].cs_rights);
+        check_eq("VMX-URG-02", name, rd(F_GUEST_CS), steps[i].cs);
+        check_eq("VMX-URG-02", name, rd(F_BASE(SEG_CS)), steps[i].cs_base);
+        check_eq("VMX-URG-02", name, rd(F_RIGHTS(SEG_CS)), steps[i].cs_rights);
         /* 26.3: an entry with the saved state finds nothing wrong with it. */
         remember_state();
-        check_eq("26.3", name, guest_run(RESUME), REASON_VMCALL);
+        check_eq("VMX-URG-02", name, guest_run(RESUME), REASON_VMCALL);
         check_state_kept(name);
         /* Half-way between two modes the exit is that of any instruction. */
         guest_skip();
-        check_eq("25.1.2", name, guest_run(RESUME), REASON_CPUID);
-        check_eq("27.2.4", name, last_exit.length, 2);
+        check_eq("VMX-URG-02", name, guest_run(RESUME), REASON_CPUID);
+        check_eq("VMX-INF-27", name, last_exit.length, 2);
         guest_skip();
         return;
     }
@@ -212,7 +212,7 @@ static void check_bad(void)
 {
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
         if (bad[i].number == (uint32_t)guest.rbp) {
-            check_eq("25.3", bad[i].name, last_exit.intr, bad[i].intr);
+            check_eq("VMX-NRB-04", bad[i].name, last_exit.intr, bad[i].intr);
             wr(F_GUEST_RIP, last_exit.rip + bad[i].length);
             guest.rbp = 0;
             return;
@@ -244,11 +244,11 @@ static unsigned run(bool launch)
             check_step(number);
             count++;
             if (number == 2) {
-                check_eq("28.2.2", "int-21h", guest.rbx & 0xFFFF, 0x2121);
+                check_eq("VMX-URG-02", "int-21h", guest.rbx & 0xFFFF, 0x2121);
             }
             if (number == 6) {
-                check_eq("27.3.4", "pdpte-0", rd(0x280A), PD | 1);
-                check_eq("27.3.4", "pdpte-1", rd(0x280C), 0);
+                check_eq("VMX-EPT-16", "pdpte-0", rd(0x280A), PD | 1);
+                check_eq("VMX-EPT-16", "pdpte-1", rd(0x280C), 0);
             }
         }
     }
@@ -258,11 +258,11 @@ static void test_modes(void)
 {
     uint64_t region = new_guest(ug_start);
 
-    check_eq("25.6", "modes", run(LAUNCH), 15 + 5);
-    check_eq("28.2.2", "store", read32(MEMORY + 0x18010), 0x5A5A);
+    check_eq("VMX-URG-02", "modes", run(LAUNCH), 15 + 5);
+    check_eq("VMX-URG-02", "store", read32(MEMORY + 0x18010), 0x5A5A);
     vmclear(region);
     region = new_guest(ug_vm86);
-    check_eq("25.6", "vm86", run(LAUNCH), 1);
+    check_eq("VMX-URG-02", "vm86", run(LAUNCH), 1);
     vmclear(region);
 }
 
@@ -273,17 +273,17 @@ static void test_injection(void)
 
     wr(F_GUEST_RFLAGS, 2 | RFLAGS_IF);
     wr(F_ENTRY_INTR, EXTERNAL | 0x21);
-    check_eq("26.5.1", "external", run(LAUNCH), 1);
-    check_eq("26.5.1", "external", guest.rbx & 0xFFFF, 0x2121);
+    check_eq("VMX-URG-03", "external", run(LAUNCH), 1);
+    check_eq("VMX-URG-03", "external", guest.rbx & 0xFFFF, 0x2121);
     vmclear(region);
     region = new_guest(ug_again);
     wr(F_ENTRY_INTR, EXCEPTION | FAULT_GP);
-    check_eq("26.5.1", "exception", run(LAUNCH), 1);
-    check_eq("26.5.1", "exception", guest.rbx & 0xFFFF, 0x2121);
+    check_eq("VMX-URG-03", "exception", run(LAUNCH), 1);
+    check_eq("VMX-URG-03", "exception", guest.rbx & 0xFFFF, 0x2121);
     vmclear(region);
     region = new_guest(ug_again);
     wr(F_ENTRY_INTR, EXCEPTION | 1u << 11 | FAULT_GP);
-    check_vmx("26.2.1.3", "error-code", vm_enter(&guest, LAUNCH), ERR_CONTROLS);
+    check_vmx("VMX-CTL-30", "error-code", vm_enter(&guest, LAUNCH), ERR_CONTROLS);
     vmclear(region);
 }
 
@@ -298,12 +298,12 @@ static void test_violation(void)
     }
     write64(pt + 8 * 0xFF, 0);
     write64(ept_pd, pt | EPT_RWX);
-    check_eq("28.2.3.2", "real", guest_run(LAUNCH), REASON_EPT_VIOLATION);
-    check_eq("27.2.1", "real", last_exit.qualification, 0x181);
-    check_eq("27.2.1", "real", rd(F_GUEST_PHYSICAL), 0xFFFFE);
-    check_eq("27.2.1", "real", rd(F_GUEST_LINEAR), 0xFFFFE);
+    check_eq("VMX-URG-01", "real", guest_run(LAUNCH), REASON_EPT_VIOLATION);
+    check_eq("VMX-URG-01", "real", last_exit.qualification, 0x181);
+    check_eq("VMX-URG-01", "real", rd(F_GUEST_PHYSICAL), 0xFFFFE);
+    check_eq("VMX-URG-01", "real", rd(F_GUEST_LINEAR), 0xFFFFE);
     write64(ept_pd, MEMORY | EPT_LEAF);
-    check_eq("28.2.3.2", "resumed", run(RESUME), 1);
+    check_eq("VMX-URG-01", "resumed", run(RESUME), 1);
     vmclear(region);
     /* Without paging linear addresses wrap at 4 GiB. */
     region = new_guest(ug_wrap);
@@ -318,8 +318,8 @@ static void test_violation(void)
     write32(LAST + 0xFFC, 0xBEEF0000);
     write32(MEMORY, 0x0000DEAD);
     guest_run(LAUNCH);
-    check_eq("28.2.2", "wrap", last_exit.reason, REASON_VMCALL);
-    check_eq("28.2.2", "wrap", guest.rcx, 0xDEADBEEF);
+    check_eq("VMX-URG-02", "wrap", last_exit.reason, REASON_VMCALL);
+    check_eq("VMX-URG-02", "wrap", guest.rcx, 0xDEADBEEF);
     vmclear(region);
 }
 
@@ -370,10 +370,10 @@ static void test_checks(void)
 
         rows[i].change();
         if (rows[i].result == ERR_CONTROLS) {
-            check_vmx("26.2.1.1", rows[i].name, vm_enter(&guest, LAUNCH),
+            check_vmx("VMX-CTL-18", rows[i].name, vm_enter(&guest, LAUNCH),
                       ERR_CONTROLS);
         } else {
-            check_eq("26.3.1", rows[i].name, guest_run(LAUNCH), rows[i].result);
+            check_eq("VMX-URG-01", rows[i].name, guest_run(LAUNCH), rows[i].result);
         }
         vmclear(region);
     }
@@ -382,8 +382,8 @@ static void test_checks(void)
 /* VMX operation itself demands PE and PG as ever. */
 static void test_root(void)
 {
-    check_eq("A.7", "cr0-fixed0", rdmsr(MSR_VMX_CR0_FIXED0), PE | PG | CR0_NE);
-    check_eq("A.6", "store-lma", rdmsr(MSR_VMX_MISC) >> 5 & 1, 1);
+    check_eq("VMX-CAP-21", "cr0-fixed0", rdmsr(MSR_VMX_CR0_FIXED0), PE | PG | CR0_NE);
+    check_eq("VMX-CAP-16", "store-lma", rdmsr(MSR_VMX_MISC) >> 5 & 1, 1);
 }
 
 void run_tests(void)

@@ -87,23 +87,23 @@ static void test_switch(void)
 
     function = 0;
     index_ = 1;
-    check_eq("25.5.5.3", "switched", guest_run(LAUNCH), REASON_VMCALL);
-    check_eq("25.5.5.3", "before", before, 0x1111);
-    check_eq("25.5.5.3", "after", after, 0x2222);
-    check_eq("25.5.5.3", "eptp-field", rd(F_EPTP), second);
+    check_eq("VMX-FUN-03", "switched", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-FUN-03", "before", before, 0x1111);
+    check_eq("VMX-FUN-03", "after", after, 0x2222);
+    check_eq("VMX-FUN-03", "eptp-field", rd(F_EPTP), second);
     vmclear(region);
     region = new_guest(g_switch, PROC2_EPT | PROC2_VMFUNC);
     index_ = 511; /* the last entry; upper half of RCX and RAX is ignored */
     function = 1ull << 32;
     index_ |= 1ull << 32;
-    check_eq("25.5.5.3", "last", guest_run(LAUNCH), REASON_VMCALL);
-    check_eq("25.5.5.3", "last", after, 0x2222);
+    check_eq("VMX-FUN-03", "last", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-FUN-03", "last", after, 0x2222);
     vmclear(region);
     region = new_guest(g_switch_user, PROC2_EPT | PROC2_VMFUNC);
     function = 0;
     index_ = 1;
-    check_eq("25.5.5.2", "cpl-3", guest_run(LAUNCH), REASON_VMCALL);
-    check_eq("25.5.5.2", "cpl-3", after, 0x2222);
+    check_eq("VMX-FUN-01", "cpl-3", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-FUN-01", "cpl-3", after, 0x2222);
     vmclear(region);
 }
 
@@ -129,13 +129,15 @@ static void test_exits(void)
         wr(F_VMFUNC, rows[i].functions);
         function = rows[i].function;
         index_ = rows[i].index;
-        check_eq("25.5.5", rows[i].name, guest_run(LAUNCH), REASON_VMFUNC);
-        check_eq("27.2.4", rows[i].name, last_exit.length, 3);
-        check_eq("27.2.1", rows[i].name, last_exit.qualification, 0);
-        check_eq("25.5.5.3", rows[i].name, rd(F_EPTP), first);
+        /* Not this function, or not with these arguments. */
+        check_eq(rows[i].function || !rows[i].functions ? "VMX-FUN-02" : "VMX-FUN-04",
+                 rows[i].name, guest_run(LAUNCH), REASON_VMFUNC);
+        check_eq("VMX-INF-27", rows[i].name, last_exit.length, 3);
+        check_eq("VMX-INF-12", rows[i].name, last_exit.qualification, 0);
+        check_eq("VMX-FUN-03", rows[i].name, rd(F_EPTP), first);
         guest_skip();
-        check_eq("25.5.5", "resumed", guest_run(RESUME), REASON_VMCALL);
-        check_eq("25.5.5", "resumed", after, 0x1111);
+        check_eq("VMX-FUN-04", "resumed", guest_run(RESUME), REASON_VMCALL);
+        check_eq("VMX-FUN-04", "resumed", after, 0x1111);
         vmclear(region);
     }
 }
@@ -152,8 +154,8 @@ static void check_ud(const char *name, uint32_t proc2, uint64_t number)
 
     function = number;
     index_ = 1;
-    check_eq("25.5.5.2", name, guest_run(LAUNCH), REASON_EXCEPTION);
-    check_eq("25.5.5.2", name, last_exit.intr, EXCEPTION_UD);
+    check_eq("VMX-FUN-01", name, guest_run(LAUNCH), REASON_EXCEPTION);
+    check_eq("VMX-FUN-01", name, last_exit.intr, EXCEPTION_UD);
     vmclear(region);
 }
 
@@ -166,19 +168,19 @@ static void check_entry(const char *name, uint32_t proc2, uint64_t functions,
     wr(F_EPTP_LIST, address);
     if (good) {
         function = 64;
-        check_eq("26.2.1.1", name, guest_run(LAUNCH), REASON_EXCEPTION);
+        check_eq("VMX-CTL-19", name, guest_run(LAUNCH), REASON_EXCEPTION);
     } else {
-        check_vmx("26.2.1.1", name, vm_enter(&guest, LAUNCH), ERR_CONTROLS);
+        check_vmx("VMX-CTL-19", name, vm_enter(&guest, LAUNCH), ERR_CONTROLS);
     }
     vmclear(region);
 }
 
 void run_tests(void)
 {
-    check_eq("25.5.5.2", "outside", try_call(do_vmfunc, NULL), FAULT_UD);
+    check_eq("VMX-INS-51", "outside", try_call(do_vmfunc, NULL), FAULT_UD);
     vmx_start();
-    check_eq("25.5.5.2", "root", try_call(do_vmfunc, NULL), FAULT_UD);
-    check_eq("A.11", "functions", rdmsr(MSR_VMX_VMFUNC), EPTP_SWITCHING);
+    check_eq("VMX-INS-51", "root", try_call(do_vmfunc, NULL), FAULT_UD);
+    check_eq("VMX-CAP-26", "functions", rdmsr(MSR_VMX_VMFUNC), EPTP_SWITCHING);
     first = make_ept(PROBE);
     second = make_ept(OTHER);
     list = phys(page_alloc());

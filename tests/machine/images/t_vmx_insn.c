@@ -67,6 +67,26 @@ static void test_outside(void)
     check_eq("DM-DEF-32", "rsm-outside-vmx", try_call(do_rsm, NULL), FAULT_UD);
 }
 
+static void register_vmxon(void *unused)
+{
+    (void)unused;
+    __asm__ volatile(".byte 0xF3, 0x0F, 0xC7, 0xF0" : : : "cc", "memory");
+}
+
+static void vmxon_without_ne(void *region)
+{
+    write_cr0(read_cr0() & ~(uint64_t)CR0_NE);
+    do_vmxon(region);
+}
+
+/* The operand of VMXON and the bits that it demands; outside VMX operation. */
+static void test_vmxon_operand(void)
+{
+    check_eq("VMX-INS-08", "register-operand", try_call(register_vmxon, NULL), FAULT_UD);
+    check_eq("VMX-INS-09", "cr0-ne", try_call(vmxon_without_ne, (void *)vmxon_region), FAULT_GP);
+    write_cr0(read_cr0() | CR0_NE);
+}
+
 static void test_vmxon(void)
 {
     void *region = page_alloc();
@@ -79,6 +99,8 @@ static void test_vmxon(void)
     check_eq("VMX-INS-02", "unlocked", last_fault.error, 0);
     vmx_prepare();
     check_eq("VMX-INS-03", "cpl3", user_call(do_vmxon, region), FAULT_GP);
+
+    test_vmxon_operand();
 
     /* Region checks: VMfailInvalid, since there is no current VMCS. */
     check_vmx("VMX-INS-05", "revision", vmxon(phys(region)), FAIL_INVALID);
@@ -102,6 +124,91 @@ static void clear_cr4_vmxe(void *unused)
 static void clear_cr0(void *bits)
 {
     write_cr0(read_cr0() & ~(uint64_t)(uintptr_t)bits);
+}
+
+static uint64_t *const absent = (uint64_t *)0x8000000000; /* not mapped */
+
+static void absent_vmclear(void *unused)
+{
+    (void)unused;
+    __asm__ volatile("vmclear %0" : : "m"(*absent) : "cc", "memory");
+}
+
+static void absent_vmptrld(void *unused)
+{
+    (void)unused;
+    __asm__ volatile("vmptrld %0" : : "m"(*absent) : "cc", "memory");
+}
+
+static void absent_vmptrst(void *unused)
+{
+    (void)unused;
+    __asm__ volatile("vmptrst %0" : "=m"(*absent) : : "cc", "memory");
+}
+
+static void absent_vmread(void *unused)
+{
+    (void)unused;
+    __asm__ volatile("vmread %1, %0" : "=m"(*absent) : "r"((uint64_t)F_GUEST_RIP) : "cc", "memory");
+}
+
+static void absent_vmwrite(void *unused)
+{
+    (void)unused;
+    __asm__ volatile("vmwrite %0, %1" : : "m"(*absent), "r"((uint64_t)F_GUEST_RIP) : "cc", "memory");
+}
+
+/* A current VMCS is needed for the last two. */
+static void test_absent_operands(void)
+{
+    static const struct {
+        const char *name;
+        void (*run)(void *);
+        uint64_t error;
+    } rows[] = {
+        {"vmclear", absent_vmclear, 0},
+        {"vmptrld", absent_vmptrld, 0}, {"vmptrst", absent_vmptrst, 2},
+        {"vmread", absent_vmread, 2},   {"vmwrite", absent_vmwrite, 0},
+    };
+
+    vmcs_new();
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        check_eq("VMX-INS-10", rows[i].name, try_call(rows[i].run, NULL), FAULT_PF);
+        check_eq("VMX-INS-10", "error-code", last_fault.error, rows[i].error);
+        check_eq("VMX-INS-10", "address", read_cr2(), phys(absent));
+    }
+}
+
+/* Memory operands of VMREAD and VMWRITE. */
+static void test_memory_operands(void)
+{
+    uint64_t source = 0xABCDEF0123456789, target = UINT64_MAX;
+
+    vmcs_new();
+    __asm__ volatile("vmwrite %0, %1" : : "m"(source), "r"((uint64_t)F_GUEST_ES) : "cc", "memory");
+    __asm__ volatile("vmread %1, %0" : "=m"(target) : "r"((uint64_t)F_GUEST_ES) : "cc", "memory");
+    check_eq("VMX-INS-35", "memory-source", rd(F_GUEST_ES), 0x6789);
+    check_eq("VMX-INS-31", "memory-target", target, 0x6789);
+    wr(F_PIN, UINT64_MAX);
+    check_eq("VMX-INS-31", "zeros-above", rd(F_PIN), 0xFFFFFFFF);
+    check_vmx("VMX-INS-36", "high-of-natural-width", vmread_flags(F_GUEST_RIP + 1, &target),
+              ERR_COMPONENT);
+    check_vmx("VMX-INS-36", "high-of-32-bit", vmread_flags(F_PIN + 1, &target), ERR_COMPONENT);
+}
+
+static void do_vmfunc(void *unused)
+{
+    (void)unused;
+    __asm__ volatile(".byte 0x0F, 0x01, 0xD4" : : "a"(0), "c"(0) : "memory");
+}
+
+static void test_root_calls(void)
+{
+    check_eq("VMX-INS-51", "vmfunc-in-root", try_call(do_vmfunc, NULL), FAULT_UD);
+    if (!(rdmsr(MSR_VMX_BASIC) >> 49 & 1)) {
+        vmcs_new();
+        check_vmx("VMX-INS-42", "vmcall", vmcall(), ERR_VMCALL);
+    }
 }
 
 static void test_fixed_bits(void)
@@ -327,6 +434,9 @@ void run_tests(void)
     test_pointers();
     test_copy();
     test_fields();
+    test_absent_operands();
+    test_memory_operands();
+    test_root_calls();
     test_modes();
     test_end();
 }

@@ -91,40 +91,40 @@ static void test_enumeration(void)
     uint32_t r[4];
 
     cpuid(0xD, 1, r);
-    check_eq("CPUID", "xsavec", r[0] >> 1 & 1, 1);
-    check_eq("CPUID", "xsaves", r[0] >> 3 & 1, 1);
-    check_eq("CPUID", "xss", (uint64_t)r[3] << 32 | r[2], 0);
+    check_eq("VMX-NRB-18", "xsavec", r[0] >> 1 & 1, 1);
+    check_eq("VMX-NRB-18", "xsaves", r[0] >> 3 & 1, 1);
+    check_eq("VMX-NRB-18", "xss", (uint64_t)r[3] << 32 | r[2], 0);
     xsetbv(XCR0_FP);
-    check_eq("CPUID", "size-x87", cpuid_d1_ebx(), FIRST);
+    check_eq("VMX-NRB-18", "size-x87", cpuid_d1_ebx(), FIRST);
     xsetbv(XCR0_FP | XCR0_SSE | XCR0_AVX);
-    check_eq("CPUID", "size-avx", cpuid_d1_ebx(), FIRST + 256);
+    check_eq("VMX-NRB-18", "size-avx", cpuid_d1_ebx(), FIRST + 256);
     xsetbv(ALL);
-    check_eq("CPUID", "size-all", cpuid_d1_ebx(), FIRST + 256 + 8);
-    check_eq("XSS", "read", rdmsr(MSR_XSS), 0);
-    check_eq("XSS", "write-0", try_wrmsr(MSR_XSS, 0), NO_FAULT);
-    check_eq("XSS", "write-1", try_wrmsr(MSR_XSS, 1), FAULT_GP);
-    check_eq("XSS", "write-pt", try_wrmsr(MSR_XSS, 1u << 8), FAULT_GP);
+    check_eq("VMX-NRB-18", "size-all", cpuid_d1_ebx(), FIRST + 256 + 8);
+    check_eq("VMX-NRB-18", "read", rdmsr(MSR_XSS), 0);
+    check_eq("VMX-NRB-18", "write-0", try_wrmsr(MSR_XSS, 0), NO_FAULT);
+    check_eq("VMX-NRB-18", "write-1", try_wrmsr(MSR_XSS, 1), FAULT_GP);
+    check_eq("VMX-NRB-18", "write-pt", try_wrmsr(MSR_XSS, 1u << 8), FAULT_GP);
 }
 
 static void test_save(const char *name, void (*operation)(void *))
 {
     memset(area, 0xCC, sizeof(area));
     load_ymm0(pattern);
-    check_eq("XSAVES", name, attempt(operation, UINT64_MAX), NO_FAULT);
-    check_eq("XSAVES", "xstate-bv", field(XSTATE_BV), ALL);
-    check_eq("XSAVES", "xcomp-bv", field(XCOMP_BV), COMPACTED | ALL);
-    check("XSAVES", "xmm0", !memcmp(area + XMM0, pattern, 16), name);
-    check("XSAVES", "ymm0", !memcmp(area + FIRST, pattern + 16, 16), name);
-    check_eq("XSAVES", "mxcsr", (uint32_t)field(MXCSR), 0x1F80);
-    check_eq("XSAVES", "pkru", (uint32_t)field(FIRST + 256), 0);
-    check_eq("XSAVES", "end", field(FIRST + 264), 0xCCCCCCCCCCCCCCCC);
-    check_eq("XSAVES", "header-rest", field(XCOMP_BV + 8), 0xCCCCCCCCCCCCCCCC);
+    check_eq("VMX-NRB-18", name, attempt(operation, UINT64_MAX), NO_FAULT);
+    check_eq("VMX-NRB-18", "xstate-bv", field(XSTATE_BV), ALL);
+    check_eq("VMX-NRB-18", "xcomp-bv", field(XCOMP_BV), COMPACTED | ALL);
+    check("VMX-NRB-18", "xmm0", !memcmp(area + XMM0, pattern, 16), name);
+    check("VMX-NRB-18", "ymm0", !memcmp(area + FIRST, pattern + 16, 16), name);
+    check_eq("VMX-NRB-18", "mxcsr", (uint32_t)field(MXCSR), 0x1F80);
+    check_eq("VMX-NRB-18", "pkru", (uint32_t)field(FIRST + 256), 0);
+    check_eq("VMX-NRB-18", "end", field(FIRST + 264), 0xCCCCCCCCCCCCCCCC);
+    check_eq("VMX-NRB-18", "header-rest", field(XCOMP_BV + 8), 0xCCCCCCCCCCCCCCCC);
     /* Without AVX, PKRU moves down; the legacy region is untouched. */
     memset(area, 0xCC, sizeof(area));
-    check_eq("XSAVES", name, attempt(operation, XCR0_PKRU), NO_FAULT);
-    check_eq("XSAVES", "xcomp-bv-pkru", field(XCOMP_BV), COMPACTED | XCR0_PKRU);
-    check_eq("XSAVES", "pkru-first", (uint32_t)field(FIRST), 0);
-    check_eq("XSAVES", "legacy", field(0), 0xCCCCCCCCCCCCCCCC);
+    check_eq("VMX-NRB-18", name, attempt(operation, XCR0_PKRU), NO_FAULT);
+    check_eq("VMX-NRB-18", "xcomp-bv-pkru", field(XCOMP_BV), COMPACTED | XCR0_PKRU);
+    check_eq("VMX-NRB-18", "pkru-first", (uint32_t)field(FIRST), 0);
+    check_eq("VMX-NRB-18", "legacy", field(0), 0xCCCCCCCCCCCCCCCC);
 }
 
 static void saved_area(void)
@@ -141,22 +141,22 @@ static void test_restore(const char *name, void (*operation)(void *))
     static const uint8_t zero[32];
 
     saved_area();
-    check_eq("XRSTORS", name, attempt(operation, UINT64_MAX), NO_FAULT);
+    check_eq("VMX-NRB-18", name, attempt(operation, UINT64_MAX), NO_FAULT);
     store_ymm0(result);
-    check("XRSTORS", "ymm0", !memcmp(result, pattern, 32), name);
+    check("VMX-NRB-18", "ymm0", !memcmp(result, pattern, 32), name);
     /* A component whose bit is 0 gets its initial state. */
     saved_area();
     load_ymm0(pattern);
     set_field(XSTATE_BV, field(XSTATE_BV) & ~(uint64_t)XCR0_AVX);
-    check_eq("XRSTORS", name, attempt(operation, UINT64_MAX), NO_FAULT);
+    check_eq("VMX-NRB-18", name, attempt(operation, UINT64_MAX), NO_FAULT);
     store_ymm0(result);
-    check("XRSTORS", "init", !memcmp(result, pattern, 16) &&
+    check("VMX-NRB-18", "init", !memcmp(result, pattern, 16) &&
                                  !memcmp(result + 16, zero, 16), name);
     /* Only what is asked for. */
     saved_area();
-    check_eq("XRSTORS", name, attempt(operation, XCR0_AVX), NO_FAULT);
+    check_eq("VMX-NRB-18", name, attempt(operation, XCR0_AVX), NO_FAULT);
     store_ymm0(result);
-    check("XRSTORS", "only-avx", !memcmp(result, zero, 16) &&
+    check("VMX-NRB-18", "only-avx", !memcmp(result, zero, 16) &&
                                      !memcmp(result + 16, pattern + 16, 16),
           name);
 }
@@ -181,31 +181,31 @@ static void test_restore_faults(void)
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         saved_area();
         set_field(rows[i].offset, rows[i].value);
-        check_eq("XRSTORS", rows[i].name, attempt(do_xrstors, UINT64_MAX),
+        check_eq("VMX-NRB-18", rows[i].name, attempt(do_xrstors, UINT64_MAX),
                  FAULT_GP);
     }
     saved_area();
-    check_eq("XRSTOR", "compacted", attempt(do_xrstor, UINT64_MAX), NO_FAULT);
+    check_eq("VMX-NRB-18", "compacted", attempt(do_xrstor, UINT64_MAX), NO_FAULT);
 }
 
 static void test_faults(void)
 {
     struct operation odd = {UINT64_MAX, area + 8}, good = {UINT64_MAX, area};
 
-    check_eq("XSAVES", "unaligned", try_call(do_xsaves, &odd), FAULT_GP);
-    check_eq("XRSTORS", "unaligned", try_call(do_xrstors, &odd), FAULT_GP);
-    check_eq("XSAVEC", "unaligned", try_call(do_xsavec, &odd), FAULT_GP);
-    check_eq("XSAVES", "user", user_call(do_xsaves, &good), FAULT_GP);
-    check_eq("XRSTORS", "user", user_call(do_xrstors, &good), FAULT_GP);
-    check_eq("XSAVEC", "user", user_call(do_xsavec, &good), USER_RETURN);
+    check_eq("VMX-NRB-18", "unaligned", try_call(do_xsaves, &odd), FAULT_GP);
+    check_eq("VMX-NRB-18", "unaligned", try_call(do_xrstors, &odd), FAULT_GP);
+    check_eq("VMX-NRB-18", "unaligned", try_call(do_xsavec, &odd), FAULT_GP);
+    check_eq("VMX-NRB-18", "user", user_call(do_xsaves, &good), FAULT_GP);
+    check_eq("VMX-NRB-18", "user", user_call(do_xrstors, &good), FAULT_GP);
+    check_eq("VMX-NRB-18", "user", user_call(do_xsavec, &good), USER_RETURN);
     write_cr0(read_cr0() | CR0_TS);
-    check_eq("XSAVES", "nm", try_call(do_xsaves, &good), 7);
-    check_eq("XRSTORS", "nm", try_call(do_xrstors, &good), 7);
+    check_eq("VMX-NRB-18", "nm", try_call(do_xsaves, &good), 7);
+    check_eq("VMX-NRB-18", "nm", try_call(do_xrstors, &good), 7);
     write_cr0(read_cr0() & ~(uint64_t)CR0_TS);
     write_cr4(read_cr4() & ~(uint64_t)CR4_OSXSAVE);
-    check_eq("XSAVES", "ud", try_call(do_xsaves, &good), FAULT_UD);
-    check_eq("XRSTORS", "ud", try_call(do_xrstors, &good), FAULT_UD);
-    check_eq("XSAVEC", "ud", try_call(do_xsavec, &good), FAULT_UD);
+    check_eq("VMX-NRB-18", "ud", try_call(do_xsaves, &good), FAULT_UD);
+    check_eq("VMX-NRB-18", "ud", try_call(do_xrstors, &good), FAULT_UD);
+    check_eq("VMX-NRB-18", "ud", try_call(do_xsavec, &good), FAULT_UD);
     write_cr4(read_cr4() | CR4_OSXSAVE);
 }
 
@@ -237,21 +237,21 @@ static uint32_t run_guest(void (*operation)(void *), uint32_t proc2)
 /* 25.3: #UD without the control.  With it IA32_XSS decides, which is 0. */
 static void test_guest(void)
 {
-    check_eq("25.3", "xsaves-ud", run_guest(do_xsaves, 0), REASON_EXCEPTION);
-    check_eq("25.3", "xsaves-ud", last_exit.intr, EXCEPTION_UD);
-    check_eq("25.3", "xrstors-ud", run_guest(do_xrstors, 0), REASON_EXCEPTION);
-    check_eq("25.3", "xrstors-ud", last_exit.intr, EXCEPTION_UD);
-    check_eq("25.3", "xsavec", run_guest(do_xsavec, 0), REASON_VMCALL);
-    check_eq("25.1.3", "xsaves", run_guest(do_xsaves, PROC2_XSAVES),
+    check_eq("VMX-NRB-10", "xsaves-ud", run_guest(do_xsaves, 0), REASON_EXCEPTION);
+    check_eq("VMX-NRB-10", "xsaves-ud", last_exit.intr, EXCEPTION_UD);
+    check_eq("VMX-NRB-10", "xrstors-ud", run_guest(do_xrstors, 0), REASON_EXCEPTION);
+    check_eq("VMX-NRB-10", "xrstors-ud", last_exit.intr, EXCEPTION_UD);
+    check_eq("VMX-NRB-10", "xsavec", run_guest(do_xsavec, 0), REASON_VMCALL);
+    check_eq("VMX-INT-42", "xsaves", run_guest(do_xsaves, PROC2_XSAVES),
              REASON_VMCALL);
-    check_eq("25.1.3", "xrstors", run_guest(do_xrstors, PROC2_XSAVES),
+    check_eq("VMX-INT-42", "xrstors", run_guest(do_xrstors, PROC2_XSAVES),
              REASON_VMCALL);
 }
 
 void run_tests(void)
 {
     vmx_start();
-    check_eq("A.3.3", "offered", rdmsr(MSR_VMX_PROC2) >> 32 & PROC2_XSAVES,
+    check_eq("VMX-CAP-14", "offered", rdmsr(MSR_VMX_PROC2) >> 32 & PROC2_XSAVES,
              PROC2_XSAVES);
     for (unsigned i = 0; i < sizeof(pattern); i++) {
         pattern[i] = (uint8_t)(i * 7 + 1);
