@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 settings.register_profile("stmlab", deadline=None)
 settings.load_profile("stmlab")
 # Also the order of a session: what is quick and small first.
-FOLDER_MARKERS = ("unit", "host", "machine", "boot", "tutorial")
+FOLDER_MARKERS = ("unit", "host", "machine", "boot", "linux", "tutorial")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -16,7 +16,8 @@ from build_scripts.distribution import BinaryClient, BinaryPackage
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.progress import Step, run_logged, say, step
 
-PIN: dict[str, Any] = json.loads((paths.CHECKOUT / "build_scripts" / "packages.json").read_text(encoding="utf-8"))["linux"]
+_PINS = Path(__file__).parents[1] / "packages.json"
+PIN: dict[str, Any] = json.loads(_PINS.read_text(encoding="utf-8"))["linux"]
 MODULES = ("kvm-intel",)
 VARIABLE = PIN["variable"]
 _ORDER = "order"

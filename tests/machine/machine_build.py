@@ -119,7 +119,7 @@ def _runtime_objects() -> tuple[str, list[Path]]:
 def build_image(sources: tuple[str, ...], defines: tuple[str, ...] = ()) -> Rom:
     """Builds the image made of these files and the runtime.
 
-    Sources are relative to ``images/``, or absolute and below this folder; the
+    Sources are relative to ``images/``, or absolute and below ``tests/``; the
     defines reach them, not the runtime.  Headers beside the sources count as
     inputs.  A finished image of the same inputs is used again.
 
@@ -129,7 +129,7 @@ def build_image(sources: tuple[str, ...], defines: tuple[str, ...] = ()) -> Rom:
     own = [IMAGES / name for name in sources]
     runtime_key, objects = _runtime_objects()
     inputs = [*own, *_headers(*(source.parent for source in own))]
-    target = _cached(paths.content_key(inputs, (_tools(), runtime_key, *defines), HERE))
+    target = _cached(paths.content_key(inputs, (_tools(), runtime_key, *defines), HERE.parent))
     rom = Rom(target / "image.rom", target / "image.elf")
     if not rom.rom.exists():
         with paths.published(target) as staging:

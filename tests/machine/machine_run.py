@@ -102,11 +102,12 @@ def parse_log(log: str, status: int | None, errors: str = "") -> Outcome:
 
 
 def qemu_arguments(qemu: Path, rom: Path, log: Path, cpu: str, extra: tuple[str, ...] = ()) -> list[str]:
-    """The command line of every run: q35 with SMM, 64 MiB, one processor."""
+    """The command line of every run: q35 with SMM, 64 MiB, one processor, one thread unless `extra` says otherwise."""
     return [
         str(qemu),
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
-        *("-machine", "q35,smm=on", "-accel", "tcg,thread=single"),
+        *("-machine", "q35,smm=on"),
+        *(() if "-accel" in extra else ("-accel", "tcg,thread=single")),
         # That device asks for a blob that a build tree may not have.
         *("-global", "apic-common.vapic=off"),
         *("-m", "64M", "-smp", "1", "-cpu", cpu, "-bios", str(rom)),

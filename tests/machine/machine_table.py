@@ -57,8 +57,11 @@ SHUTDOWNS = (
     "smm-exit-store",
     "stm-triple-fault",
     "stm-made-32-bit",
+    "exit-load-fs-base",
+    "exit-store-x2apic",
 )
 ICOUNT = ("-icount", processors.ICOUNT)
+MULTI = ("-accel", "tcg,thread=multi")
 
 TABLE = (
     # The machine without VMX: as stock, without the stock defects.
@@ -81,7 +84,53 @@ TABLE = (
     Image("control-bits-vmx", ("t_control_bits.c", "entry_check.c"), VMX_CPU, at_least=28),
     Image("guest-checks-vmx", ("t_guest_checks.c", "entry_check.c"), VMX_CPU, at_least=90),
     Image("segment-checks-vmx", ("t_segment_checks.c", "entry_check.c"), VMX_CPU, at_least=135),
+    Image(
+        "priority",
+        ("t_priority.c", "entry_check.c"),
+        VMX_CPU,
+        at_least=120,
+    ),
     Image("delivery", ("t_delivery.c",), VMX_CPU, at_least=400),
+    Image(
+        "inject-more",
+        ("t_inject_more.c", "entry_check.c"),
+        VMX_CPU,
+        at_least=60,
+    ),
+    Image("apic", ("t_apic.c", "entry_check.c"), VMX_CPU, at_least=70),
+    Image("apic-icount", ("t_apic.c", "entry_check.c"), VMX_CPU, extra=ICOUNT, at_least=70),
+    Image(
+        "ept-rest",
+        ("t_ept_rest.c",),
+        VMX_CPU,
+        at_least=34,
+        deviations=("VMX-EXT-34 walk", "VMX-EXT-34 type"),
+    ),
+    Image(
+        "sipi",
+        ("t_sipi.c", "entry_check.c", "ap.asm"),
+        VMX_CPU,
+        extra=("-smp", "2"),
+        at_least=16,
+    ),
+    Image(
+        "sipi-multi",
+        ("t_sipi.c", "entry_check.c", "ap.asm"),
+        VMX_CPU,
+        extra=("-smp", "2", *MULTI),
+        at_least=16,
+    ),
+    Image("host32", ("t_host32.c", "entry_check.c", "host32.asm"), VMX_CPU, at_least=20),
+    Image(
+        "shutdown-host32-pdpte",
+        ("t_host32.c", "entry_check.c", "host32.asm"),
+        VMX_CPU,
+        ("ABORT=1",),
+        at_least=0,
+        ends_in_shutdown=True,
+    ),
+    Image("legacy", ("t_legacy.c", "entry_check.c"), VMX_CPU, at_least=30),
+    Image("exceptions", ("t_exceptions.c", "entry_check.c"), VMX_CPU, at_least=90),
     Image("inject-vmx", ("t_inject.c",), VMX_CPU, at_least=70),
     Image("default-vmx", ("t_default.c",), VMX_CPU, at_least=50),
     # With it, before it is active.

@@ -156,7 +156,14 @@ def test_four_transitions(qemu: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("case", "indicator"),
-    [("exit-load-9bh", 4), ("exit-store-9eh", 1), ("smm-exit-store", 1), ("stm-made-32-bit", 6)],
+    [
+        ("exit-load-9bh", 4),
+        ("exit-store-9eh", 1),
+        ("smm-exit-store", 1),
+        ("stm-made-32-bit", 6),
+        ("exit-load-fs-base", 4),
+        ("exit-store-x2apic", 1),
+    ],
 )
 def test_abort_indicator(qemu: Path, tmp_path: Path, case: str, indicator: int) -> None:
     """A VMX abort names its cause (SDM "VMX Aborts"), then the machine resets."""

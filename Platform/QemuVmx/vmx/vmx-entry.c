@@ -127,6 +127,12 @@ void vmx_guest_enter(CPUX86State *env)
     env->tsc_offset = env->vmx.ctl.tsc_offset;
 }
 
+/* Start-up IPIs are lost on a processor that does not wait for one. */
+void vmx_drop_sipi(CPUX86State *env)
+{
+    cpu_reset_interrupt(env_cpu(env), CPU_INTERRUPT_SIPI);
+}
+
 void vmx_guest_suspend(CPUX86State *env)
 {
     env->hflags &= ~HF_GUEST_MASK;
@@ -136,6 +142,8 @@ void vmx_guest_suspend(CPUX86State *env)
     env->vmx.event.info = 0;
     env->vmx.iret = false;
     env->vmx.int1 = false;
+    env->vmx.injecting = false;
+    env->vmx.monitor_armed = false;
 }
 
 void vmx_guest_leave(CPUX86State *env)
@@ -468,6 +476,7 @@ bool vmx_vm_entry(CPUX86State *env, bool launch)
         env->hflags2 |= HF2_SMI_BLOCKED_MASK;               /* DM-CTL-16 */
     }
     env->vmx.ctl = entry.ctl;
+    vmx_drop_sipi(env);
     if (!entry.to_root) {
         vmx_guest_enter(env);
     }

@@ -87,6 +87,32 @@ bool vmx_eptp_valid(CPUX86State *env, uint64_t eptp)
 }
 
 /*
+ * Tables in device memory.  With icount a walk in the middle of a block must
+ * not look at the clock; the time of the block's end does for that.
+ */
+static uint64_t ept_device_ldq(CPUX86State *env, hwaddr addr)
+{
+    CPUState *cs = env_cpu(env);
+    bool can_do_io = cs->neg.can_do_io;
+    uint64_t value;
+
+    cs->neg.can_do_io = true;
+    value = x86_ldq_phys(cs, addr);
+    cs->neg.can_do_io = can_do_io;
+    return value;
+}
+
+static void ept_device_stl(CPUX86State *env, hwaddr addr, uint32_t value)
+{
+    CPUState *cs = env_cpu(env);
+    bool can_do_io = cs->neg.can_do_io;
+
+    cs->neg.can_do_io = true;
+    x86_stl_phys(cs, addr, value);
+    cs->neg.can_do_io = can_do_io;
+}
+
+/*
  * Entries are accessed through the physical MMU index, like the tables of
  * nested paging: its softmmu TLB entries carry the memory attributes of the
  * current SMM state, and every transition flushes them.
@@ -102,7 +128,7 @@ static void ept_load(CPUX86State *env, EPTEntryRef *ref)
     if (likely(ref->haddr)) {
         ref->value = ldq_le_p(ref->haddr);
     } else {
-        ref->value = x86_ldq_phys(env_cpu(env), ref->addr);
+        ref->value = ept_device_ldq(env, ref->addr);
     }
 }
 
@@ -128,7 +154,7 @@ static bool ept_set_flags(CPUX86State *env, EPTEntryRef *ref, uint32_t flags)
                                cpu_to_le32(new)) == cmp;
     }
     /* Tables in ROM or device memory: flags cannot be expected to stick. */
-    x86_stl_phys(env_cpu(env), ref->addr, new);
+    ept_device_stl(env, ref->addr, new);
     return true;
 }
 

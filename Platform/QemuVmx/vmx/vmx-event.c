@@ -92,11 +92,8 @@ static VMXEvent vmx_next_event(CPUState *cs, int request)
     const bool smm = env->hflags & HF_SMM_MASK;
     VMXEvent event;
 
-    if (request & CPU_INTERRUPT_SIPI) {
-        return VMX_EVENT_SIPI;
-    }
     if (env->vmx.activity == VMX_ACTIVITY_WAIT_SIPI) {
-        return VMX_EVENT_NONE;
+        return request & CPU_INTERRUPT_SIPI ? VMX_EVENT_SIPI : VMX_EVENT_NONE;
     }
     if (env->vmx.tpr_check) {
         if (vmx_tpr_below_threshold(env)) {
@@ -169,16 +166,13 @@ int vmx_pending_interrupt(CPUState *cs, int interrupt_request)
 /* ------------------------------------------------------------------ */
 /* What the events do                                                  */
 
-static void vmx_take_sipi(CPUState *cs)
+static G_NORETURN void vmx_take_sipi(CPUState *cs)
 {
     CPUX86State *env = cpu_env(cs);
 
     cpu_reset_interrupt(cs, CPU_INTERRUPT_SIPI);
-    if (env->vmx.activity == VMX_ACTIVITY_WAIT_SIPI) {
-        vmx_vmexit(env, VMX_EXIT_SIPI,
-                   apic_sipi_vector(env_archcpu(env)->apic_state), 0);
-    }
-    /* In other states of VMX operation SIPIs are discarded. */
+    vmx_vmexit(env, VMX_EXIT_SIPI,
+               apic_sipi_vector(env_archcpu(env)->apic_state), 0);
 }
 
 static void vmx_take_interrupt(CPUState *cs)
@@ -239,8 +233,6 @@ int vmx_exec_interrupt(CPUState *cs)
         return 0;
     case VMX_EVENT_SIPI:
         vmx_take_sipi(cs);
-        vmx_look_again(cs);
-        return 0;
     case VMX_EVENT_TPR:
         vmx_vmexit(env, VMX_EXIT_TPR_BELOW_THRESHOLD, 0, 0);
     case VMX_EVENT_SMI:

@@ -126,11 +126,12 @@ G_NORETURN void vmx_vmexit_event(CPUX86State *env, uint32_t reason,
     vmx_leave_to_exit(env);
 }
 
-/* INS and OUTS report the linear address of their memory operand. */
-G_NORETURN void vmx_vmexit_io(CPUX86State *env, uint64_t qualification,
-                              uint64_t linear, uintptr_t retaddr)
+/* INS, OUTS and LMSW report the linear address of their memory operand. */
+G_NORETURN void vmx_vmexit_linear(CPUX86State *env, uint32_t reason,
+                                  uint64_t qualification, uint64_t linear,
+                                  uintptr_t retaddr)
 {
-    vmx_prepare_exit(env, VMX_EXIT_IO, qualification, retaddr);
+    vmx_prepare_exit(env, reason, qualification, retaddr);
     env->vmx.exit.guest_linear = linear;
     vmx_leave_to_exit(env);
 }

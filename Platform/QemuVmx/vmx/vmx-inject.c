@@ -59,6 +59,7 @@ void vmx_event_begin(CPUX86State *env, int intno, int is_int, int error_code,
 
 void vmx_event_end(CPUX86State *env)
 {
+    env->vmx.injecting = false;
     env->vmx.event.info = 0;
 }
 
@@ -71,6 +72,7 @@ void vmx_inject_event(CPUX86State *env, uint32_t info, uint32_t error_code,
     CPUState *cs = env_cpu(env);
     uint8_t vector = info;
 
+    env->vmx.injecting = true;
     cs->exception_index = vector;
     env->error_code = info & VMX_INTR_ERROR_CODE ? error_code : 0;
     env->exception_is_int = 0;

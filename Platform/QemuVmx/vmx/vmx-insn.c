@@ -118,6 +118,7 @@ void helper_vmx_vmxoff(CPUX86State *env)
     }
     from = vmx_trace_mode(env);
     env->vmx.mode = VMX_MODE_NONE;
+    vmx_drop_sipi(env);
     env->vmx.vmxon_ptr = VMX_NO_POINTER;
     env->vmx.current_vmcs = VMX_NO_POINTER;
     /* DM-DEF-35 */

@@ -126,7 +126,9 @@ static uint64_t vmx_guest_write_cr0(CPUX86State *env, uint64_t value,
                             CR_QUAL_SOURCE(env->vmx.lmsw_source);
 
             if (!(VMX_INSN_INFO(insn) & INSN_INFO_REGISTER)) {
-                qual |= CR_QUAL_LMSW_MEM;
+                vmx_vmexit_linear(env, VMX_EXIT_CR_ACCESS,
+                                  qual | CR_QUAL_LMSW_MEM, env->vmx.linear,
+                                  retaddr);
             }
             vmx_vmexit(env, VMX_EXIT_CR_ACCESS, qual, retaddr);
         }
@@ -308,10 +310,12 @@ void vmx_check_intercept(CPUX86State *env, uint32_t type, uint64_t param,
     case SVM_EXIT_MONITOR:
         exit_if(env, proc(env, VMX_CPU_BASED_MONITOR_EXITING),
                 VMX_EXIT_MONITOR, 0, ra);
+        env->vmx.monitor_armed = true;
         break;
     case SVM_EXIT_MWAIT:
         exit_if(env, proc(env, VMX_CPU_BASED_MWAIT_EXITING),
-                VMX_EXIT_MWAIT, 0, ra);
+                VMX_EXIT_MWAIT, env->vmx.monitor_armed, ra);
+        env->vmx.monitor_armed = false;
         break;
     case SVM_EXIT_PAUSE:
         exit_if(env, proc(env, VMX_CPU_BASED_PAUSE_EXITING) ||
@@ -439,7 +443,7 @@ void vmx_check_io(CPUX86State *env, uint32_t port, uint32_t svm_param,
     if (string) {
         linear = vmx_string_linear(env, VMX_INSN_INFO(insn), in);
     }
-    vmx_vmexit_io(env, qual, linear, retaddr);
+    vmx_vmexit_linear(env, VMX_EXIT_IO, qual, linear, retaddr);
 }
 
 /* ------------------------------------------------------------------ */
@@ -489,6 +493,7 @@ void vmx_check_exception(CPUX86State *env, int intno, bool is_int,
     uint32_t info = VMX_INTR_VALID | VMX_INTR_TYPE_HW_EXCEPTION | intno;
     uint64_t qual = 0;
 
+    env->vmx.injecting = false;
     if (is_int) {
         /* INT3 and INTO are software exceptions; INT n never exits. */
         if (env->vmx.sw_exception &&

@@ -37,8 +37,9 @@ void vmx_load_rflags(CPUX86State *env, uint64_t rflags);
 void vmx_update_hflags(CPUX86State *env);
 
 /* Further forms of vmx_vmexit(). */
-G_NORETURN void vmx_vmexit_io(CPUX86State *env, uint64_t qualification,
-                              uint64_t linear, uintptr_t retaddr);
+G_NORETURN void vmx_vmexit_linear(CPUX86State *env, uint32_t reason,
+                                  uint64_t qualification, uint64_t linear,
+                                  uintptr_t retaddr);
 G_NORETURN void vmx_vmexit_software(CPUX86State *env, uint32_t info,
                                     uint32_t insn_length, uintptr_t retaddr);
 

@@ -108,6 +108,8 @@ typedef struct X86VMXState {
     bool iret;                  /* IRET under way has unblocked NMIs */
     bool int1;                  /* the #DB being delivered is that of INT1 */
     uint8_t int1_length;
+    bool monitor_armed;         /* MONITOR without MWAIT, non-root only */
+    bool injecting;             /* VM entry's event is being delivered */
     uint8_t sw_exception;       /* the last INT was INT3 or INTO */
     bool tpr_check;             /* compare TPR and threshold at the boundary */
     bool tpr_store;             /* see vmx_tpr_store() */
@@ -130,6 +132,7 @@ typedef struct X86VMXState {
     uint64_t displacement;      /* of its memory operand, non-root only */
     uint64_t pf_address;        /* of the last #PF, not yet in CR2 */
     target_ulong lmsw_source;   /* operand of LMSW, non-root only */
+    target_ulong linear;        /* its address, if it is in memory */
     uint64_t pending_debug;     /* pending debug exceptions */
     uint64_t dr6;               /* DR6 before the last debug exception */
 } X86VMXState;

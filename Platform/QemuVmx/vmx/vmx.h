@@ -310,6 +310,7 @@ bool vmx_check_guest_state(CPUX86State *env, const VMXEntry *entry,
 void vmx_guest_enter(CPUX86State *env);
 void vmx_guest_leave(CPUX86State *env);
 void vmx_guest_suspend(CPUX86State *env);
+void vmx_drop_sipi(CPUX86State *env);
 /* Same after re-reading the controls of the current VMCS (RSM, loadvm). */
 void vmx_guest_reenter(CPUX86State *env);
 

@@ -30,12 +30,12 @@ static void run_test(size_t i)
         tests[i].function(tests[i].name);
         _exit(0);
     }
-    for (int tenths = 0; waitpid(child, &status, WNOHANG) == 0; tenths++) {
-        if (tenths == LIMIT_SECONDS * 10) {
+    for (int slices = 0; waitpid(child, &status, WNOHANG) == 0; slices++) {
+        if (slices == LIMIT_SECONDS * 50) {
             report("kvm", "test=%s trace=hangs", tests[i].name);
             kill(child, SIGKILL);
         }
-        usleep(100000);
+        usleep(20000);
     }
     if (WIFSIGNALED(status)) {
         report("kvm", "test=%s trace=signal:%d", tests[i].name, WTERMSIG(status));

@@ -10,6 +10,7 @@
 #include "kvm.h"
 #include "lab.h"
 
+enum { MODEL = 0x206a7 }; /* family 6, model 2AH */
 /* Above all memory of these guests; KVM needs it where unrestricted guest is missing. */
 enum { IDENTITY_MAP = 0xfffbc000u, TASK_STATE = 0xfffbd000u };
 
@@ -50,9 +51,13 @@ bool vcpu_open(struct vm *vm, int index)
     if (vcpu->run == MAP_FAILED || ioctl(vm->kvm, KVM_GET_SUPPORTED_CPUID, &cpuid)) {
         return false;
     }
-    /* That there is a hypervisor is said by its user-space part. */
+    /*
+     * That there is a hypervisor is said by its user-space part. TCG's model is a Pentium II with much added; a
+     * Linux guest would look for the performance counters of one, which KVM has not.
+     */
     for (unsigned i = 0; i < cpuid.head.nent; i++) {
         if (cpuid.entries[i].function == 1) {
+            cpuid.entries[i].eax = MODEL;
             cpuid.entries[i].ecx |= 1u << 31;
         }
     }

@@ -86,6 +86,17 @@ static void c_store_9eh(void)
     exit_with(MSR_SMBASE, F_EXIT_MSR_STORE, F_EXIT_STORE_COUNT);
 }
 
+/* VMX-EXI-30: FS base cannot be in a load area, x2APIC MSRs not in a store area. */
+static void c_load_fs_base(void)
+{
+    exit_with(MSR_FS_BASE, F_EXIT_MSR_LOAD, F_EXIT_LOAD_COUNT);
+}
+
+static void c_store_x2apic(void)
+{
+    exit_with(0x800, F_EXIT_MSR_STORE, F_EXIT_STORE_COUNT);
+}
+
 static void list_x2apic(void)
 {
     uint64_t area = MSEG_BASE + 0x40000;
@@ -154,6 +165,8 @@ static const struct {
     {"DM-EXI-49", "smm-exit-store", c_store_in_smm},
     {"DM-STM-32", "stm-triple-fault", c_stm_triple_fault},
     {"DM-EXI-51", "stm-made-32-bit", c_host_32},
+    {"VMX-EXI-30", "exit-load-fs-base", c_load_fs_base},
+    {"VMX-EXI-30", "exit-store-x2apic", c_store_x2apic},
 };
 
 void run_tests(void)

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""Boots of the distribution's kernel, each made once for a session."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from build_scripts import qemu_build
+from build_scripts.firmware_build import build_firmware
+from build_scripts.linux import kernel
+from build_scripts.linux.boot import LinuxRun, boot_linux
+
+from .expected import RELOADS
+
+BOOT_TIMEOUT_SECONDS = 300.0
+# Words of the kernel's command line. The first of all is the processor as it is.
+VARIANTS = {
+    "default": (),
+    "no-unrestricted-guest": ("kvm_intel.unrestricted_guest=0",),
+    "no-ept": ("kvm_intel.ept=0",),
+    "reloads": ("lab.steps=reload", f"lab.reload={';'.join(RELOADS)}"),
+}
+Boot = Callable[[str], LinuxRun]
+
+
+@pytest.fixture(scope="session")
+def qemu() -> Path:
+    """The extended QEMU: STMLAB_QEMU, else what the lab has built or builds."""
+    named = os.environ.get("STMLAB_QEMU")
+    if not named:
+        return qemu_build.extended_qemu()
+    path = Path(named)
+    if not path.exists():
+        pytest.fail(f"STMLAB_QEMU={named} does not exist", pytrace=False)
+    return path
+
+
+@pytest.fixture(scope="session")
+def boot(qemu: Path) -> Boot:
+    """Boots a variant, once; a boot that does not end by itself is a failure of all that ask for it."""
+
+    @cache
+    def run(variant: str) -> LinuxRun:
+        return boot_linux(qemu, build_firmware(), kernel.locate(), VARIANTS[variant], timeout=BOOT_TIMEOUT_SECONDS)
+
+    def checked(variant: str) -> LinuxRun:
+        result = run(variant)
+        assert result.ending.requested and result.named("end"), f"{result.run_dir}: {result.ending}"
+        return result
+
+    return checked

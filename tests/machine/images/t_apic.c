@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* Interrupts and NMIs against blocking and activity states, APIC-access page,
+ * monitor trap flag beside other exits, task switches. */
+#include "entry_check.h"
+
+#define VECTOR        0x41u
+#define PAGE          0x2000000ull
+#define F_VIRTUAL_APIC 0x2012
+#define F_APIC_ACCESS 0x2014
+#define F_TPR_THRESHOLD 0x401C
+#define PIN_TIMER     (1u << 6)
+#define PROC_MTF      (1u << 27)
+#define PROC_TPR      (1u << 21)
+#define PROC2_APIC    (1u << 0)
+#define ACTIVITY_SHUTDOWN 2
+#define LONG_TIME     5000000u /* of the preemption timer */
+
+static volatile uint32_t nmis, interrupts;
+static volatile bool call_from_handler;
+
+static bool on_event(struct fault_frame *frame)
+{
+    if (frame->vector == 2) {
+        nmis++;
+    } else if (frame->vector == VECTOR) {
+        interrupts++;
+        write32(0xFEE000B0, 0);
+    } else {
+        return false;
+    }
+    if (call_from_handler) {
+        __asm__ volatile("vmcall" : : : "memory");
+    }
+    return true;
+}
+
+#define CODE(name, ...)                                                        \
+    void name(void);                                                           \
+    __asm__(".globl " #name "\n" #name ":\n\t" __VA_ARGS__ "\n1:\tvmcall\n\tjmp 1b\n")
+
+CODE(a_nops, "nop\n\tnop\n\tnop");
+CODE(a_hlt, "hlt");
+CODE(a_cpuid, "nop\n\tcpuid\n\tnop\n\tnop");
+CODE(a_ud, "ud2");
+CODE(a_sti_hlt, "sti\n\thlt");
+CODE(a_apic_read, "mov 0x2000030, %eax");
+CODE(a_apic_write, "mov %eax, 0x2000300");
+CODE(a_apic_fetch, "mov $0x2000010, %eax\n\tjmp *%rax");
+CODE(a_apic_push, "mov $0x2000800, %esp\n\tud2");
+
+static void fresh(void (*code)(void))
+{
+    entry_fresh(MODE_64);
+    wr(F_GUEST_RIP, phys((void *)code));
+    wr(F_PREEMPTION_TIMER, LONG_TIME);
+    nmis = interrupts = 0;
+    call_from_handler = false;
+}
+
+static uint64_t rdtsc(void)
+{
+    uint32_t low, high;
+
+    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+    return (uint64_t)high << 32 | low;
+}
+
+static void pin(uint32_t set)
+{
+    wr(F_PIN, controls(MSR_VMX_TRUE_PIN, set));
+}
+
+static void proc(uint32_t set)
+{
+    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, set));
+}
+
+static void iret_here(void)
+{
+    __asm__ volatile("mov %%ss, %%eax\n\tpushq %%rax\n\tlea 8(%%rsp), %%rcx\n\t"
+                     "pushq %%rcx\n\tpushfq\n\tmov %%cs, %%eax\n\tpushq %%rax\n\t"
+                     "lea 1f(%%rip), %%rcx\n\tpushq %%rcx\n\tiretq\n1:"
+                     :
+                     :
+                     : "rax", "rcx", "memory");
+}
+
+/* Interrupts are off in root, so that an interrupt to itself stays pending. */
+static void interrupt_pending(void)
+{
+    self_ipi(IPI_FIXED, VECTOR);
+}
+
+static void take_interrupt(void)
+{
+    call_from_handler = false;
+    __asm__ volatile("sti; nop; nop; cli");
+}
+
+static void nmi_guest(void)
+{
+    self_ipi(IPI_NMI, 0);
+    for (;;) {
+        __asm__ volatile("pause");
+    }
+}
+
+/* An NMI exit blocks NMIs in root; another one then stays pending. */
+static void nmi_pending(void)
+{
+    entry_fresh(MODE_64);
+    wr(F_GUEST_RIP, phys((void *)nmi_guest));
+    pin(PIN_NMI);
+    if (guest_run(LAUNCH) != REASON_EXCEPTION || last_exit.intr != 0x80000202) {
+        panic("no NMI exit");
+    }
+    check_eq("VMX-INF-16", "nmi", last_exit.qualification, 0);
+    self_ipi(IPI_NMI, 0);
+}
+
+static void test_blocking(void)
+{
+    static const struct {
+        const char *name;
+        uint32_t blocking, skip;
+    } rows[] = {{"none", 0, 0}, {"sti", BLOCKED_STI, 1}, {"mov-ss", BLOCKED_MOV_SS, 1}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        fresh(a_nops);
+        pin(PIN_EXTERNAL);
+        wr(F_GUEST_RFLAGS, 2 | RFLAGS_IF);
+        wr(F_INTERRUPTIBILITY, rows[i].blocking);
+        interrupt_pending();
+        check_eq("VMX-EXT-05", rows[i].name, guest_run(LAUNCH), REASON_EXTERNAL);
+        check_eq("VMX-EXT-05", rows[i].name, last_exit.rip, phys((void *)a_nops) + rows[i].skip);
+        check_eq("VMX-INF-16", "external", last_exit.qualification, 0);
+        take_interrupt();
+        check_eq("VMX-EXT-04", "pending", interrupts, 1);
+    }
+    /* IF = 0 blocks what does not exit. */
+    fresh(a_nops);
+    interrupt_pending();
+    check_eq("VMX-NRB-15", "if-clear", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-NRB-15", "not-delivered", interrupts, 0);
+    take_interrupt();
+    check_eq("VMX-NRB-15", "still-pending", interrupts, 1);
+
+    nmi_pending();
+    fresh(a_nops);
+    call_from_handler = true;
+    check_eq("VMX-EXT-07", "reason", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-EXT-07", "delivered", nmis, 1);
+    check_eq("VMX-EXT-07", "blocks", rd(F_INTERRUPTIBILITY), BLOCKED_NMI);
+    iret_here();
+
+    fresh(a_nops);
+    pin(PIN_NMI | PIN_VIRTUAL_NMI);
+    proc(PROC_NMI_WINDOW);
+    check_eq("VMX-EXT-12", "reason", guest_run(LAUNCH), REASON_NMI_WINDOW);
+    check_eq("VMX-EXT-12", "rip", last_exit.rip, phys((void *)a_nops));
+    fresh(a_nops);
+    pin(PIN_NMI | PIN_VIRTUAL_NMI);
+    proc(PROC_NMI_WINDOW);
+    wr(F_INTERRUPTIBILITY, BLOCKED_NMI);
+    check_eq("VMX-EXT-13", "closed", guest_run(LAUNCH), REASON_VMCALL);
+}
+
+static void test_hlt(void)
+{
+    fresh(a_hlt);
+    pin(PIN_TIMER);
+    wr(F_ACTIVITY, ACTIVITY_HLT);
+    check_eq("VMX-ACT-01", "reason", guest_run(LAUNCH), REASON_PREEMPTION_TIMER);
+    check_eq("VMX-ACT-01", "rip", last_exit.rip, phys((void *)a_hlt));
+    check_eq("VMX-ACT-01", "state", rd(F_ACTIVITY), ACTIVITY_HLT);
+
+    fresh(a_nops);
+    wr(F_ACTIVITY, ACTIVITY_HLT);
+    wr(F_GUEST_RFLAGS, 2 | RFLAGS_IF);
+    interrupt_pending();
+    check_eq("VMX-ACT-01", "interrupt-wakes", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-ACT-01", "interrupts", interrupts, 1);
+    check_eq("VMX-ACT-01", "active", rd(F_ACTIVITY), 0);
+
+    nmi_pending();
+    fresh(a_nops);
+    wr(F_ACTIVITY, ACTIVITY_HLT);
+    check_eq("VMX-ACT-02", "nmi-wakes", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-ACT-02", "nmis", nmis, 1);
+    iret_here();
+
+    fresh(a_sti_hlt);
+    interrupt_pending();
+    check_eq("VMX-ACT-02", "interrupt-wakes", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-ACT-02", "interrupts", interrupts, 1);
+    check_eq("VMX-ACT-02", "goes-on", last_exit.rip, phys((void *)a_sti_hlt) + 2);
+
+    /* Blocked by IF: only the timer ends it. */
+    fresh(a_hlt);
+    pin(PIN_TIMER);
+    interrupt_pending();
+    check_eq("VMX-ACT-03", "reason", guest_run(LAUNCH), REASON_PREEMPTION_TIMER);
+    check_eq("VMX-ACT-03", "rip", last_exit.rip, phys((void *)a_hlt) + 1);
+    check_eq("VMX-ACT-03", "state", rd(F_ACTIVITY), ACTIVITY_HLT);
+    take_interrupt();
+}
+
+static void test_shutdown(void)
+{
+    if (!(rdmsr(MSR_VMX_MISC) >> 7 & 1)) {
+        not_offered("VMX-ACT-04", "shutdown");
+        return;
+    }
+    nmi_pending();
+    fresh(a_nops);
+    pin(PIN_NMI);
+    wr(F_ACTIVITY, ACTIVITY_SHUTDOWN);
+    guest_run(LAUNCH);
+    check_eq("VMX-ACT-04", "nmi-exits", last_exit.intr, 0x80000202);
+    check_eq("VMX-ACT-04", "state", rd(F_ACTIVITY), ACTIVITY_SHUTDOWN);
+    check_eq("VMX-ACT-04", "rip", last_exit.rip, phys((void *)a_nops));
+    iret_here();
+
+    fresh(a_nops);
+    pin(PIN_TIMER);
+    wr(F_ACTIVITY, ACTIVITY_SHUTDOWN);
+    wr(F_GUEST_RFLAGS, 2 | RFLAGS_IF);
+    interrupt_pending();
+    check_eq("VMX-ACT-04", "interrupt-does-not", guest_run(LAUNCH), REASON_PREEMPTION_TIMER);
+    check_eq("VMX-ACT-04", "not-delivered", interrupts, 0);
+    take_interrupt();
+}
+
+static void test_apic_page(void)
+{
+    static const struct {
+        const char *id, *name;
+        void (*code)(void);
+        uint64_t qualification;
+    } rows[] = {
+        {"VMX-EXT-28", "read", a_apic_read, 0x0030},
+        {"VMX-EXT-29", "write", a_apic_write, 0x1300},
+        {"VMX-EXT-30", "fetch", a_apic_fetch, 0x2010},
+        {"VMX-EXT-31", "delivery", a_apic_push, 0x37F8},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct defect d = {.proc2 = PROC2_APIC};
+
+        fresh(rows[i].code);
+        if (!entry_controls(&d)) {
+            not_offered(rows[i].id, rows[i].name);
+            continue;
+        }
+        wr(F_APIC_ACCESS, PAGE);
+        check_eq(rows[i].id, rows[i].name, guest_run(LAUNCH), REASON_APIC_ACCESS);
+        check_eq(rows[i].id, rows[i].name, last_exit.qualification, rows[i].qualification);
+        if (rows[i].code == a_apic_push) {
+            check_eq("VMX-EXT-31", "vectoring", rd(F_VECTORING), 0x80000306);
+            check_eq("VMX-INF-23", "apic-access", rd(F_VECTORING), 0x80000306);
+        } else {
+            check_eq("VMX-INF-24", "apic-access", rd(F_VECTORING) >> 31, 0);
+        }
+    }
+}
+
+static void test_mtf(void)
+{
+    struct defect d = {.proc = PROC_MTF};
+
+    fresh(a_cpuid);
+    if (!entry_controls(&d)) {
+        not_offered("VMX-EXT-22", "mtf");
+        return;
+    }
+    check_eq("VMX-EXT-19", "first", guest_run(LAUNCH), REASON_MTF);
+    check_eq("VMX-EXT-19", "first-rip", last_exit.rip, phys((void *)a_cpuid) + 1);
+    check_eq("VMX-EXT-22", "cpuid", guest_run(RESUME), REASON_CPUID);
+    guest_skip();
+    check_eq("VMX-EXT-22", "next", guest_run(RESUME), REASON_MTF);
+    check_eq("VMX-EXT-22", "next-rip", last_exit.rip, phys((void *)a_cpuid) + 4);
+    fresh(a_ud);
+    entry_controls(&d);
+    wr(F_EXCEPTION_BITMAP, 1u << 6);
+    guest_run(LAUNCH);
+    check_eq("VMX-EXT-22", "fault", last_exit.intr, 0x80000306);
+    /* Injected: the exit comes before the handler's first instruction. */
+    fresh(a_nops);
+    entry_controls(&d);
+    wr(F_ENTRY_INTR, 0x80000306);
+    check_eq("VMX-EXT-20", "injected", guest_run(LAUNCH), REASON_MTF);
+    check("VMX-EXT-20", "injected-rip", last_exit.rip != phys((void *)a_nops), "rip:%q",
+          last_exit.rip);
+}
+
+/* ---- preemption timer ---- */
+CODE(a_loop, "pause\n\tjmp a_loop");
+
+static void test_timer(void)
+{
+    struct defect d = {.pin = PIN_TIMER};
+    uint32_t shift = rdmsr(MSR_VMX_MISC) & 31;
+
+    for (uint64_t value = 1000; value <= 1000000; value *= 10) {
+        uint64_t before, after;
+
+        fresh(a_loop);
+        if (!entry_controls(&d)) {
+            not_offered("VMX-EXT-15", "not-early");
+            return;
+        }
+        wr(F_PREEMPTION_TIMER, value);
+        before = rdtsc();
+        guest_run(LAUNCH);
+        after = rdtsc();
+        check_eq("VMX-EXT-15", "reason", last_exit.reason, REASON_PREEMPTION_TIMER);
+        check("VMX-EXT-15", "not-early", after - before >= (value - 1) << shift,
+              "ticks:%q,value:%q", after - before, value);
+        check_eq("VMX-EXT-17", "not-saved", rd(F_PREEMPTION_TIMER), value);
+    }
+}
+
+/* ---- task switches of a 32-bit guest ---- */
+#define TSS2 0x58u
+void a_task(void);
+__asm__(".code32\n"
+        ".globl a_task\n"
+        "a_task:\n\tljmp $0x58, $0\n\tvmcall\n"
+        ".code64\n");
+
+static void test_task_switch(void)
+{
+    static const struct {
+        const char *name;
+        uint8_t rights;
+        uint32_t reason, intr;
+    } rows[] = {
+        {"available", 0x89, REASON_TASK_SWITCH, 0},
+        {"busy", 0x8B, REASON_EXCEPTION, 0x80000B0D},
+        {"not-present", 0x09, REASON_EXCEPTION, 0x80000B0B},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        memcpy((void *)PAGE, gdt, TSS2);
+        write64(PAGE + TSS2, 0x67ull | ((PAGE + 0x800) & 0xFFFFFF) << 16 | (uint64_t)rows[i].rights << 40);
+        *(uint8_t *)(PAGE + TSS2 + 7) = (PAGE + 0x800) >> 24;
+        entry_fresh(MODE_32);
+        wr(F_GUEST_RIP, phys((void *)a_task));
+        wr(F_GUEST_GDTR_BASE, PAGE);
+        wr(F_GUEST_GDTR_LIMIT, TSS2 + 7);
+        wr(F_EXCEPTION_BITMAP, 1u << 13 | 1u << 11);
+        guest_run(LAUNCH);
+        check("VMX-NRB-14", rows[i].name,
+              last_exit.reason == rows[i].reason && last_exit.intr == rows[i].intr,
+              "reason:%d,intr:%x", last_exit.reason, last_exit.intr);
+        check_eq("VMX-NRB-14", "descriptor", *(uint8_t *)(PAGE + TSS2 + 5), rows[i].rights);
+        check_eq("VMX-NRB-14", "tr", rd(F_GUEST_TR), SEL_TSS);
+        if (!rows[i].intr) {
+            check_eq("VMX-INF-07", "jmp", last_exit.qualification, 0x80000000 | TSS2);
+            check_eq("VMX-INF-28", "jmp", last_exit.length, 7);
+        }
+    }
+    memset((void *)PAGE, 0, PAGE_SIZE);
+}
+
+void run_tests(void)
+{
+    fault_hook = on_event;
+    vmx_start();
+    test_blocking();
+    test_hlt();
+    test_shutdown();
+    test_apic_page();
+    test_mtf();
+    test_timer();
+    test_task_switch();
+    fault_hook = NULL;
+    vmclear(entry_vmcs);
+    check_vmx("VMX-INS-16", "vmxoff", vmxoff(), SUCCESS);
+}

@@ -1,0 +1,527 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* What comes first, the fault or the VM exit; conditions of conditional exits;
+ * instruction information; RIP and RF of exits. */
+#include "entry_check.h"
+
+#define PAGE        0x2000000ull
+#define ALL_BITS    0xFFFFFFFFu
+#define GP_EXIT     0x80000B0Du
+#define UD_EXIT     0x80000306u
+#define PROC2_DESC  (1u << 2)
+#define PROC2_WBINVD (1u << 6)
+#define ABSENT      0x8000000000ull
+#define RFLAGS_RF   (1u << 16)
+#define RFLAGS_IOPL (3u << 12)
+#define PROC_INVLPG (1u << 9)
+#define PROC_MWAIT  (1u << 10)
+#define PROC_RDPMC  (1u << 11)
+#define PROC_MONITOR (1u << 29)
+#define PROC_PAUSE  (1u << 30)
+
+/* An instruction without operands of the compiler's choice, then VMCALL. */
+#define CODE(name, ...)                                                        \
+    void name(void);                                                           \
+    __asm__(".globl " #name "\n" #name ":\n\t" __VA_ARGS__ "\n1:\tvmcall\n\tjmp 1b\n")
+
+CODE(p_hlt, "hlt");
+CODE(p_rdmsr, "mov $0x174, %ecx\n\trdmsr");
+CODE(p_wrmsr, "mov $0x174, %ecx\n\twrmsr");
+CODE(p_to_cr0, "mov %rax, %cr0");
+CODE(p_from_cr3, "mov %cr3, %rax");
+CODE(p_to_cr8, "mov %rax, %cr8");
+CODE(p_dr, "mov %dr7, %rax");
+CODE(p_clts, "clts");
+CODE(p_lmsw, "lmsw %ax");
+CODE(p_invd, "invd");
+CODE(p_wbinvd, "wbinvd");
+CODE(p_invlpg, "invlpg (%rax)");
+CODE(p_xsetbv, "xor %ecx, %ecx\n\txsetbv");
+CODE(p_rdpmc, "rdpmc");
+CODE(p_in, "inb $0x81, %al");
+CODE(p_cpuid, "cpuid");
+CODE(p_vmcall, "vmcall");
+CODE(p_vmclear, "vmclear 0x2000000");
+CODE(p_vmptrld, "vmptrld 0x2000000");
+CODE(p_vmread, "vmread %rax, %rcx");
+CODE(p_vmxoff, "vmxoff");
+CODE(p_vmlaunch, "vmlaunch");
+CODE(p_vmxon, "vmxon 0x2000000");
+CODE(p_lock_vmcall, ".byte 0xF0, 0x0F, 0x01, 0xC1");
+CODE(p_lock_cpuid, ".byte 0xF0, 0x0F, 0xA2");
+CODE(p_lock_hlt, ".byte 0xF0, 0xF4");
+CODE(p_cr1, ".byte 0x0F, 0x22, 0xC8");
+CODE(p_monitor, "monitor");
+CODE(p_int_6, "int $6");
+
+static const struct {
+    const char *id, *name;
+    void (*code)(void);
+    uint32_t intr;   /* the exception, or 0 */
+    uint32_t reason; /* of the exit without an exception */
+} cpl3[] = {
+    {"VMX-INT-01", "hlt", p_hlt, GP_EXIT, 0},
+    {"VMX-INT-01", "rdmsr", p_rdmsr, GP_EXIT, 0},
+    {"VMX-INT-01", "wrmsr", p_wrmsr, GP_EXIT, 0},
+    {"VMX-INT-01", "mov-to-cr0", p_to_cr0, GP_EXIT, 0},
+    {"VMX-INT-01", "mov-from-cr3", p_from_cr3, GP_EXIT, 0},
+    {"VMX-INT-01", "mov-to-cr8", p_to_cr8, GP_EXIT, 0},
+    {"VMX-INT-01", "mov-dr", p_dr, GP_EXIT, 0},
+    {"VMX-INT-01", "clts", p_clts, GP_EXIT, 0},
+    {"VMX-INT-01", "lmsw", p_lmsw, GP_EXIT, 0},
+    {"VMX-INT-01", "invd", p_invd, GP_EXIT, 0},
+    {"VMX-INT-01", "wbinvd", p_wbinvd, GP_EXIT, 0},
+    {"VMX-INT-01", "invlpg", p_invlpg, GP_EXIT, 0},
+    {"VMX-INT-01", "xsetbv", p_xsetbv, GP_EXIT, 0},
+    {"VMX-INT-01", "rdpmc", p_rdpmc, GP_EXIT, 0},
+    {"VMX-INT-04", "in", p_in, GP_EXIT, 0},
+    {"VMX-INT-02", "monitor", p_monitor, UD_EXIT, 0},
+    {"VMX-INT-07", "cpuid", p_cpuid, 0, REASON_CPUID},
+    {"VMX-INT-03", "vmcall", p_vmcall, 0, 18},
+    {"VMX-INT-03", "vmclear", p_vmclear, 0, 19},
+    {"VMX-INT-03", "vmlaunch", p_vmlaunch, 0, 20},
+    {"VMX-INT-03", "vmptrld", p_vmptrld, 0, 21},
+    {"VMX-INT-03", "vmread", p_vmread, 0, 23},
+    {"VMX-INT-03", "vmxoff", p_vmxoff, 0, 26},
+    {"VMX-INT-03", "vmxon", p_vmxon, 0, 27},
+};
+
+static void everything_exits(void)
+{
+    uint32_t secondary = PROC2_DESC | PROC2_WBINVD;
+
+    wr(F_PROC, controls(MSR_VMX_TRUE_PROC,
+                        PROC_HLT | PROC_INVLPG | PROC_MWAIT | PROC_RDPMC | PROC_CR3_LOAD |
+                            PROC_CR3_STORE | PROC_CR8_LOAD | PROC_CR8_STORE | PROC_MOV_DR |
+                            PROC_UNCOND_IO | PROC_MONITOR | PROC_PAUSE | PROC_SECONDARY));
+    wr(F_PROC2, controls(MSR_VMX_PROC2, secondary));
+    wr(F_EXCEPTION_BITMAP, ALL_BITS);
+    wr(F_CR0_MASK, UINT64_MAX);
+    wr(F_CR4_MASK, UINT64_MAX);
+}
+
+static void fresh(void (*code)(void))
+{
+    entry_fresh(MODE_64);
+    wr(F_GUEST_RIP, phys((void *)code));
+}
+
+static void at_cpl3(void)
+{
+    wr(F_GUEST_CS, SEL_USER_CODE | 3);
+    wr(F_RIGHTS(SEG_CS), 0xA0FB);
+    wr(F_GUEST_SS, SEL_USER_DATA | 3);
+    wr(F_RIGHTS(SEG_SS), 0xC0F3);
+    for (unsigned seg = SEG_ES; seg <= SEG_GS; seg++) {
+        if (seg != SEG_CS && seg != SEG_SS) {
+            wr(F_GUEST_ES + 2 * seg, SEL_USER_DATA | 3);
+            wr(F_RIGHTS(seg), 0xC0F3);
+        }
+    }
+}
+
+static void test_cpl3(void)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(cpl3); i++) {
+        fresh(cpl3[i].code);
+        at_cpl3();
+        everything_exits();
+        wr(F_GUEST_CR4, rd(F_GUEST_CR4) | 1ull << 18); /* OSXSAVE */
+        guest_run(LAUNCH);
+        check(cpl3[i].id, cpl3[i].name,
+              last_exit.reason == cpl3[i].reason && last_exit.intr == cpl3[i].intr &&
+                  (cpl3[i].intr != GP_EXIT || !last_exit.error),
+              "reason:%d,intr:%x,error:%x", last_exit.reason, last_exit.intr, last_exit.error);
+    }
+    /* With IOPL 3 the TSS does not matter, and the exit comes. */
+    fresh(p_in);
+    at_cpl3();
+    everything_exits();
+    wr(F_GUEST_RFLAGS, RFLAGS_IOPL | 2);
+    check_eq("VMX-INT-04", "iopl-3", guest_run(LAUNCH), REASON_IO);
+}
+
+static void test_undefined(void)
+{
+    static const struct {
+        const char *name;
+        void (*code)(void);
+    } rows[] = {
+        {"lock-vmcall", p_lock_vmcall}, {"lock-cpuid", p_lock_cpuid},
+        {"lock-hlt", p_lock_hlt},       {"mov-to-cr1", p_cr1},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        fresh(rows[i].code);
+        everything_exits();
+        guest_run(LAUNCH);
+        check_eq("VMX-INT-02", rows[i].name, last_exit.intr, UD_EXIT);
+    }
+    /* In compatibility mode VMX instructions but VMCALL are undefined. */
+    entry_fresh(MODE_COMPAT);
+    wr(F_GUEST_RIP, phys((void *)p_vmxoff));
+    wr(F_EXCEPTION_BITMAP, ALL_BITS);
+    guest_run(LAUNCH);
+    check_eq("VMX-INT-02", "vmxoff-in-compatibility", last_exit.intr, UD_EXIT);
+}
+
+/* ---- exits that come before checks of values ---- */
+static void test_values(void)
+{
+    static const struct {
+        const char *id, *name;
+        void (*code)(void);
+        uint64_t rax, rcx;
+        uint32_t reason;
+    } rows[] = {
+        {"VMX-INT-05", "rdmsr-absent", p_rdmsr, 0, 0, REASON_RDMSR},
+        {"VMX-INT-05", "wrmsr-absent", p_wrmsr, 0, 0, REASON_WRMSR},
+        {"VMX-INT-06", "mov-to-cr0-bit-63", p_to_cr0, 1ull << 63 | 0x31, 0, REASON_CR},
+        {"VMX-INT-06", "mov-to-cr0-without-pe", p_to_cr0, 0x80000020, 0, REASON_CR},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        fresh(rows[i].code);
+        if (rows[i].reason != REASON_CR) { /* behind the MOV to ECX */
+            wr(F_GUEST_RIP, rd(F_GUEST_RIP) + 5);
+            guest.rcx = 0x7FFFFFFF;
+        }
+        wr(F_CR0_MASK, UINT64_MAX);
+        wr(F_CR0_SHADOW, read_cr0());
+        wr(F_EXCEPTION_BITMAP, ALL_BITS);
+        guest.rax = rows[i].rax;
+        check_eq(rows[i].id, rows[i].name, guest_run(LAUNCH), rows[i].reason);
+    }
+}
+
+/* ---- I/O and MSR bitmaps ---- */
+CODE(p_in_wrap, "mov $0xFFFE, %edx\n\tinl %dx, %eax");
+CODE(p_in_wrap2, "mov $0xFFFF, %edx\n\tinw %dx, %ax");
+CODE(p_in_last, "mov $0xFFFF, %edx\n\tinb %dx, %al");
+CODE(p_in_80, "inb $0x80, %al");
+
+static void test_io(void)
+{
+    static const struct {
+        const char *id, *name;
+        void (*code)(void);
+        uint32_t bit; /* port whose bit is set, 0 none */
+        uint32_t reason;
+    } rows[] = {
+        {"VMX-INT-35", "wrap-dword", p_in_wrap, 0, REASON_IO},
+        {"VMX-INT-35", "wrap-word", p_in_wrap2, 0, REASON_IO},
+        {"VMX-INT-35", "last-port", p_in_last, 0, REASON_VMCALL},
+        {"VMX-INT-35", "last-port-set", p_in_last, 0xFFFF, REASON_IO},
+        {"VMX-INT-34", "bitmap-overrides", p_in_80, 0, REASON_VMCALL},
+        {"VMX-INT-34", "bitmap-overrides-set", p_in_80, 0x80, REASON_IO},
+    };
+    uint64_t bitmaps = phys(page_alloc());
+
+    (void)page_alloc();
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        fresh(rows[i].code);
+        wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_UNCOND_IO | PROC_IO_BITMAPS));
+        wr(F_IO_BITMAP_A, bitmaps);
+        wr(F_IO_BITMAP_B, bitmaps + PAGE_SIZE);
+        memset((void *)bitmaps, 0, 2 * PAGE_SIZE);
+        if (rows[i].bit) {
+            *(uint8_t *)(bitmaps + rows[i].bit / 8) = 1u << rows[i].bit % 8;
+        }
+        check_eq(rows[i].id, rows[i].name, guest_run(LAUNCH), rows[i].reason);
+    }
+}
+
+CODE(p_rdmsr_rcx, "rdmsr");
+CODE(p_wrmsr_rcx, "wrmsr");
+
+static void test_msr_bitmaps(void)
+{
+    static const struct {
+        const char *name;
+        uint32_t msr, offset; /* of the bit in the read bitmap */
+        bool ranged;
+    } rows[] = {
+        {"low", 0x174, 0, true},          {"low-last", 0x1FFF, 0, true},
+        {"high", 0xC0000081, 1024, true}, {"behind-low", 0x2000, 0, false},
+        {"middle", 0x40000000, 0, false}, {"before-high", 0xBFFFFFFF, 0, false},
+        {"behind-high", 0xC0002000, 0, false},
+    };
+    uint64_t bitmap = phys(page_alloc());
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        for (unsigned write = 0; write < 2; write++) {
+            const char *id = write ? "VMX-INT-37" : "VMX-INT-36";
+            uint32_t reason = write ? REASON_WRMSR : REASON_RDMSR;
+
+            for (unsigned set = 0; set < 2; set++) {
+                uint64_t at = bitmap + rows[i].offset + write * 2048;
+
+                if (!rows[i].ranged && set) {
+                    continue;
+                }
+                memset((void *)bitmap, 0, PAGE_SIZE);
+                if (set) {
+                    *(uint8_t *)(at + (rows[i].msr & 0x1FFF) / 8) = 1u << rows[i].msr % 8;
+                }
+                fresh(write ? p_wrmsr_rcx : p_rdmsr_rcx);
+                wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_MSR_BITMAPS));
+                wr(F_MSR_BITMAP, bitmap);
+                wr(F_EXCEPTION_BITMAP, 0);
+                wr(F_GUEST_IDTR_LIMIT, 0);
+                guest.rcx = rows[i].msr;
+                guest.rax = 0;
+                guest.rdx = 0;
+                guest_run(LAUNCH);
+                /* A clear bit: executed, be it with a fault. */
+                check(id, rows[i].name,
+                      (last_exit.reason == reason) == (set || !rows[i].ranged),
+                      "bit:%d,reason:%d", set, last_exit.reason);
+            }
+        }
+    }
+}
+
+/* ---- CLTS, LMSW, PAUSE, exceptions ---- */
+CODE(p_lmsw_memory, "lmsw 8(%rbx)");
+CODE(p_pause, "pause");
+CODE(p_int3_then, "int3");
+
+static void test_cr0_conditions(void)
+{
+    static const struct {
+        const char *id, *name;
+        void (*code)(void);
+        uint64_t mask, shadow, rax;
+        bool exits;
+        uint64_t clear, set; /* bits of the real CR0 afterwards */
+    } rows[] = {
+        {"VMX-INT-28", "owned-set", p_clts, CR0_TS, CR0_TS, 0, true, 0, CR0_TS},
+        {"VMX-NRB-05", "owned-clear", p_clts, CR0_TS, 0, 0, false, 0, CR0_TS},
+        {"VMX-INT-28", "not-owned", p_clts, 0, 0, 0, false, CR0_TS, 0},
+        {"VMX-INT-29", "no-change", p_lmsw, 0xF, CR0_PE | CR0_TS, 9, false, 0, CR0_TS},
+        {"VMX-INT-29", "ts-changes", p_lmsw, CR0_TS, CR0_TS, 1, true, 0, CR0_TS},
+        {"VMX-INT-29", "pe-cannot-be-cleared", p_lmsw, CR0_PE, CR0_PE, 8, false, 0, CR0_PE},
+        {"VMX-INT-29", "pe-set", p_lmsw, CR0_PE, 0, 9, true, 0, CR0_PE},
+        {"VMX-NRB-03", "lmsw-owned", p_lmsw, CR0_MP, CR0_MP, 3, false, CR0_MP | CR0_TS, 0},
+        {"VMX-INT-26", "high-bits-ignored-by-lmsw", p_lmsw, CR0_NE | CR0_WP, 0, 9, false, 0, CR0_TS},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        uint64_t cr0;
+
+        fresh(rows[i].code);
+        wr(F_GUEST_CR0, (read_cr0() & ~(uint64_t)CR0_MP) | CR0_TS);
+        wr(F_CR0_MASK, rows[i].mask);
+        wr(F_CR0_SHADOW, rows[i].shadow);
+        guest.rax = rows[i].rax;
+        guest_run(LAUNCH);
+        cr0 = rd(F_GUEST_CR0);
+        check(rows[i].id, rows[i].name,
+              last_exit.reason == (rows[i].exits ? REASON_CR : REASON_VMCALL) &&
+                  !(cr0 & rows[i].clear) && (cr0 & rows[i].set) == rows[i].set,
+              "reason:%d,cr0:%q", last_exit.reason, cr0);
+    }
+    /* LMSW from memory: bit 6, the data and the linear address. */
+    *(uint16_t *)(PAGE + 8) = 0x0001;
+    fresh(p_lmsw_memory);
+    wr(F_CR0_MASK, CR0_TS);
+    wr(F_CR0_SHADOW, CR0_TS);
+    guest.rbx = PAGE;
+    check_eq("VMX-INT-29", "memory", guest_run(LAUNCH), REASON_CR);
+    check_eq("VMX-INF-08", "lmsw-memory", last_exit.qualification, 0x10070);
+    check_eq("VMX-INF-08", "lmsw-linear", rd(F_GUEST_LINEAR), PAGE + 8);
+    /* Its operand comes first. */
+    fresh(p_lmsw_memory);
+    wr(F_CR0_MASK, CR0_TS);
+    wr(F_EXCEPTION_BITMAP, ALL_BITS);
+    guest.rbx = ABSENT;
+    guest_run(LAUNCH);
+    check_eq("VMX-INT-29", "memory-absent", last_exit.intr, 0x80000B0E);
+}
+
+static void test_others(void)
+{
+    fresh(p_pause);
+    check_eq("VMX-NRB-12", "pause", guest_run(LAUNCH), REASON_VMCALL);
+    fresh(p_int_6);
+    wr(F_EXCEPTION_BITMAP, ALL_BITS);
+    wr(F_GUEST_IDTR_LIMIT, 0);
+    guest_run(LAUNCH);
+    /* Not #UD but the fault of its delivery. */
+    check_eq("VMX-INT-47", "exit", last_exit.intr, GP_EXIT);
+    check_eq("VMX-INT-47", "vectoring", rd(F_VECTORING), 0x80000406);
+    fresh(p_vmcall);
+    guest_run(LAUNCH);
+    check_eq("VMX-INF-01", "vmcall", rd(F_REASON), REASON_VMCALL);
+    fresh(p_int3_then);
+    wr(F_EXCEPTION_BITMAP, 1u << 3);
+    guest_run(LAUNCH);
+    check_eq("VMX-INF-01", "int3", rd(F_REASON), REASON_EXCEPTION);
+}
+
+/* ---- instruction information ---- */
+CODE(p_invept, "invept 0x40(%rbx,%rcx,4), %rdx");
+CODE(p_invvpid, "invvpid -0x20(%r13), %r9");
+CODE(p_vmread_register, "vmread %rdx, %rsi");
+CODE(p_vmread_memory, "vmread %r10, 8(%rbx,%r12,8)");
+CODE(p_vmwrite_register, "vmwrite %r8, %rdi");
+CODE(p_vmptrst_fs, "vmptrst %fs:8(%r12)");
+CODE(p_vmclear_32, "addr32 vmclear 0x10(%ebx)");
+CODE(p_vmxon_sp, "vmxon (%rsp)");
+CODE(p_str_register, "str %r11d");
+CODE(p_lldt_memory, "lldt 4(%rdi)");
+CODE(p_vmptrld_absolute, "vmptrld 0x2000000");
+CODE(p_sgdt_scaled, "sgdt 0x100(,%rbp,2)");
+
+#define MEMORY(seg, size, scale, index, base)                                  \
+    ((seg) << 15 | (size) << 7 | (scale) | ((index) < 0 ? 1u << 22 : (uint32_t)(index) << 18) | \
+     ((base) < 0 ? 1u << 27 : (uint32_t)(base) << 23))
+#define MEMORY_MASK(index, base)                                               \
+    (0x7u << 15 | 1u << 22 | 1u << 27 | 7u << 7 | ((index) < 0 ? 0 : 3u | 0xFu << 18) | \
+     ((base) < 0 ? 0 : 0xFu << 23))
+
+static void test_information(void)
+{
+    static const struct {
+        const char *id, *name;
+        void (*code)(void);
+        uint32_t info, mask;
+        uint64_t displacement;
+    } rows[] = {
+        {"VMX-INF-30", "invept", p_invept, MEMORY(3, 2, 2, 1, 3) | 2u << 28,
+         MEMORY_MASK(1, 3) | 0xFu << 28, 0x40},
+        {"VMX-INF-30", "invvpid", p_invvpid, MEMORY(3, 2, 0, -1, 13) | 9u << 28,
+         MEMORY_MASK(-1, 13) | 0xFu << 28, (uint64_t)-0x20},
+        {"VMX-INF-35", "vmread-register", p_vmread_register, 1u << 10 | 6u << 3 | 2u << 28,
+         1u << 10 | 0xFu << 3 | 0xFu << 28, 0},
+        {"VMX-INF-35", "vmread-memory", p_vmread_memory, MEMORY(3, 2, 3, 12, 3) | 10u << 28,
+         MEMORY_MASK(12, 3) | 1u << 10 | 0xFu << 28, 8},
+        {"VMX-INF-35", "vmwrite-register", p_vmwrite_register, 1u << 10 | 8u << 3 | 7u << 28,
+         1u << 10 | 0xFu << 3 | 0xFu << 28, 0},
+        {"VMX-INF-34", "vmptrst-fs", p_vmptrst_fs, MEMORY(4, 2, 0, -1, 12), MEMORY_MASK(-1, 12), 8},
+        {"VMX-INF-34", "vmclear-32", p_vmclear_32, MEMORY(3, 1, 0, -1, 3), MEMORY_MASK(-1, 3), 0x10},
+        {"VMX-INF-34", "vmxon-stack", p_vmxon_sp, MEMORY(2, 2, 0, -1, 4), MEMORY_MASK(-1, 4), 0},
+        {"VMX-INF-34", "vmptrld-absolute", p_vmptrld_absolute, MEMORY(3, 2, 0, -1, -1),
+         MEMORY_MASK(-1, -1), 0x2000000},
+        {"VMX-INF-32", "str-register", p_str_register, 1u << 10 | 11u << 3 | 1u << 28,
+         1u << 10 | 0xFu << 3 | 3u << 28, 0},
+        {"VMX-INF-32", "lldt-memory", p_lldt_memory, MEMORY(3, 2, 0, -1, 7) | 2u << 28,
+         MEMORY_MASK(-1, 7) | 1u << 10 | 3u << 28, 4},
+        {"VMX-INF-31", "sgdt-scaled", p_sgdt_scaled, MEMORY(3, 2, 1, 5, -1), MEMORY_MASK(5, -1) |
+         3u << 28, 0x100},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        uint32_t info;
+
+        fresh(rows[i].code);
+        wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_SECONDARY));
+        wr(F_PROC2, controls(MSR_VMX_PROC2, PROC2_DESC));
+        guest.rbx = guest.rcx = guest.rdi = guest.r12 = guest.r13 = guest.rbp = 0x1000;
+        guest_run(LAUNCH);
+        info = (uint32_t)rd(F_INSTRUCTION_INFO);
+        check(rows[i].id, rows[i].name, (info & rows[i].mask) == rows[i].info,
+              "reason:%d,info:%x,want:%x,mask:%x", last_exit.reason, info, rows[i].info,
+              rows[i].mask);
+        check_eq("VMX-INF-05", rows[i].name, last_exit.qualification, rows[i].displacement);
+    }
+}
+
+/* ---- RIP and RF ---- */
+CODE(p_prefixed, ".byte 0x48, 0x66\n\tcpuid");
+CODE(p_ud, "ud2");
+CODE(p_absent, "movabs $0x8000000000, %rbx\n\tmov (%rbx), %rax");
+
+static void test_rip_and_rf(void)
+{
+    fresh(p_cpuid);
+    wr(F_GUEST_RFLAGS, RFLAGS_RF | 2);
+    guest_run(LAUNCH);
+    check_eq("VMX-EXI-11", "instruction", last_exit.rip, phys((void *)p_cpuid));
+    check_eq("VMX-EXI-13", "instruction", rd(F_GUEST_RFLAGS) & RFLAGS_RF, 0);
+    fresh(p_prefixed);
+    guest_run(LAUNCH);
+    check_eq("VMX-INF-27", "prefixes", last_exit.length, 4);
+    fresh(p_ud);
+    wr(F_EXCEPTION_BITMAP, ALL_BITS);
+    guest_run(LAUNCH);
+    check_eq("VMX-EXI-11", "fault", last_exit.rip, phys((void *)p_ud));
+    check_eq("VMX-EXI-13", "fault", rd(F_GUEST_RFLAGS) & RFLAGS_RF, RFLAGS_RF);
+    /* INT3 exits trap-like as to RF, and with the RIP of the instruction. */
+    fresh(p_int3_then);
+    wr(F_EXCEPTION_BITMAP, ALL_BITS);
+    guest_run(LAUNCH);
+    check_eq("VMX-EXI-11", "int3", last_exit.rip, phys((void *)p_int3_then));
+    check_eq("VMX-EXI-13", "int3", rd(F_GUEST_RFLAGS) & RFLAGS_RF, 0);
+}
+
+/* ---- what an exiting instruction leaves alone ---- */
+CODE(p_ins, "mov $0x2000010, %edi\n\tmov $0x81, %edx\n\tinsb");
+CODE(p_sti, "sti\n\tvmcall");
+CODE(p_mov_ss_tf, "pushfq\n\torl $0x100, (%rsp)\n\tmov %ss, %eax\n\tpopfq\n\tmov %eax, %ss\n\tvmcall");
+
+static void test_unchanged(void)
+{
+    *(uint8_t *)(PAGE + 0x10) = 0x5A;
+    fresh(p_ins);
+    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_UNCOND_IO));
+    guest_run(LAUNCH);
+    check_eq("VMX-EXI-01", "ins-memory", *(uint8_t *)(PAGE + 0x10), 0x5A);
+    check_eq("VMX-EXI-01", "ins-rdi", guest.rdi, PAGE + 0x10);
+    fresh(p_absent);
+    wr(F_EXCEPTION_BITMAP, ALL_BITS);
+    __asm__ volatile("mov %0, %%cr2" : : "r"(0x1234ull));
+    guest_run(LAUNCH);
+    check_eq("VMX-EXI-02", "cr2", read_cr2(), 0x1234);
+    fresh(p_sti);
+    guest_run(LAUNCH);
+    check_eq("VMX-EXI-15", "sti", rd(F_INTERRUPTIBILITY), BLOCKED_STI);
+    check_eq("VMX-EXI-16", "none-pending", rd(F_PENDING_DEBUG), 0);
+}
+
+static void test_pending_debug(void)
+{
+    /* A single step that MOV SS delays is pending at the exit. */
+    fresh(p_mov_ss_tf);
+    guest_run(LAUNCH);
+    check_eq("VMX-EXI-16", "reason", last_exit.reason, REASON_VMCALL);
+    check_eq("VMX-EXI-16", "delayed-single-step", rd(F_PENDING_DEBUG), 1u << 14);
+    check_eq("VMX-EXI-15", "mov-ss-with-tf", rd(F_INTERRUPTIBILITY), BLOCKED_MOV_SS);
+}
+
+/* ---- MONITOR and MWAIT ---- */
+CODE(p_mwait, "xor %ecx, %ecx\n\txor %eax, %eax\n\tmwait");
+CODE(p_monitor_mwait, "mov $0x2000000, %eax\n\txor %ecx, %ecx\n\txor %edx, %edx\n\tmonitor\n\t"
+                      "xor %eax, %eax\n\tmwait");
+
+static void test_mwait(void)
+{
+    fresh(p_mwait);
+    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_MWAIT));
+    check_eq("VMX-INT-21", "mwait", guest_run(LAUNCH), 36);
+    check_eq("VMX-INF-11", "not-armed", last_exit.qualification, 0);
+    fresh(p_monitor_mwait);
+    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_MWAIT));
+    check_eq("VMX-INT-21", "monitor-mwait", guest_run(LAUNCH), 36);
+    check_eq("VMX-INF-11", "armed", last_exit.qualification & 1, 1);
+}
+
+void run_tests(void)
+{
+    vmx_start();
+    memset((void *)PAGE, 0, PAGE_SIZE);
+    *(uint16_t *)(tss + 0x66) = 0x68; /* no I/O permission bitmap */
+    test_cpl3();
+    test_undefined();
+    test_values();
+    test_io();
+    test_msr_bitmaps();
+    test_cr0_conditions();
+    test_others();
+    test_information();
+    test_rip_and_rf();
+    test_unchanged();
+    test_pending_debug();
+    test_mwait();
+    vmclear(entry_vmcs);
+    check_vmx("VMX-INS-16", "vmxoff", vmxoff(), SUCCESS);
+}

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""Runs a batch (vmcs_batch.py) on the machine, over the VMX aborts that its guests bring about."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.machine import vmcs_batch
+from tests.machine.machine_build import build_image
+from tests.machine.machine_run import Outcome, parse_log, qemu_arguments
+from tests.machine.machine_table import DUAL_CPU, ICOUNT
+from tests.machine.vmcs_batch import Capabilities, Done, Operation
+
+VGA = ("-device", "VGA,romfile=,addr=1")  # a PCI function with two BARs
+SINGLE: tuple[str, ...] = ()
+COUNTED = ICOUNT
+TIMEOUT = 60.0
+_SOON, _LATE = 0x800, 0x8000  # the guest's time: 65 µs of counted instructions, 1 ms of a shared host
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine to run batches on: the binary, a folder for logs, further arguments.
+
+    With threads every processor has a thread of the host.
+    """
+
+    qemu: Path
+    work: Path
+    extra: tuple[str, ...] = ()
+    cpu: str = DUAL_CPU
+    threads: bool = False
+
+    def _arguments(self, blob: Path, log: Path, trace: Path) -> list[str]:
+        loader = f"loader,file={blob},addr={vmcs_batch.BLOB:#x},force-raw=on"
+        extra = (*VGA, *self.extra, "-device", loader, "-trace", "enable=vmx_abort", "-D", str(trace))
+        arguments = qemu_arguments(self.qemu, build_image(("t_batch.c",)).rom, log, self.cpu, extra)
+        return [word.replace("thread=single", "thread=multi") if self.threads else word for word in arguments]
+
+    def _run(self, operations: list[Operation]) -> tuple[Outcome, int]:
+        """One run: its outcome and how many VMX aborts it announced."""
+        blob, log, trace = (self.work / name for name in ("batch.bin", "debug.log", "trace.log"))
+        blob.write_bytes(vmcs_batch.blob(operations, _SOON if "-icount" in self.extra else _LATE))
+        for old in (log, trace):
+            old.unlink(missing_ok=True)
+        status: int | None
+        try:
+            command = self._arguments(blob, log, trace)
+            ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+            status, errors = ended.returncode, ended.stderr
+        except subprocess.TimeoutExpired:
+            status, errors = None, ""
+        text, events = (
+            path.read_text(encoding="utf-8", errors="replace") if path.exists() else "" for path in (log, trace)
+        )
+        return parse_log(text, status, errors), events.count("vmx_abort")
+
+    def capabilities(self) -> Capabilities:
+        """What the processor offers."""
+        outcome, _ = self._run([])
+        assert not outcome.problems(False), outcome.problems(False)
+        return vmcs_batch.capabilities(outcome.log)
+
+    def run(self, operations: list[Operation]) -> list[Done]:
+        """What every operation did.
+
+        A run that ends in an announced VMX abort of an operation that may
+        abort goes on behind it in a new machine.  Whatever else ends a run
+        before its last check is a problem of the operation that had begun.
+        """
+        done: list[Done] = []
+        while len(done) < len(operations):
+            rest = operations[len(done) :]
+            outcome, aborts = self._run(rest)
+            results, begun = vmcs_batch.read_log(outcome.log, len(rest))
+            problems = outcome.problems(False)
+            if not problems:
+                done += results
+                continue
+            last = begun - 1
+            if begun and aborts == 1 and outcome.status == 0 and rest[last].may_abort:
+                results[last].outcomes.append("abort")
+            else:
+                results[last].problems.append("the machine did not survive:\n" + "\n".join(problems))
+            if not begun:
+                return done + results
+            done += results[:begun]
+        return done
+
+
+def judge(operations: list[Operation], done: list[Done]) -> list[str]:
+    """One text for each operation that did what it must not do."""
+    found = []
+    for operation, result in zip(operations, done, strict=True):
+        problems = list(result.problems)
+        if operation.expect and operation.expect not in result.outcomes:
+            problems.append(f"expected {operation.expect}")
+        if not result.outcomes and not problems:
+            problems.append("no outcome")
+        if problems:
+            found.append(f"{operation}\n    did: {' '.join(result.outcomes)}\n    " + "\n    ".join(problems))
+    return found
