@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from build_scripts import conformance, doctor, paths, run
+from build_scripts import bench, conformance, doctor, paths, run
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.firmware_build import TARGETS, build_firmware
 from build_scripts.machine import DEFAULT_TIMEOUT_SECONDS
@@ -50,6 +50,10 @@ def _conformance(options: argparse.Namespace) -> int:
     return conformance.conformance(options.suite, options.json, options.page)
 
 
+def _bench(options: argparse.Namespace) -> int:
+    return bench.bench(options.json, options.rst, options.quick)
+
+
 def _doctor(_options: argparse.Namespace) -> int:
     return doctor.doctor()
 
@@ -86,6 +90,12 @@ def parser() -> argparse.ArgumentParser:
     rules.add_argument("--json", type=Path, metavar="FILE", help="write the status of every rule")
     rules.add_argument("--page", type=Path, metavar="FILE", help="write the page of the documentation")
     rules.set_defaults(function=_conformance)
+
+    cost = commands.add_parser("bench", help="measure what VMX costs, used and unused")
+    cost.add_argument("--json", type=Path, metavar="FILE", help="write the numbers")
+    cost.add_argument("--rst", type=Path, metavar="FILE", help="replace the tables of this page of the documentation")
+    cost.add_argument("--quick", action="store_true", help="a little of everything; the numbers mean nothing")
+    cost.set_defaults(function=_bench)
 
     check = commands.add_parser("doctor", help="check the environment, print remedies")
     check.set_defaults(function=_doctor)

@@ -194,6 +194,8 @@ def conformance(suite: str, json_file: Path | None, page: Path | None) -> int:
     Raises:
         LabError: no machine, no images, or a file cannot be written.
     """
+    if page is not None and suite != conformance_page.SUITE:
+        raise LabError(f"--page belongs to --suite {conformance_page.SUITE}", ExitCode.USAGE)
     need_images()
     from tests.machine.machine_rules import LEFT_OUT, load
     from tests.machine.machine_table import TABLE

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 Row = tuple["Rule", str, str]
 
+SUITE = "vmx"
 COMMAND = "python3 -m build_scripts conformance --suite vmx --page docs/reference/conformance.rst"
 
 _MISC, _PROC2, _EPT_VPID, _VMFUNC = 0x485, 0x48B, 0x48C, 0x491

@@ -39,6 +39,8 @@ CONFIGURE = (
     "--disable-install-blobs",
     "--disable-download",
 )
+# The machine that reports undefined behaviour and wrong memory accesses of its own code; all else as above.
+SANITIZE = ("--enable-asan", "--enable-ubsan", "-Doptimization=1")
 _STATE = "stmlab-state.json"
 _TOUCHED = re.compile(r"^(?:---|\+\+\+) [ab]/(\S+)", re.MULTILINE)
 
@@ -59,9 +61,13 @@ def compiler_version(compiler: str = "gcc") -> str:
     return result.stdout.strip()
 
 
-def binary_key(tree: sources.Tree) -> str:
+def _flags(sanitize: bool) -> tuple[str, ...]:
+    return CONFIGURE + SANITIZE if sanitize else CONFIGURE
+
+
+def binary_key(tree: sources.Tree, sanitize: bool = False) -> str:
     """The key of a finished binary: our files, the series, the pin, the flags, the compiler."""
-    return paths.content_key([*overlay_files(), *patches()], [tree.identity, compiler_version(), *CONFIGURE])
+    return paths.content_key([*overlay_files(), *patches()], [tree.identity, compiler_version(), *_flags(sanitize)])
 
 
 def write_if_changed(target: Path, content: bytes, mode: int | None = None) -> bool:
@@ -156,10 +162,10 @@ def _prepare_tree(tree: sources.Tree, work: Path) -> None:
                 blob.write_bytes(bz2.compress(b""))
 
 
-def _configured(build: Path) -> bool:
+def _configured(build: Path, flags: tuple[str, ...]) -> bool:
     """Whether the build directory was configured with these flags and its Python environment still works."""
     stamp = build / "stmlab-configured"
-    if not stamp.is_file() or stamp.read_text() != "\n".join(CONFIGURE):
+    if not stamp.is_file() or stamp.read_text() != "\n".join(flags):
         return False
     probe = [str(build / "pyvenv" / "bin" / "python3"), "-c", "import mesonbuild"]
     try:
@@ -168,62 +174,70 @@ def _configured(build: Path) -> bool:
         return False
 
 
-def _configure(work: Path, build: Path, log: Path, shown: Step) -> None:
-    if _configured(build):
+def _configure(work: Path, build: Path, flags: tuple[str, ...], log: Path, shown: Step) -> None:
+    if _configured(build, flags):
         return
     shutil.rmtree(build, ignore_errors=True)
     build.mkdir(parents=True)
-    command = [str(work / "configure"), f"--python={sys.executable}", *CONFIGURE]
+    command = [str(work / "configure"), f"--python={sys.executable}", *flags]
     run_logged(command, log, shown, "configuring the machine", cwd=build)
-    (build / "stmlab-configured").write_text("\n".join(CONFIGURE))
+    (build / "stmlab-configured").write_text("\n".join(flags))
 
 
-def build_tree(tree: sources.Tree) -> Path:
+def build_tree(tree: sources.Tree, sanitize: bool = False) -> Path:
     """The folder that holds the working source ``src`` and the build directory ``build``."""
-    return paths.cache_dir() / f"qemu-build-{paths.content_key([], [tree.identity, tree.origin])[:12]}"
+    kind = "qemu-sanitize" if sanitize else "qemu-build"
+    return paths.cache_dir() / f"{kind}-{paths.content_key([], [tree.identity, tree.origin])[:12]}"
 
 
-def extended_qemu() -> Path:
+def extended_qemu(sanitize: bool = False) -> Path:
     """The extended QEMU's binary, built if no finished one fits.
+
+    Args:
+        sanitize: the variant with address and undefined-behaviour sanitizers.
 
     Raises:
         LabError: the source cannot be had, a patch does not apply, or the build failed.
     """
     tree = sources.locate("qemu")
-    finished = _finished(tree)
+    finished = _finished(tree, sanitize)
     if (finished / BINARY).is_file():
         os.utime(finished)  # the last used ones are kept
         return finished / BINARY
-    with paths.locked("qemu-build", say):
+    with paths.locked("qemu-sanitize" if sanitize else "qemu-build", say):
         # Again, under the lock: another process may have built it, or a file may have changed meanwhile.
-        finished = _finished(tree)
+        finished = _finished(tree, sanitize)
         if (finished / BINARY).is_file():
             return finished / BINARY
-        folder = build_tree(tree)
+        folder = build_tree(tree, sanitize)
         folder.mkdir(parents=True, exist_ok=True)
         log = folder / "build.log"
         log.unlink(missing_ok=True)
-        with step(f"building the machine (QEMU {tree.version}, {tree.origin})") as shown:
+        what = "the machine with sanitizers" if sanitize else "the machine"
+        with step(f"building {what} (QEMU {tree.version}, {tree.origin})") as shown:
             if not (folder / "src").is_dir():
                 (folder / _STATE).unlink(missing_ok=True)
                 _prepare_tree(tree, folder / "src")
             synchronise(tree, folder / "src", log, shown)
-            _configure(folder / "src", folder / "build", log, shown)
+            _configure(folder / "src", folder / "build", _flags(sanitize), log, shown)
             ninja = ["ninja", f"-j{os.cpu_count() or 1}", BINARY]
             run_logged(ninja, log, shown, "compiling the machine", cwd=folder / "build")
-            if _finished(tree) != finished:
+            if _finished(tree, sanitize) != finished:
                 raise LabError("a file of the machine changed during its build", remedy="start again")
-            _keep(folder / "build" / BINARY, finished)
+            _keep(folder / "build" / BINARY, finished, sanitize)
     return finished / BINARY
 
 
-def _finished(tree: sources.Tree) -> Path:
-    return paths.cache_dir() / "machines" / binary_key(tree)
+def _finished(tree: sources.Tree, sanitize: bool) -> Path:
+    return paths.cache_dir() / "machines" / binary_key(tree, sanitize)
 
 
-def _keep(binary: Path, finished: Path) -> None:
-    """Copy the binary, without its debug information, which stays in the build tree."""
+def _keep(binary: Path, finished: Path, debug: bool) -> None:
+    """Copy the binary; its debug information stays in the build tree unless reports need it."""
     with paths.published(finished) as staging:
+        if debug:
+            shutil.copy2(binary, staging / BINARY)
+            return
         command = ["strip", "--strip-debug", "-o", str(staging / BINARY), str(binary)]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode != 0:

@@ -16,12 +16,25 @@ settings.load_profile("stmlab")
 FOLDER_MARKERS = ("unit", "host", "machine", "boot", "linux", "tutorial")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks each test by its folder, so that no file can forget it."""
+# Tests that run only if -m names them.
+ON_DEMAND = ("sanitize",)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Marks each test by its folder, so that no file can forget it, and leaves out what nobody asked for."""
     for item in items:
         parts = item.path.relative_to(ROOT / "tests").parts
         if parts[0] in FOLDER_MARKERS:
             item.add_marker(parts[0])
+    unwanted = [
+        item
+        for item in items
+        for name in ON_DEMAND
+        if item.get_closest_marker(name) and name not in config.option.markexpr
+    ]
+    if unwanted:
+        config.hook.pytest_deselected(items=unwanted)
+        items[:] = [item for item in items if item not in unwanted]
     items.sort(key=lambda item: _rank(item.path))
 
 

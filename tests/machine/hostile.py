@@ -21,6 +21,7 @@ def places(caps: Capabilities) -> dict[str, int]:
         "pci-configuration-space": 0xB0000000,
         "nothing": 0x80000000,
         "rom": 0xFFFE0000,
+        "flash": 0xFFFDE000,
         "rom-below-1-mib": 0xE0000,
         "tseg": 0x3800000,
         "legacy-smram": 0xA0000,
@@ -144,7 +145,7 @@ def ept(caps: Capabilities) -> Iterator[Operation]:
             used = {b.EPTP: b.EPT4 | flags, b.EPT1 + 8 * 18: place | 7, b.RBX: b.MSR_BITMAP + 0xF0}
             yield b.entry(f"ept-data-{name}", _with(caps, used, b.MEMORY, True))
             yield b.entry(f"ept-code-{name}", _with(caps, used, b.JUMP, True))
-        if caps.proc2 >> 32 & b.PROC2_VMFUNC:
+        if caps.functions:
             fields = _with(caps, {b.VM_FUNCTIONS: 1, b.EPTP_LIST_FIELD: place}, b.VMX, True)
             yield b.entry(f"eptp-list-{name}", fields | {b.PROC2: fields[b.PROC2] | b.PROC2_VMFUNC})
             fields |= {b.EPTP_LIST_FIELD: b.EPTP_LIST, b.EPTP_LIST: place | b.EPTP_4_LEVELS_WB}

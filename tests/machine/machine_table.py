@@ -60,6 +60,13 @@ SHUTDOWNS = (
     "exit-load-fs-base",
     "exit-store-x2apic",
 )
+# Processors with less: what is not offered must be refused, and the rest must work.
+LESS = {
+    "reduced": "ept vpid mtf preemption-timer vnmi vnmi-pending flexpriority apicv-xapic",
+    "minimal": "secondary-ctls intr-exit nmi-exit vintr-pending",
+    "no-msrs": "exit-save-pat exit-load-pat exit-load-efer exit-save-efer entry-load-efer entry-load-pat",
+    "no-true": "true-ctls",
+}
 ICOUNT = ("-icount", processors.ICOUNT)
 MULTI = ("-accel", "tcg,thread=multi")
 
@@ -74,12 +81,12 @@ TABLE = (
     _defect(12, at_least=5),
     _defect(13, at_least=4),
     # VMX without the dual-monitor treatment.
-    Image("msr-vmx", ("t_msr.c",), VMX_CPU, ("DUAL=0",), at_least=60),
+    Image("msr-vmx", ("t_msr.c",), VMX_CPU, ("DUAL=0",), at_least=75),
     Image("capabilities-vmx", ("t_capabilities.c",), VMX_CPU, at_least=25),
     Image("no-ept", ("t_no_ept.c",), f"{VMX_CPU},-vmx-ept,-vmx-vpid", at_least=6),
     Image("loading-vmx", ("t_loading.c", "entry_check.c"), VMX_CPU, at_least=90),
-    Image("vmx-insn-vmx", ("t_vmx_insn.c", "compat.asm"), VMX_CPU, at_least=80),
-    Image("exits-vmx", ("t_exits.c",), VMX_CPU, at_least=100),
+    Image("vmx-insn-vmx", ("t_vmx_insn.c", "compat.asm"), VMX_CPU, at_least=170),
+    Image("exits-vmx", ("t_exits.c",), VMX_CPU, at_least=185),
     Image("checks-vmx", ("t_checks.c", "entry_check.c"), VMX_CPU, at_least=130),
     Image("control-bits-vmx", ("t_control_bits.c", "entry_check.c"), VMX_CPU, at_least=28),
     Image("guest-checks-vmx", ("t_guest_checks.c", "entry_check.c"), VMX_CPU, at_least=90),
@@ -90,15 +97,15 @@ TABLE = (
         VMX_CPU,
         at_least=120,
     ),
-    Image("delivery", ("t_delivery.c",), VMX_CPU, at_least=400),
+    Image("delivery", ("t_delivery.c",), VMX_CPU, at_least=485),
     Image(
         "inject-more",
         ("t_inject_more.c", "entry_check.c"),
         VMX_CPU,
-        at_least=60,
+        at_least=80,
     ),
-    Image("apic", ("t_apic.c", "entry_check.c"), VMX_CPU, at_least=70),
-    Image("apic-icount", ("t_apic.c", "entry_check.c"), VMX_CPU, extra=ICOUNT, at_least=70),
+    Image("apic", ("t_apic.c", "entry_check.c"), VMX_CPU, at_least=95),
+    Image("apic-icount", ("t_apic.c", "entry_check.c"), VMX_CPU, extra=ICOUNT, at_least=95),
     Image(
         "ept-rest",
         ("t_ept_rest.c",),
@@ -129,16 +136,20 @@ TABLE = (
         at_least=0,
         ends_in_shutdown=True,
     ),
-    Image("legacy", ("t_legacy.c", "entry_check.c"), VMX_CPU, at_least=30),
+    Image("legacy", ("t_legacy.c", "entry_check.c"), VMX_CPU, at_least=110),
     Image("exceptions", ("t_exceptions.c", "entry_check.c"), VMX_CPU, at_least=90),
+    *(
+        Image(f"smp{suffix}", ("t_smp.c", "smp.asm"), VMX_CPU, extra=("-smp", "2", *extra), at_least=27)
+        for suffix, extra in (("", ()), ("-multi", MULTI), ("-icount", ICOUNT))
+    ),
     Image("inject-vmx", ("t_inject.c",), VMX_CPU, at_least=70),
     Image("default-vmx", ("t_default.c",), VMX_CPU, at_least=50),
     # With it, before it is active.
     Image("platform", ("t_platform.c",), at_least=18),
-    Image("msr", ("t_msr.c",), at_least=80),
-    Image("vmx-insn", ("t_vmx_insn.c", "compat.asm"), at_least=80),
-    Image("exits", ("t_exits.c",), at_least=100),
-    Image("exits-icount", ("t_exits.c",), extra=ICOUNT, at_least=100),
+    Image("msr", ("t_msr.c",), at_least=100),
+    Image("vmx-insn", ("t_vmx_insn.c", "compat.asm"), at_least=170),
+    Image("exits", ("t_exits.c",), at_least=185),
+    Image("exits-icount", ("t_exits.c",), extra=ICOUNT, at_least=185),
     Image("checks", ("t_checks.c", "entry_check.c"), at_least=130),
     Image("inject", ("t_inject.c",), at_least=70),
     Image("controls", ("t_controls.c",), at_least=60),
@@ -147,7 +158,7 @@ TABLE = (
     Image("debug", ("t_debug.c",), at_least=34),
     Image("vmx-events", ("t_vmx_events.c",), VMX_CPU, at_least=50),
     Image("vmx-events-icount", ("t_vmx_events.c",), VMX_CPU, extra=ICOUNT, at_least=50),
-    Image("ept-more", ("t_ept_more.c",), at_least=20),
+    Image("ept-more", ("t_ept_more.c",), at_least=25),
     Image("default", ("t_default.c",), at_least=50),
     Image("vmcall-err", ("t_vmcall_err.c",), at_least=30),
     # The dual-monitor treatment.
@@ -157,28 +168,39 @@ TABLE = (
     Image("roundtrip-icount", ("t_roundtrip.c",), extra=ICOUNT, at_least=7),
     Image("smi-exit", ("t_smi_exit.c",), at_least=100),
     Image("smi-exit-icount", ("t_smi_exit.c",), extra=ICOUNT, at_least=100),
-    Image("modes", ("t_modes.c", "modes.asm"), at_least=50),
+    Image("modes", ("t_modes.c", "modes.asm"), at_least=60),
     Image("events", ("t_events.c",), at_least=26),
     Image("smm-msrs", ("t_smm_msrs.c",), at_least=12),
     Image("iosmi", ("t_iosmi.c",), at_least=30),
     Image("iosmi-icount", ("t_iosmi.c",), extra=ICOUNT, at_least=30),
     Image("stm", ("t_stm.c",), at_least=50),
     Image("return", ("t_return.c",), at_least=40),
-    Image("return-err", ("t_return_err.c",), at_least=100),
-    Image("deact", ("t_deact.c",), at_least=40),
-    Image("ept", ("t_ept.c",), at_least=50),
+    Image("return-err", ("t_return_err.c",), at_least=125),
+    Image("deact", ("t_deact.c",), at_least=45),
+    Image("ept", ("t_ept.c",), at_least=55),
     Image("async-default", ("t_async.c",), defines=("DUAL=0",), at_least=14),
     Image("async", ("t_async.c",), defines=("DUAL=1",), at_least=14),
     Image("async-icount", ("t_async.c",), defines=("DUAL=1",), extra=ICOUNT, at_least=14),
     Image("tlb", ("t_tlb.c",), at_least=22),
     Image("misc", ("t_misc.c",), at_least=25),
-    Image("reset", ("t_reset.c",), extra=("-action", "reboot=reset"), at_least=10),
+    Image("reset", ("t_reset.c",), extra=("-action", "reboot=reset"), at_least=12),
     Image("state", ("t_state.c", "state.asm"), at_least=250),
+    Image("hostile-smm", ("t_hostile_smm.c",), at_least=100),
+    Image("hostile-smm-icount", ("t_hostile_smm.c",), extra=ICOUNT, at_least=100),
     *(Image(f"fuzz-{seed}", ("t_fuzz.c",), defines=(f"SEED={seed}",), at_least=4) for seed in (1, 2)),
     *(Image(f"fuzz-smm-{seed}", ("t_fuzz_smm.c",), defines=(f"SEED={seed}",), at_least=3) for seed in (1, 2)),
     *(
         Image(f"shutdown-{name}", ("t_shutdown.c",), defines=(f"CASE={case}",), at_least=0, ends_in_shutdown=True)
         for case, name in enumerate(SHUTDOWNS)
+    ),
+    *(
+        Image(
+            f"control-bits-{name}",
+            ("t_control_bits.c", "entry_check.c"),
+            ",".join((VMX_CPU, *(f"-vmx-{feature}" for feature in less.split()))),
+            at_least=25,
+        )
+        for name, less in LESS.items()
     ),
     # Group "mmu": address translation, paging modes, and what belongs to them.
     Image("ept-walk", ("t_ept_walk.c",), VMX_CPU, at_least=140),
@@ -186,10 +208,10 @@ TABLE = (
     Image("pae", ("t_pae.c", "pae.asm"), VMX_CPU, at_least=110),
     Image("unrestricted", ("t_unrestricted.c", "unrestricted.asm"), VMX_CPU, at_least=200),
     Image("unrestricted-icount", ("t_unrestricted.c", "unrestricted.asm"), VMX_CPU, extra=ICOUNT, at_least=200),
-    Image("insn-controls", ("t_insn_controls.c",), VMX_CPU, at_least=80),
-    Image("insn-controls-icount", ("t_insn_controls.c",), VMX_CPU, extra=ICOUNT, at_least=80),
+    Image("insn-controls", ("t_insn_controls.c",), VMX_CPU, at_least=100),
+    Image("insn-controls-icount", ("t_insn_controls.c",), VMX_CPU, extra=ICOUNT, at_least=100),
     Image("insn-controls-stock", ("t_insn_controls.c",), STOCK_CPU, defines=("STOCK",), at_least=3),
-    Image("vmfunc", ("t_vmfunc.c",), VMX_CPU, at_least=50),
+    Image("vmfunc", ("t_vmfunc.c",), VMX_CPU, at_least=60),
     Image("ept-matrix", ("t_ept_matrix.c",), VMX_CPU, at_least=1300),
     Image("xsaves", ("t_xsaves.c",), f"{VMX_CPU},+xsavec,+xsaves", at_least=70),
     Image("wrmsr", ("t_wrmsr.c",), VMX_CPU, at_least=40),

@@ -28,6 +28,13 @@ def test_vmx_with_svm_is_refused(qemu: Path, tmp_path: Path, cpu: str) -> None:
     assert len(errors) == 1
 
 
+def test_vmx_with_5_level_paging_is_refused(qemu: Path, tmp_path: Path) -> None:
+    """The canonical form of addresses is that of 48 bits: one clear error, no start."""
+    done = _start(qemu, tmp_path, "max,-svm,+vmx")
+    assert done.returncode == 1
+    assert "5-level paging; add '-la57'" in done.stderr
+
+
 @pytest.mark.parametrize("cpu", ["max", STOCK_CPU, VMX_CPU, DUAL_CPU])
 def test_models_start_without_a_word(qemu: Path, tmp_path: Path, cpu: str) -> None:
     """Our models and the plain ones give no warning about features."""

@@ -123,9 +123,9 @@ class Capabilities:
         return (wanted | msr) & (msr >> 32) & 0xFFFFFFFF
 
     @property
-    def unrestricted(self) -> bool:
-        """Whether guests without paging are offered."""
-        return bool(self.proc2 >> 32 & PROC2_UNRESTRICTED)
+    def functions(self) -> bool:
+        """Whether VM functions are offered, and their fields exist."""
+        return bool(self.proc2 >> 32 & PROC2_VMFUNC)
 
 
 @dataclass(frozen=True)

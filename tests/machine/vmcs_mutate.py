@@ -160,7 +160,9 @@ def _keep_alive(fields: Fields, caps: Capabilities) -> None:
     fields[b.PIN] |= caps.pin >> 32 & b.PIN_TIMER
     if fields.get(b.ACTIVITY, 0) == 3:
         fields[b.ACTIVITY] = 1
-    fields.pop(b.TIMER, None)
+    if not caps.functions:
+        fields.pop(b.VM_FUNCTIONS, None)
+        fields.pop(b.EPTP_LIST_FIELD, None)
 
 
 def operation(caps: Capabilities, name: str, start: int, seeds: Sequence[int]) -> Operation:

@@ -7,7 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.machine import vmcs_batch
+from tests.machine import sanitizers, vmcs_batch
 from tests.machine.machine_build import build_image
 from tests.machine.machine_run import Outcome, parse_log, qemu_arguments
 from tests.machine.machine_table import DUAL_CPU, ICOUNT
@@ -35,8 +35,14 @@ class Machine:
 
     def _arguments(self, blob: Path, log: Path, trace: Path) -> list[str]:
         loader = f"loader,file={blob},addr={vmcs_batch.BLOB:#x},force-raw=on"
-        extra = (*VGA, *self.extra, "-device", loader, "-trace", "enable=vmx_abort", "-D", str(trace))
-        arguments = qemu_arguments(self.qemu, build_image(("t_batch.c",)).rom, log, self.cpu, extra)
+        rom = build_image(("t_batch.c",)).rom
+        # In flash memory, as firmware is, and another one below it that can be programmed.
+        flash = (
+            *("-drive", f"if=pflash,unit=0,readonly=on,format=raw,file={rom}"),
+            *("-drive", "if=pflash,unit=1,format=raw,file.driver=null-co,file.size=65536,file.read-zeroes=on"),
+        )
+        extra = (*VGA, *flash, *self.extra, "-device", loader, "-trace", "enable=vmx_abort", "-D", str(trace))
+        arguments = qemu_arguments(self.qemu, rom, log, self.cpu, extra)
         return [word.replace("thread=single", "thread=multi") if self.threads else word for word in arguments]
 
     def _run(self, operations: list[Operation]) -> tuple[Outcome, int]:
@@ -50,8 +56,9 @@ class Machine:
             command = self._arguments(blob, log, trace)
             ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
             status, errors = ended.returncode, ended.stderr
-        except subprocess.TimeoutExpired:
-            status, errors = None, ""
+        except subprocess.TimeoutExpired as expired:
+            status, errors = None, expired.stderr.decode(errors="replace") if expired.stderr else ""
+        sanitizers.note_errors(self.work, errors)
         text, events = (
             path.read_text(encoding="utf-8", errors="replace") if path.exists() else "" for path in (log, trace)
         )

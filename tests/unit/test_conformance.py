@@ -139,3 +139,10 @@ def test_named_machine_must_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STMLAB_QEMU", "/nonexistent/qemu")
     with pytest.raises(LabError, match="/nonexistent/qemu"):
         conformance.find_machine()
+
+
+def test_page_is_of_one_suite(tmp_path: Path) -> None:
+    """The page is about plain VMX."""
+    with pytest.raises(LabError) as caught:
+        conformance.conformance("dual-monitor", None, tmp_path / "page.rst")
+    assert caught.value.code is ExitCode.USAGE

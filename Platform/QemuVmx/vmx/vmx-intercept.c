@@ -242,6 +242,7 @@ static void vmx_check_tsc(CPUX86State *env, uintptr_t retaddr)
     bool exiting = proc(env, VMX_CPU_BASED_RDTSC_EXITING);
     uint64_t insn = vmx_unwind_insn(env, retaddr);
 
+    vmx_timer_check(env, retaddr);
     if (VMX_INSN_OPCODE(insn) == OPCODE_RDTSC) {
         exit_if(env, exiting, VMX_EXIT_RDTSC, 0, retaddr);
         return;

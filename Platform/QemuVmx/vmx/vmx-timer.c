@@ -3,7 +3,8 @@
  *
  * Intel SDM volume 3, "VMX-Preemption Timer".  The timer counts with the TSC.
  * QEMU does not say how fast that is, so that a timer of the virtual clock is
- * set too early on purpose and set again until the TSC has got there.
+ * set too early on purpose and set again until the TSC has got there.  The
+ * big lock protects the fields that its callback shares with the processor.
  *
  * Copyright (c) 2026 STM Lab
  *
@@ -11,6 +12,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/main-loop.h"
 #include "qemu/timer.h"
 #include "cpu.h"
 #include "system/cpu-timers.h"
@@ -53,6 +55,8 @@ static void vmx_timer_fired(void *opaque)
 
 void vmx_timer_start(CPUX86State *env, uint32_t value)
 {
+    BQL_LOCK_GUARD();
+
     env->vmx.timer_deadline = cpu_get_tsc(env) +
                               ((uint64_t)value << VMX_TIMER_RATE);
     env->vmx.timer_expired = value == 0;
@@ -85,8 +89,27 @@ uint32_t vmx_timer_value(CPUX86State *env)
     return (env->vmx.timer_deadline - now) >> VMX_TIMER_RATE;
 }
 
+/*
+ * The guest is about to read the time-stamp counter: it must not find that the
+ * timer should have expired.
+ */
+void vmx_timer_check(CPUX86State *env, uintptr_t retaddr)
+{
+    if (!env->vmx.timer_running ||
+        cpu_get_tsc(env) < env->vmx.timer_deadline) {
+        return;
+    }
+    bql_lock();
+    env->vmx.timer_running = false;
+    env->vmx.timer_expired = true;
+    vmx_update_request(env);
+    cpu_loop_exit_restore(env_cpu(env), retaddr);
+}
+
 void vmx_timer_stop(CPUX86State *env)
 {
+    BQL_LOCK_GUARD();
+
     if (env->vmx.timer_running) {
         timer_del(env->vmx_timer);
     }

@@ -449,6 +449,7 @@ void vmx_timer_start(CPUX86State *env, uint32_t value);
 void vmx_timer_resume(CPUX86State *env);
 void vmx_timer_stop(CPUX86State *env);
 uint32_t vmx_timer_value(CPUX86State *env);
+void vmx_timer_check(CPUX86State *env, uintptr_t retaddr);
 
 /* ------------------------------------------------------------------ */
 /* vmx-apic.c: TPR shadow and APIC-access page                         */

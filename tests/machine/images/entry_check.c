@@ -101,7 +101,7 @@ uint32_t entry_outcome(void)
 
 static bool add(uint32_t field, uint32_t msr, uint32_t bits)
 {
-    if (bits & ~(uint32_t)(rdmsr(msr) >> 32)) {
+    if (bits & ~(uint32_t)(capability(msr) >> 32)) {
         return false;
     }
     wr(field, rd(field) | bits);

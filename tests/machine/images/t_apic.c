@@ -320,6 +320,59 @@ static void test_timer(void)
     }
 }
 
+/* ---- which event comes first ---- */
+enum source { S_MTF, S_DEBUG, S_TIMER, S_NMI_WINDOW, S_NMI, S_WINDOW, S_EXTERNAL, SOURCES };
+
+static void test_order(void)
+{
+    static const struct {
+        const char *name;
+        uint32_t reason, intr;
+    } wants[] = {
+        {"mtf", REASON_MTF, 0},
+        {"debug", REASON_EXCEPTION, 0x80000301},
+        {"timer", REASON_PREEMPTION_TIMER, 0},
+        {"nmi-window", REASON_NMI_WINDOW, 0},
+        {"nmi", REASON_EXCEPTION, 0x80000202},
+        {"window", REASON_INTR_WINDOW, 0},
+        {"external", REASON_EXTERNAL, 0},
+    };
+    struct defect d = {.pin = PIN_TIMER | PIN_NMI | PIN_VIRTUAL_NMI | PIN_EXTERNAL,
+                       .proc = PROC_MTF | PROC_NMI_WINDOW | PROC_INTR_WINDOW};
+
+    fresh(a_nops);
+    if (!entry_controls(&d)) {
+        not_offered("VMX-EXT-35", "order");
+        return;
+    }
+    /* From `first` on everything is there at once. */
+    for (enum source first = S_MTF; first < SOURCES; first++) {
+        nmi_pending();
+        fresh(a_nops);
+        pin(PIN_NMI | PIN_VIRTUAL_NMI | PIN_EXTERNAL | (first <= S_TIMER ? PIN_TIMER : 0));
+        proc(PROC_INTR_WINDOW | (first <= S_NMI_WINDOW ? PROC_NMI_WINDOW : 0));
+        if (first == S_EXTERNAL) {
+            proc(0);
+        }
+        wr(F_GUEST_RFLAGS, 2 | RFLAGS_IF);
+        wr(F_PREEMPTION_TIMER, 0);
+        wr(F_EXCEPTION_BITMAP, 1u << 1);
+        wr(F_PENDING_DEBUG, first <= S_DEBUG ? 1u << 12 | 1 : 0);
+        wr(F_ENTRY_INTR, first == S_MTF ? 0x80000700 : 0);
+        interrupt_pending();
+        if (first > S_NMI) { /* take the NMI before */
+            iret_here();
+        }
+        guest_run(LAUNCH);
+        check("VMX-EXT-35", wants[first].name,
+              last_exit.reason == wants[first].reason && last_exit.intr == wants[first].intr &&
+                  last_exit.rip == phys((void *)a_nops),
+              "reason:%d,intr:%x,rip:%q", last_exit.reason, last_exit.intr, last_exit.rip);
+        iret_here();
+        take_interrupt();
+    }
+}
+
 /* ---- task switches of a 32-bit guest ---- */
 #define TSS2 0x58u
 void a_task(void);
@@ -373,6 +426,7 @@ void run_tests(void)
     test_apic_page();
     test_mtf();
     test_timer();
+    test_order();
     test_task_switch();
     fault_hook = NULL;
     vmclear(entry_vmcs);

@@ -158,6 +158,7 @@ static void test_guest(void)
     check_eq("DM-DEF-01", "guest-smi", smi_count, before + 1);
     check_handler("guest");
     check_eq("DM-DEF-19", "guest-exit", last_exit.reason, REASON_CPUID);
+    check_eq("DM-DEF-12", "first-exit-is-the-guest's", last_exit.reason, REASON_CPUID);
     check_eq("DM-DEF-19", "guest-rax", guest.rax, 0x55);
     check_eq("DM-DEF-19", "guest-current", vmptrst(), region);
     /* Masks and shadows of the same VMCS are in force again. */

@@ -174,7 +174,12 @@ static void test_invalidate(void)
         check_vmx("VMX-CAP-25", "invvpid-address", invvpid(0, 1, 0x1000), SUCCESS);
         check_vmx("VMX-CAP-25", "invvpid-single", invvpid(1, 1, 0), SUCCESS);
         check_vmx("VMX-CAP-25", "invvpid-all", invvpid(2, 0, 0), SUCCESS);
-        check_vmx("VMX-INS-48", "vpid-0", invvpid(1, 0, 0), 28);
+        if (rdmsr(MSR_VMX_EPT_VPID) >> 43 & 1) {
+            check_vmx("VMX-CAP-25", "invvpid-but-globals", invvpid(3, 1, 0), SUCCESS);
+            check_vmx("VMX-INS-48", "type-3-vpid-0", invvpid(3, 0, 0), 28);
+        }
+        check_vmx("VMX-INS-48", "type-0-vpid-0", invvpid(0, 0, 0x1000), 28);
+        check_vmx("VMX-INS-48", "type-1-vpid-0", invvpid(1, 0, 0), 28);
         check_vmx("VMX-INS-47", "reserved", invvpid(1, 0x10001, 0), 28);
         check_vmx("VMX-INS-49", "address-non-canonical",
                   invvpid(0, 1, 0x800000000000), 28);

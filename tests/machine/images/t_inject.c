@@ -167,6 +167,9 @@ static void state_guest(void)
     __asm__ volatile("lidt %0" : : "m"(tables));
     write_dr7(0x401);
     wrmsr(MSR_SYSENTER_CS, 0x99);
+    wrmsr(MSR_SYSENTER_ESP, 0x123456789);
+    wrmsr(MSR_SYSENTER_EIP, 0x98765432100);
+    wrmsr(MSR_GS_BASE, 0xDEF000);
     wrmsr(MSR_FS_BASE, 0xABC000);
     __asm__ volatile("std; sub %%eax, %%eax; mov $0x77, %%ebx; mov $0x88, %%ecx;"
                      "mov $0x99, %%r14d; vmcall"
@@ -204,6 +207,12 @@ static void test_state(void)
     check_eq("VMX-EXI-19", "host-dr7", read_dr7(), 0x400);
     check_eq("VMX-EXI-20", "host-sysenter-cs", rdmsr(MSR_SYSENTER_CS), 0);
     check_eq("VMX-EXI-20", "host-fs-base", rdmsr(MSR_FS_BASE), 0);
+    check_eq("VMX-EXI-20", "host-gs-base", rdmsr(MSR_GS_BASE), 0);
+    check_eq("VMX-EXI-20", "host-sysenter-esp", rdmsr(MSR_SYSENTER_ESP), 0);
+    check_eq("VMX-EXI-20", "host-sysenter-eip", rdmsr(MSR_SYSENTER_EIP), 0);
+    check_eq("VMX-EXI-05", "saved-sysenter-esp", rd(F_GUEST_SYSENTER_ESP), 0x123456789);
+    check_eq("VMX-EXI-05", "saved-sysenter-eip", rd(F_GUEST_SYSENTER_EIP), 0x98765432100);
+    check_eq("VMX-EXI-08", "saved-gs-base", rd(F_BASE(SEG_GS)), 0xDEF000);
     check_eq("VMX-EXI-24", "host-gdtr-base", read_gdtr().base, gdtr.base);
     check_eq("VMX-EXI-24", "host-gdtr-limit", read_gdtr().limit, 0xFFFF);
     check_eq("VMX-EXI-24", "host-idtr-limit", read_idtr().limit, 0xFFFF);

@@ -85,6 +85,71 @@ static void test_task_switches(void)
     check_eq("VMX-INF-23", "injected", rd(F_VECTORING), 0x80000306);
 }
 
+/* ---- injection into 32-bit and virtual-8086 guests ---- */
+CODE32(l_handler, "nop");
+CODE32(l_nops, "nop\n\tnop\n\tnop");
+#define STACK_TOP (PAGE + 0x2F00)
+
+static void test_injection(void)
+{
+    static const struct {
+        const char *id, *name;
+        uint32_t info, error, length;
+    } rows[] = {
+        {"VMX-EVT-01", "external", 0x80000020, 0, 0},
+        {"VMX-EVT-02", "nmi", 0x80000202, 0, 0},
+        {"VMX-EVT-03", "ud", 0x80000306, 0, 0},
+        {"VMX-EVT-03", "gp", 0x80000B0D, 0x1238, 0},
+        {"VMX-EVT-04", "int-n", 0x80000421, 0, 2},
+        {"VMX-EVT-04", "int3", 0x80000603, 0, 1},
+        {"VMX-EVT-05", "int1", 0x80000501, 0, 1},
+    };
+
+    for (unsigned vm86 = 0; vm86 < 2; vm86++) {
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+            uint64_t handler = phys((void *)l_handler), sp, rip;
+            uint32_t frame[10], *at = frame;
+
+            fresh(l_nops, AVAILABLE);
+            if (vm86) {
+                entry_fresh(MODE_VM86);
+                wr(F_GUEST_GDTR_BASE, PAGE);
+                wr(F_GUEST_IDTR_BASE, IDT_AT);
+                wr(F_GUEST_IDTR_LIMIT, 0x1FF);
+                wr(F_BASE(SEG_TR), TSS_AT);
+                wr(F_GUEST_RFLAGS, 1u << 17 | 3u << 12 | 2 | RFLAGS_IF);
+                wr(F_GUEST_RSP, 0x800);
+            } else {
+                wr(F_GUEST_RFLAGS, 2 | RFLAGS_IF);
+                wr(F_GUEST_RSP, STACK_TOP);
+            }
+            write32(TSS_AT + 4, STACK_TOP);
+            write32(TSS_AT + 8, SEL_DATA32);
+            for (unsigned vector = 0; vector < 64; vector++) {
+                write64(IDT_AT + 8 * vector, (handler & 0xFFFF) | (uint64_t)SEL_CODE32 << 16 |
+                                                 0xEEull << 40 | (handler >> 16) << 48);
+            }
+            rip = rd(F_GUEST_RIP);
+            wr(F_ENTRY_INTR, rows[i].info);
+            wr(F_ENTRY_ERROR, rows[i].error);
+            wr(F_ENTRY_LENGTH, rows[i].length);
+            check_eq(rows[i].id, rows[i].name, guest_run(LAUNCH), REASON_VMCALL);
+            sp = rd(F_GUEST_RSP);
+            memcpy(frame, (void *)sp, sizeof(frame));
+            check(rows[i].id, "stack",
+                  STACK_TOP - sp == 4u * ((vm86 ? 9 : 3) + !!(rows[i].info & 0x800)),
+                  "vm86:%d,rsp:%q", vm86, sp);
+            if (rows[i].info & 0x800) {
+                check_eq(rows[i].id, "error-code", *at++, rows[i].error);
+            }
+            check_eq(rows[i].id, "eip", at[0], (uint32_t)rip + rows[i].length);
+            check_eq(rows[i].id, "cs", at[1] & 0xFFFF, vm86 ? 0x700 : SEL_CODE32);
+            check_eq(rows[i].id, "eflags-vm", at[2] >> 17 & 1, vm86);
+            check_eq("VMX-EVT-10", rows[i].name, rd(F_GUEST_RFLAGS) >> 17 & 1, 0);
+        }
+    }
+}
+
 static void test_exceptions(void)
 {
     fresh(l_into, AVAILABLE);
@@ -104,6 +169,7 @@ void run_tests(void)
 {
     vmx_start();
     test_task_switches();
+    test_injection();
     test_exceptions();
     vmclear(entry_vmcs);
     check_vmx("VMX-INS-16", "vmxoff", vmxoff(), SUCCESS);

@@ -53,6 +53,8 @@ static void test_transfer(void)
     smi_port_write(0);
     check_eq("DM-RET-47", "transfer-2", stm_log.current,
              MSEG_BASE + MSEG_TRANSFER_2);
+    check_eq("DM-STM-25", "transfer-2", stm_log.current,
+             MSEG_BASE + MSEG_TRANSFER_2);
     /* DM-RET-46: launched by the first return: VMRESUME is enough now. */
     smi_port_write(0);
     check_eq("DM-RET-46", "resumed", stm_log.current,
@@ -79,6 +81,7 @@ static void test_controls_unused(void)
     smi_port_write(0);
     /* DM-RET-10, DM-RET-11: execution controls of xfer are not looked at. */
     check_eq("DM-RET-10", "garbage-controls", stm_exits, before + 2);
+    check_eq("DM-RET-11", "garbage-controls", stm_exits, before + 2);
 }
 
 /* ---- SMI blocking ---- */
@@ -346,6 +349,7 @@ static void test_smbase(void)
     stm_call(read_smbase);
     /* DM-RET-40, DM-RET-41: any value is loaded by the return. */
     check_eq("DM-RET-40", "smbase-field", stm_log.smbase, 0x54321);
+    check_eq("DM-RET-41", "misaligned-smbase", stm_log.smbase, 0x54321);
     check_eq("DM-RET-40", "smbase-msr", smbase_msr, 0x54321);
     /* DM-DEA-13: the handler follows the field after deactivation. */
     smi_install(0x50000);

@@ -12,6 +12,11 @@ static void check_common(const char *name, uint32_t reason, uint64_t executive)
 {
     /* DM-EXI-17, DM-EXI-19: the whole exit-reason field. */
     check_eq("DM-EXI-17", name, stm_log.reason, reason);
+    check_eq("DM-EXI-19", name, stm_log.reason & 0xCFFF0000, 0);
+    if ((reason & 0xFFFF) != 18) {
+        check_eq((reason & 0xFFFF) == 5 ? "DM-EXI-14" : "DM-EXI-15", name,
+                 stm_log.reason & 0xFFFF, reason & 0xFFFF);
+    }
     /* DM-EXI-10, DM-EXI-11: current VMCS or VMXON pointer. */
     check_eq(reason & REASON_FROM_ROOT ? "DM-EXI-11" : "DM-EXI-10", name,
              stm_log.executive, executive);

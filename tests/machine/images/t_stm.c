@@ -254,6 +254,7 @@ static void test_exec_guest(void)
     *(uint8_t *)(bitmap + 0x13) = 1u << 6;
     guest_run(RESUME);
     check_eq("DM-INT-22", "exit-before-gp", last_exit.reason, REASON_RDMSR);
+    check_eq("DM-INT-21", "byte-13h-bit-6", last_exit.reason, REASON_RDMSR);
     vmclear(region);
 }
 

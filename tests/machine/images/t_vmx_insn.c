@@ -48,17 +48,53 @@ static void do_rsm(void *unused)
     __asm__ volatile("rsm" : : : "memory");
 }
 
+static void do_vmptrld(void *region)
+{
+    (void)vmptrld((uint64_t)(uintptr_t)region);
+}
+
+static void do_vmwrite(void *unused)
+{
+    (void)unused;
+    (void)vmwrite_flags(F_GUEST_RIP, 0);
+}
+
+static void do_vmresume(void *unused)
+{
+    (void)unused;
+    (void)vmresume_plain();
+}
+
+static void do_invept(void *unused)
+{
+    uint64_t descriptor[2] = {0, 0};
+
+    (void)unused;
+    __asm__ volatile("invept %0, %1" : : "m"(descriptor), "r"(2ull) : "cc", "memory");
+}
+
+static void do_invvpid(void *unused)
+{
+    uint64_t descriptor[2] = {0, 0};
+
+    (void)unused;
+    __asm__ volatile("invvpid %0, %1" : : "m"(descriptor), "r"(2ull) : "cc", "memory");
+}
+
 static const struct {
     const char *name;
     void (*run)(void *);
 } instructions[] = {
-    {"vmxoff", do_vmxoff}, {"vmcall", do_vmcall},     {"vmptrst", do_vmptrst},
-    {"vmread", do_vmread}, {"vmlaunch", do_vmlaunch}, {"vmclear", do_vmclear},
+    {"vmxoff", do_vmxoff},     {"vmcall", do_vmcall},   {"vmptrst", do_vmptrst},
+    {"vmread", do_vmread},     {"vmlaunch", do_vmlaunch}, {"vmclear", do_vmclear},
+    {"vmptrld", do_vmptrld},   {"vmwrite", do_vmwrite}, {"vmresume", do_vmresume},
+    {"invept", do_invept},     {"invvpid", do_invvpid},
 };
 
 static void test_outside(void)
 {
-    /* #UD outside VMX operation; DM-ACT-01 for VMCALL. */
+    /* #UD outside VMX operation. */
+    check_eq("DM-ACT-01", "vmcall", try_call(do_vmcall, NULL), FAULT_UD);
     for (size_t i = 0; i < ARRAY_SIZE(instructions); i++) {
         check_eq("VMX-INS-13", instructions[i].name, try_call(instructions[i].run, NULL),
                  FAULT_UD);
@@ -350,6 +386,7 @@ static void test_fields(void)
         check_eq("VMX-INS-35", "field-width", rd(rows[i].field),
                  (0xA5A5F00D5A5A0000ull + rows[i].field) & rows[i].mask);
     }
+    check_eq("DM-CTL-07", "any-value", rd(F_ENTRY), (0x5A5A0000u + F_ENTRY) & 0xFFFFFFFF);
     /* High access reads and writes bits 63:32 of a 64-bit field. */
     wr(F_LINK + 1, 0x11223344);
     check_eq("VMX-INS-36", "high-read", rd(F_LINK + 1), 0x11223344);
@@ -384,15 +421,19 @@ static void test_fields(void)
 }
 
 extern uint8_t compat_vmcall[], compat_vmxoff[], compat_vmread[];
+extern uint8_t compat_others[], compat_others_end[];
+#define COMPAT_SLOT 32
 
 static void test_modes(void)
 {
     vmcs_new();
     /* DM-ACT-04: #GP(0) at CPL 3. */
     for (size_t i = 0; i < ARRAY_SIZE(instructions); i++) {
-        check_eq("DM-ACT-04", instructions[i].name,
-                 user_call(instructions[i].run, NULL), FAULT_GP);
-        check_eq("VMX-INS-14", instructions[i].name, last_fault.error, 0);
+        uint32_t vector = user_call(instructions[i].run, NULL);
+
+        check_eq("DM-ACT-04", instructions[i].name, vector, FAULT_GP);
+        check_eq("VMX-INS-14", instructions[i].name, vector, FAULT_GP);
+        check_eq("VMX-INS-14", "error-code", last_fault.error, 0);
     }
     /* DM-ACT-03: #UD in compatibility mode. */
     check_eq("DM-ACT-03", "vmcall", compat_call((void (*)(void))compat_vmcall),
@@ -401,6 +442,10 @@ static void test_modes(void)
              FAULT_UD);
     check_eq("VMX-INS-15", "compat", compat_call((void (*)(void))compat_vmread),
              FAULT_UD);
+    for (uint8_t *code = compat_others; code < compat_others_end; code += COMPAT_SLOT) {
+        check("VMX-INS-15", "others", compat_call((void (*)(void))code) == FAULT_UD,
+              "instruction:%d", (uint32_t)(code - compat_others) / COMPAT_SLOT);
+    }
     /* DM-DEF-32: RSM in root outside SMM. */
     check_eq("DM-DEF-32", "rsm-in-root", try_call(do_rsm, NULL), FAULT_UD);
 }

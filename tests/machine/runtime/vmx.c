@@ -87,11 +87,20 @@ void vmx_start(void)
     }
 }
 
+uint64_t capability(uint32_t msr)
+{
+    if (msr >= MSR_VMX_TRUE_PIN && msr <= MSR_VMX_TRUE_ENTRY &&
+        !(rdmsr(MSR_VMX_BASIC) >> 55 & 1)) {
+        msr -= MSR_VMX_TRUE_PIN - MSR_VMX_PIN;
+    }
+    return rdmsr(msr);
+}
+
 uint32_t controls(uint32_t capability_msr, uint32_t wanted)
 {
-    uint64_t capability = rdmsr(capability_msr);
+    uint64_t allowed = capability(capability_msr);
 
-    return (wanted | (uint32_t)capability) & (uint32_t)(capability >> 32);
+    return (wanted | (uint32_t)allowed) & (uint32_t)(allowed >> 32);
 }
 
 uint64_t vmcs_new(void)

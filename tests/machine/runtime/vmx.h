@@ -107,7 +107,9 @@ void vmx_start(void);
 uint32_t vmcs_revision(void);
 /* A page with the revision identifier and nothing else. */
 uint64_t vmcs_alloc(void);
-/* `wanted` made legal by a capability MSR (allowed-0 high, allowed-1 low). */
+/* A capability MSR; the plain one where there are no TRUE MSRs. */
+uint64_t capability(uint32_t msr);
+/* `wanted` made legal by a capability MSR (allowed-1 high, allowed-0 low). */
 uint32_t controls(uint32_t capability_msr, uint32_t wanted);
 
 /* VMCLEAR + VMPTRLD of a fresh VMCS; no field is written. */

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""QEMU as its project released it, built like the machine: what the machine is compared with.
+
+Version, flags and compiler are those of `qemu_build`. It is built once for
+each of them, so that no tree is kept for a second time.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from build_scripts import paths, qemu_build, sources
+from build_scripts.progress import run_logged, say, step
+from build_scripts.qemu_build import BINARY, CONFIGURE
+
+
+def unpatched_key(tree: sources.Tree) -> str:
+    """The key of the finished binary: as for the machine, without our files."""
+    return paths.content_key([], ["unpatched", tree.identity, qemu_build.compiler_version(), *CONFIGURE])
+
+
+def unpatched_qemu() -> Path:
+    """The binary without anything of ours, built if there is none.
+
+    Raises:
+        LabError: the source cannot be had or the build failed.
+    """
+    tree = sources.locate("qemu")
+    key = unpatched_key(tree)
+    finished = paths.cache_dir() / "machines" / key
+    if (finished / BINARY).is_file():
+        os.utime(finished)  # the last used ones are kept
+        return finished / BINARY
+    with paths.locked("qemu-unpatched", say):
+        if not (finished / BINARY).is_file():
+            _build(tree, paths.cache_dir() / f"qemu-unpatched-{key[:12]}", finished)
+    return finished / BINARY
+
+
+def _build(tree: sources.Tree, folder: Path, finished: Path) -> None:
+    """Compile in `folder`, which is removed at the end; an interrupted build goes on there."""
+    source, build = folder / "src", folder / "build"
+    folder.mkdir(exist_ok=True)
+    log = folder / "build.log"
+    with step(f"building unpatched QEMU {tree.version} ({tree.origin})") as shown:
+        if not source.is_dir():
+            qemu_build._prepare_tree(tree, source)
+        if not (build / "build.ninja").is_file():
+            shutil.rmtree(build, ignore_errors=True)
+            build.mkdir()
+            command = [str(source / "configure"), f"--python={sys.executable}", *CONFIGURE]
+            run_logged(command, log, shown, "configuring unpatched QEMU", cwd=build)
+        ninja = ["ninja", f"-j{os.cpu_count() or 1}", BINARY]
+        run_logged(ninja, log, shown, "compiling unpatched QEMU", cwd=build)
+        with paths.published(finished) as staging:
+            strip = ["strip", "--strip-debug", "-o", str(staging / BINARY), str(build / BINARY)]
+            run_logged(strip, log, shown, "strip")
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""Writes the tables of docs/reference/performance.rst; the rest of that page is written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from build_scripts.errors import ExitCode, LabError
+
+BEGIN = ".. begin of the generated part\n"
+END = ".. end of the generated part\n"
+
+EPT = {"none": "no EPT", "2m": "EPT, 2-MByte pages", "4k": "EPT, 4-KByte pages"}
+TRIPS = {
+    "native-cpuid": "CPUID outside VMX operation",
+    "native-flush": "MOV to CR3 outside VMX operation",
+    "cpuid": "CPUID",
+    "vmcall": "VMCALL",
+    "violation": "EPT violation, the host maps the page",
+    "interrupt": "External interrupt, stays pending",
+    "mtf": "Monitor trap flag, one instruction",
+    "smi-outside": "SMI, default treatment, outside VMX operation",
+    "smi-root": "SMI, default treatment, in root operation",
+    "smi-guest": "SMI, default treatment, in a guest",
+    "smi-dual-root": "SMI, dual-monitor treatment, in root operation",
+    "smi-dual-guest": "SMI, dual-monitor treatment, in a guest",
+}
+# Tables are searched for these; a loop without touched pages is the base of the others.
+FLUSHED = "native-flush"
+TOUCHED = "native-touch"
+FLUSHES_PER_TRIP = 2
+
+
+def _table(title: str, widths: str, rows: Iterable[Iterable[str]]) -> Iterator[str]:
+    yield from (f".. list-table:: {title}", "   :header-rows: 1", f"   :widths: {widths}", "")
+    for row in rows:
+        for index, cell in enumerate(row):
+            yield f"   {'*' if index == 0 else ' '} - {cell}".rstrip()
+    yield ""
+
+
+def _spread(values: dict[str, float], form: str) -> str:
+    """Median, and the quartiles behind it if there are any."""
+    text = format(values["median"], form)
+    if values["count"] == 1:
+        return text
+    return f"{text} ({format(values['low'], form)} … {format(values['high'], form)})"
+
+
+def _microseconds(values: dict[str, float]) -> str:
+    return _spread({name: value / 1000 if name != "count" else value for name, value in values.items()}, ".2f")
+
+
+def _one(counts: list[int]) -> str:
+    return " or ".join(f"{count:,}" for count in counts)
+
+
+def _firmware(facts: dict[str, Any]) -> Iterator[str]:
+    plain, icount = facts["plain"], facts["icount"]
+
+    def seconds(row: dict[str, Any]) -> list[str]:
+        times = [_spread(row[f"{name}_seconds"], ".2f") for name in ("unpatched", "ours")]
+        return [*times, f"**{row['cpu_ratio']['median']:.3f}** ({_range(row['cpu_ratio'])})"]
+
+    instructions = [_one(icount[f"{name}_instructions"]) for name in ("unpatched", "ours")]
+    same = "equal" if instructions[0] == instructions[1] else "different"
+    rows = [
+        ["", "Unpatched QEMU", "This machine", "Ratio"],
+        ["Processor time of the host, s", *seconds(plain)],
+        ["The same with instructions counted (``-icount``), s", *seconds(icount)],
+        ["Wall-clock time", "", "", f"{plain['wall_ratio']['median']:.3f} ({_range(plain['wall_ratio'])})"],
+        ["Instructions until the Shell's first command", *instructions, same],
+    ]
+    title = f"Boot of the firmware without VMX, {plain['pairs']} pairs each"
+    yield from _table(title, "34 22 22 22", rows)
+
+
+def _range(values: dict[str, float]) -> str:
+    return f"{values['low']:.3f} … {values['high']:.3f}"
+
+
+def _compute(rows: list[dict[str, Any]]) -> Iterator[str]:
+    cells = [["Memory in use", "Translation", "Speed in the guest, outside VMX operation = 1"]]
+    cells += [[f"{row['pages'] * 4} KByte", EPT[row["ept"]], _spread(row["speed"], ".3f")] for row in rows]
+    yield from _table("The same loop in a guest and outside VMX operation", "22 30 48", cells)
+
+
+def _round_trips(rows: list[dict[str, Any]]) -> Iterator[str]:
+    cells = [["Round trip", "Translation", "Instructions", "Host time, µs"]]
+    cells += [
+        [
+            TRIPS[row["name"]],
+            EPT[row["ept"]] if not row["name"].startswith(("native", "smi")) else "",
+            str(row["instructions"]),
+            _microseconds(row["nanoseconds"]),
+        ]
+        for row in rows
+        if row["pages"] == 0 and row["name"] in TRIPS
+    ]
+    yield from _table("One round trip", "42 22 14 22", cells)
+
+
+def flush_prices(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What a round trip pays for the flushes: by EPT and number of pages that the guest reads between two exits.
+
+    Returns:
+        Rows with ``ept``, ``pages``, ``nanoseconds`` of a round trip, ``page`` (nanoseconds a page to find it again)
+        and ``share`` (of the round trip that all flushes and refills take).
+    """
+    medians = {(row["name"], row["ept"], row["pages"]): row["nanoseconds"]["median"] for row in rows}
+    flush = medians[FLUSHED, "none", 0]
+    prices = []
+    for (name, ept, pages), total in medians.items():
+        if name not in ("cpuid", FLUSHED):
+            continue
+        touch = medians[TOUCHED, "none", pages] - medians[TOUCHED, "none", 0]
+        refills = max(total - medians[name, ept, 0] - touch, 0.0)
+        flushes = flush if name == FLUSHED else FLUSHES_PER_TRIP * flush
+        prices.append(
+            {
+                "name": name,
+                "ept": ept,
+                "pages": pages,
+                "nanoseconds": total,
+                "page": refills / pages if pages else 0.0,
+                "share": min((flushes + refills) / total, 1.0),
+            }
+        )
+    return prices
+
+
+def _flushes(rows: list[dict[str, Any]]) -> Iterator[str]:
+    cells = [["", "Translation", "Pages read", "Host time, µs", "Refill of a page, ns", "Flushes and refills"]]
+    for price in flush_prices(rows):
+        outside = price["name"] == FLUSHED
+        cells.append(
+            [
+                "MOV to CR3" if outside else "CPUID exit",
+                "" if outside else EPT[price["ept"]],
+                str(price["pages"]),
+                f"{price['nanoseconds'] / 1000:.2f}",
+                f"{price['page']:.0f}" if price["pages"] else "",
+                f"{price['share']:.0%}",
+            ]
+        )
+    yield from _table("What the flushes of a round trip cost", "16 26 12 16 16 14", cells)
+
+
+def generated(facts: dict[str, Any]) -> str:
+    """The tables of one run."""
+    host = facts["host"]
+    lines = [
+        f"Measured on {host['processors']} processors of an {host['processor']}, Linux {host['kernel']},"
+        f" {facts['machine']} against {facts['unpatched']}, load average {host['load']:.1f} at the begin of the run.",
+        "Medians, quartiles in parentheses.",
+        "",
+        *_firmware(facts["firmware"]),
+        *_compute(facts["compute"]),
+        *_round_trips(facts["round_trips"]),
+        *_flushes(facts["round_trips"]),
+    ]
+    return "\n".join(lines)
+
+
+def split(text: str) -> tuple[str, str, str]:
+    """What is before, in and behind the generated part, the two marking lines outside.
+
+    Raises:
+        ValueError: the marking lines are not there, or not once.
+    """
+    before, begin, rest = text.partition(BEGIN)
+    inner, end, behind = rest.partition(END)
+    if not begin or not end or BEGIN in behind or END in behind:
+        raise ValueError("the page does not hold one generated part")
+    return before + begin, inner, end + behind
+
+
+def update(page: Path, facts: dict[str, Any]) -> None:
+    """Replace the generated part of the page.
+
+    Raises:
+        LabError: there is no such page, or it has no such part.
+    """
+    try:
+        before, _, behind = split(page.read_text(encoding="utf-8"))
+        page.write_text(f"{before}\n{generated(facts)}\n{behind}", encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise LabError(f"{page}: {error}", ExitCode.USAGE) from error

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * MSEG, the executive-VMCS pointer, the link pointer and the VMCSs of the STM
+ * at places that are no good for them.  Every failure is the one of the manual
+ * and the treatment goes on.
+ */
+#include "stm.h"
+
+static const struct place {
+    const char *name;
+    uint64_t address;
+} places[] = {
+    {"page-0", 0},
+    {"local-apic", 0xFEE00000},
+    {"ioapic", 0xFEC00000},
+    {"hpet", 0xFED00000},
+    {"nothing", 0x80000000},
+    {"rom", 0xFFFE0000},
+    {"rom-below-1-mib", 0xE0000},
+    {"legacy-smram", 0xA0000},
+    {"tseg", TSEG_BASE + 0x1000},
+    {"below-4-gib", 0xFFFFF000},
+    {"4-gib", 0x100000000},
+    {"last-page", (1ull << 40) - PAGE_SIZE},
+};
+
+/* 9BH holds an address below 4 GiB. */
+static void mseg_places(void)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
+        if (places[i].address >> 32) {
+            continue;
+        }
+        smm_monitor_ctl(places[i].address | 1);
+        activation_vmcs();
+        check_vmx("DM-ACT-15", places[i].name, vmcall(), ERR_MSEG_REVISION);
+    }
+    smm_monitor_ctl(MSEG_BASE | 1);
+}
+
+static void return_fails(const char *id, const struct place *p, uint32_t error)
+{
+    uint64_t result = vm_enter(&stm_guest, stm_launch);
+
+    if (error) {
+        check_vmx(id, p->name, result, error);
+    } else {
+        check(id, p->name,
+              result == VMX_EXITED && rd(F_REASON) == REASON_BAD_GUEST &&
+                  rd(F_QUALIFICATION) == 4,
+              "result:%q,reason:%q,qualification:%q", result, rd(F_REASON),
+              rd(F_QUALIFICATION));
+    }
+}
+
+static void in_stm(void)
+{
+    uint64_t transfer = vmptrst(), executive = rd(F_EXECUTIVE_VMCS);
+
+    for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
+        const struct place *p = &places[i];
+
+        wr(F_EXECUTIVE_VMCS, p->address);
+        return_fails("DM-RET-05", p, ERR_EXECUTIVE_POINTER);
+        wr(F_EXECUTIVE_VMCS, executive);
+        wr(F_LINK, p->address);
+        return_fails("DM-RET-29", p, 0);
+        wr(F_LINK, NO_VMCS);
+        check_vmx("DM-INT-06", p->name, vmptrld(p->address),
+                  ERR_VMPTRLD_REVISION);
+        vmclear(p->address);
+        check_eq("DM-RET-25", "current", vmptrst(), transfer);
+    }
+}
+
+static void guest_code(void)
+{
+    for (;;) {
+        __asm__ volatile("outb %%al, $0xB2\n\tvmcall" : : "a"(0x80) : "memory");
+    }
+}
+
+void run_tests(void)
+{
+    uint32_t before;
+
+    stm_prepare();
+    mseg_places();
+    activation_vmcs();
+    check_eq("DM-ACT-24", "activates", vmcall(), 0);
+    check_eq("DM-ACT-24", "starts", stm_starts, 1);
+    stm_call(in_stm);
+    before = stm_exits;
+    vmcs_new_guest(guest_code);
+    stm_hook = in_stm;
+    check_eq("DM-RET-25", "guest-goes-on", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("DM-RET-25", "stm-served", stm_exits, before + 1);
+}
