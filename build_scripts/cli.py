@@ -12,6 +12,8 @@ from pathlib import Path
 from build_scripts import bench, conformance, doctor, paths, run
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.firmware_build import TARGETS, build_firmware
+from build_scripts.linux import command as linux
+from build_scripts.linux.boot import TIMEOUT_SECONDS as LINUX_SECONDS
 from build_scripts.machine import DEFAULT_TIMEOUT_SECONDS
 from build_scripts.processors import Configuration
 from build_scripts.qemu_build import extended_qemu
@@ -52,6 +54,13 @@ def _conformance(options: argparse.Namespace) -> int:
 
 def _bench(options: argparse.Namespace) -> int:
     return bench.bench(options.json, options.rst, options.quick)
+
+
+def _linux(options: argparse.Namespace) -> int:
+    request = linux.LinuxRequest(
+        tuple(options.kvm_args.split()), tuple(options.kernel_args.split()), options.program, options.timeout
+    )
+    return linux.run(request)
 
 
 def _doctor(_options: argparse.Namespace) -> int:
@@ -96,6 +105,13 @@ def parser() -> argparse.ArgumentParser:
     cost.add_argument("--rst", type=Path, metavar="FILE", help="replace the tables of this page of the documentation")
     cost.add_argument("--quick", action="store_true", help="a little of everything; the numbers mean nothing")
     cost.set_defaults(function=_bench)
+
+    own = commands.add_parser("linux", help="boot the distribution's Linux and its KVM in the machine")
+    own.add_argument("--kvm-args", default="", metavar="WORDS", help="parameters of kvm_intel, such as 'ept=0'")
+    own.add_argument("--kernel-args", default="", metavar="WORDS", help="further words of the kernel's command line")
+    own.add_argument("--program", type=Path, metavar="FILE", help="a static program to run instead of the lab's")
+    own.add_argument("--timeout", type=float, default=LINUX_SECONDS, metavar="SECONDS", help="of the boot")
+    own.set_defaults(function=_linux)
 
     check = commands.add_parser("doctor", help="check the environment, print remedies")
     check.set_defaults(function=_doctor)

@@ -20,6 +20,7 @@ PROCESSORS = 2
 COMMAND_LINE = ("console=ttyS0", "printk.devkmsg=on", "panic=-1")
 TIMEOUT_SECONDS = 180.0
 
+_PROGRAM_BEGINS = "lab: program begins"
 _FINDING = re.compile(r"^\[ *[\d.]+\] lab: (\S+) ?(.*)$")
 # The value of these three is the rest of the line.
 _FIELD = re.compile(r"(?:(text|trace|parameters)=(.*)|(\w+)=(\S*))")
@@ -50,6 +51,12 @@ class LinuxRun:
     run_dir: Path
     ending: Ending
     findings: tuple[Finding, ...]
+
+    def program_output(self) -> str:
+        """What the user's program wrote."""
+        path = self.run_dir / "program.log"
+        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        return text.partition(_PROGRAM_BEGINS)[2].replace("\r\n", "\n").lstrip("\r\n")
 
     def named(self, name: str) -> list[Finding]:
         """The findings of that name."""
@@ -85,6 +92,9 @@ def boot_linux(
     run_dir = paths.new_run_dir("linux")
     (run_dir / "initrd").write_bytes(initramfs.build(kernel, program))
     extra = ["-m", MEMORY, "-smp", str(PROCESSORS), "-kernel", str(kernel.image)]
+    # What a program of the user's writes has a serial port of its own, beside the console.
+    extra += ["-chardev", f"file,id=program,path={run_dir / 'program.log'}"]
+    extra += ["-device", "isa-serial,chardev=program,index=1"]
     extra += ["-initrd", str(run_dir / "initrd"), "-append", " ".join([*COMMAND_LINE, *settings])]
     guest = Guest(qemu, VMX_CPU, firmware.code, firmware.variables, icount=False, trace=trace, extra=tuple(extra))
     try:

@@ -50,6 +50,10 @@ TRACES = {
     "readonly": "out4:10=31415926 w4:800000=27182818 out4:10=31415926 out4:10=16180339 hlt",
 }
 
+# Without virtual NMIs KVM takes the next interrupt window for the end of an NMI handler. This guest never enables
+# interrupts, so that its second NMI stays pending.
+OTHER_TRACES = {"vnmi=0": {"nmi": "out1:50=1 out1:54=2 out1:56=3 out1:58=4 hlt"}}
+
 # Parameters that KVM takes back if the processor lacks what they need.
 IN_FORCE = {
     "ept": "Y",

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""The command ``linux``: boot the distribution's KVM, or a program of the user's, and show what was seen."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from build_scripts.errors import ExitCode, LabError
+from build_scripts.firmware_build import build_firmware
+from build_scripts.linux import kernel
+from build_scripts.linux.boot import TIMEOUT_SECONDS, Finding, LinuxRun, boot_linux
+from build_scripts.progress import say, step
+from build_scripts.qemu_build import extended_qemu
+
+# Beginnings of a trace word that say that a guest did not run as it should.
+_BAD_WORDS = ("hangs", "signal:", "no-", "errno:", "fail-entry:", "internal-error:", "exit:", "refused")
+
+
+@dataclass(frozen=True)
+class LinuxRequest:
+    """What the user asked for.
+
+    Attributes:
+        kvm: parameters of kvm_intel, such as ``ept=0``.
+        words: further words of the kernel's command line.
+        program: a static program to run instead of the lab's steps.
+        timeout: limit of the boot in seconds.
+    """
+
+    kvm: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    program: Path | None = None
+    timeout: float = TIMEOUT_SECONDS
+
+
+def problems(run: LinuxRun) -> list[str]:
+    """What is wrong in a boot that came to its end; empty if nothing is."""
+    found = [
+        f"{module.fields['name']} was refused (errno {module.fields['error']})"
+        for module in run.named("module")
+        if module.fields["error"] != "0"
+    ]
+    for test in run.named("kvm"):
+        words = test.fields["trace"].split()
+        if any(word.startswith(_BAD_WORDS) for word in words):
+            found.append(f"guest program {test.fields['test']}: {test.fields['trace']}")
+    found += [f"the Linux guest ended by {end.fields['ended']}" for end in run.named("guest") if not _guest_ended(end)]
+    found += [f"kernel log: {line.fields['text']}" for line in run.named("log-line")]
+    found += [
+        f"the program ended with status {program.fields['status']}"
+        for program in run.named("program")
+        if program.fields["exited"] != "1" or program.fields["status"] != "0"
+    ]
+    return found
+
+
+def _guest_ended(end: Finding) -> bool:
+    return end.fields["ended"] == "shutdown"
+
+
+def show(run: LinuxRun) -> None:
+    """Print the findings, parameters of the module in one line."""
+    parameters = [f"{found.fields['name']}={found.fields['value']}" for found in run.named("parameter")]
+    for finding in run.findings:
+        if finding.name == "kvm":
+            print(f"guest program {finding.fields['test']}: {finding.fields['trace']}")
+        elif finding.name == "guest-line":
+            print(f"Linux guest: {finding.fields['text']}")
+        elif finding.name == "step" and parameters:
+            print(f"kvm_intel: {' '.join(sorted(parameters))}")
+            parameters = []
+        elif finding.name not in ("parameter", "step", "end"):
+            print(finding)
+    if run.named("program"):
+        print(run.program_output(), end="")
+    print(f"logs: {run.run_dir}")
+
+
+def run(request: LinuxRequest) -> int:
+    """Boot and show; returns an exit code.
+
+    Raises:
+        LabError: something cannot be had or built, or a file is bad.
+    """
+    if request.program is not None and not request.program.is_file():
+        raise LabError(f"no such file: {request.program}", ExitCode.USAGE)
+    qemu, firmware, linux = extended_qemu(), build_firmware(), kernel.locate()
+    settings = (*(f"kvm_intel.{word}" for word in request.kvm), *request.words)
+    with step(f"booting Linux {linux.version} in the machine"):
+        result = boot_linux(qemu, firmware, linux, settings, request.program, timeout=request.timeout)
+    show(result)
+    sys.stdout.flush()
+    error: LabError | None = None
+    if not result.ending.requested or not result.named("end"):
+        error = LabError(f"Linux did not come to its end ({result.ending.reason})", ExitCode.GUEST_HUNG)
+    elif wrong := problems(result):
+        text = "\n  ".join(["the run did not show what it must:", *wrong])
+        error = LabError(text, ExitCode.EXPECTATION_FAILED)
+    if error is None:
+        return ExitCode.OK
+    error.log = result.run_dir
+    say(str(error))
+    return int(error.code)
