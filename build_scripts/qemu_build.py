@@ -144,7 +144,7 @@ def synchronise(tree: sources.Tree, work: Path, log: Path, shown: Step) -> list[
     return changed
 
 
-def _prepare_tree(tree: sources.Tree, work: Path) -> None:
+def prepare_tree(tree: sources.Tree, work: Path) -> None:
     """Copy the pristine source; add what the distribution's repack lacks."""
     with paths.published(work) as staging:
         ignored = shutil.ignore_patterns(".git", sources.STAMP)
@@ -217,7 +217,7 @@ def extended_qemu(sanitize: bool = False) -> Path:
         with step(f"building {what} (QEMU {tree.version}, {tree.origin})") as shown:
             if not (folder / "src").is_dir():
                 (folder / _STATE).unlink(missing_ok=True)
-                _prepare_tree(tree, folder / "src")
+                prepare_tree(tree, folder / "src")
             synchronise(tree, folder / "src", log, shown)
             _configure(folder / "src", folder / "build", _flags(sanitize), log, shown)
             ninja = ["ninja", f"-j{os.cpu_count() or 1}", BINARY]

@@ -47,7 +47,7 @@ def _build(tree: sources.Tree, folder: Path, finished: Path) -> None:
     log = folder / "build.log"
     with step(f"building unpatched QEMU {tree.version} ({tree.origin})") as shown:
         if not source.is_dir():
-            qemu_build._prepare_tree(tree, source)
+            qemu_build.prepare_tree(tree, source)
         if not (build / "build.ninja").is_file():
             shutil.rmtree(build, ignore_errors=True)
             build.mkdir()

@@ -18,8 +18,10 @@ from build_scripts.progress import Step, run_logged, say, step
 
 _PINS = Path(__file__).parents[1] / "packages.json"
 PIN: dict[str, Any] = json.loads(_PINS.read_text(encoding="utf-8"))["linux"]
-MODULES = ("kvm-intel",)
+MODULES = ("msr", "kvm-intel")
 VARIABLE = PIN["variable"]
+# Names the kernel that was fetched last for these modules.
+_CURRENT = f"current-{paths.content_key([], [PIN['series'], *MODULES])[:8]}"
 _ORDER = "order"
 _DEPENDS = re.compile(rb"(?:\A|\0)depends=([\w,-]*)\0")
 
@@ -124,7 +126,7 @@ def _fetch(log: Path, shown: Step) -> Kernel:
 
 def _cached() -> Kernel | None:
     """The kernel that was fetched last; a later one of the distribution does not replace it by itself."""
-    stamp = paths.cache_dir() / "linux" / "current"
+    stamp = paths.cache_dir() / "linux" / _CURRENT
     if stamp.is_file() and (folder := stamp.with_name(stamp.read_text(encoding="ascii").strip())).is_dir():
         return Kernel.in_folder(folder)
     return None
@@ -156,5 +158,5 @@ def locate() -> Kernel:
                 error.remedy = error.remedy or f"check the network, or set {VARIABLE} to a package of that kernel"
                 raise
         folder = kernel.image.parent
-        (folder.parent / "current").write_text(folder.name + "\n", encoding="ascii")
+        (folder.parent / _CURRENT).write_text(folder.name + "\n", encoding="ascii")
         return kernel

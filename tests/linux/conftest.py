@@ -23,6 +23,7 @@ VARIANTS = {
     "default": (),
     "no-unrestricted-guest": ("kvm_intel.unrestricted_guest=0",),
     "no-ept": ("kvm_intel.ept=0",),
+    "smis": ("lab.smi=1", "lab.steps=kvm"),
     "reloads": ("lab.steps=reload", f"lab.reload={';'.join(RELOADS)}"),
 }
 Boot = Callable[[str], LinuxRun]

@@ -12,7 +12,8 @@ from build_scripts.linux.boot import Finding, LinuxRun
 from .conftest import VARIANTS, Boot
 from .expected import IN_FORCE, LEFT_OUT, OTHER_TRACES, RELOADS, TRACES
 
-GUEST_VARIANTS = [name for name in VARIANTS if name != "reloads"]
+PROGRAM_VARIANTS = [name for name in VARIANTS if name != "reloads"]
+GUEST_VARIANTS = [name for name in PROGRAM_VARIANTS if name != "smis"]
 
 
 def parameters(findings: list[Finding]) -> dict[str, str]:
@@ -70,7 +71,7 @@ def test_parameter_is_off(boot: Boot, setting: str) -> None:
     assert found["ept"] == ("N" if setting == "ept" else "Y")
 
 
-@pytest.mark.parametrize("variant", GUEST_VARIANTS)
+@pytest.mark.parametrize("variant", PROGRAM_VARIANTS)
 @pytest.mark.parametrize("name", TRACES)
 def test_guest_program(boot: Boot, variant: str, name: str) -> None:
     run = boot(variant)
@@ -89,6 +90,14 @@ def test_linux_guest_reaches_its_init(boot: Boot, variant: str) -> None:
     version = run.named("boot")[0].fields["kernel"]
     assert f"guest: kernel={version} cpus=1 hypervisor=KVMKVMKVM" in lines, run.run_dir
     assert [finding.fields["ended"] for finding in run.named("guest")] == ["shutdown"], run.run_dir
+
+
+def test_smis_came_to_both_processors(boot: Boot) -> None:
+    """The programs saw the same as without them; each SMI is counted by both processors."""
+    before, after = boot("smis").named("smis")
+    assert int(after.fields["raised"]) >= 100
+    for count in ("count0", "count1"):
+        assert int(after.fields[count]) - int(before.fields[count]) >= 100, count
 
 
 @pytest.mark.parametrize("setting", RELOADS)

@@ -21,6 +21,7 @@ from tests.machine.machine_run import run_image
 from tests.machine.machine_table import TABLE, Image
 from tests.machine.test_robustness import MACHINES
 from tests.machine.test_vmcs_fuzz import BATCH, BATCHES, SEED, Fuzzer
+from tests.machine.vmcs_mutate import changed_under_the_guest
 from tests.machine.vmcs_run import Machine, judge
 
 pytestmark = [pytest.mark.machine, pytest.mark.sanitize]
@@ -78,3 +79,12 @@ def test_random_vmcs(extra: tuple[str, ...], sanitized: Path, tmp_path: Path) ->
 
     batches()
     assert fuzzer.entries
+
+
+def test_vmcs_changed_under_the_guest(sanitized: Path, tmp_path: Path) -> None:
+    """VM exits with host state and controls that nobody has checked."""
+    machine = Machine(sanitized, tmp_path, timeout=5)
+    caps = machine.capabilities()
+    operations = [changed_under_the_guest(caps, 1_000_000 + n) for n in range(100)]
+    found = judge(operations, machine.run(operations))
+    assert not found, "\n".join(found)

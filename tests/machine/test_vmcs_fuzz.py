@@ -19,14 +19,15 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from tests.machine.vmcs_batch import Capabilities
-from tests.machine.vmcs_mutate import operation
+from tests.machine.vmcs_mutate import changed_under_the_guest, operation
 from tests.machine.vmcs_run import COUNTED, SINGLE, Machine, judge
 
 pytestmark = pytest.mark.machine
 
 SEED = int(os.environ.get("STMLAB_FUZZ_SEED", "1"))
-BATCHES = int(os.environ.get("STMLAB_FUZZ_BATCHES", "40"))
+BATCHES = int(os.environ.get("STMLAB_FUZZ_BATCHES", "28"))
 ENTRIES = 100
+CHANGED = 5 * BATCHES // 4
 MACHINES = {"counted": COUNTED, "single": SINGLE}
 
 NUMBERS = st.integers(0, 2**32 - 1)
@@ -77,3 +78,15 @@ def test_random_vmcs(extra: tuple[str, ...], qemu: Path, tmp_path: Path) -> None
     kinds = {"fail-7", "fail-8", "entry-33-0", "exit-0", "exit-2", "exit-18", "exit-48", "exit-49"}
     assert kinds <= set(fuzzer.outcomes), f"never: {kinds - set(fuzzer.outcomes)}"
     assert any(outcome.startswith("entry-34") for outcome in fuzzer.outcomes)
+
+
+@pytest.mark.parametrize("extra", MACHINES.values(), ids=MACHINES)
+def test_vmcs_changed_under_the_guest(extra: tuple[str, ...], qemu: Path, tmp_path: Path) -> None:
+    """VM exits meet host state and controls that no VM entry has checked: the host may die of it, QEMU must not."""
+    machine = Machine(qemu, tmp_path, extra, timeout=5)
+    caps = machine.capabilities()
+    operations = [changed_under_the_guest(caps, SEED * 100_000 + n) for n in range(CHANGED)]
+    done = machine.run(operations)
+    found = judge(operations, done)
+    assert not found, "\n".join(found)
+    assert {"exit-10", "host-ended"} <= {outcome for result in done for outcome in result.outcomes}

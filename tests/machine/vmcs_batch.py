@@ -72,11 +72,14 @@ PROGRAMS = tuple(
         "0f01d4 0f78c0 0f79c0 0f01c4 0f01c2 0f01c3",  # vmfunc and VMX instructions
         "0faa 0f01d1 0f013b 0f09 0f0113 0f00d8 0f01c8 0f01c9 0f06 0f01f0",  # rsm, xsetbv, invlpg, wbinvd, lgdt ...
         "ffe3",  # jmp rbx
+        "48890b 0fa2",  # store rcx at [rbx], cpuid
         "ebfe",  # for ever
     )
 )
 LOOPING = len(PROGRAMS) - 1
-(JUST_VMCALL, PLAIN, PORTS, MEMORY, CONTROL, MSR, SOFTWARE, EVENTS, VMX, SYSTEM, JUMP, _LOOP) = range(len(PROGRAMS))
+(JUST_VMCALL, PLAIN, PORTS, MEMORY, CONTROL, MSR, SOFTWARE, EVENTS, VMX, SYSTEM, JUMP, STORE, _LOOP) = range(
+    len(PROGRAMS)
+)
 
 
 class Kind(IntEnum):
@@ -114,6 +117,7 @@ class Capabilities:
     proc2: int
     ept: int
     misc: int
+    region: int
     cr0: int
     cr4: int
 
@@ -130,12 +134,16 @@ class Capabilities:
 
 @dataclass(frozen=True)
 class Operation:
-    """One line of a batch; `expect`, where given, is the only outcome that is right."""
+    """One line of a batch; `expect`, where given, is the only outcome that is right.
+
+    With may_end_host the host may die of it: the image in a panic, the machine in a shutdown.
+    """
 
     name: str
     kind: Kind
     items: tuple[tuple[int, int], ...] = ()
     expect: str = ""
+    may_end_host: bool = False
 
     def __str__(self) -> str:
         writes = " ".join(f"{key:#x}={value:#x}" for key, value in self.items)
@@ -229,6 +237,12 @@ def word(address: int) -> int:
     """A word of the guest's memory as every operation finds it."""
     offset = address - AREA
     return int.from_bytes(memory()[offset : offset + 8], "little")
+
+
+def field_offset(key: int) -> int:
+    """Where this machine keeps a field in the VMCS region (vmcs-layout.h); a secret to any other program."""
+    group = (key >> 13 & 3) * 4 + (key >> 10 & 3)
+    return 64 + (group * 28 + (key >> 1 & 0x1FF)) * 8
 
 
 # ---- the guest's VMCS ----

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from tests.machine import hostile
 from tests.machine import vmcs_batch as b
@@ -181,3 +182,23 @@ def operation(caps: Capabilities, name: str, start: int, seeds: Sequence[int]) -
         r.choice(_MUTATIONS)(r, fields, caps)
     _keep_alive(fields, caps)
     return b.entry(name, fields)
+
+
+# What a VM exit reads from the VMCS and nobody has checked since VM entry, except where the host goes on.
+_USED_BY_EXITS = (
+    *(b.PIN, b.PROC, b.PROC2, b.EXIT, b.ENTRY, b.EXIT_STORE, b.EXIT_LOAD, b.EXIT_STORE_COUNT, b.EXIT_LOAD_COUNT),
+    *(b.LINK, b.EPTP, b.VPID, b.EXECUTIVE, b.INTERRUPTIBILITY, b.ACTIVITY, b.TIMER),
+    *(0x6C00, 0x6C04, 0x2C00, 0x2C02, 0x4C00, *range(0x0C00, 0x0C0E, 2), *range(0x6C06, 0x6C14, 2)),
+)
+
+
+def changed_under_the_guest(caps: Capabilities, number: int) -> Operation:
+    """A guest that is let at its own VMCS and changes one field there before it exits."""
+    r = random.Random(number)
+    key = r.choice(_USED_BY_EXITS)
+    window = b.AREA + 30 * b.PAGE
+    fields = b.base(caps, Mode.LONG, b.STORE)
+    fields |= {b.PT + 8 * 30: caps.region | 7, b.RBX: window + b.field_offset(key)}
+    old = {0x6C00: caps.cr0, 0x6C04: caps.cr4, 0x2C02: 0x500}.get(key, fields.get(key, 0))
+    fields[b.RCX] = _spoil(r, old, _width(key))
+    return replace(b.entry(f"{number}: {key:#x} := {fields[b.RCX]:#x}", fields), may_end_host=True)

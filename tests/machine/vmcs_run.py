@@ -16,8 +16,24 @@ from tests.machine.vmcs_batch import Capabilities, Done, Operation
 VGA = ("-device", "VGA,romfile=,addr=1")  # a PCI function with two BARs
 SINGLE: tuple[str, ...] = ()
 COUNTED = ICOUNT
-TIMEOUT = 60.0
+EXIT_PANIC = 0x25  # the image saw an exception that nobody expected
+OBEYED = "terminating on signal 15"  # QEMU itself is alive, whatever its processor does
 _SOON, _LATE = 0x800, 0x8000  # the guest's time: 65 µs of counted instructions, 1 ms of a shared host
+
+
+def _wait(process: subprocess.Popen[str], timeout: float) -> tuple[int | None, str]:
+    """Exit status, None after the timeout, and standard error; QEMU is asked to end before it is made to."""
+    try:
+        _, errors = process.communicate(timeout=timeout)
+        return process.returncode, errors
+    except subprocess.TimeoutExpired:
+        process.terminate()
+    try:
+        _, errors = process.communicate(timeout=10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        _, errors = process.communicate()
+    return None, errors
 
 
 @dataclass(frozen=True)
@@ -32,6 +48,7 @@ class Machine:
     extra: tuple[str, ...] = ()
     cpu: str = DUAL_CPU
     threads: bool = False
+    timeout: float = 60.0
 
     def _arguments(self, blob: Path, log: Path, trace: Path) -> list[str]:
         loader = f"loader,file={blob},addr={vmcs_batch.BLOB:#x},force-raw=on"
@@ -51,13 +68,9 @@ class Machine:
         blob.write_bytes(vmcs_batch.blob(operations, _SOON if "-icount" in self.extra else _LATE))
         for old in (log, trace):
             old.unlink(missing_ok=True)
-        status: int | None
-        try:
-            command = self._arguments(blob, log, trace)
-            ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
-            status, errors = ended.returncode, ended.stderr
-        except subprocess.TimeoutExpired as expired:
-            status, errors = None, expired.stderr.decode(errors="replace") if expired.stderr else ""
+        command = self._arguments(blob, log, trace)
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+            status, errors = _wait(process, self.timeout)
         sanitizers.note_errors(self.work, errors)
         text, events = (
             path.read_text(encoding="utf-8", errors="replace") if path.exists() else "" for path in (log, trace)
@@ -89,6 +102,10 @@ class Machine:
             last = begun - 1
             if begun and aborts == 1 and outcome.status == 0 and rest[last].may_abort:
                 results[last].outcomes.append("abort")
+            elif begun and outcome.status in (0, EXIT_PANIC) and rest[last].may_end_host:
+                results[last].outcomes.append("host-ended")
+            elif begun and outcome.status is None and OBEYED in outcome.errors and rest[last].may_end_host:
+                results[last].outcomes.append("host-loops")
             else:
                 results[last].problems.append("the machine did not survive:\n" + "\n".join(problems))
             if not begun:

@@ -4,6 +4,7 @@
  *   kvm_intel.NAME=VALUE  parameters of the module
  *   lab.steps=A,B         what to do: kvm, guest, reload; default kvm,guest
  *   lab.only=NAME         one of the tests of step kvm
+ *   lab.smi=1             SMIs, one after another, while a test of step kvm runs
  *   lab.guest=WORD        a word for the guest's kernel instead of "quiet"
  *   lab.reload=A=1,B=0;C  sets of parameters for step reload
  * A file /program is run instead of the steps.
@@ -84,7 +85,9 @@ int main(void)
         if (access(PROGRAM, X_OK) == 0) {
             run_program();
         } else {
+            report_smis();
             run_steps(steps);
+            report_smis();
         }
     }
     check_log();

@@ -21,7 +21,7 @@ static const struct {
     {"dirty", test_dirty}, {"readonly", test_readonly},
 };
 
-static void run_test(size_t i)
+static void run_test(size_t i, bool smis)
 {
     pid_t child = fork();
     int status = 0;
@@ -31,11 +31,14 @@ static void run_test(size_t i)
         _exit(0);
     }
     for (int slices = 0; waitpid(child, &status, WNOHANG) == 0; slices++) {
-        if (slices == LIMIT_SECONDS * 50) {
+        if (slices == LIMIT_SECONDS * (smis ? 500 : 50)) {
             report("kvm", "test=%s trace=hangs", tests[i].name);
             kill(child, SIGKILL);
         }
-        usleep(20000);
+        if (smis) {
+            raise_smi();
+        }
+        usleep(smis ? 2000 : 20000);
     }
     if (WIFSIGNALED(status)) {
         report("kvm", "test=%s trace=signal:%d", tests[i].name, WTERMSIG(status));
@@ -44,9 +47,11 @@ static void run_test(size_t i)
 
 void kvm_tests(const char *only)
 {
+    bool smis = setting("lab.smi") != NULL;
+
     for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
         if (!only || strcmp(only, tests[i].name) == 0) {
-            run_test(i);
+            run_test(i, smis);
         }
     }
 }

@@ -25,6 +25,10 @@ void report_parameters(void);
 /* Reports what the kernel's log holds that it must not. */
 void check_log(void);
 
+/* An SMI by the port that the firmware has armed; counted by the processors (MSR 34H). */
+void raise_smi(void);
+void report_smis(void);
+
 /* Tests that use /dev/kvm directly; `only` names one, NULL means all. */
 void kvm_tests(const char *only);
 /* A Linux guest under KVM, to its own init. */

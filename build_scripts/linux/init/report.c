@@ -50,7 +50,6 @@ static const char *command_line(void)
 
 const char *setting(const char *name)
 {
-    static char value[1024];
     char key[64];
 
     snprintf(key, sizeof(key), " %s=", name);
@@ -59,8 +58,7 @@ const char *setting(const char *name)
         return NULL;
     }
     found += strlen(key);
-    snprintf(value, sizeof(value), "%.*s", (int)strcspn(found, " "), found);
-    return value;
+    return strndup(found, strcspn(found, " "));
 }
 
 const char *module_settings(const char *module)

@@ -48,7 +48,8 @@ enum { /* vmcs_batch.py: Kind */
 };
 
 static const struct blob *const blob = (const struct blob *)(uintptr_t)BLOB;
-static uint64_t region, good_efer;
+static uint64_t region, good_cr0, good_cr4, good_efer;
+static struct table_register good_gdtr;
 
 /* NMIs and interrupts are the doing of a guest; what the host does itself is not. */
 static bool swallow(struct fault_frame *frame)
@@ -66,6 +67,9 @@ static void line(uint32_t index, const char *what, uint64_t flags)
 
 static void repair_processor(void)
 {
+    write_cr4(good_cr4);
+    write_cr0(good_cr0);
+    __asm__ volatile("lgdt %0" : : "m"(good_gdtr));
     wrmsr(MSR_EFER, good_efer);
     wrmsr(MSR_PAT, 0x0007040600070406ull);
     write_cr8(0);
@@ -230,6 +234,7 @@ static void one(uint32_t index, const struct operation *operation)
     fresh_vmcs();
     vmcs_fill_guest(guest_code);
     wr(F_PREEMPTION_TIMER, blob->timer);
+    wr(F_HOST_EFER, good_efer); /* WRMSR does not clear reserved bits */
     switch (operation->kind) {
     case KIND_ENTRY:
         enter(index, operation);
@@ -278,8 +283,9 @@ static void capabilities(void)
     print(" pin=%q proc=%q", rdmsr(MSR_VMX_TRUE_PIN), rdmsr(MSR_VMX_TRUE_PROC));
     print(" exit=%q entry=%q", rdmsr(MSR_VMX_TRUE_EXIT),
           rdmsr(MSR_VMX_TRUE_ENTRY));
-    print(" proc2=%q ept=%q misc=%q\n", rdmsr(MSR_VMX_PROC2),
+    print(" proc2=%q ept=%q misc=%q", rdmsr(MSR_VMX_PROC2),
           rdmsr(MSR_VMX_EPT_VPID), rdmsr(MSR_VMX_MISC));
+    print(" region=%q\n", region);
     print("CONTROL cr0=%q cr4=%q\n", read_cr0(), read_cr4());
 }
 
@@ -295,6 +301,9 @@ void run_tests(void)
     vmx_start();
     capabilities();
     open_places();
+    good_cr0 = read_cr0();
+    good_cr4 = read_cr4();
+    good_gdtr = read_gdtr();
     good_efer = rdmsr(MSR_EFER);
     repair_processor();
     next += blob->pages * PAGE_SIZE;
