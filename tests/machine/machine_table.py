@@ -214,5 +214,11 @@ TABLE = (
     Image("vmfunc", ("t_vmfunc.c",), VMX_CPU, at_least=60),
     Image("ept-matrix", ("t_ept_matrix.c",), VMX_CPU, at_least=1300),
     Image("xsaves", ("t_xsaves.c",), f"{VMX_CPU},+xsavec,+xsaves", at_least=70),
+    Image("wrmsr", ("t_wrmsr.c",), VMX_CPU, at_least=40),
+    Image("ltr", ("t_ltr.c",), STOCK_CPU, at_least=10),
+    *(
+        Image(f"fuzz-guest-{seed}", ("t_fuzz_guest.c",), VMX_CPU, (f"SEED={seed}",), ICOUNT, at_least=4)
+        for seed in (1, 2)
+    ),
     # End of group "mmu".
 )

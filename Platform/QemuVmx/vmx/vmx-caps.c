@@ -269,6 +269,9 @@ static int vmx_write_feature_control(CPUX86State *env, uint64_t value)
 
 int vmx_wrmsr(CPUX86State *env, uint32_t index, uint64_t value)
 {
+    if (!vmx_msr_value_valid(env, index, value)) {
+        return -1;
+    }
     switch (index) {
     case MSR_IA32_FEATURE_CONTROL:
         return vmx_write_feature_control(env, value);
@@ -279,8 +282,6 @@ int vmx_wrmsr(CPUX86State *env, uint32_t index, uint64_t value)
         }
         env->vmx.debugctl = value;
         return 0;
-    case MSR_EFER:
-        return vmx_efer_consistent(env, value) ? 1 : -1;
     case MSR_IA32_XSS:
         if (!(env->features[FEAT_XSAVE] & CPUID_XSAVE_XSAVES) || value) {
             return -1;

@@ -244,7 +244,9 @@ void vmx_exit_save_state(CPUX86State *env, VMXVmcs *v)
     vmcs_write(v, VMCS_GUEST_SYSENTER_EIP, env->sysenter_eip);
     vmx_save_segments(env, v);
     vmcs_write(v, VMCS_GUEST_RSP, env->regs[R_ESP]);
-    vmcs_write(v, VMCS_GUEST_RIP, env->eip);
+    /* After a far return from 64-bit code TCG leaves the upper half there. */
+    vmcs_write(v, VMCS_GUEST_RIP, env->hflags & HF_CS64_MASK ? env->eip :
+                                  (uint32_t)env->eip);
     vmcs_write(v, VMCS_GUEST_RFLAGS, cpu_compute_eflags(env));
     vmx_save_non_register(env, v);
     vmx_save_pdptes(env, v);

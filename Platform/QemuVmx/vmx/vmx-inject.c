@@ -59,6 +59,9 @@ void vmx_event_begin(CPUX86State *env, int intno, int is_int, int error_code,
 
 void vmx_event_end(CPUX86State *env)
 {
+    /* The handler is not in the shadow of what the event interrupted. */
+    env->hflags &= ~HF_INHIBIT_IRQ_MASK;
+    env->hflags2 &= ~HF2_MOV_SS_MASK;
     env->vmx.injecting = false;
     env->vmx.event.info = 0;
 }

@@ -1,5 +1,5 @@
 /*
- * VMX: consistency of CR0, CR4 and IA32_EFER
+ * VMX: consistency of CR0, CR4, IA32_EFER and other MSRs
  *
  * Intel SDM volume 3, "Initializing IA-32e Mode", and the exceptions of MOV to
  * control registers.  A processor makes these checks always; TCG does not make
@@ -53,9 +53,35 @@ bool vmx_cr4_consistent(CPUX86State *env, uint64_t cr4)
     return !(env->efer & MSR_EFER_LMA) || (cr4 & CR4_PAE_MASK);
 }
 
-/* WRMSR: LME cannot change while paging is on. */
-bool vmx_efer_consistent(CPUX86State *env, uint64_t efer)
+/* Bits that VM entries accept, and LME cannot change while paging is on. */
+static bool efer_valid(CPUX86State *env, uint64_t efer)
 {
-    return !vmx_in_operation(env) || !(env->cr[0] & CR0_PG_MASK) ||
-           !((efer ^ env->efer) & MSR_EFER_LME);
+    if (!vmx_in_operation(env)) {
+        return true;
+    }
+    return !(efer & ~(uint64_t)(MSR_EFER_SCE | MSR_EFER_LME | MSR_EFER_LMA |
+                                MSR_EFER_NXE)) &&
+           (!(env->cr[0] & CR0_PG_MASK) ||
+            !((efer ^ env->efer) & MSR_EFER_LME));
+}
+
+/* WRMSR: values that raise #GP on a processor and that TCG accepts. */
+bool vmx_msr_value_valid(CPUX86State *env, uint32_t index, uint64_t value)
+{
+    switch (index) {
+    case MSR_EFER:
+        return efer_valid(env, value);
+    case MSR_PAT:
+        return vmx_pat_valid(value);
+    case MSR_IA32_SYSENTER_ESP:
+    case MSR_IA32_SYSENTER_EIP:
+    case MSR_LSTAR:
+    case MSR_CSTAR:
+    case MSR_FSBASE:
+    case MSR_GSBASE:
+    case MSR_KERNELGSBASE:
+        return vmx_canonical(value);
+    default:
+        return true;
+    }
 }

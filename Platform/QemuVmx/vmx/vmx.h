@@ -534,7 +534,8 @@ bool vmx_vmfunc_controls_valid(CPUX86State *env, const VMXVmcs *vmcs,
 
 bool vmx_cr0_consistent(CPUX86State *env, uint64_t cr0);
 bool vmx_cr4_consistent(CPUX86State *env, uint64_t cr4);
-bool vmx_efer_consistent(CPUX86State *env, uint64_t efer);
+/* False for #GP(0). */
+bool vmx_msr_value_valid(CPUX86State *env, uint32_t index, uint64_t value);
 
 /* ------------------------------------------------------------------ */
 /* vmx-pdpte.c: PDPTE registers of PAE paging, env->vmx.pdpte          */
