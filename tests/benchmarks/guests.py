@@ -30,7 +30,7 @@ class Effort:
     steps: int
 
 
-FULL = Effort(boots=15, repeats=121, rounds=200, steps=100_000)
+FULL = Effort(boots=15, repeats=61, rounds=200, steps=500_000)
 QUICK = Effort(boots=1, repeats=2, rounds=20, steps=20_000)
 
 
