@@ -18,7 +18,7 @@ MEMORY = "1G"
 PROCESSORS = 2
 # printk.devkmsg: no limit for what process 1 reports. panic: a panic ends the machine.
 COMMAND_LINE = ("console=ttyS0", "printk.devkmsg=on", "panic=-1")
-TIMEOUT_SECONDS = 180.0
+TIMEOUT_SECONDS = 400.0
 
 _PROGRAM_BEGINS = "lab: program begins"
 _FINDING = re.compile(r"^\[ *[\d.]+\] lab: (\S+) ?(.*)$")

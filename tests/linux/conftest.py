@@ -17,7 +17,7 @@ from build_scripts.linux.boot import LinuxRun, boot_linux
 
 from .expected import RELOADS
 
-BOOT_TIMEOUT_SECONDS = 300.0
+BOOT_TIMEOUT_SECONDS = 600.0
 # Words of the kernel's command line. The first of all is the processor as it is.
 VARIANTS = {
     "default": (),

@@ -31,7 +31,7 @@ enum {
     SECTOR = 512,
     OTHER_LOADER = 0xff,
     MISC_ENABLE = 0x1a0,
-    LIMIT_SECONDS = 90,
+    LIMIT_SECONDS = 200,
 };
 
 /* No devices to probe: no PCI, no ACPI. reboot=t: a triple fault ends the guest. Most of its log is left out. */
