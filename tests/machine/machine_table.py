@@ -111,7 +111,6 @@ TABLE = (
         ("t_ept_rest.c",),
         VMX_CPU,
         at_least=34,
-        deviations=("VMX-EXT-34 walk", "VMX-EXT-34 type"),
     ),
     Image(
         "sipi",

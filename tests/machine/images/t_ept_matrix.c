@@ -74,7 +74,9 @@ static struct expectation expect(const struct combination *c)
     } else if (!(p & EPT_R)) {
         needed = reported = EPT_R;
     } else if (!c->flags_set) {
-        needed = reported = EPT_W;
+        /* Setting a flag reads and writes the entry. */
+        needed = EPT_W;
+        reported = EPT_R | EPT_W;
     } else {
         needed = 0;
         reported = 0;

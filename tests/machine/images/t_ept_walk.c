@@ -105,7 +105,7 @@ static void test_denied(unsigned level, bool all, bool write)
     check_eq("VMX-EPT-07", names[level], rd(F_GUEST_PHYSICAL), entry);
     /* Write to a page that may be read and executed, for the walk of a valid
      * linear address. */
-    check_eq("VMX-EPT-07", names[level], last_exit.qualification, 0xAA);
+    check_eq("VMX-EPT-07", names[level], last_exit.qualification, 0xAB);
     check_eq("VMX-EPT-14", "entry-unchanged", read64(entry) & PTE_A, 0);
     /* Each further level that lacks the flag exits on its own. */
     while (last_exit.reason == REASON_EPT_VIOLATION && exits < LEVELS) {
