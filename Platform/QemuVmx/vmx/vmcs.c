@@ -131,11 +131,6 @@ void vmcs_write(VMXVmcs *vmcs, unsigned field, uint64_t value)
     vmcs_mark_dirty(vmcs, offset, 8);
 }
 
-uint32_t vmcs_revision(const VMXVmcs *vmcs)
-{
-    return ldl_le_p(vmcs->data + VMCS_OFFSET_REVISION);
-}
-
 bool vmcs_launched(const VMXVmcs *vmcs)
 {
     return ldl_le_p(vmcs->data + VMCS_OFFSET_LAUNCHED) != 0;
@@ -161,11 +156,6 @@ bool vmx_pointer_valid(CPUX86State *env, uint64_t addr)
 uint32_t vmx_region_revision(CPUX86State *env, uint64_t addr)
 {
     return x86_ldl_phys(env_cpu(env), addr + VMCS_OFFSET_REVISION);
-}
-
-bool vmx_vmcs_launched_at(CPUX86State *env, uint64_t addr)
-{
-    return x86_ldl_phys(env_cpu(env), addr + VMCS_OFFSET_LAUNCHED) != 0;
 }
 
 /* ------------------------------------------------------------------ */
