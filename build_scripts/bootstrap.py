@@ -67,9 +67,7 @@ def ensure_environment(python: str) -> Path:
 
 def _logged(command: list[str], output: int, log: Path, tries: int) -> None:
     for _attempt in range(tries):
-        result = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=False
-        )
+        result = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=False)
         if result.returncode == 0:
             return
     tail = "\n".join(log.read_text(errors="replace").splitlines()[-5:])

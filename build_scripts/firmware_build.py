@@ -108,9 +108,7 @@ def build_firmware(target: str = "DEBUG") -> Firmware:
         log.unlink(missing_ok=True)
         command, environment = _stuart(target, edk2)
         with step(f"building the firmware ({target})") as shown:
-            run_logged(
-                command, log, shown, "stuart_build", cwd=paths.CHECKOUT, environment=environment, pick=_MODULE
-            )
+            run_logged(command, log, shown, "stuart_build", cwd=paths.CHECKOUT, environment=environment, pick=_MODULE)
         if _finished(target) != finished:
             raise LabError("a source of the firmware changed during its build", remedy="start again")
         with paths.published(finished) as staging:

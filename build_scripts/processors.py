@@ -17,7 +17,6 @@ VMX_CPU = f"{BASE_CPU},+vmx"
 DUAL_MONITOR_CPU = f"{VMX_CPU},vmx-dual-monitor=on"
 
 
-
 class Configuration(StrEnum):
     """The three processors that the one firmware image must cope with."""
 

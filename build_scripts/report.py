@@ -167,12 +167,7 @@ def windows(records: Iterable[Record]) -> list[Window]:
 
 def attribute(smis: Iterable[Smi], stretches: list[Window]) -> list[tuple[str, Smi]]:
     """The SMIs of the demonstration with their causes; others, such as the Shell's own, are left out."""
-    return [
-        (stretch.cause, smi)
-        for smi in smis
-        for stretch in stretches
-        if stretch.begin <= smi.t <= stretch.end
-    ]
+    return [(stretch.cause, smi) for smi in smis for stretch in stretches if stretch.begin <= smi.t <= stretch.end]
 
 
 def _hash(record: Record, key: str) -> str | None:

@@ -127,9 +127,7 @@ def ensure_packages() -> None:
     command = "apt-get install --no-install-recommends " + " ".join(names)
     prefix = _privilege()
     if prefix is None:
-        raise LabError(
-            "missing packages: " + " ".join(names), ExitCode.MISSING_PACKAGES, remedy=f"as root: {command}"
-        )
+        raise LabError("missing packages: " + " ".join(names), ExitCode.MISSING_PACKAGES, remedy=f"as root: {command}")
     print(f"stmlab: installing {' '.join(names)}", file=sys.stderr, flush=True)
     install = ["install", "-y", "--no-install-recommends", *names]
     # The index of a bare system is empty or old, and a passing network failure deserves a second try.

@@ -18,14 +18,14 @@ Version: 1:10.0.13+ds-0+u1
 Files:
  00 1 qemu_10.0.13+ds.orig.tar.xz
 Checksums-Sha256:
- {'1' * 64} 2656 qemu_10.0.13+ds-0+u1.dsc
- {'2' * 64} 40010016 qemu_10.0.13+ds.orig.tar.xz
+ {"1" * 64} 2656 qemu_10.0.13+ds-0+u1.dsc
+ {"2" * 64} 40010016 qemu_10.0.13+ds.orig.tar.xz
 Homepage: http://example.org
 
 Package: qemu
 Version: 1:10.0.2+ds-2
 Checksums-Sha256:
- {'3' * 64} 39449628 qemu_10.0.2+ds.orig.tar.xz
+ {"3" * 64} 39449628 qemu_10.0.2+ds.orig.tar.xz
 
 Package: odd
 Version: 1
