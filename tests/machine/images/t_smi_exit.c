@@ -110,7 +110,8 @@ static void test_root_hlt(void)
                      : "memory");
     smi_timer_stop();
     check_common("root-hlt", 0x20000006, vmxon_region);
-    check_eq("DM-RET-61", "two-smis", stm_exits, before + 2);
+    check("DM-RET-61", "two-smis", stm_exits >= before + 2, "exits:%d",
+          stm_exits - before);
     check_eq("DM-EXI-38", "hlt-activity", stm_log.activity, ACTIVITY_HLT);
     check_eq("DM-EXI-35", "hlt-rip", stm_log.rip, next);
 }
@@ -226,7 +227,8 @@ static void test_guest_hlt(void)
     smi_timer_start();
     guest_run(LAUNCH);
     smi_timer_stop();
-    check_eq("DM-RET-61", "guest-two-smis", stm_exits, before + 2);
+    check("DM-RET-61", "guest-two-smis", stm_exits >= before + 2, "exits:%d",
+          stm_exits - before);
     check_common("guest-hlt", 0x00000006, guest_vmcs);
     check_eq("DM-EXI-38", "guest-hlt-activity", stm_log.activity, ACTIVITY_HLT);
     check_eq("DM-RET-61", "guest-woken", guest.rax, GUEST_END);
