@@ -295,6 +295,36 @@ static void apic_code(void)
     __asm__ volatile("vmcall");
 }
 
+#define CALLED 0x7000u
+
+/* A 16-bit far call stores two words into the TPR. */
+static void two_stores(void)
+{
+    static const struct {
+        uint16_t ip, cs;
+    } __attribute__((packed)) target = {CALLED, SEL_CODE64};
+
+    write32(CALLED, 0xC1010F); /* VMCALL */
+    __asm__ volatile("mov %0, %%rsp\n\tlcallw *%1"
+                     :
+                     : "r"(0xFEE00084ull), "m"(target));
+}
+
+static void test_two_stores(uint64_t vapic)
+{
+    uint64_t region = vmcs_new_guest(two_stores);
+
+    proc(PROC_TPR | PROC_SECONDARY);
+    wr(F_PROC2, PROC2_APIC);
+    wr(F_VIRTUAL_APIC, vapic);
+    wr(F_APIC_ACCESS, 0xFEE00000);
+    wr(F_TPR_LIMIT, 0);
+    check_eq("VMX-EXT-33", "two-stores", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-EXT-33", "called", last_exit.rip, CALLED);
+    check_eq("VMX-EXT-33", "second", read32(vapic + 0x80) >> 16, SEL_CODE64);
+    vmclear(region);
+}
+
 static void test_tpr(void)
 {
     uint64_t vapic = phys(page_alloc());
@@ -329,6 +359,7 @@ static void test_tpr(void)
     check_eq("VMX-EXT-33", "reason", guest_run(RESUME), REASON_TPR_THRESHOLD);
     check_eq("VMX-EXT-33", "value", read32(vapic + 0x80), 0x10);
     vmclear(region);
+    test_two_stores(vapic);
 }
 
 static void init_code(void)
