@@ -16,8 +16,10 @@ from tests.tutorial.docs_commands import Page, commands_of, pages_with_commands
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = pages_with_commands(ROOT)
 
-# The suite cannot run itself: that command is checked up to the collected tests.
+# The suite cannot run itself, and the build with sanitizers is outside the ordinary run: these commands are checked
+# up to the collected tests.
 SUITE_COMMAND = "python3 -m build_scripts test"
+COLLECTED = (SUITE_COMMAND, f"{SUITE_COMMAND} -m sanitize")
 # A clean stuart build takes three minutes on two cores; a first machine build six.
 PAGE_TIMEOUT_SECONDS = 2400
 
@@ -33,7 +35,7 @@ def fresh_clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def _script(page: Page) -> str:
-    lines = [f"{command} --collect-only -q" if command == SUITE_COMMAND else command for command in page.commands]
+    lines = [f"{command} --collect-only -q" if command in COLLECTED else command for command in page.commands]
     return "\n".join(lines) + "\n"
 
 
