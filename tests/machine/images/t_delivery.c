@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* Faults and EPT violations during the delivery of events: every type of event,
  * injected or raised by the guest, against every place where delivery can fail. */
+#include "ept.h"
 #include "vmx.h"
 
 #define ABSENT   0x8000000000ull /* canonical, not mapped by the guest */
@@ -10,11 +11,8 @@
 #define STACK_AT (AREA + 0x3000) /* one page */
 #define IST_AT   (AREA + 0x5000)
 #define DF_BIT   (1u << 8)
-#define EPT_RWX  7u
-#define EPT_WB   (6u << 3)
-#define EPT_LARGE (1u << 7)
 
-static uint64_t ept_pml4, ept_pt;
+static uint64_t eptp, ept_pt;
 
 /* ---- events ---- */
 #define RAISE(name, ...)                                                       \
@@ -201,20 +199,10 @@ static void test_faults(const struct event *event, enum place place, bool inject
 /* ---- EPT violations ---- */
 static void make_ept(void)
 {
-    uint64_t pdpt = phys(page_alloc()), pd = phys(page_alloc());
+    uint64_t directory;
 
-    ept_pml4 = phys(page_alloc());
-    ept_pt = phys(page_alloc());
-    write64(ept_pml4, pdpt | EPT_RWX);
-    for (uint64_t i = 0; i < 4; i++) {
-        write64(pdpt + 8 * i, i << 30 | EPT_RWX | EPT_WB | EPT_LARGE);
-    }
-    write64(pdpt, pd | EPT_RWX);
-    for (uint64_t i = 0; i < 512; i++) {
-        write64(pd + 8 * i, i << 21 | EPT_RWX | EPT_WB | EPT_LARGE);
-        write64(ept_pt + 8 * i, (AREA + (i << 12)) | EPT_RWX | EPT_WB);
-    }
-    write64(pd + 8 * (AREA >> 21), ept_pt | EPT_RWX);
+    eptp = ept_identity(&directory);
+    ept_pt = ept_split(directory, AREA);
 }
 
 static void test_violation(const struct event *event, enum place place, bool injected,
@@ -234,7 +222,7 @@ static void test_violation(const struct event *event, enum place place, bool inj
     }
     wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_SECONDARY));
     wr(F_PROC2, controls(MSR_VMX_PROC2, PROC2_EPT));
-    wr(F_EPTP, ept_pml4 | 0x1E);
+    wr(F_EPTP, eptp);
     rip = rd(F_GUEST_RIP) + (injected ? 0 : event->skip);
     write64(slot, 0);
     __asm__ volatile("invept %0, %1" : : "m"(descriptor), "r"(2ull) : "cc", "memory");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* Details of injected events and of what VM entry makes pending: privileges,
  * stacks, blocking, debug exceptions, NMIs and IRET. */
+#include "ept.h"
 #include "entry_check.h"
 
 #define AREA        0x2000000ull
@@ -18,9 +19,6 @@
 #define ENABLED_BP  (1u << 12)
 #define ABSENT      0x8000000000ull
 #define MARK        0x123456789000ull
-#define EPT_RWX     7u
-#define EPT_WB      (6u << 3)
-#define EPT_LARGE   (1u << 7)
 
 void more_nops(void);
 __asm__(".globl more_nops\n"
@@ -328,24 +326,14 @@ static void test_pending_and_injected(void)
 }
 
 /* ---- IRET that faults ---- */
-static uint64_t ept_pml4, ept_pt;
+static uint64_t eptp, ept_pt;
 
 static void make_ept(void)
 {
-    uint64_t pdpt = phys(page_alloc()), pd = phys(page_alloc());
+    uint64_t directory;
 
-    ept_pml4 = phys(page_alloc());
-    ept_pt = phys(page_alloc());
-    write64(ept_pml4, pdpt | EPT_RWX);
-    for (uint64_t i = 0; i < 4; i++) {
-        write64(pdpt + 8 * i, i << 30 | EPT_RWX | EPT_WB | EPT_LARGE);
-    }
-    write64(pdpt, pd | EPT_RWX);
-    for (uint64_t i = 0; i < 512; i++) {
-        write64(pd + 8 * i, i << 21 | EPT_RWX | EPT_WB | EPT_LARGE);
-        write64(ept_pt + 8 * i, (AREA + (i << 12)) | EPT_RWX | EPT_WB);
-    }
-    write64(pd + 8 * (AREA >> 21), ept_pt | EPT_RWX);
+    eptp = ept_identity(&directory);
+    ept_pt = ept_split(directory, AREA);
 }
 
 static bool fresh_iret(uint64_t cs, uint64_t rsp)
@@ -389,7 +377,7 @@ static void test_iret(void)
         wr(F_INTERRUPTIBILITY, blocked ? BLOCKED_NMI : 0);
         wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_SECONDARY));
         wr(F_PROC2, controls(MSR_VMX_PROC2, PROC2_EPT));
-        wr(F_EPTP, ept_pml4 | 0x1E);
+        wr(F_EPTP, eptp);
         write64(ept_pt + 8 * ((STACK_AT - AREA) >> 12), 0);
         guest_run(LAUNCH);
         check_eq("VMX-INF-21", "reason", last_exit.reason, REASON_EPT_VIOLATION);

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* VM functions: VMFUNC and EPTP switching. */
+#include "ept.h"
 #include "vmx.h"
 
-#define EPT_RWX          7u
-#define EPT_LEAF         (EPT_RWX | 6u << 3 | 1u << 7)
-#define EPTP_WB4         0x1Eu
 #define PROC2_VMFUNC     (1u << 13)
 #define F_VMFUNC         0x2018
 #define F_EPTP_LIST      0x2024
@@ -20,19 +18,10 @@ static uint64_t first, second, list;
 
 static uint64_t make_ept(uint64_t probe)
 {
-    uint64_t pml4 = phys(page_alloc()), pdpt = phys(page_alloc());
-    uint64_t pd = phys(page_alloc());
+    uint64_t directory, eptp = ept_identity(&directory);
 
-    write64(pml4, pdpt | EPT_RWX);
-    write64(pdpt, pd | EPT_RWX);
-    for (uint64_t i = 1; i < 4; i++) {
-        write64(pdpt + 8 * i, i << 30 | EPT_LEAF);
-    }
-    for (uint64_t i = 0; i < 512; i++) {
-        write64(pd + 8 * i, i << 21 | EPT_LEAF);
-    }
-    write64(pd + 8 * (PROBE >> 21), probe | EPT_LEAF);
-    return pml4 | EPTP_WB4;
+    write64(directory + 8 * (PROBE >> 21), probe | EPT_LEAF);
+    return eptp;
 }
 
 static void vmfunc(uint64_t function, uint64_t index)
