@@ -10,26 +10,8 @@
 
 #include "qemu/osdep.h"
 #include "cpu.h"
+#include "tcg/helper-tcg.h"
 #include "vmx.h"
-
-bool vmx_canonical(uint64_t addr)
-{
-    return (uint64_t)((int64_t)(addr << 16) >> 16) == addr;
-}
-
-bool vmx_pat_valid(uint64_t pat)
-{
-    int i;
-
-    for (i = 0; i < 8; i++, pat >>= 8) {
-        uint8_t type = pat;
-
-        if (type > 7 || type == 2 || type == 3) {
-            return false;
-        }
-    }
-    return true;
-}
 
 static bool vmx_beyond_phys_width(CPUX86State *env, uint64_t addr)
 {
@@ -141,12 +123,6 @@ static bool vmx_check_exit_controls(CPUX86State *env, const VMXEntry *entry)
                               VMCS_EXIT_MSR_LOAD_COUNT);
 }
 
-/* Exceptions that push an error code. */
-static bool vmx_has_error_code(uint8_t vector)
-{
-    return vector == 8 || (vector >= 10 && vector <= 14) || vector == 17;
-}
-
 /* The event to be injected, part of "VM-Entry Control Fields". */
 static bool vmx_check_injection(CPUX86State *env, const VMXEntry *entry)
 {
@@ -202,7 +178,7 @@ static bool vmx_check_injection(CPUX86State *env, const VMXEntry *entry)
     }
 
     want_error = (info & VMX_INTR_TYPE_MASK) == VMX_INTR_TYPE_HW_EXCEPTION &&
-                 vmx_has_error_code(vector) &&
+                 exception_has_error_code(vector) &&
                  (protected_mode || !unrestricted);
     if (want_error != !!(info & VMX_INTR_ERROR_CODE)) {
         return false;

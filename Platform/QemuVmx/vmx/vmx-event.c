@@ -10,7 +10,6 @@
  */
 
 #include "qemu/osdep.h"
-#include "qemu/main-loop.h"
 #include "cpu.h"
 #include "exec/translation-block.h"
 #include "hw/i386/apic.h"
@@ -307,24 +306,6 @@ int vmx_exec_interrupt(CPUState *cs, int interrupt_request)
     return request;
 }
 
-void vmx_update_request(CPUX86State *env)
-{
-    const X86VMXState *vmx = &env->vmx;
-    CPUState *cs = env_cpu(env);
-    BQL_LOCK_GUARD();
-
-    if (vmx->mtf != VMX_MTF_NONE || vmx_debug_pending(env) ||
-        vmx->timer_expired || vmx->tpr_check ||
-        vmx_proc(env, VMX_CPU_BASED_VIRTUAL_INTR_PENDING |
-                  VMX_CPU_BASED_VIRTUAL_NMI_PENDING)) {
-        /* As cpu_interrupt() does, but also where icount forbids that. */
-        cs->interrupt_request |= CPU_INTERRUPT_VMX;
-        qatomic_set(&cs->neg.icount_decr.u16.high, -1);
-    } else {
-        cpu_reset_interrupt(cs, CPU_INTERRUPT_VMX);
-    }
-}
-
 /* ------------------------------------------------------------------ */
 /* Debug exceptions                                                    */
 
@@ -366,13 +347,4 @@ void vmx_note_halt(CPUX86State *env)
         env->vmx.pending_debug |= VMX_PENDING_DEBUG_BS;
         vmx_update_request(env);
     }
-}
-
-uint32_t vmx_activity(CPUX86State *env)
-{
-    if (env->vmx.activity != VMX_ACTIVITY_ACTIVE) {
-        return env->vmx.activity;
-    }
-    return env->vmx.hlt && env->vmx.hlt_rip == env->eip ? VMX_ACTIVITY_HLT :
-                                                          VMX_ACTIVITY_ACTIVE;
 }

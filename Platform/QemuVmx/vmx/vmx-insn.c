@@ -17,32 +17,6 @@
 #include "vmx.h"
 #include "vmx-internal.h"
 
-static bool vmx_legal_mode(CPUX86State *env)
-{
-    if (!(env->cr[0] & CR0_PE_MASK) || (env->eflags & VM_MASK)) {
-        return false;
-    }
-    return !(env->hflags & HF_LMA_MASK) || (env->hflags & HF_CS64_MASK);
-}
-
-void vmx_insn_enter(CPUX86State *env, uint32_t reason, uintptr_t retaddr)
-{
-    if (!vmx_in_operation(env) || !vmx_legal_mode(env)) {
-        raise_exception_ra(env, EXCP06_ILLOP, retaddr);
-    }
-    if (vmx_in_guest(env)) {
-        /* Those with a memory operand report its displacement. */
-        bool memory = reason != VMX_EXIT_VMXOFF &&
-                      reason != VMX_EXIT_VMLAUNCH &&
-                      reason != VMX_EXIT_VMRESUME;
-
-        vmx_vmexit(env, reason, memory ? env->vmx.displacement : 0, retaddr);
-    }
-    if (env->hflags & HF_CPL_MASK) {
-        raise_exception_err_ra(env, EXCP0D_GPF, 0, retaddr);
-    }
-}
-
 /*
  * End of an instruction that finished in its own context: the block was ended
  * without gen_eob(), because it might have switched to another one.

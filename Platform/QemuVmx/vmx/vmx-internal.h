@@ -19,6 +19,8 @@
                                  CF_NO_GOTO_TB | CF_NO_GOTO_PTR | \
                                  (cs)->tcg_cflags)
 
+/* A mode in which VMX instructions other than VMCALL are defined. */
+bool vmx_legal_mode(CPUX86State *env);
 /*
  * Checks at the start of a VMX instruction other than VMXON and VMCALL: #UD,
  * VM exit @reason in non-root operation, #GP.  Returns in root operation only.
@@ -43,6 +45,8 @@ G_NORETURN void vmx_vmexit_linear(CPUX86State *env, uint32_t reason,
 G_NORETURN void vmx_vmexit_software(CPUX86State *env, uint32_t info,
                                     uint32_t insn_length, uintptr_t retaddr);
 
+/* Bits of a field that VMWRITE can change. */
+uint64_t vmcs_field_mask(unsigned enc);
 void vmcs_set_abort(VMXVmcs *vmcs, uint32_t indicator);
 
 #endif

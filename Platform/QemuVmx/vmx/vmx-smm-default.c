@@ -18,15 +18,6 @@
 #include "vmx.h"
 
 /*
- * "In SMM" and "SMIs blocked" are different states: a VM entry that returns
- * from SMM may leave SMIs blocked (DM-RET-56).
- */
-bool vmx_smi_blocked(CPUX86State *env)
-{
-    return env->hflags2 & HF2_SMI_BLOCKED_MASK;
-}
-
-/*
  * First half of SMI delivery, before anything is written to SMRAM: leaves VMX
  * operation, keeps inside the processor what RSM needs to re-enter it
  * (DM-DEF-02 to DM-DEF-06), enters SMM.
@@ -62,7 +53,7 @@ void vmx_smi_default_enter(CPUX86State *env)
     }
 
     env->hflags |= HF_SMM_MASK;
-    if (vmx_offered(env)) {
+    if (cpu_has_vmx(env)) {
         vmx_trace_transition(env, "smi", from, 0, 0, rip);
     }
 }
@@ -74,7 +65,7 @@ void vmx_smi_default_enter(CPUX86State *env)
  */
 bool vmx_rsm_image_valid(CPUX86State *env, uint64_t cr0, uint64_t cr4)
 {
-    if (!vmx_offered(env)) {
+    if (!cpu_has_vmx(env)) {
         return true;
     }
     if (cr4 & (CR4_VMXE_MASK | cr4_reserved_bits(env))) {
@@ -164,7 +155,7 @@ void vmx_rsm_resume(CPUX86State *env)
         smm->saved_mode = VMX_MODE_NONE;
     }
 
-    if (vmx_offered(env)) {
+    if (cpu_has_vmx(env)) {
         vmx_trace_transition(env, "rsm", from, 0, 0, env->eip);
     }
 }

@@ -20,7 +20,7 @@ static bool vmx_needed(void *opaque)
     X86CPU *cpu = opaque;
     CPUX86State *env = &cpu->env;
 
-    return vmx_offered(env) &&
+    return cpu_has_vmx(env) &&
            (vmx_in_operation(env) || env->vmx.smm_monitor_ctl ||
             env->vmx.debugctl || env->vmx.smm.saved_vmxe ||
             env->vmx.smm.saved_mode != VMX_MODE_NONE);

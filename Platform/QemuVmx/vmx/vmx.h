@@ -10,7 +10,7 @@
 #define I386_TCG_VMX_H
 
 #include "vmcs-layout.h"
-#include "vmx-exits.h"
+#include "vmx-numbers.h"
 
 /* Guest interruptibility and activity state. */
 #define VMX_BLOCKED_STI             (1u << 0)
@@ -46,15 +46,9 @@
 /* ------------------------------------------------------------------ */
 /* Mode queries                                                        */
 
-/* CPUID reports VMX. */
-static inline bool vmx_offered(CPUX86State *env)
-{
-    return env->features[FEAT_1_ECX] & CPUID_EXT_VMX;
-}
-
 static inline bool vmx_dual_monitor_offered(CPUX86State *env)
 {
-    return vmx_offered(env) &&
+    return cpu_has_vmx(env) &&
            (env->features[FEAT_VMX_BASIC] & MSR_VMX_BASIC_DUAL_MONITOR);
 }
 
@@ -410,7 +404,7 @@ G_NORETURN void vmx_ept_fault(CPUX86State *env, bool walk, vaddr linear,
 G_NORETURN void vmx_ept_fault_pdpte(CPUX86State *env, uintptr_t retaddr);
 
 /* ------------------------------------------------------------------ */
-/* vmx-controls.c, vmx-vmfunc.c: controls of single instructions       */
+/* vmx-insn-secondary.c, vmx-vmfunc.c: controls of single instructions       */
 
 /* PAUSE at this moment ends a loop; notes that it has been executed. */
 bool vmx_pause_loop_exits(CPUX86State *env);
@@ -421,7 +415,7 @@ bool vmx_vmfunc_controls_valid(CPUX86State *env, const VMXVmcs *vmcs,
                                uint32_t proc2);
 
 /* ------------------------------------------------------------------ */
-/* vmx-mode.c: consistency of control registers and IA32_EFER          */
+/* vmx-valid.c: consistency of control registers and IA32_EFER          */
 
 bool vmx_cr0_consistent(CPUX86State *env, uint64_t cr0);
 bool vmx_cr4_consistent(CPUX86State *env, uint64_t cr4);

@@ -1,6 +1,6 @@
 /*
- * VMX: controls of single instructions - RDRAND, RDSEED, RDPID, INVPCID,
- * XSAVES, XRSTORS and loops of PAUSE
+ * VMX: instructions that secondary processor-based VM-execution controls
+ * govern - RDRAND, RDSEED, RDPID, INVPCID, XSAVES, XRSTORS, loops of PAUSE
  *
  * Intel SDM volume 3, "Instructions That Cause VM Exits Conditionally" and
  * "Changes to Instruction Behavior in VMX Non-Root Operation".

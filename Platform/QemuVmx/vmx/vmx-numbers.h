@@ -6,8 +6,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
-#ifndef I386_TCG_VMX_EXITS_H
-#define I386_TCG_VMX_EXITS_H
+#ifndef I386_TCG_VMX_NUMBERS_H
+#define I386_TCG_VMX_NUMBERS_H
 
 /* Basic exit reasons, SDM appendix "VMX Basic Exit Reasons". */
 enum {

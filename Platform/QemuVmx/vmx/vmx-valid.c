@@ -1,10 +1,10 @@
 /*
- * VMX: consistency of CR0, CR4, IA32_EFER and other MSRs
+ * VMX: valid values of control registers and MSRs
  *
  * Intel SDM volume 3, "Initializing IA-32e Mode", and the exceptions of MOV to
- * control registers.  A processor makes these checks always; TCG does not make
- * them, which only a guest with "unrestricted guest" could notice in VMX
- * operation, because otherwise CR0.PE and CR0.PG are fixed.  Inconsistent
+ * control registers and WRMSR.  A processor makes these checks always; TCG does
+ * not make them, which only a guest with "unrestricted guest" could notice in
+ * VMX operation, because otherwise CR0.PE and CR0.PG are fixed.  Inconsistent
  * state must not be saved by a VM exit, which VM entries would then refuse.
  *
  * Copyright (c) 2026 STM Lab
@@ -15,6 +15,25 @@
 #include "qemu/osdep.h"
 #include "cpu.h"
 #include "vmx.h"
+
+bool vmx_canonical(uint64_t addr)
+{
+    return (uint64_t)((int64_t)(addr << 16) >> 16) == addr;
+}
+
+bool vmx_pat_valid(uint64_t pat)
+{
+    int i;
+
+    for (i = 0; i < 8; i++, pat >>= 8) {
+        uint8_t type = pat;
+
+        if (type > 7 || type == 2 || type == 3) {
+            return false;
+        }
+    }
+    return true;
+}
 
 #define TSS16_AVAILABLE     1
 #define TSS16_BUSY          3
