@@ -36,6 +36,7 @@ class Source:
 
     defined: set[str] = field(default_factory=set)  # visible in other files
     private: set[str] = field(default_factory=set)  # static: hides an equal name of another file
+    declared: set[str] = field(default_factory=set)  # at file scope, with the body elsewhere
     mentioned: set[str] = field(default_factory=set)
     included: set[str] = field(default_factory=set)
 
@@ -53,6 +54,12 @@ def _closing(text: str, start: int) -> int:
             if depth == 0:
                 return position + 1
     return len(text)
+
+
+def words(fragment: str) -> set[str]:
+    """Names in a piece of C that need not be whole, outside comments and strings, and names of included files."""
+    included = {Path(name).name for name in _INCLUDE.findall(fragment)}
+    return set(_NAME.findall(_NOISE.sub(" ", fragment))) | included
 
 
 def scan(text: str, header: bool) -> Source:
@@ -80,6 +87,8 @@ def scan(text: str, header: bool) -> Source:
         end = _closing(text, head.start(2))
         following = re.compile(r"\s*\{").match(text, end)
         if following is None:
+            if text[end:].lstrip().startswith(";"):
+                source.declared.add(head.group(1))
             position = end
             continue
         end = _closing(text, following.end() - 1)

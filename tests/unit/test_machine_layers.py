@@ -81,6 +81,39 @@ def test_table_is_the_order_of_calls(overlay: Path) -> None:
     assert _upward_calls(c_calls.calls(c_calls.scan_folder(overlay / "vmx")), order) == []
 
 
+def _mentioned_by_qemu(overlay: Path) -> set[str]:
+    """Names in the lines that the patch series adds to QEMU's C files."""
+    mentioned: set[str] = set()
+    for patch in sorted((overlay / "patches").glob("*.patch")):
+        for part in patch.read_text(encoding="utf-8").split("\n+++ b/")[1:]:
+            name, _, hunks = part.partition("\n")
+            if Path(name).suffix in c_calls.SUFFIXES:
+                added = [line[1:] for line in hunks.splitlines() if line.startswith("+")]
+                mentioned |= c_calls.words("\n".join(added))
+    return mentioned
+
+
+def test_qemu_calls_what_vmx_h_declares(overlay: Path) -> None:
+    """One header is for QEMU's files: it declares all that they call and nothing else; the others are ours."""
+    sources = c_calls.scan_folder(overlay / "vmx")
+    mentioned = _mentioned_by_qemu(overlay)
+    assert {"vmx_check_intercept", "vmx_do_vmexit", "vmx.h", "vmx-state.h"} <= mentioned
+    headers = {name for name in sources if name.endswith(".h")}
+    assert mentioned & headers == {"vmx.h", "vmx-state.h"}
+    assert sources["vmx.h"].declared - mentioned == set()
+    ours = {name for header in headers - {"vmx.h"} for name in sources[header].declared}
+    assert {"vmx_vmexit", "vmcs_write", "vmx_vm_entry"} <= ours
+    assert ours & mentioned == set()
+
+
+def test_functions_are_declared_once(overlay: Path) -> None:
+    sources = c_calls.scan_folder(overlay / "vmx")
+    declared = [name for file, source in sources.items() if file.endswith(".h") for name in source.declared]
+    assert len(declared) == len(set(declared))
+    defined = {name for source in sources.values() for name in source.defined}
+    assert set(declared) - defined == set()
+
+
 @pytest.mark.parametrize(
     "mention",
     [
@@ -116,8 +149,8 @@ def test_what_is_no_call_is_none(planted: Path, text: str) -> None:
 
 
 def test_planted_include_is_found(planted: Path) -> None:
-    _append(planted / "vmcs-layout.h", '#include "vmx.h"\n')
-    assert {"vmcs-layout.h", "vmx.h"} <= set(c_calls.circle(c_calls.includes(c_calls.scan_folder(planted))))
+    _append(planted / "vmx-mode.h", '#include "vmx.h"\n')
+    assert {"vmx-mode.h", "vmx.h"} <= set(c_calls.circle(c_calls.includes(c_calls.scan_folder(planted))))
 
 
 def test_planted_file_is_missed_in_the_table(planted: Path, overlay: Path) -> None:

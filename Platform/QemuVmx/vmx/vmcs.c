@@ -11,8 +11,7 @@
 #include "qemu/osdep.h"
 #include "cpu.h"
 #include "exec/address-spaces.h"
-#include "vmx.h"
-#include "vmx-internal.h"
+#include "vmcs.h"
 
 QEMU_BUILD_BUG_ON(VMCS_OFFSET_FIELDS + 16 * VMCS_GROUP_SLOTS * 8 >
                   VMX_VMCS_SIZE);

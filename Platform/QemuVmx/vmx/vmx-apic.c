@@ -16,7 +16,7 @@
 #include "tcg/tcg.h"
 #include "tcg/helper-tcg.h"
 #include "vmx.h"
-#include "vmx-internal.h"
+#include "vmx-parts.h"
 
 #define VAPIC_TPR               0x80
 

@@ -12,6 +12,7 @@
 #include "qemu/osdep.h"
 #include "cpu.h"
 #include "vmx.h"
+#include "vmx-parts.h"
 
 /* Controls that are 1 for software unaware of the TRUE MSRs ("default1"). */
 #define PIN_DEFAULT1            0x00000016u

@@ -10,7 +10,7 @@
 
 #include "qemu/osdep.h"
 #include "cpu.h"
-#include "vmx.h"
+#include "vmx-transition.h"
 
 /* Exit qualifications of entry failures due to guest state. */
 #define QUAL_OTHER          0

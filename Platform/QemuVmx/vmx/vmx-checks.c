@@ -11,7 +11,7 @@
 #include "qemu/osdep.h"
 #include "cpu.h"
 #include "tcg/helper-tcg.h"
-#include "vmx.h"
+#include "vmx-transition.h"
 
 static bool vmx_beyond_phys_width(CPUX86State *env, uint64_t addr)
 {

@@ -15,8 +15,7 @@
 #include "cpu.h"
 #include "exec/cputlb.h"
 #include "tcg/helper-tcg.h"
-#include "vmx.h"
-#include "vmx-internal.h"
+#include "vmx-transition.h"
 
 /* "Loading Guest Segment Registers and Descriptor-Table Registers" */
 static uint32_t vmx_segment_flags(uint32_t ar, int index)
@@ -90,7 +89,8 @@ static void vmx_load_guest(CPUX86State *env, const VMXEntry *entry)
     vmx_load_control_registers(env, vmx_merge_cr0(env, cr0),
                                vmcs_read(v, VMCS_GUEST_CR3),
                                vmcs_read(v, VMCS_GUEST_CR4), efer);
-    vmx_enter_pdptes(env, entry);
+    vmx_enter_pdptes(env, v,
+                     entry->ctl.proc2 & VMX_SECONDARY_EXEC_ENABLE_EPT);
 
     if (entry->entry_ctls & VMX_VM_ENTRY_LOAD_DEBUG_CONTROLS) {
         cpu_x86_update_dr7(env, (vmcs_read(v, VMCS_GUEST_DR7) &

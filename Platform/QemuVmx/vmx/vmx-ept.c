@@ -16,6 +16,7 @@
 #include "exec/page-protection.h"
 #include "tcg/helper-tcg.h"
 #include "vmx.h"
+#include "vmx-parts.h"
 
 /* EPT pointer */
 #define EPTP_MEMTYPE_MASK       0x7ULL

@@ -17,7 +17,7 @@
 #include "system/replay.h"
 #include "tcg/helper-tcg.h"
 #include "vmx.h"
-#include "vmx-internal.h"
+#include "vmx-transition.h"
 
 typedef enum VMXEvent {
     VMX_EVENT_NONE,

@@ -13,7 +13,7 @@
 #include "cpu.h"
 #include "tcg/helper-tcg.h"
 #include "vmx.h"
-#include "vmx-internal.h"
+#include "vmx-base.h"
 
 static bool vmx_pf_exits(CPUX86State *env, uint32_t error_code)
 {
@@ -50,6 +50,13 @@ static bool vmx_debug_is_delivered(CPUX86State *env, uint64_t *qualification)
         env->dr[7] |= DR7_GD;
     }
     return false;
+}
+
+G_NORETURN void vmx_triple_fault(CPUX86State *env, uintptr_t retaddr)
+{
+    /* No IDT-vectoring information for the event that led to it. */
+    env->vmx.event.info = 0;
+    vmx_vmexit(env, VMX_EXIT_TRIPLE_FAULT, 0, retaddr);
 }
 
 void vmx_check_exception(CPUX86State *env, int intno, bool is_int,

@@ -16,7 +16,7 @@
 #include "tcg/helper-tcg.h"
 #include "trace/trace-target_i386.h"
 #include "vmx.h"
-#include "vmx-internal.h"
+#include "vmx-transition.h"
 
 /* VMX-abort indicators, rule table T13. */
 #define VMX_ABORT_STORE_MSRS    1

@@ -14,7 +14,7 @@
 #include "cpu.h"
 #include "tcg/helper-tcg.h"
 #include "vmx.h"
-#include "vmx-internal.h"
+#include "vmx-parts.h"
 
 /* ------------------------------------------------------------------ */
 /* Delivery record: becomes the IDT-vectoring information              */

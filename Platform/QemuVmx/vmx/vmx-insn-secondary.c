@@ -17,6 +17,7 @@
 #include "exec/helper-proto.h"
 #include "tcg/helper-tcg.h"
 #include "vmx.h"
+#include "vmx-parts.h"
 
 /* RDRAND, RDSEED and RDPID in non-root operation. */
 void helper_vmx_check_random(CPUX86State *env, uint32_t which)

@@ -13,8 +13,7 @@
 #include "exec/cpu_ldst.h"
 #include "exec/helper-proto.h"
 #include "tcg/helper-tcg.h"
-#include "vmx.h"
-#include "vmx-internal.h"
+#include "vmx-parts.h"
 
 /* Ranges of consecutive field encodings (step 2) that exist. */
 static const struct {

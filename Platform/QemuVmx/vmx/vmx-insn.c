@@ -15,7 +15,7 @@
 #include "exec/helper-proto.h"
 #include "tcg/helper-tcg.h"
 #include "vmx.h"
-#include "vmx-internal.h"
+#include "vmx-transition.h"
 
 /*
  * End of an instruction that finished in its own context: the block was ended

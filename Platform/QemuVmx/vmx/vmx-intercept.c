@@ -15,7 +15,7 @@
 #include "svm.h"
 #include "tcg/helper-tcg.h"
 #include "vmx.h"
-#include "vmx-internal.h"
+#include "vmx-parts.h"
 
 /* Last opcode byte of instructions that share a call site. */
 #define OPCODE_RDTSC        0x31

@@ -10,7 +10,7 @@
 
 #include "qemu/osdep.h"
 #include "cpu.h"
-#include "vmx.h"
+#include "vmx-parts.h"
 
 #define MSR_X2APIC_RANGE    0x800
 

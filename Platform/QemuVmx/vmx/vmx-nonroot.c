@@ -12,8 +12,7 @@
 #include "qemu/osdep.h"
 #include "cpu.h"
 #include "tcg/helper-tcg.h"
-#include "vmx.h"
-#include "vmx-internal.h"
+#include "vmx-parts.h"
 
 void vmx_read_controls(const VMXVmcs *v, X86VMXControls *ctl)
 {

@@ -1,5 +1,5 @@
 /*
- * VMX: numbers of the SDM - exit reasons, VM-instruction errors, events
+ * VMX: numbers of the SDM, and those that it leaves to the processor
  *
  * Copyright (c) 2026 STM Lab
  *
@@ -114,5 +114,36 @@ enum {
 #define VMX_INTR_NMI_UNBLOCKED      (1u << 12)
 #define VMX_INTR_RESERVED           0x7ffff000u
 #define VMX_INTR_VALID              (1u << 31)
+
+/* Guest interruptibility and activity state. */
+#define VMX_BLOCKED_STI             (1u << 0)
+#define VMX_BLOCKED_MOV_SS          (1u << 1)
+#define VMX_BLOCKED_SMI             (1u << 2)
+#define VMX_BLOCKED_NMI             (1u << 3)
+#define VMX_ACTIVITY_ACTIVE         0
+#define VMX_ACTIVITY_HLT            1
+#define VMX_ACTIVITY_SHUTDOWN       2
+#define VMX_ACTIVITY_WAIT_SIPI      3
+
+/* Pending debug exceptions */
+#define VMX_PENDING_DEBUG_BP        0xfULL
+#define VMX_PENDING_DEBUG_ENABLED   (1ULL << 12)
+#define VMX_PENDING_DEBUG_BS        (1ULL << 14)
+
+#define VMX_AR_UNUSABLE             (1u << 16)
+
+/*
+ * IA32_DEBUGCTL.  LBR and BTF can be set but have no effect: there are no
+ * last-branch records and single-stepping is always by instruction.
+ */
+#define MSR_IA32_DEBUGCTLMSR        0x1d9
+#define VMX_DEBUGCTL_ALLOWED        3ULL
+#define VMX_DEBUGCTL_BTF            2ULL
+
+/* The preemption timer counts once in 2^VMX_TIMER_RATE ticks of the TSC. */
+#define VMX_TIMER_RATE              5
+
+/* MSEG revision identifier, IA32_VMX_MISC[63:32]. */
+#define VMX_MSEG_REVISION           0x00000001u
 
 #endif

@@ -15,6 +15,7 @@
 #include "exec/cputlb.h"
 #include "tcg/helper-tcg.h"
 #include "vmx.h"
+#include "vmx-parts.h"
 
 /* Bits 2:1 and 8:5; and all from the physical-address width up. */
 #define PDPTE_RESERVED_LOW      0x1e6ULL
@@ -124,19 +125,19 @@ void vmx_write_cr_pdptes(CPUX86State *env, int reg, uint64_t value,
     }
 }
 
-void vmx_enter_pdptes(CPUX86State *env, const VMXEntry *entry)
+void vmx_enter_pdptes(CPUX86State *env, const VMXVmcs *guest, bool ept)
 {
     int i;
 
     if (!vmx_pae_paging(env)) {
         return;
     }
-    if (!(entry->ctl.proc2 & VMX_SECONDARY_EXEC_ENABLE_EPT)) {
+    if (!ept) {
         vmx_read_pdptes(env, env->cr[3], env->vmx.pdpte);
         return;
     }
     for (i = 0; i < 4; i++) {
-        env->vmx.pdpte[i] = vmcs_read(entry->guest, VMCS_GUEST_PDPTE0 + i * 2);
+        env->vmx.pdpte[i] = vmcs_read(guest, VMCS_GUEST_PDPTE0 + i * 2);
     }
 }
 

@@ -12,8 +12,7 @@
 #include "qemu/osdep.h"
 #include "qemu/main-loop.h"
 #include "cpu.h"
-#include "vmx.h"
-#include "vmx-internal.h"
+#include "vmx-base.h"
 
 void vmx_update_request(CPUX86State *env)
 {

@@ -15,8 +15,7 @@
 #include "exec/translation-block.h"
 #include "tcg/insn-start-words.h"
 #include "tcg/helper-tcg.h"
-#include "vmx.h"
-#include "vmx-internal.h"
+#include "vmx-base.h"
 
 static uint64_t unwind_data(CPUX86State *env, uintptr_t retaddr, uint64_t *pc)
 {
@@ -64,10 +63,6 @@ static G_NORETURN void vmx_leave_to_exit(CPUX86State *env)
 static void vmx_prepare_exit(CPUX86State *env, uint32_t reason,
                              uint64_t qualification, uintptr_t retaddr)
 {
-    if (reason == VMX_EXIT_TRIPLE_FAULT) {
-        /* No IDT-vectoring information for the event that led to it. */
-        env->vmx.event.info = 0;
-    }
     env->unwind_insn = 0;
     if (retaddr) {
         cpu_restore_state(env_cpu(env), retaddr);

@@ -12,8 +12,7 @@
 #include "qemu/osdep.h"
 #include "cpu.h"
 #include "tcg/helper-tcg.h"
-#include "vmx.h"
-#include "vmx-internal.h"
+#include "vmx-base.h"
 
 /* Bits of CR0 that VM entries and VM exits do not change. */
 #define CR0_UNCHANGED   (CR0_ET_MASK | CR0_NW_MASK | CR0_CD_MASK | \

@@ -11,8 +11,7 @@
 #include "qemu/osdep.h"
 #include "cpu.h"
 #include "trace/trace-target_i386.h"
-#include "vmx.h"
-#include "vmx-internal.h"
+#include "vmx-parts.h"
 
 static void vmx_set_flags(CPUX86State *env, uint32_t flags)
 {

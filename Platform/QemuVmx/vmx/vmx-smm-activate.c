@@ -13,7 +13,7 @@
 #include "cpu.h"
 #include "exec/cputlb.h"
 #include "tcg/helper-tcg.h"
-#include "vmx.h"
+#include "vmx-transition.h"
 
 /* First 32 bytes of MSEG, rule table T8. */
 typedef struct MSEGHeader {

@@ -16,6 +16,7 @@
 #include "system/runstate.h"
 #include "tcg/helper-tcg.h"
 #include "vmx.h"
+#include "vmx-parts.h"
 
 /*
  * First half of SMI delivery, before anything is written to SMRAM: leaves VMX

@@ -15,6 +15,7 @@
 #include "exec/translation-block.h"
 #include "tcg/helper-tcg.h"
 #include "vmx.h"
+#include "vmx-parts.h"
 
 /* Exit qualification of reason 5, rule table T10. */
 #define IO_SMI_QUAL_IN          (1u << 3)

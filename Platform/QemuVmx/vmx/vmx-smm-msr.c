@@ -17,7 +17,7 @@
 #include "cpu.h"
 #include "tcg/helper-tcg.h"
 #include "trace/trace-target_i386.h"
-#include "vmx.h"
+#include "vmx-parts.h"
 
 #define MSR_SMM_MONITOR_CTL     0x9b
 #define MSR_SMBASE              0x9e

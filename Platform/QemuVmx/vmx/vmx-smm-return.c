@@ -17,7 +17,7 @@
 #include "cpu.h"
 #include "exec/cputlb.h"
 #include "tcg/helper-tcg.h"
-#include "vmx.h"
+#include "vmx-transition.h"
 
 /*
  * Step 2 of matrix M4, in the order of DM-RET-07: the executive-VMCS pointer

@@ -13,7 +13,7 @@
 #include "exec/cputlb.h"
 #include "exec/log.h"
 #include "tcg/helper-tcg.h"
-#include "vmx.h"
+#include "vmx-transition.h"
 
 /* VMX-abort indicator, rule table T13 */
 #define VMX_ABORT_HOST_ADDR_SPACE   6

@@ -13,7 +13,7 @@
 #ifndef I386_TCG_VMX_STATE_H
 #define I386_TCG_VMX_STATE_H
 
-#include "vmx-smm.h"
+#include "vmx-smm-state.h"
 
 /* Value of a VMCS pointer that points nowhere. */
 #define VMX_NO_POINTER          (~0ULL)

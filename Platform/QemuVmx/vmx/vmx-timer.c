@@ -17,7 +17,7 @@
 #include "cpu.h"
 #include "system/cpu-timers.h"
 #include "tcg/helper-tcg.h"
-#include "vmx.h"
+#include "vmx-parts.h"
 
 /* No TSC is faster than this many ticks per nanosecond. */
 #define MAX_TICKS_PER_NS    6

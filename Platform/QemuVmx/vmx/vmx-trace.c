@@ -10,8 +10,7 @@
 #include "cpu.h"
 #include "system/cpu-timers.h"
 #include "trace/trace-target_i386.h"
-#include "vmx.h"
-#include "vmx-internal.h"
+#include "vmx-base.h"
 
 enum {
     TRACE_MODE_NONE,

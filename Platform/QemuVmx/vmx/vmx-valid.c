@@ -14,7 +14,7 @@
 
 #include "qemu/osdep.h"
 #include "cpu.h"
-#include "vmx.h"
+#include "vmx-base.h"
 
 bool vmx_canonical(uint64_t addr)
 {

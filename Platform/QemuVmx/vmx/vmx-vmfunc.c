@@ -13,7 +13,7 @@
 #include "exec/cputlb.h"
 #include "exec/helper-proto.h"
 #include "tcg/helper-tcg.h"
-#include "vmx.h"
+#include "vmx-parts.h"
 
 #define VM_FUNCTIONS            64
 #define VM_FUNCTION_EPTP_SWITCH 0

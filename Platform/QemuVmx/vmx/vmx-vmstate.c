@@ -13,7 +13,7 @@
 #include "cpu.h"
 #include "migration/vmstate.h"
 #include "vmx.h"
-#include "vmx-internal.h"
+#include "vmx-parts.h"
 
 static bool vmx_needed(void *opaque)
 {

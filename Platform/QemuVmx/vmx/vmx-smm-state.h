@@ -11,8 +11,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
-#ifndef I386_TCG_VMX_SMM_H
-#define I386_TCG_VMX_SMM_H
+#ifndef I386_TCG_VMX_SMM_STATE_H
+#define I386_TCG_VMX_SMM_STATE_H
 
 /* IA32_SMM_MONITOR_CTL */
 #define SMM_MONITOR_CTL_VALID           (1ULL << 0)

@@ -1,0 +1,47 @@
+/*
+ * VMX: VMCS regions in guest memory
+ *
+ * Copyright (c) 2026 STM Lab
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef I386_TCG_VMCS_H
+#define I386_TCG_VMCS_H
+
+#include "vmcs-layout.h"
+
+/* Working copy of a VMCS region. */
+typedef struct VMXVmcs {
+    uint64_t addr;
+    unsigned dirty_first;
+    unsigned dirty_end;
+    uint8_t data[VMX_VMCS_SIZE];
+} VMXVmcs;
+
+/*
+ * Copy the region at physical address @addr, with the memory attributes of
+ * this moment (HF_SMM_MASK).  No call that may longjmp is allowed between map
+ * and unmap; unmap writes back what has changed.
+ */
+VMXVmcs *vmx_vmcs_map(CPUX86State *env, uint64_t addr);
+void vmx_vmcs_unmap(CPUX86State *env, VMXVmcs *vmcs);
+
+static inline uint64_t vmcs_read(const VMXVmcs *vmcs, unsigned field)
+{
+    return ldq_le_p(vmcs->data + vmcs_field_offset(field));
+}
+
+/* Bits of a field that VMWRITE can change. */
+uint64_t vmcs_field_mask(unsigned enc);
+void vmcs_write(VMXVmcs *vmcs, unsigned field, uint64_t value);
+bool vmcs_launched(const VMXVmcs *vmcs);
+void vmcs_set_launched(VMXVmcs *vmcs, bool launched);
+void vmcs_set_abort(VMXVmcs *vmcs, uint32_t indicator);
+
+/* 4-KByte aligned and within the physical-address width. */
+bool vmx_pointer_valid(CPUX86State *env, uint64_t addr);
+/* Revision identifier of the region at @addr, including bit 31. */
+uint32_t vmx_region_revision(CPUX86State *env, uint64_t addr);
+
+#endif

@@ -1,0 +1,107 @@
+/*
+ * VMX: what every part needs - layer "base"
+ *
+ * Copyright (c) 2026 STM Lab
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef I386_TCG_VMX_BASE_H
+#define I386_TCG_VMX_BASE_H
+
+#include "vmcs.h"
+#include "vmx-mode.h"
+
+/* ------------------------------------------------------------------ */
+/* vmx-raise.c: raising a VM exit from inside an instruction           */
+
+/* The word of the unwind record, see gen_vmx_insn(). */
+#define VMX_INSN_LENGTH(word)   ((uint32_t)(word) & 0xff)
+#define VMX_INSN_OPCODE(word)   (((uint32_t)(word) >> 8) & 0xff)
+#define VMX_INSN_INFO(word)     ((uint32_t)((word) >> 32))
+
+/* Unwind word of the instruction whose helper runs, without side effects. */
+uint64_t vmx_unwind_insn(CPUX86State *env, uintptr_t retaddr);
+/* RIP of the instruction whose helper runs, without changing any state. */
+bool vmx_unwind_eip(CPUX86State *env, uintptr_t retaddr, uint64_t *rip);
+
+/*
+ * Raise a VM exit.  @retaddr as for raise_exception_ra(); the exit itself is
+ * done by vmx_do_vmexit() in the main loop.
+ */
+G_NORETURN void vmx_vmexit(CPUX86State *env, uint32_t reason,
+                           uint64_t qualification, uintptr_t retaddr);
+G_NORETURN void vmx_vmexit_ept(CPUX86State *env, uint32_t reason,
+                               uint64_t qualification, uint64_t gpa,
+                               uint64_t linear, uintptr_t retaddr);
+G_NORETURN void vmx_vmexit_event(CPUX86State *env, uint32_t reason,
+                                 uint64_t qualification, uint32_t info,
+                                 uint32_t error_code, uintptr_t retaddr);
+G_NORETURN void vmx_vmexit_linear(CPUX86State *env, uint32_t reason,
+                                  uint64_t qualification, uint64_t linear,
+                                  uintptr_t retaddr);
+G_NORETURN void vmx_vmexit_software(CPUX86State *env, uint32_t info,
+                                    uint32_t insn_length, uintptr_t retaddr);
+
+/* A mode in which VMX instructions other than VMCALL are defined. */
+bool vmx_legal_mode(CPUX86State *env);
+/*
+ * Checks at the start of a VMX instruction other than VMXON and VMCALL: #UD,
+ * VM exit @reason in non-root operation, #GP.  Returns in root operation only.
+ */
+void vmx_insn_enter(CPUX86State *env, uint32_t reason, uintptr_t retaddr);
+
+/* ------------------------------------------------------------------ */
+/* vmx-registers.c: registers that transitions load as a whole         */
+
+/* CR4, CR3, CR0, EFER in the order that keeps QEMU's hflags consistent. */
+void vmx_load_control_registers(CPUX86State *env, uint64_t cr0, uint64_t cr3,
+                                uint64_t cr4, uint64_t efer);
+/* CR0 as loaded by a transition: some bits never change. */
+uint64_t vmx_merge_cr0(CPUX86State *env, uint64_t cr0);
+void vmx_load_rflags(CPUX86State *env, uint64_t rflags);
+void vmx_update_hflags(CPUX86State *env);
+
+/* ------------------------------------------------------------------ */
+/* vmx-pending.c: pending events, activity state, blocking by SMI      */
+
+/* For cflags_next_tb: one instruction, then the main loop. */
+#define VMX_ONE_INSN(cs)        (1 | CF_NOIRQ | CF_SINGLE_STEP | \
+                                 CF_NO_GOTO_TB | CF_NO_GOTO_PTR | \
+                                 (cs)->tcg_cflags)
+
+/*
+ * Raise or lower CPU_INTERRUPT_VMX as pending events and controls demand.  The
+ * caller sees to it that the main loop is reached at the right boundary.
+ */
+void vmx_update_request(CPUX86State *env);
+/* Activity state as a VM exit saves it. */
+uint32_t vmx_activity(CPUX86State *env);
+bool vmx_smi_blocked(CPUX86State *env);
+
+/* ------------------------------------------------------------------ */
+/* vmx-valid.c: valid values of control registers and MSRs             */
+
+/* 48-bit canonical form. */
+bool vmx_canonical(uint64_t addr);
+bool vmx_pat_valid(uint64_t pat);
+bool vmx_cr0_consistent(CPUX86State *env, uint64_t cr0);
+bool vmx_cr4_consistent(CPUX86State *env, uint64_t cr4);
+/* False for #GP(0). */
+bool vmx_msr_value_valid(CPUX86State *env, uint32_t index, uint64_t value);
+
+/* ------------------------------------------------------------------ */
+/* vmx-trace.c                                                         */
+
+/* Guest TSC with TSC offset 0, or 0 where the clock must not be read. */
+uint64_t vmx_trace_time(CPUX86State *env);
+int vmx_trace_mode(CPUX86State *env);
+/*
+ * One transition, in the format of the trace file.  @from: vmx_trace_mode()
+ * before it; @kind: see the documentation of the event.
+ */
+void vmx_trace_transition(CPUX86State *env, const char *kind, int from,
+                          uint32_t reason, uint64_t qualification,
+                          uint64_t rip);
+
+#endif
