@@ -4,30 +4,23 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from build_scripts import bench, conformance, doctor, paths, run
-from build_scripts.errors import ExitCode, LabError
-from build_scripts.firmware_build import TARGETS, build_firmware
-from build_scripts.linux import command as linux
+from build_scripts.builds.firmware_build import TARGETS
+from build_scripts.commands import bench, build, conformance, doctor, inspect, linux, run, test
+from build_scripts.conformance.rules import SUITES
+from build_scripts.errors import LabError
 from build_scripts.linux.boot import TIMEOUT_SECONDS as LINUX_SECONDS
-from build_scripts.machine import DEFAULT_TIMEOUT_SECONDS
-from build_scripts.processors import Configuration
-from build_scripts.qemu_build import extended_qemu
-from build_scripts.stm_image.__main__ import main as stm_image
+from build_scripts.machine.machine import DEFAULT_TIMEOUT_SECONDS
+from build_scripts.machine.processors import Configuration
 
 Command = Callable[[argparse.Namespace], int]
 
 
 def _test(options: argparse.Namespace) -> int:
-    """Run pytest in the checkout; its exit status is the result."""
-    os.chdir(paths.CHECKOUT)
-    sys.stdout.flush()
-    command = [sys.executable, "-m", "pytest", *options.pytest_arguments]
-    os.execv(sys.executable, command)
+    test.test(options.pytest_arguments)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -41,11 +34,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
-    """Build machine and firmware, and say where they are."""
-    print(f"machine: {extended_qemu()}")
-    firmware = build_firmware(options.target)
-    print(f"firmware: {firmware.code}\nSTM image: {firmware.mseg}")
-    return ExitCode.OK
+    return build.build(options.target)
 
 
 def _conformance(options: argparse.Namespace) -> int:
@@ -68,11 +57,7 @@ def _doctor(_options: argparse.Namespace) -> int:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    """Explain an MSEG image; the converter's package knows the layout."""
-    image: Path = options.file
-    if not image.is_file():
-        raise LabError(f"no such file: {image}", ExitCode.USAGE)
-    return ExitCode.OK if stm_image(["inspect", str(image)]) == 0 else ExitCode.USAGE
+    return inspect.inspect(options.file)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -90,12 +75,12 @@ def parser() -> argparse.ArgumentParser:
     )
     show.set_defaults(function=_run)
 
-    build = commands.add_parser("build", help="build the machine and the firmware")
-    build.add_argument("--target", choices=TARGETS, default="DEBUG", help="flavour of the firmware")
-    build.set_defaults(function=_build)
+    machine = commands.add_parser("build", help="build the machine and the firmware")
+    machine.add_argument("--target", choices=TARGETS, default="DEBUG", help="flavour of the firmware")
+    machine.set_defaults(function=_build)
 
     rules = commands.add_parser("conformance", help="run the machine's test images and report rule by rule")
-    rules.add_argument("--suite", choices=conformance.SUITES, required=True, help="which table of rules")
+    rules.add_argument("--suite", choices=SUITES, required=True, help="which table of rules")
     rules.add_argument("--json", type=Path, metavar="FILE", help="write the status of every rule")
     rules.add_argument("--page", type=Path, metavar="FILE", help="write the page of the documentation")
     rules.set_defaults(function=_conformance)
@@ -116,13 +101,13 @@ def parser() -> argparse.ArgumentParser:
     check = commands.add_parser("doctor", help="check the environment, print remedies")
     check.set_defaults(function=_doctor)
 
-    test = commands.add_parser("test", help="run the test-suite", add_help=False)
-    test.add_argument("pytest_arguments", nargs=argparse.REMAINDER, metavar="...", help="go to pytest")
-    test.set_defaults(function=_test)
+    suite = commands.add_parser("test", help="run the test-suite", add_help=False)
+    suite.add_argument("pytest_arguments", nargs=argparse.REMAINDER, metavar="...", help="go to pytest")
+    suite.set_defaults(function=_test)
 
-    inspect = commands.add_parser("inspect", help="explain an STM image (MSEG file)")
-    inspect.add_argument("file", type=Path, metavar="FILE")
-    inspect.set_defaults(function=_inspect)
+    image = commands.add_parser("inspect", help="explain an STM image (MSEG file)")
+    image.add_argument("file", type=Path, metavar="FILE")
+    image.set_defaults(function=_inspect)
     return root
 
 

@@ -21,6 +21,7 @@ KEPT_RUNS = 200
 KEPT_RESULTS = 30
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+SCHEMAS = Path(__file__).resolve().parent / "schema"
 
 
 def _xdg(variable: str, default: str) -> Path:

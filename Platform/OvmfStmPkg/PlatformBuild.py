@@ -82,7 +82,7 @@ def edk2_dir() -> Path:
         tree = Path(given).resolve()
     else:
         try:
-            from build_scripts import sources
+            from build_scripts.sources import sources
         except ImportError as error:
             raise RuntimeError(f"set EDK2_DIR to an edk2-stable202502 tree ({error})") from error
         tree = sources.edk2_dir()

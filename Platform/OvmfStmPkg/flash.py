@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from build_scripts import processors
+from build_scripts.machine import processors
 
 
 def boot(qemu: str, cpu: str, firmware: Path, run_directory: Path, script: str) -> int:

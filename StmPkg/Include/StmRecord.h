@@ -6,7 +6,7 @@
     SOURCE: ev=NAME t=DECIMAL key=value ...
 
   SOURCE is FW, STM, EXEC or APP; t is the time-stamp counter without TSC
-  offset; values hold no spaces. The parser is build_scripts/events.py.
+  offset; values hold no spaces. The parser is build_scripts/observation/events.py.
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from build_scripts import paths
-from build_scripts.firmware_build import Firmware
+from build_scripts.builds.firmware_build import Firmware
 from build_scripts.linux import initramfs
 from build_scripts.linux.kernel import Kernel
-from build_scripts.machine import Ending, boot
-from build_scripts.processors import VMX_CPU, Guest
+from build_scripts.machine.machine import Ending, boot
+from build_scripts.machine.processors import VMX_CPU, Guest
 
 MEMORY = "1G"
 PROCESSORS = 2

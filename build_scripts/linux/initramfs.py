@@ -7,10 +7,10 @@ import subprocess
 from pathlib import Path
 
 from build_scripts import paths
+from build_scripts.builds.compiler import compiler_version
 from build_scripts.errors import LabError
 from build_scripts.linux.cpio import archive
 from build_scripts.linux.kernel import Kernel
-from build_scripts.qemu_build import compiler_version
 
 SOURCES = Path(__file__).parent / "init"
 GUEST_SOURCES = Path(__file__).parent / "guest"

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from build_scripts import paths
-from build_scripts.distribution import BinaryClient, BinaryPackage
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.progress import Step, run_logged, say, step
+from build_scripts.sources.distribution import BinaryClient, BinaryPackage
 
-_PINS = Path(__file__).parents[1] / "packages.json"
+_PINS = Path(__file__).parent / "packages.json"
 PIN: dict[str, Any] = json.loads(_PINS.read_text(encoding="utf-8"))["linux"]
 MODULES = ("msr", "kvm-intel")
 VARIABLE = PIN["variable"]

@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 
-from build_scripts import bench, conformance, paths, qemu_build, qemu_unpatched, sources
+from build_scripts import paths
+from build_scripts.benchmarks import engine, page_text
+from build_scripts.benchmarks.guests import QUICK
+from build_scripts.benchmarks.samples import Log, Sample, What, read_log, spread
+from build_scripts.builds import qemu_build, qemu_unpatched
+from build_scripts.builds.firmware_build import build_firmware
+from build_scripts.conformance.image_build import need_images
 from build_scripts.errors import LabError
-from build_scripts.firmware_build import build_firmware
-from tests.benchmarks import page_text
-from tests.benchmarks.guests import QUICK
-from tests.benchmarks.samples import Log, Sample, What, read_log, spread
+from build_scripts.sources import sources
 
 PAGE = paths.CHECKOUT / "docs" / "reference" / "performance.rst"
 NUMBERS = PAGE.with_suffix(".json")
@@ -33,9 +36,9 @@ INSTRUCTIONS = {
 @pytest.fixture(scope="module")
 def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """All benchmarks on a tiny scale; the machine is compared with itself, which nothing has to be built for."""
-    conformance.need_images()
-    machine = conformance.find_machine()
-    return bench.measure(machine, machine, build_firmware(), QUICK, tmp_path_factory.mktemp("bench"))
+    need_images()
+    machine = qemu_build.find_machine()
+    return engine.measure(machine, machine, build_firmware(), QUICK, tmp_path_factory.mktemp("bench"))
 
 
 @pytest.mark.boot

@@ -16,11 +16,12 @@ from typing import Any
 
 import pytest
 
-from build_scripts import demo, paths
-from build_scripts.events import Stream, read_stream
-from build_scripts.firmware_build import Firmware, build_firmware
-from build_scripts.processors import Configuration
-from build_scripts.run import Result, boot_configuration
+from build_scripts import paths
+from build_scripts.builds.firmware_build import Firmware, build_firmware
+from build_scripts.commands.run import Result, boot_configuration
+from build_scripts.machine.processors import Configuration
+from build_scripts.observation import demo
+from build_scripts.observation.events import Stream, read_stream
 
 OPTIONS = {
     Configuration.STOCK: ["--qemu", "stock"],

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from build_scripts import demo, paths
+from build_scripts import paths
+from build_scripts.builds.firmware_build import STM_LOAD_OFFSET, Firmware
+from build_scripts.commands.run import TRACE, find_qemu
 from build_scripts.errors import ExitCode
-from build_scripts.events import Stream, read_stream
-from build_scripts.firmware_build import STM_LOAD_OFFSET, Firmware
-from build_scripts.machine import Machine
-from build_scripts.processors import Configuration, Guest
-from build_scripts.run import TRACE, find_qemu
+from build_scripts.machine.machine import Machine
+from build_scripts.machine.processors import Configuration, Guest
+from build_scripts.observation import demo
+from build_scripts.observation.events import Stream, read_stream
 from tests.support.gdb_remote import GdbRemote
 
 from .conftest import BOOT_TIMEOUT_SECONDS

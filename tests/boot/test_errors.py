@@ -7,8 +7,9 @@ import re
 import subprocess
 from pathlib import Path
 
-from build_scripts import paths, report
+from build_scripts import paths
 from build_scripts.errors import ExitCode
+from build_scripts.observation import report
 
 from .conftest import BUILD_TIMEOUT_SECONDS, environment
 

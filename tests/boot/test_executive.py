@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import pytest
 
-from build_scripts.events import Kind, Mode
-from build_scripts.processors import Configuration
-from build_scripts.report import group_smis
-from build_scripts.run import Result
+from build_scripts.commands.run import Result
+from build_scripts.machine.processors import Configuration
+from build_scripts.observation.events import Kind, Mode
+from build_scripts.observation.report import group_smis
 
 from .conftest import BootScript
 

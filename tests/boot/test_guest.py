@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import pytest
 
-from build_scripts.events import Kind
-from build_scripts.firmware_build import Firmware
-from build_scripts.processors import Configuration
-from build_scripts.run import boot_configuration
+from build_scripts.builds.firmware_build import Firmware
+from build_scripts.commands.run import boot_configuration
+from build_scripts.machine.processors import Configuration
+from build_scripts.observation.events import Kind
 
 from .conftest import BOOT_TIMEOUT_SECONDS, BootScript
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import pytest
 
-from build_scripts import demo
+from build_scripts.builds.firmware_build import Firmware
+from build_scripts.commands.run import Result, boot_configuration
 from build_scripts.errors import ExitCode
-from build_scripts.events import Record
-from build_scripts.firmware_build import Firmware
-from build_scripts.processors import Configuration
-from build_scripts.report import group_smis
-from build_scripts.run import Result, boot_configuration
+from build_scripts.machine.processors import Configuration
+from build_scripts.observation import demo
+from build_scripts.observation.events import Record
+from build_scripts.observation.report import group_smis
 
 pytestmark = pytest.mark.boot
 

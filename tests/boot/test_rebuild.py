@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from build_scripts import paths, qemu_build, sources
+from build_scripts import paths
+from build_scripts.builds import qemu_build
+from build_scripts.sources import sources
 
 from .conftest import BUILD_TIMEOUT_SECONDS, Run, environment
 

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from build_scripts import demo, report
-from build_scripts.events import Kind, MachineEvent, Mode
+from build_scripts.observation import demo, report
+from build_scripts.observation.events import Kind, MachineEvent, Mode
 
 from .conftest import Run
 

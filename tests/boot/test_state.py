@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from build_scripts.events import Mode, Record, Stream
-from build_scripts.processors import Configuration
-from build_scripts.report import Smi, group_smis
+from build_scripts.machine.processors import Configuration
+from build_scripts.observation.events import Mode, Record, Stream
+from build_scripts.observation.report import Smi, group_smis
 
 from .conftest import BootScript
 

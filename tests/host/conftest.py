@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from build_scripts import sources
+from build_scripts.sources import sources
 
 FLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Werror", "-fshort-wchar", "-fno-builtin", "-fno-strict-aliasing"]
 

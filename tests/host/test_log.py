@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from build_scripts.events import parse_records
+from build_scripts.observation.events import parse_records
 from build_scripts.stm_image import layout
 from tests.host.conftest import Build
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from build_scripts import sources
+from build_scripts.sources import sources
 
 SOURCE = Path("StmPkg/Firmware/SmmCpuFeaturesLib/X64/SmiEntry.nasm")
 MCE = 0x40

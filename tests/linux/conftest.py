@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from build_scripts import qemu_build
-from build_scripts.firmware_build import build_firmware
+from build_scripts.builds import qemu_build
+from build_scripts.builds.firmware_build import build_firmware
 from build_scripts.linux import kernel
 from build_scripts.linux.boot import LinuxRun, boot_linux
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from build_scripts.builds.firmware_build import build_firmware
+from build_scripts.commands import linux
 from build_scripts.errors import ExitCode, LabError
-from build_scripts.firmware_build import build_firmware
-from build_scripts.linux import command, kernel
+from build_scripts.linux import kernel
 from build_scripts.linux.boot import Finding, LinuxRun, boot_linux, parse_console
 from build_scripts.linux.cpio import archive
-from build_scripts.machine import Ending
+from build_scripts.machine.machine import Ending
 
 PROGRAM = r"""
 #include <fcntl.h>
@@ -38,7 +39,7 @@ def test_own_program(qemu: Path, tmp_path: Path) -> None:
     subprocess.run(["gcc", "-static", "-o", str(tmp_path / "own"), str(source)], check=True)
     run = boot_linux(qemu, build_firmware(), kernel.locate(), program=tmp_path / "own")
     assert run.program_output() == "version 12\n", run.run_dir
-    assert command.problems(run) == ["the program ended with status 3"]
+    assert linux.problems(run) == ["the program ended with status 3"]
 
 
 def test_findings_are_read() -> None:
@@ -66,18 +67,18 @@ def test_findings_are_read() -> None:
     ],
 )
 def test_problem_is_named(finding: Finding, problem: str) -> None:
-    (found,) = command.problems(run_of(finding))
+    (found,) = linux.problems(run_of(finding))
     assert found.endswith(problem)
 
 
 def test_good_run_has_no_problem() -> None:
     good = Finding("kvm", {"test": "spin", "trace": "interrupted"})
-    assert command.problems(run_of(good, Finding("guest", {"ended": "shutdown"}))) == []
+    assert linux.problems(run_of(good, Finding("guest", {"ended": "shutdown"}))) == []
 
 
 def test_missing_program_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(LabError) as caught:
-        command.run(command.LinuxRequest(program=tmp_path / "nothing"))
+        linux.run(linux.LinuxRequest(program=tmp_path / "nothing"))
     assert caught.value.code == ExitCode.USAGE
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from build_scripts import qemu_build
-from tests.machine.machine_build import missing_tools
+from build_scripts.builds import qemu_build
+from build_scripts.conformance.image_build import missing_tools
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.machine.machine_build import build_image
-from tests.machine.machine_run import qemu_arguments, run_image
-from tests.machine.machine_table import DUAL_CPU, STOCK_CPU, VMX_CPU
+from build_scripts.conformance.image_build import build_image
+from build_scripts.conformance.image_run import qemu_arguments, run_image
+from build_scripts.conformance.image_table import DUAL_CPU, STOCK_CPU, VMX_CPU
 
 
 def _start(qemu: Path, work: Path, cpu: str) -> subprocess.CompletedProcess[str]:

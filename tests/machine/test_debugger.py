@@ -8,9 +8,9 @@ import subprocess
 import time
 from pathlib import Path
 
-from tests.machine.machine_build import build_image
-from tests.machine.machine_run import qemu_arguments
-from tests.machine.machine_table import VMX_CPU
+from build_scripts.conformance.image_build import build_image
+from build_scripts.conformance.image_run import qemu_arguments
+from build_scripts.conformance.image_table import VMX_CPU
 from tests.support.gdb_remote import GdbRemote
 
 PROBE = 0x2000000

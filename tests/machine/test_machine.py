@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.machine.machine_build import build_image
-from tests.machine.machine_run import run_image
-from tests.machine.machine_table import TABLE, Image
+from build_scripts.conformance.image_build import build_image
+from build_scripts.conformance.image_run import run_image
+from build_scripts.conformance.image_table import TABLE, Image
 
 pytestmark = pytest.mark.machine
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from build_scripts.conformance.image_table import VMX_CPU
 from tests.machine import hostile, vmcs_batch
-from tests.machine.machine_table import VMX_CPU
 from tests.machine.vmcs_run import COUNTED, SINGLE, Machine, judge
 
 pytestmark = pytest.mark.machine

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.machine.machine_build import HERE
-from tests.machine.machine_rules import SUITES, known_rules, load
+from build_scripts.conformance.image_build import IMAGES
+from build_scripts.conformance.rules import SUITES, known_rules, load
 
-SOURCES = sorted((HERE / "images").glob("*.[ch]"))
+SOURCES = sorted(IMAGES.glob("*.[ch]"))
 # An id of a table; checks of defects of stock QEMU have ids of their own.
 RULE_ID = re.compile(r'"((?:VMX|DM)-[A-Z]+-\d+)"')
 FIRST_ARGUMENT = re.compile(r'\b(?:check|check_eq|check_vmx|not_offered|expect_shutdown)\(\s*"([^"]*)"')

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.machine.machine_run import parse_log
-from tests.machine.machine_table import TABLE
+from build_scripts.conformance.image_run import parse_log
+from build_scripts.conformance.image_table import TABLE
 
 GOOD = "CHECK id=DM-ACT-07 name=x result=pass detail=got:0x1,want:0x1\n"
 BAD = "CHECK id=DM-ACT-10 name=y result=fail detail=got:0x0,want:0x1\n"

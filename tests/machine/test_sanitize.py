@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from build_scripts import qemu_build
+from build_scripts.builds import qemu_build
+from build_scripts.conformance.image_build import build_image
+from build_scripts.conformance.image_run import run_image
+from build_scripts.conformance.image_table import TABLE, Image
 from tests.machine import hostile, sanitizers
-from tests.machine.machine_build import build_image
-from tests.machine.machine_run import run_image
-from tests.machine.machine_table import TABLE, Image
 from tests.machine.test_robustness import MACHINES
 from tests.machine.test_vmcs_fuzz import BATCH, BATCHES, SEED, Fuzzer
 from tests.machine.vmcs_mutate import changed_under_the_guest

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.machine.machine_build import build_image
-from tests.machine.machine_run import run_image
-from tests.machine.machine_table import DUAL_CPU, ICOUNT, SHUTDOWNS, STOCK_CPU
+from build_scripts.conformance.image_build import build_image
+from build_scripts.conformance.image_run import run_image
+from build_scripts.conformance.image_table import DUAL_CPU, ICOUNT, SHUTDOWNS, STOCK_CPU
 
 TRANSITION = re.compile(
     r"vmx_transition cpu=(?P<cpu>\d+) t=(?P<t>\d+) icount=(?P<icount>-?\d+) kind=(?P<kind>[a-z-]+) "

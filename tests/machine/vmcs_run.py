@@ -7,10 +7,10 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from build_scripts.conformance.image_build import build_image
+from build_scripts.conformance.image_run import Outcome, parse_log, qemu_arguments
+from build_scripts.conformance.image_table import DUAL_CPU, ICOUNT
 from tests.machine import sanitizers, vmcs_batch
-from tests.machine.machine_build import build_image
-from tests.machine.machine_run import Outcome, parse_log, qemu_arguments
-from tests.machine.machine_table import DUAL_CPU, ICOUNT
 from tests.machine.vmcs_batch import Capabilities, Done, Operation
 
 VGA = ("-device", "VGA,romfile=,addr=1")  # a PCI function with two BARs

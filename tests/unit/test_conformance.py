@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from build_scripts import conformance, conformance_page
-from build_scripts.conformance import Evidence, Status, judge
+from build_scripts.builds import qemu_build
+from build_scripts.commands import conformance
+from build_scripts.conformance import engine, image_build, page_text
+from build_scripts.conformance.engine import Evidence, Status, judge
+from build_scripts.conformance.image_run import parse_log
+from build_scripts.conformance.image_table import Image
+from build_scripts.conformance.rules import LEFT_OUT, Rule, RuleTable, load
 from build_scripts.errors import ExitCode, LabError
-from tests.machine.machine_rules import LEFT_OUT, Rule, RuleTable, load
-from tests.machine.machine_run import parse_log
-from tests.machine.machine_table import Image
 
 A, B = "VMX-INS-01", "VMX-INS-02"
 PASSED, FAILED_RUN = 0x21, 0x23
@@ -102,9 +104,9 @@ def test_shutdown_is_a_check() -> None:
 
 def test_json_obeys_its_schema(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every status is in it."""
-    monkeypatch.setattr("build_scripts.processors.version", lambda _binary: "10.0.13")
-    verdicts = [conformance.Verdict(_rule(), status, "") for status in Status]
-    facts = conformance.as_json("vmx", Path("qemu"), verdicts, ["one: hang"])
+    monkeypatch.setattr("build_scripts.machine.processors.version", lambda _binary: "10.0.13")
+    verdicts = [engine.Verdict(_rule(), status, "") for status in Status]
+    facts = engine.as_json("vmx", Path("qemu"), verdicts, ["one: hang"])
     assert json.loads(json.dumps(facts))["machine"] == "QEMU 10.0.13"
 
 
@@ -112,7 +114,7 @@ def test_page_names_every_rule() -> None:
     """Also controls by name, and what is left out."""
     table = load("vmx")
     rows = [(rule, "passed", "") for rule in table.rules.values()]
-    text = conformance_page.page(table, rows, {0x48D: 0x3F_0000_0016}, LEFT_OUT)
+    text = page_text.page(table, rows, {0x48D: 0x3F_0000_0016}, LEFT_OUT)
     assert all(name in text for name in table.rules)
     assert "external-interrupt exiting" in text
     assert "Not offered: activate VMX-preemption timer, process posted interrupts." in text
@@ -122,15 +124,15 @@ def test_page_names_every_rule() -> None:
 def test_counts_add_up() -> None:
     """The table of areas has a row for each and one for all."""
     table = RuleTable("vmx", {"INS": "Instructions"}, {A: _rule(), B: _rule(B)})
-    verdicts = [conformance.Verdict(rule, Status.PASSED) for rule in table.rules.values()]
-    assert conformance.summary(table, verdicts).row_count == 2
+    verdicts = [engine.Verdict(rule, Status.PASSED) for rule in table.rules.values()]
+    assert engine.summary(table, verdicts).row_count == 2
 
 
 def test_outside_a_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An installed lab without its checkout says so."""
-    monkeypatch.setattr("build_scripts.paths.CHECKOUT", tmp_path)
+    monkeypatch.setattr(image_build, "IMAGES", tmp_path / "images")
     with pytest.raises(LabError) as caught:
-        conformance.need_images()
+        image_build.need_images()
     assert caught.value.code is ExitCode.USAGE
 
 
@@ -138,7 +140,7 @@ def test_named_machine_must_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     """A wrong name is an error, not a reason to take another machine."""
     monkeypatch.setenv("STMLAB_QEMU", "/nonexistent/qemu")
     with pytest.raises(LabError, match="/nonexistent/qemu"):
-        conformance.find_machine()
+        qemu_build.find_machine()
 
 
 def test_page_is_of_one_suite(tmp_path: Path) -> None:

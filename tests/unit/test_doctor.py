@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from build_scripts import doctor, sources, system
+from build_scripts import system
+from build_scripts.commands import doctor
 from build_scripts.errors import ExitCode
+from build_scripts.sources import sources
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from build_scripts import sources
+from build_scripts.sources import sources
 
 OWN = Path("Platform/OvmfStmPkg/OvmfStmPkg.dsc")
 THEIRS = Path("OvmfPkg/OvmfPkgX64.dsc")

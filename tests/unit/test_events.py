@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from build_scripts import events
-from build_scripts.events import Kind, Mode, RecordError, Transition
+from build_scripts.observation import events
+from build_scripts.observation.events import Kind, Mode, RecordError, Transition
 
 from .streams import Logs, good_run
 

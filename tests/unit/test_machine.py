@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from build_scripts.errors import LabError
-from build_scripts.machine import Machine, boot
-from build_scripts.processors import Configuration, Guest, arguments, has_dual_monitor, version
+from build_scripts.machine.machine import Machine, boot
+from build_scripts.machine.processors import Configuration, Guest, arguments, has_dual_monitor, version
 
 FLASH_SIZE = 0x20000
 # At the reset vector: CLI, HLT.

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from build_scripts import qemu_build, sources
+from build_scripts.builds import qemu_build
 from build_scripts.errors import LabError
 from build_scripts.progress import Step
+from build_scripts.sources import sources
 
 HELLO = "one\ntwo\nthree\nfour\nfive\n"
 PATCH = """--- a/hello.c

@@ -12,12 +12,12 @@ import jsonschema
 import pytest
 from rich.console import Console
 
-from build_scripts import demo, report, show
 from build_scripts.errors import ExitCode
-from build_scripts.events import read_stream
-from build_scripts.machine import Ending
-from build_scripts.processors import Configuration
-from build_scripts.report import Report
+from build_scripts.machine.machine import Ending
+from build_scripts.machine.processors import Configuration
+from build_scripts.observation import demo, report, show
+from build_scripts.observation.events import read_stream
+from build_scripts.observation.report import Report
 
 from .streams import Logs, good_run
 

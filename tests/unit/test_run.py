@@ -9,11 +9,13 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from build_scripts import processors, report, run
+from build_scripts.commands import run
 from build_scripts.errors import ExitCode, LabError
-from build_scripts.events import read_stream
-from build_scripts.machine import Ending
-from build_scripts.processors import Configuration
+from build_scripts.machine import processors
+from build_scripts.machine.machine import Ending
+from build_scripts.machine.processors import Configuration
+from build_scripts.observation import report
+from build_scripts.observation.events import read_stream
 
 from .streams import Logs, good_run
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from build_scripts import paths, sources
-from build_scripts.distribution import SourceFile, mirror_addresses, parse_source_index
+from build_scripts import paths
 from build_scripts.errors import ExitCode, LabError
+from build_scripts.sources import sources
+from build_scripts.sources.distribution import SourceFile, mirror_addresses, parse_source_index
 
 INDEX = f"""Package: qemu
 Version: 1:10.0.13+ds-0+u1
@@ -78,7 +79,7 @@ def test_newer_point_release_is_second_choice() -> None:
 
 
 def test_every_pin_is_complete(checkout: Path) -> None:
-    text = (checkout / "build_scripts" / "sources.json").read_text()
+    text = (checkout / "build_scripts" / "sources" / "sources.json").read_text()
     assert "debian.org" not in text and "mirror" not in text
     for pin in sources.PINS.values():
         assert pin["version"] and pin["files"]

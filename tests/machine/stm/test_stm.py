@@ -18,12 +18,12 @@ from pathlib import Path
 
 import pytest
 
-from build_scripts.events import Kind, Record, Transition, parse_records, parse_trace
-from build_scripts.firmware_build import build_firmware
+from build_scripts.builds.firmware_build import build_firmware
+from build_scripts.conformance.image_build import Rom, build_image
+from build_scripts.conformance.image_run import Outcome, qemu_arguments, run_image
+from build_scripts.conformance.image_table import DUAL_CPU
+from build_scripts.observation.events import Kind, Record, Transition, parse_records, parse_trace
 from build_scripts.stm_image import inspect_image, layout
-from tests.machine.machine_build import Rom, build_image
-from tests.machine.machine_run import Outcome, qemu_arguments, run_image
-from tests.machine.machine_table import DUAL_CPU
 from tests.support.gdb_remote import GdbRemote
 
 HERE = Path(__file__).resolve().parent

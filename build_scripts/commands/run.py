@@ -9,14 +9,16 @@ from pathlib import Path
 
 import jsonschema
 
-from build_scripts import demo, paths, processors, report, show
+from build_scripts import paths
+from build_scripts.builds.firmware_build import Firmware, build_firmware
+from build_scripts.builds.qemu_build import BINARY, extended_qemu
 from build_scripts.errors import ExitCode, LabError
-from build_scripts.events import RecordError, Stream, read_stream
-from build_scripts.firmware_build import Firmware, build_firmware
-from build_scripts.machine import DEFAULT_TIMEOUT_SECONDS, Ending, boot
-from build_scripts.processors import Configuration, Guest
+from build_scripts.machine import processors
+from build_scripts.machine.machine import DEFAULT_TIMEOUT_SECONDS, Ending, boot
+from build_scripts.machine.processors import Configuration, Guest
+from build_scripts.observation import demo, report, show
+from build_scripts.observation.events import RecordError, Stream, read_stream
 from build_scripts.progress import say, step
-from build_scripts.qemu_build import BINARY, extended_qemu
 
 TRACE = ("vmx_*",)
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from rich.console import Console
 from rich.table import Table
 
-from build_scripts.events import Kind, Record, Stream, Transition
-from build_scripts.report import REASON_IO_SMI, Report, Smi
+from build_scripts.observation.events import Kind, Record, Stream, Transition
+from build_scripts.observation.report import REASON_IO_SMI, Report, Smi
 
 _WIDTH = 110
 

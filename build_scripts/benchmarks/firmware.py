@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from build_scripts import demo, processors
+from build_scripts.benchmarks.samples import spread
+from build_scripts.builds.firmware_build import Firmware
 from build_scripts.errors import ExitCode, LabError
-from build_scripts.events import read_stream
-from build_scripts.firmware_build import Firmware
-from build_scripts.machine import boot
-from build_scripts.processors import Guest
-from tests.benchmarks.samples import spread
+from build_scripts.machine import processors
+from build_scripts.machine.machine import boot
+from build_scripts.machine.processors import Guest
+from build_scripts.observation import demo
+from build_scripts.observation.events import read_stream
 
 # The Shell's first command: the end of every boot is the power-off that the guest asks for.
 SCRIPT = ("reset -s",)

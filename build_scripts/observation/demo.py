@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from build_scripts.errors import ExitCode, LabError
-from build_scripts.events import Record, Stream
-from build_scripts.machine import Ending
-from build_scripts.processors import Configuration
-from build_scripts.report import Report
+from build_scripts.machine.machine import Ending
+from build_scripts.machine.processors import Configuration
+from build_scripts.observation.events import Record, Stream
+from build_scripts.observation.report import Report
 
 SCRIPT = (
     "StmStatus.efi",

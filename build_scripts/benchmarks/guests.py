@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from build_scripts import processors
+from build_scripts import paths
+from build_scripts.benchmarks.samples import Log, What, read_log, spread
+from build_scripts.conformance.image_build import BuildError, build_image
+from build_scripts.conformance.image_run import run_image
 from build_scripts.errors import ExitCode, LabError
-from tests.benchmarks.samples import Log, What, read_log, spread
-from tests.machine.machine_build import BuildError, build_image
-from tests.machine.machine_run import run_image
+from build_scripts.machine import processors
 
-IMAGES = Path(__file__).resolve().parent / "images"
+IMAGES = paths.CHECKOUT / "tests" / "benchmarks" / "images"
 SHARED = ("bench.c", "loops.asm")
 # One instruction is one nanosecond, and the time-stamp counter counts nanoseconds.
 COUNTED = ("-icount", "shift=0,sleep=off")

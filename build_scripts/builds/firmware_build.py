@@ -12,10 +12,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from build_scripts import paths, sources
+from build_scripts import paths
+from build_scripts.builds.compiler import compiler_version
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.progress import run_logged, say, step
-from build_scripts.qemu_build import compiler_version
+from build_scripts.sources import sources
 
 PLATFORM = Path("Platform/OvmfStmPkg/PlatformBuild.py")
 OUTPUT = Path("Build/OvmfStm")

@@ -4,12 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from tests.machine.machine_rules import Rule, RuleTable
+from build_scripts.conformance.rules import Rule, RuleTable
 
-Row = tuple["Rule", str, str]
+Row = tuple[Rule, str, str]
 
 SUITE = "vmx"
 COMMAND = "python3 -m build_scripts conformance --suite vmx --page docs/reference/conformance.rst"

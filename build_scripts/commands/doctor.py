@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from build_scripts import paths, sources, system
+from build_scripts import paths, system
 from build_scripts.errors import ExitCode, LabError
+from build_scripts.sources import sources
 
 _DISK_BYTES = 5 * 1024**3
 # Scopes of edk2 that fetch tools over NuGet, which needs mono.

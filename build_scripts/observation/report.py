@@ -11,11 +11,12 @@ from typing import Any
 
 import jsonschema
 
-from build_scripts.events import NO_ICOUNT, Kind, Record, Stream, Transition
-from build_scripts.processors import Configuration
+from build_scripts import paths
+from build_scripts.machine.processors import Configuration
+from build_scripts.observation.events import NO_ICOUNT, Kind, Record, Stream, Transition
 
 SCHEMA_VERSION = 1
-SCHEMA_FILE = Path(__file__).parent / "schema" / f"run-{SCHEMA_VERSION}.json"
+SCHEMA_FILE = paths.SCHEMAS / f"run-{SCHEMA_VERSION}.json"
 
 # SDM "Basic VMX Exit Reasons".
 REASON_IO_SMI = 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from build_scripts import processors
+from build_scripts.machine import processors
 
 STOCK_CPU = processors.BASE_CPU
 VMX_CPU = processors.VMX_CPU

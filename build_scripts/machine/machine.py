@@ -22,7 +22,7 @@ from qemu.qmp import EventListener, QMPClient
 from qemu.qmp.error import QMPError
 
 from build_scripts.errors import ExitCode, LabError
-from build_scripts.processors import Guest, arguments
+from build_scripts.machine.processors import Guest, arguments
 
 # The library logs each failed attempt as an error, also those that are tried again.
 logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)

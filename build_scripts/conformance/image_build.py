@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
 """Builds the bare-metal test images: 128 KiB ROMs for QEMU's ``-bios``.
 
-An image is the runtime (``runtime/``) and one source of ``images/``, linked
+An image is the runtime and one source of ``images/`` (both below
+``tests/machine`` in the checkout), linked
 flat at 1 MiB, followed by a 4-KiB reset block that copies it from ROM to RAM.
 Results are kept in the user's cache, keyed by the content of every input.
 """
@@ -15,10 +16,11 @@ from functools import cache
 from pathlib import Path
 
 from build_scripts import paths
+from build_scripts.errors import ExitCode, LabError
 
-HERE = Path(__file__).resolve().parent
-RUNTIME = HERE / "runtime"
-IMAGES = HERE / "images"
+TESTS = paths.CHECKOUT / "tests"
+RUNTIME = TESTS / "machine" / "runtime"
+IMAGES = TESTS / "machine" / "images"
 
 TOOLS = ("gcc", "nasm", "ld", "objcopy")
 ROM_SIZE = 0x20000
@@ -65,6 +67,18 @@ def missing_tools() -> list[str]:
     return [tool for tool in TOOLS if not shutil.which(tool)]
 
 
+def need_images() -> None:
+    """Check that images can be built here.
+
+    Raises:
+        LabError: this is no checkout, or a tool that builds images is missing.
+    """
+    if not IMAGES.is_dir():
+        raise LabError(f"{paths.CHECKOUT} holds no test images", ExitCode.USAGE, remedy="run it from the checkout")
+    if missing := missing_tools():
+        raise LabError(f"the images need {', '.join(missing)}", ExitCode.MISSING_PACKAGES)
+
+
 def _compile(sources: list[Path], into: Path, defines: tuple[str, ...]) -> list[Path]:
     objects = []
     for source in sources:
@@ -107,7 +121,7 @@ def _headers(*folders: Path) -> list[Path]:
 def _runtime_objects() -> tuple[str, list[Path]]:
     """The runtime's key and objects; every image shares them."""
     sources = sorted(p for p in RUNTIME.iterdir() if p.suffix in {".asm", ".c"})
-    key = paths.content_key([*sources, *_headers(RUNTIME)], (_tools(),), HERE)
+    key = paths.content_key([*sources, *_headers(RUNTIME)], (_tools(),), RUNTIME)
     compiled = [p for p in sources if p.name != "boot.asm"]  # not an object: raw bytes
     target = _cached(key)
     if not target.exists():
@@ -129,7 +143,7 @@ def build_image(sources: tuple[str, ...], defines: tuple[str, ...] = ()) -> Rom:
     own = [IMAGES / name for name in sources]
     runtime_key, objects = _runtime_objects()
     inputs = [*own, *_headers(*(source.parent for source in own))]
-    target = _cached(paths.content_key(inputs, (_tools(), runtime_key, *defines), HERE.parent))
+    target = _cached(paths.content_key(inputs, (_tools(), runtime_key, *defines), TESTS))
     rom = Rom(target / "image.rom", target / "image.elf")
     if not rom.rom.exists():
         with paths.published(target) as staging:

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
-"""The rules that the checks of the images name: ``rules/*.toml``, one file a suite."""
+"""The rules that the checks of the images name: ``tests/machine/rules/*.toml``, one file a suite."""
 
 from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
-from pathlib import Path
 
-RULES = Path(__file__).resolve().parent / "rules"
+from build_scripts import paths
+
+RULES = paths.CHECKOUT / "tests" / "machine" / "rules"
 SUITES = ("vmx", "dual-monitor")
 
 # Parts of VMX that the machine leaves out on purpose: not advertised, refused by VM entry, without rules.

@@ -18,9 +18,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from build_scripts import paths, sources
-from build_scripts.errors import LabError
+from build_scripts import paths
+from build_scripts.builds.compiler import compiler_version
+from build_scripts.errors import ExitCode, LabError
 from build_scripts.progress import Step, run_logged, say, step
+from build_scripts.sources import sources
 
 OVERLAY = paths.CHECKOUT / "Platform" / "QemuVmx"
 OVERLAY_TARGET = Path("target/i386/tcg/vmx")
@@ -53,12 +55,6 @@ def patches() -> list[Path]:
 def overlay_files() -> list[Path]:
     """Our own files of the machine."""
     return paths.files_below(OVERLAY / "vmx")
-
-
-def compiler_version(compiler: str = "gcc") -> str:
-    """The version string of a compiler, part of the key of what it builds."""
-    result = subprocess.run([compiler, "-dumpfullversion", "-dumpversion"], capture_output=True, text=True, check=True)
-    return result.stdout.strip()
 
 
 def _flags(sanitize: bool) -> tuple[str, ...]:
@@ -226,6 +222,18 @@ def extended_qemu(sanitize: bool = False) -> Path:
                 raise LabError("a file of the machine changed during its build", remedy="start again")
             _keep(folder / "build" / BINARY, finished, sanitize)
     return finished / BINARY
+
+
+def find_machine() -> Path:
+    """The binary that ``STMLAB_QEMU`` names, else the one that the lab builds.
+
+    Raises:
+        LabError: there is none.
+    """
+    named = os.environ.get("STMLAB_QEMU")
+    if named and not Path(named).exists():
+        raise LabError(f"STMLAB_QEMU={named} does not exist", ExitCode.USAGE)
+    return Path(named) if named else extended_qemu()
 
 
 def _finished(tree: sources.Tree, sanitize: bool) -> Path:

@@ -12,14 +12,17 @@ import shutil
 import sys
 from pathlib import Path
 
-from build_scripts import paths, qemu_build, sources
+from build_scripts import paths
+from build_scripts.builds import qemu_build
+from build_scripts.builds.compiler import compiler_version
+from build_scripts.builds.qemu_build import BINARY, CONFIGURE
 from build_scripts.progress import run_logged, say, step
-from build_scripts.qemu_build import BINARY, CONFIGURE
+from build_scripts.sources import sources
 
 
 def unpatched_key(tree: sources.Tree) -> str:
     """The key of the finished binary: as for the machine, without our files."""
-    return paths.content_key([], ["unpatched", tree.identity, qemu_build.compiler_version(), *CONFIGURE])
+    return paths.content_key([], ["unpatched", tree.identity, compiler_version(), *CONFIGURE])
 
 
 def unpatched_qemu() -> Path:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from urllib.parse import unquote
 
-from build_scripts.processors import STREAMS
+from build_scripts.machine.processors import STREAMS
 
 MACHINE_LOG = "machine.log"
 RECORD_LOGS = tuple(name for name, port in STREAMS.items() if port != 0x402)

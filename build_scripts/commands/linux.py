@@ -7,12 +7,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from build_scripts.builds.firmware_build import build_firmware
+from build_scripts.builds.qemu_build import extended_qemu
 from build_scripts.errors import ExitCode, LabError
-from build_scripts.firmware_build import build_firmware
 from build_scripts.linux import kernel
 from build_scripts.linux.boot import TIMEOUT_SECONDS, Finding, LinuxRun, boot_linux
 from build_scripts.progress import say, step
-from build_scripts.qemu_build import extended_qemu
 
 # Beginnings of a trace word that say that a guest did not run as it should.
 _BAD_WORDS = ("hangs", "signal:", "no-", "errno:", "fail-entry:", "internal-error:", "exit:", "refused")

@@ -1,37 +1,29 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
-"""The command ``conformance``: run the bare-metal images and report rule by rule.
-
-The images, the table of rules and the code that builds and runs them belong to
-the tests and live in the checkout only; they are imported when they are needed.
-"""
+"""Runs the bare-metal images and judges the rules by what they reported."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import jsonschema
 from rich.table import Table
 
-from build_scripts import conformance_page, paths, processors, qemu_build, show
-from build_scripts.errors import ExitCode, LabError
-from build_scripts.progress import say, step
+from build_scripts import paths
+from build_scripts.conformance.image_build import BuildError, build_image
+from build_scripts.conformance.image_run import Outcome, run_image
+from build_scripts.conformance.image_table import Image
+from build_scripts.conformance.rules import Rule, RuleTable
+from build_scripts.errors import LabError
+from build_scripts.machine import processors
+from build_scripts.progress import step
 
-if TYPE_CHECKING:
-    from tests.machine.machine_rules import Rule, RuleTable
-    from tests.machine.machine_run import Outcome
-    from tests.machine.machine_table import Image
-
-SUITES = ("vmx", "dual-monitor")
-SCHEMA = Path(__file__).parent / "schema" / "conformance-1.json"
+SCHEMA = paths.SCHEMAS / "conformance-1.json"
 _SKIP = re.compile(r"^SKIP id=(\S+) ", re.MULTILINE)
 _MSR = re.compile(r"^MSR index=(0x[0-9a-f]+) value=(0x[0-9a-f]+)$", re.MULTILINE)
 
@@ -104,43 +96,12 @@ def judge(rule: Rule, evidence: Evidence) -> Verdict:
     return Verdict(rule, Status.FAILED, "no check named it in this run")
 
 
-def find_machine() -> Path:
-    """The binary that ``STMLAB_QEMU`` names, else the one that the lab builds.
-
-    Raises:
-        LabError: there is none.
-    """
-    named = os.environ.get("STMLAB_QEMU")
-    if named and not Path(named).exists():
-        raise LabError(f"STMLAB_QEMU={named} does not exist", ExitCode.USAGE)
-    return Path(named) if named else qemu_build.extended_qemu()
-
-
-def need_images() -> None:
-    """Make the package of the images importable.
-
-    Raises:
-        LabError: this is no checkout, or a tool that builds images is missing.
-    """
-    if not (paths.CHECKOUT / "tests" / "machine" / "images").is_dir():
-        raise LabError(f"{paths.CHECKOUT} holds no test images", ExitCode.USAGE, remedy="run it from the checkout")
-    if str(paths.CHECKOUT) not in sys.path:
-        sys.path.insert(0, str(paths.CHECKOUT))
-    from tests.machine.machine_build import missing_tools
-
-    if missing := missing_tools():
-        raise LabError(f"the images need {', '.join(missing)}", ExitCode.MISSING_PACKAGES)
-
-
 def collect(machine: Path, images: Iterable[Image], folder: Path) -> Evidence:
     """Build and run the images one after the other; each leaves its log in a folder of its name.
 
     Raises:
         LabError: an image cannot be built.
     """
-    from tests.machine.machine_build import BuildError, build_image
-    from tests.machine.machine_run import run_image
-
     evidence = Evidence()
     chosen = list(images)
     with step("conformance") as shown:
@@ -184,45 +145,3 @@ def as_json(suite: str, machine: Path, verdicts: list[Verdict], problems: list[s
     }
     jsonschema.validate(facts, json.loads(SCHEMA.read_text(encoding="utf-8")))
     return facts
-
-
-def conformance(suite: str, json_file: Path | None, page: Path | None) -> int:
-    """Run a suite, print it, and write what was asked for.
-
-    Returns:
-        OK only if no rule failed and every image ended as it should.
-    Raises:
-        LabError: no machine, no images, or a file cannot be written.
-    """
-    if page is not None and suite != conformance_page.SUITE:
-        raise LabError(f"--page belongs to --suite {conformance_page.SUITE}", ExitCode.USAGE)
-    need_images()
-    from tests.machine.machine_rules import LEFT_OUT, load
-    from tests.machine.machine_table import TABLE
-
-    machine = find_machine()
-    table = load(suite)
-    folder = paths.new_run_dir("conformance")
-    evidence = collect(machine, TABLE, folder)
-    verdicts = [judge(rule, evidence) for rule in table.rules.values()]
-    out = show.console()
-    out.print(summary(table, verdicts))
-    failed = [verdict for verdict in verdicts if verdict.status is Status.FAILED]
-    for verdict in failed:
-        out.print(f"failed {verdict.rule.id}: {verdict.rule.text} ({verdict.reason})", markup=False)
-    for problem in evidence.problems:
-        out.print(f"problem {problem}", markup=False)
-    facts = as_json(suite, machine, verdicts, evidence.problems)
-    texts = []
-    if json_file is not None:
-        texts.append((json_file, json.dumps(facts, indent=2) + "\n"))
-    if page is not None:
-        rows = [(v.rule, v.status.value, v.reason) for v in verdicts]
-        texts.append((page, conformance_page.page(table, rows, evidence.msrs, LEFT_OUT)))
-    for path, text in texts:
-        try:
-            path.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise LabError(f"{path}: {error.strerror}", ExitCode.USAGE) from error
-    say(f"logs: {folder}")
-    return ExitCode.EXPECTATION_FAILED if failed or evidence.problems else ExitCode.OK

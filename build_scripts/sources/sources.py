@@ -21,9 +21,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from build_scripts import paths
-from build_scripts.distribution import SourceClient, SourceFile
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.progress import Step, run_logged, say, step
+from build_scripts.sources.distribution import SourceClient, SourceFile
 
 PINS: dict[str, Any] = json.loads((Path(__file__).parent / "sources.json").read_text(encoding="utf-8"))
 STAMP = "stmlab-stamp.json"

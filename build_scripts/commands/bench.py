@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""The command ``bench``: what VMX costs, used and unused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from build_scripts import paths
+from build_scripts.benchmarks import engine, guests, page_text
+from build_scripts.builds.firmware_build import build_firmware
+from build_scripts.builds.qemu_build import find_machine
+from build_scripts.builds.qemu_unpatched import unpatched_qemu
+from build_scripts.conformance.image_build import need_images
+from build_scripts.errors import ExitCode, LabError
+from build_scripts.progress import say
+
+
+def bench(json_file: Path | None, page: Path | None, quick: bool) -> int:
+    """Measure, print the tables, and write what was asked for.
+
+    Args:
+        quick: a little of everything; shows that it works, its numbers mean nothing.
+    Raises:
+        LabError: a build or a measurement failed, or a file cannot be written.
+    """
+    need_images()
+    folder = paths.new_run_dir("bench")
+    effort = guests.QUICK if quick else guests.FULL
+    facts = engine.measure(find_machine(), unpatched_qemu(), build_firmware(), effort, folder)
+    print(page_text.generated(facts))
+    if json_file is not None:
+        try:
+            json_file.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise LabError(f"{json_file}: {error.strerror}", ExitCode.USAGE) from error
+    if page is not None:
+        page_text.update(page, facts)
+    say(f"logs: {folder}")
+    return ExitCode.OK
