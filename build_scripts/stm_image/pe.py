@@ -72,11 +72,14 @@ def _relocations(data: bytes, start: int, size: int) -> tuple[int, ...]:
 
 
 def _debug_ranges(data: bytes, start: int, size: int) -> tuple[tuple[int, int], ...]:
-    """(offset, bytes) of the debug directory and all it refers to."""
+    """(offset, bytes) of the debug directory and all it refers to; PeError if one lies outside the file."""
     ranges = [(start, size)]
     for position in range(start, start + size, _DEBUG_ENTRY_SIZE):
         length, address = struct.unpack_from("<II", data, position + 16)
         ranges.append((address, length))
+    for address, length in ranges:
+        if address + length > len(data):
+            raise PeError(f"debug data at {address:#x} lies outside the file")
     return tuple(ranges)
 
 

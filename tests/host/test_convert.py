@@ -34,6 +34,7 @@ class Module:
     data_size: int = PAGE
     relocation_type: int = 10
     debug_path: bytes = b"/somewhere/Build/Stm.dll"
+    debug_entry: int = DEBUG_AT + 0x40
 
     def bytes(self) -> bytes:
         """The file."""
@@ -44,7 +45,7 @@ class Module:
         for address, value in self.stray.items():
             image[address] = value
         if self.debug_path:
-            struct.pack_into("<II", image, DEBUG_AT + 16, len(self.debug_path), DEBUG_AT + 0x40)
+            struct.pack_into("<II", image, DEBUG_AT + 16, len(self.debug_path), self.debug_entry)
             image[DEBUG_AT + 0x40 : DEBUG_AT + 0x40 + len(self.debug_path)] = self.debug_path
         block = [address % PAGE | self.relocation_type << 12 for address in sorted(self.pointers)]
         block += [0] * (len(block) % 2)
@@ -117,6 +118,7 @@ def test_mseg_revision_is_a_parameter() -> None:
         (replace(GOOD, data_size=0x940), "not aligned"),
         (replace(GOOD, entry=0x2000), "entry point"),
         (replace(GOOD, relocation_type=3), "relocation type 3"),
+        (replace(GOOD, debug_entry=0xFFFF_0000), "debug data at 0xffff0000"),
         (replace(GOOD, names=(".reloc", ".data", ".text"), flags=(RELOC, DATA, TEXT)), ".reloc does not follow"),
     ],
 )
