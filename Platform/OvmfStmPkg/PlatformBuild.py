@@ -144,7 +144,7 @@ class PlatformBuilder(_Paths, UefiBuilder, BuildSettingsManager):
         """Return the level of a log: everything to the file, progress to the screen."""
         return logging.INFO if loggerType == "con" else logging.DEBUG
 
-    def SetPlatformDefaultEnv(self) -> list[Setting]:  # type: ignore[override]
+    def SetPlatformDefaultEnv(self) -> list[Setting]:
         """Return the declared settings, for the help text and as last defaults."""
         return list(SETTINGS)
 

@@ -111,7 +111,7 @@ def image(pages: int = 2, relocations: tuple[int, ...] = (0, 8)) -> bytearray:
 
 
 def check(
-    library: ctypes.CDLL, data: bytes, cpus: int = 1, mseg: int = 0x200000, facts: ProcessorFacts = GOOD
+    library: ctypes.CDLL, data: bytes | bytearray, cpus: int = 1, mseg: int = 0x200000, facts: ProcessorFacts = GOOD
 ) -> tuple[str, int]:
     needed = ctypes.c_uint64()
     # An exact-size buffer, so that a sanitizer or a guard page would see a read past it.

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def test_no_commit(healthy: Path, tmp_path: Path) -> None:
 
 
 def test_missing_regex(healthy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: None if name == "regex" else True)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "regex" else True)
     assert "regex" in findings(healthy)["Python packages"].problem
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,17 @@ def test_tool_finds_nothing(checkout: Path, arguments: list[str]) -> None:
     command = [sys.executable, "-m", *arguments]
     result = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_types_are_checked_everywhere(checkout: Path) -> None:
+    """mypy is strict, sees every Python file of the repository, and no file is exempt."""
+    settings = tomllib.loads((checkout / "pyproject.toml").read_text())["tool"]["mypy"]
+    assert settings["strict"] is True
+    for section in (settings, *settings["overrides"]):
+        assert not section.keys() & {"ignore_errors", "exclude", "follow_imports"}
+    listed = subprocess.run(["git", "ls-files", "-z", "*.py"], cwd=checkout, capture_output=True, text=True, check=True)
+    files = [Path(name) for name in listed.stdout.split("\0") if name]
+    assert files and [path for path in files if path.parts[0] not in settings["files"]] == []
 
 
 def test_python_files_are_short(checkout: Path) -> None:
