@@ -7,6 +7,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+from elftools.elf.segments import InterpSegment
+
 from build_scripts.builds.firmware_build import build_firmware
 from build_scripts.builds.qemu_build import extended_qemu
 from build_scripts.errors import ExitCode, LabError
@@ -78,14 +82,39 @@ def show(run: LinuxRun) -> None:
     print(f"logs: {run.run_dir}")
 
 
+def check_program(path: Path) -> None:
+    """Refuse what the machine's process 1, the only program beside it, could not start.
+
+    Raises:
+        LabError: no such file, not a program for this processor, or one that needs shared libraries.
+    """
+    try:
+        with path.open("rb") as file:
+            elf = ELFFile(file)
+            machine = elf.get_machine_arch()
+            loaders = [part.get_interp_name() for part in elf.iter_segments() if isinstance(part, InterpSegment)]
+    except OSError as error:
+        raise LabError(f"--program {path}: {error.strerror}", ExitCode.USAGE) from error
+    except (ELFError, UnicodeDecodeError) as error:
+        raise LabError(f"--program {path} is not an ELF program ({error})", ExitCode.USAGE) from error
+    if machine != "x64":
+        raise LabError(f"--program {path} is a program for {machine}", ExitCode.USAGE, remedy="compile it for x86-64")
+    if loaders:
+        raise LabError(
+            f"--program {path} needs {loaders[0]}, which the machine does not have",
+            ExitCode.USAGE,
+            remedy="link it statically: gcc -static",
+        )
+
+
 def run(request: LinuxRequest) -> int:
     """Boot and show; returns an exit code.
 
     Raises:
         LabError: something cannot be had or built, or a file is bad.
     """
-    if request.program is not None and not request.program.is_file():
-        raise LabError(f"no such file: {request.program}", ExitCode.USAGE)
+    if request.program is not None:
+        check_program(request.program)
     qemu, firmware, linux = extended_qemu(), build_firmware(), kernel.locate()
     settings = (*(f"kvm_intel.{word}" for word in request.kvm), *request.words)
     with step(f"booting Linux {linux.version} in the machine"):
@@ -93,8 +122,10 @@ def run(request: LinuxRequest) -> int:
     show(result)
     sys.stdout.flush()
     error: LabError | None = None
-    if not result.ending.requested or not result.named("end"):
-        error = LabError(f"Linux did not come to its end ({result.ending.reason})", ExitCode.GUEST_HUNG)
+    if result.panic:
+        error = LabError(f"the kernel panicked: {result.panic}", ExitCode.GUEST_HUNG)
+    elif not result.ending.requested or not result.named("end"):
+        error = LabError(f"Linux did not reach its end ({result.ending.reason})", ExitCode.GUEST_HUNG)
     elif wrong := problems(result):
         text = "\n  ".join(["the run did not show what it must:", *wrong])
         error = LabError(text, ExitCode.EXPECTATION_FAILED)

@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import lzma
 import os
 import re
 import shutil
+import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +24,8 @@ _PINS = Path(__file__).parent / "packages.json"
 PIN: dict[str, Any] = json.loads(_PINS.read_text(encoding="utf-8"))["linux"]
 MODULES = ("msr", "kvm-intel")
 VARIABLE = PIN["variable"]
+# How each ending of a module's name is read; Debian 13 and the backports compress with xz.
+DECOMPRESSORS: dict[str, Callable[[bytes], bytes]] = {".ko": bytes, ".xz": lzma.decompress, ".gz": gzip.decompress}
 # Names the kernel that was fetched last for these modules.
 _CURRENT = f"current-{paths.content_key([], [PIN['series'], *MODULES])[:8]}"
 _ORDER = "order"
@@ -47,6 +53,18 @@ class Kernel:
         return cls(folder / "vmlinuz", tuple(folder / name for name in names), version)
 
 
+def module_content(path: Path) -> bytes:
+    """The ELF file of a module, whether or not the distribution compresses it.
+
+    Raises:
+        LabError: the file is damaged.
+    """
+    try:
+        return DECOMPRESSORS[path.suffix](path.read_bytes())
+    except (lzma.LZMAError, zlib.error, OSError, EOFError) as error:
+        raise LabError(f"module {path.name} cannot be decompressed: {error}") from error
+
+
 def load_order(files: dict[str, Path], wanted: tuple[str, ...]) -> list[Path]:
     """The files of the wanted modules and of all that they depend on, dependencies first.
 
@@ -64,7 +82,7 @@ def load_order(files: dict[str, Path], wanted: tuple[str, ...]) -> list[Path]:
     def add(name: str) -> None:
         if name not in files:
             raise LabError(f"the kernel has no module {name}")
-        found = _DEPENDS.search(files[name].read_bytes())
+        found = _DEPENDS.search(module_content(files[name]))
         for other in found[1].decode("ascii").split(",") if found is not None else ():
             if other:
                 add(other.replace("_", "-"))
@@ -85,12 +103,16 @@ def take_apart(tree: Path, version: str, folder: Path) -> None:
     images = sorted((tree / "boot").glob("vmlinuz-*"))
     if not images:
         raise LabError("the package holds no kernel")
-    files = {path.stem.replace("_", "-"): path for path in (tree / "lib" / "modules").rglob("*.ko")}
+    modules = sorted(path for path in (tree / "lib" / "modules").rglob("*.ko*") if path.suffix in DECOMPRESSORS)
+    files = {path.name.partition(".")[0].replace("_", "-"): path for path in modules}
     order = load_order(files, MODULES)
     shutil.copyfile(images[0], folder / "vmlinuz")
+    names = []
     for path in order:
-        shutil.copyfile(path, folder / path.name)
-    (folder / _ORDER).write_text("\n".join([version, *(path.name for path in order)]) + "\n", encoding="ascii")
+        names.append(f"{path.name.partition('.')[0]}.ko")
+        # Process 1 loads what it is given as it is: a plain ELF file.
+        (folder / names[-1]).write_bytes(module_content(path))
+    (folder / _ORDER).write_text("\n".join([version, *names]) + "\n", encoding="ascii")
 
 
 def _unpack(package: Path, version: str, log: Path, shown: Step) -> Kernel:

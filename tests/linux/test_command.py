@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import gzip
+import lzma
+import re
 import subprocess
 from pathlib import Path
 
@@ -11,8 +14,8 @@ import pytest
 from build_scripts.builds.firmware_build import build_firmware
 from build_scripts.commands import linux
 from build_scripts.errors import ExitCode, LabError
-from build_scripts.linux import kernel
-from build_scripts.linux.boot import Finding, LinuxRun, boot_linux, parse_console
+from build_scripts.linux import initramfs, kernel
+from build_scripts.linux.boot import COMMAND_LINE, Finding, LinuxRun, boot_linux, parse_console
 from build_scripts.linux.cpio import archive
 from build_scripts.machine.machine import Ending
 
@@ -76,10 +79,71 @@ def test_good_run_has_no_problem() -> None:
     assert linux.problems(run_of(good, Finding("guest", {"ended": "shutdown"}))) == []
 
 
-def test_missing_program_is_a_usage_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("flags", "error"),
+    [
+        (None, "No such file"),
+        (["-xc", "-c"], "not an ELF program"),
+        (["-m32", "-c", "-xc"], "program for x86"),
+        (["-xc"], r"needs /lib64/ld-linux-x86-64\.so\.2.*\n?.*gcc -static"),
+    ],
+    ids=["missing", "text", "32-bit", "dynamic"],
+)
+def test_unusable_program_is_refused(flags: list[str] | None, error: str, tmp_path: Path) -> None:
+    """Row L14: a dynamic program is refused by name with the remedy, not run to status 127."""
+    program = tmp_path / "own"
+    if flags == ["-xc", "-c"]:
+        program.write_text(PROGRAM)
+    elif flags is not None:
+        text = "int main(void) { return 0; }"
+        subprocess.run(["gcc", *flags, "-o", str(program), "-"], input=text, text=True, check=True)
     with pytest.raises(LabError) as caught:
-        linux.run(linux.LinuxRequest(program=tmp_path / "nothing"))
+        linux.run(linux.LinuxRequest(program=program))
     assert caught.value.code == ExitCode.USAGE
+    assert re.search(error, str(caught.value))
+
+
+def test_panic_is_told(qemu: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row L14: a kernel that panics says why, on the screen and not only in a log."""
+    monkeypatch.setattr(linux, "extended_qemu", lambda: qemu)
+    code = linux.run(linux.LinuxRequest(words=("rdinit=/nothing", "root=/dev/nothing")))
+    assert code == ExitCode.GUEST_HUNG
+    assert "the kernel panicked: VFS: Unable to mount root fs" in capsys.readouterr().err
+
+
+def test_timer_check_is_off() -> None:
+    """Row L15: a loaded host makes the kernel's own check of its timer fail and panic; it is told not to make it."""
+    assert "no_timer_check" in COMMAND_LINE
+    guest = (initramfs.SOURCES / "linux_guest.c").read_text()
+    assert "no_timer_check" in guest.partition("fixed_words[] =")[2].partition(";")[0]
+
+
+def test_compressed_modules(tmp_path: Path) -> None:
+    """Row L14: modules are compressed in Debian 13 and in the backports."""
+    folder = tmp_path / "lib" / "modules" / "6.12" / "kernel"
+    folder.mkdir(parents=True)
+    (tmp_path / "boot").mkdir()
+    (tmp_path / "boot" / "vmlinuz-6.12").write_bytes(b"image")
+    contents = {"msr": b"", "irqbypass": b"", "kvm": b"irqbypass", "kvm_intel": b"kvm"}
+    elf = {name: b"\x7fELF license=GPL\0depends=" + depends + b"\0" for name, depends in contents.items()}
+    (folder / "msr.ko").write_bytes(elf["msr"])
+    (folder / "irqbypass.ko.gz").write_bytes(gzip.compress(elf["irqbypass"]))
+    for name in ("kvm", "kvm_intel"):
+        (folder / f"{name}.ko.xz").write_bytes(lzma.compress(elf[name]))
+    target = tmp_path / "out"
+    target.mkdir()
+    kernel.take_apart(tmp_path, "6.12-1", target)
+    found = kernel.Kernel.in_folder(target)
+    assert [path.name for path in found.modules] == ["msr.ko", "irqbypass.ko", "kvm.ko", "kvm_intel.ko"]
+    for path in found.modules:
+        assert path.read_bytes() == elf[path.stem]
+
+
+def test_damaged_module_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "kvm.ko.xz"
+    path.write_bytes(lzma.compress(b"\x7fELF")[:-4])
+    with pytest.raises(LabError, match=r"module kvm\.ko\.xz cannot be decompressed"):
+        kernel.module_content(path)
 
 
 def test_load_order(tmp_path: Path) -> None:
