@@ -3,19 +3,31 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from build_scripts.builds.firmware_build import build_firmware
+from build_scripts.builds.qemu_build import extended_qemu
+from build_scripts.errors import LabError
+
 ROOT = Path(__file__).resolve().parents[1]
 # A deadline would make the speed of the machine part of a test.
 settings.register_profile("stmlab", deadline=None)
 settings.load_profile("stmlab")
-# Also the order of a session: what is quick and small first.
-FOLDER_MARKERS = ("unit", "host", "machine", "boot", "linux", "tutorial")
+# Also the order of a session: what is quick first; then what boots, in large pieces; last the many small images, which
+# fill what is left of every processor.
+FOLDER_MARKERS = ("unit", "host", "boot", "linux", "tutorial", "machine")
+NEED_MACHINE = ("boot", "linux", "tutorial", "machine")
+NEED_FIRMWARE = ("boot", "linux", "tutorial", "machine/stm")
 
 
+# Folders whose tests share boots, each made once a session: all of such a folder goes to one process.
+SHARED_BOOTS = ("boot", "linux", "tutorial")
+# Files whose tests have nothing in common but the code that runs them.
+SEPARABLE = ("test_machine.py",)
 # Tests that run only if -m names them.
 ON_DEMAND = ("sanitize",)
 
@@ -26,6 +38,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         parts = item.path.relative_to(ROOT / "tests").parts
         if parts[0] in FOLDER_MARKERS:
             item.add_marker(parts[0])
+        if parts[-1] not in SEPARABLE:
+            group = parts[0] if parts[0] in SHARED_BOOTS else "/".join(parts)
+            item.add_marker(pytest.mark.xdist_group(group))
     unwanted = [
         item
         for item in items
@@ -36,6 +51,35 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=unwanted)
         items[:] = [item for item in items if item not in unwanted]
     items.sort(key=lambda item: _rank(item.path))
+
+
+def prepare(tests: list[str]) -> None:
+    """Builds what the chosen tests boot, with progress shown, before the first of them waits for it in silence.
+
+    Args:
+        tests: their node ids.
+    """
+    folders = {test.removeprefix("tests/").rpartition("/")[0] for test in tests}
+    try:
+        if any(folder.startswith(NEED_MACHINE) for folder in folders) and "STMLAB_QEMU" not in os.environ:
+            extended_qemu()
+        if any(folder.startswith(NEED_FIRMWARE) for folder in folders):
+            build_firmware()
+    except LabError as error:
+        pytest.exit(f"stmlab: {error}", returncode=int(error.code))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Without worker processes: this one runs the tests."""
+    alone = not hasattr(session.config, "workerinput") and not getattr(session.config.option, "numprocesses", None)
+    if alone and not session.config.option.collectonly:
+        prepare([item.nodeid for item in session.items])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(ids: list[str]) -> None:
+    """With workers: here in their controller, while they wait for their first test."""
+    prepare(ids)
 
 
 def _rank(path: Path) -> int:
