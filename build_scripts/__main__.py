@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
+# PYTHON_ARGCOMPLETE_OK
 """``python3 -m build_scripts``: bootstraps, then hands over to the command line.
 
 Standard library only up to the last import.
@@ -6,6 +7,7 @@ Standard library only up to the last import.
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -14,9 +16,14 @@ def main() -> int:
     if sys.version_info < (3, 11):  # noqa: UP036 - said before anything newer is imported
         print("stmlab: needs Python 3.11 or later", file=sys.stderr)
         return 3
-    from build_scripts import bootstrap
+    from build_scripts import __version__, bootstrap
     from build_scripts.errors import LabError
 
+    if sys.argv[1:] == ["--version"]:  # needs nothing that would have to be installed first
+        print(f"stmlab {__version__}")
+        return 0
+    if "_ARGCOMPLETE" in os.environ and not bootstrap.ready():
+        return 1  # a shell waits for completions: no time to install anything
     try:
         bootstrap.enter(sys.argv[1:])
     except LabError as error:

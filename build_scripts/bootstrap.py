@@ -81,13 +81,21 @@ def environment_has_packages() -> bool:
     return all(find_spec(name) is not None for name in ("rich", "qemu", "edk2toolext", "pytest", "jsonschema"))
 
 
+def ready() -> bool:
+    """Whether `enter` would have nothing to install."""
+    if sys.prefix != sys.base_prefix and environment_has_packages():
+        return True
+    python = system.find_python()
+    return python is not None and not system.missing() and (environment_dir(python) / READY).is_file()
+
+
 def enter(arguments: list[str]) -> None:
     """Return only in an interpreter that has every package; start the command again otherwise.
 
     Args:
         arguments: the command line after ``-m build_scripts``.
     Raises:
-        LabError: something is missing and cannot be had.
+        LabError: something is missing and could not be installed.
     """
     if arguments[:1] != ["doctor"]:  # which only looks
         system.ensure_packages()

@@ -4,19 +4,51 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
+import argcomplete
+
+from build_scripts import __version__
 from build_scripts.builds.firmware_build import TARGETS
-from build_scripts.commands import bench, build, conformance, doctor, inspect, linux, run, test
+from build_scripts.commands import bench, build, completion, conformance, doctor, inspect, linux, run, test
 from build_scripts.conformance.rules import SUITES
-from build_scripts.errors import LabError
+from build_scripts.errors import ExitCode, LabError
 from build_scripts.linux.boot import TIMEOUT_SECONDS as LINUX_SECONDS
 from build_scripts.machine.machine import DEFAULT_TIMEOUT_SECONDS
 from build_scripts.machine.processors import Configuration
+from build_scripts.processes import Terminated, signals_end_the_block
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction["_Parser"]
 
 Command = Callable[[argparse.Namespace], int]
+MOST_PROCESSORS = 64
+
+_DESCRIPTION = """
+    STM Lab: an SMI Transfer Monitor that anyone can run, read, change and break.
+
+    The lab gets the pinned sources, builds a QEMU with VMX and the dual-monitor
+    treatment of SMIs and a firmware with an STM, boots them, and shows what
+    every SMI does. 'stmlab run' is the place to start; 'stmlab COMMAND --help'
+    explains a command and gives examples.
+"""
+_EPILOG = """
+    from a checkout: python3 -m build_scripts COMMAND is the same as stmlab COMMAND
+
+    exit codes: 0 done; 2 bad option or file; 3 packages missing; 4 build failed;
+    5 guest hung; 6 STM or executive monitor crashed; 7 the run did not show what
+    it should; 130 Ctrl-C; 143 SIGTERM
+"""
+_RUN_DESCRIPTION = """\
+Build what is missing, boot the firmware, run the demonstration in the UEFI
+Shell - start the executive monitor and the STM, raise SMIs, stop again - and
+show each SMI's VMX transitions and instruction counts.
+"""
 
 
 def _test(options: argparse.Namespace) -> int:
@@ -24,13 +56,27 @@ def _test(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.qemu == "stock" and options.no_dual_monitor:
+        raise LabError(
+            "--no-dual-monitor is about the lab's QEMU; the distribution's (--qemu stock) has no VMX at all",
+            ExitCode.USAGE,
+        )
     if options.qemu == "stock":
         configuration = Configuration.STOCK
     elif options.no_dual_monitor:
         configuration = Configuration.NO_DUAL_MONITOR
     else:
         configuration = Configuration.DUAL_MONITOR
-    return run.run(run.RunRequest(configuration, options.json, options.script, options.timeout))
+    request = run.RunRequest(
+        configuration,
+        options.json,
+        options.script,
+        options.timeout,
+        options.processors,
+        tuple(options.fw_cfg),
+        options.verbose,
+    )
+    return run.run(request)
 
 
 def _build(options: argparse.Namespace) -> int:
@@ -60,55 +106,168 @@ def _inspect(options: argparse.Namespace) -> int:
     return inspect.inspect(options.file)
 
 
+def _completion(options: argparse.Namespace) -> int:
+    return completion.completion(options.shell)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence; the whole grammar is what --help is for."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(int(ExitCode.USAGE), f"stmlab: {message}; '{self.prog} --help' lists what there is\n")
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds greater than 0")
+    return value
+
+
+def _processors(text: str) -> int:
+    if not (text.isdecimal() and 1 <= int(text) <= MOST_PROCESSORS):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 1 to {MOST_PROCESSORS}")
+    return int(text)
+
+
+def _add(commands: Commands, name: str, help_text: str, *, description: str = "", examples: str = "") -> _Parser:
+    """A command's parser: one line for the list, a sentence or two and examples for its own --help."""
+    return commands.add_parser(
+        name,
+        help=help_text,
+        description=description or f"{help_text[0].upper()}{help_text[1:]}.",
+        epilog=f"examples:\n{textwrap.indent(textwrap.dedent(examples).strip(), '  ')}" if examples else None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
 def parser() -> argparse.ArgumentParser:
     """The grammar of the command line."""
-    root = argparse.ArgumentParser(prog="stmlab", description=__doc__)
-    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    root = _Parser(
+        prog="stmlab",
+        description=textwrap.dedent(_DESCRIPTION).strip(),
+        epilog=textwrap.dedent(_EPILOG).strip(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    root.add_argument("--version", action="version", version=f"stmlab {__version__}")
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
+    _run_parser(commands)
+    _other_boots(commands)
+    _measurements(commands)
+    _tools(commands)
+    return root
 
-    show = commands.add_parser("run", help="boot the demonstration and show what each SMI does")
-    show.add_argument("--qemu", choices=("extended", "stock"), default="extended", help="which QEMU (default: ours)")
-    show.add_argument("--no-dual-monitor", action="store_true", help="a processor with VMX and without the treatment")
-    show.add_argument("--json", type=Path, metavar="FILE", help="write the facts of the run")
-    show.add_argument("--script", type=Path, metavar="FILE", help="own Shell commands; the last is usually 'reset -s'")
+
+def _run_parser(commands: Commands) -> None:
+    show = _add(
+        commands,
+        "run",
+        "boot the firmware with the STM and show what each SMI does",
+        description=_RUN_DESCRIPTION,
+        examples="""
+            stmlab run                              the demonstration
+            stmlab run --qemu stock                 the same image without VMX
+            stmlab run --script my.nsh --json my.json
+            stmlab run --script my.nsh --fw-cfg opt/org.stmlab/test-handler=1
+        """,
+    )
     show.add_argument(
-        "--timeout", type=float, default=DEFAULT_TIMEOUT_SECONDS, metavar="SECONDS", help="limit of the boot"
+        "--qemu", choices=("extended", "stock"), default="extended", help="the lab's QEMU or the distribution's"
+    )
+    show.add_argument("--no-dual-monitor", action="store_true", help="a processor with VMX but without the treatment")
+    show.add_argument("--json", type=Path, metavar="FILE", help="write the facts of the run")
+    show.add_argument(
+        "--script", type=Path, metavar="FILE", help="run these Shell commands instead; end them with 'reset -s'"
+    )
+    show.add_argument(
+        "--processors", type=_processors, default=1, metavar="N", help="how many the machine has (default: 1)"
+    )
+    show.add_argument(
+        "--fw-cfg",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="hand a fw_cfg file to the firmware, NAME=@FILE for a file's content; may be repeated",
+    )
+    show.add_argument(
+        "--timeout", type=_seconds, default=DEFAULT_TIMEOUT_SECONDS, metavar="SECONDS", help="limit of the boot"
+    )
+    show.add_argument(
+        "-v", "--verbose", action="store_true", help="show each step while the guest runs, and QEMU's command line"
     )
     show.set_defaults(function=_run)
 
-    machine = commands.add_parser("build", help="build the machine and the firmware")
-    machine.add_argument("--target", choices=TARGETS, default="DEBUG", help="flavour of the firmware")
-    machine.set_defaults(function=_build)
 
-    rules = commands.add_parser("conformance", help="run the machine's test images and report rule by rule")
+def _other_boots(commands: Commands) -> None:
+    own = _add(
+        commands,
+        "linux",
+        "boot the distribution's Linux and its KVM in the machine",
+        description="Boot the distribution's Linux in the machine, load its KVM and run guests in it.",
+        examples="""
+            stmlab linux
+            stmlab linux --kvm-args "ept=0"
+            stmlab linux --program ./my-static-program
+        """,
+    )
+    own.add_argument("--kvm-args", default="", metavar="WORDS", help="parameters of kvm_intel, such as 'ept=0'")
+    own.add_argument("--kernel-args", default="", metavar="WORDS", help="further words of the kernel's command line")
+    own.add_argument("--program", type=Path, metavar="FILE", help="a static program to run instead of the lab's")
+    own.add_argument("--timeout", type=_seconds, default=LINUX_SECONDS, metavar="SECONDS", help="limit of the boot")
+    own.set_defaults(function=_linux)
+
+    suite = commands.add_parser("test", help="run the test suite; the arguments are pytest's", add_help=False)
+    suite.add_argument("pytest_arguments", nargs=argparse.REMAINDER, metavar="...", help="go to pytest")
+    suite.set_defaults(function=_test)
+
+
+def _measurements(commands: Commands) -> None:
+    rules = _add(
+        commands,
+        "conformance",
+        "run the machine's test images and report rule by rule",
+        examples="stmlab conformance --suite dual-monitor",
+    )
     rules.add_argument("--suite", choices=SUITES, required=True, help="which table of rules")
     rules.add_argument("--json", type=Path, metavar="FILE", help="write the status of every rule")
     rules.add_argument("--page", type=Path, metavar="FILE", help="write the page of the documentation")
     rules.set_defaults(function=_conformance)
 
-    cost = commands.add_parser("bench", help="measure what VMX costs, used and unused")
+    cost = _add(commands, "bench", "measure what VMX costs, used and unused", examples="stmlab bench --json bench.json")
     cost.add_argument("--json", type=Path, metavar="FILE", help="write the numbers")
     cost.add_argument("--rst", type=Path, metavar="FILE", help="replace the tables of this page of the documentation")
     cost.add_argument("--quick", action="store_true", help="a little of everything; the numbers mean nothing")
     cost.set_defaults(function=_bench)
 
-    own = commands.add_parser("linux", help="boot the distribution's Linux and its KVM in the machine")
-    own.add_argument("--kvm-args", default="", metavar="WORDS", help="parameters of kvm_intel, such as 'ept=0'")
-    own.add_argument("--kernel-args", default="", metavar="WORDS", help="further words of the kernel's command line")
-    own.add_argument("--program", type=Path, metavar="FILE", help="a static program to run instead of the lab's")
-    own.add_argument("--timeout", type=float, default=LINUX_SECONDS, metavar="SECONDS", help="of the boot")
-    own.set_defaults(function=_linux)
 
-    check = commands.add_parser("doctor", help="check the environment, print remedies")
+def _tools(commands: Commands) -> None:
+    machine = _add(
+        commands,
+        "build",
+        "build the machine and the firmware and say where they are",
+        examples="stmlab build --target RELEASE",
+    )
+    machine.add_argument("--target", choices=TARGETS, default="DEBUG", help="flavour of the firmware (default: DEBUG)")
+    machine.set_defaults(function=_build)
+
+    image = _add(commands, "inspect", "explain an STM image (MSEG file)", examples="stmlab inspect Stm.mseg")
+    image.add_argument("file", type=Path, metavar="FILE", help="such as the Stm.mseg that 'build' names")
+    image.set_defaults(function=_inspect)
+
+    check = _add(commands, "doctor", "check the environment and name a remedy for each problem")
     check.set_defaults(function=_doctor)
 
-    suite = commands.add_parser("test", help="run the test-suite", add_help=False)
-    suite.add_argument("pytest_arguments", nargs=argparse.REMAINDER, metavar="...", help="go to pytest")
-    suite.set_defaults(function=_test)
-
-    image = commands.add_parser("inspect", help="explain an STM image (MSEG file)")
-    image.add_argument("file", type=Path, metavar="FILE")
-    image.set_defaults(function=_inspect)
-    return root
+    shell = _add(
+        commands,
+        "completion",
+        "print shell code that completes commands and options",
+        examples='eval "$(python3 -m build_scripts completion)"',
+    )
+    shell.add_argument("shell", nargs="?", choices=completion.SHELLS, default="bash", help="the shell (default: bash)")
+    shell.set_defaults(function=_completion)
 
 
 def main(arguments: list[str]) -> int:
@@ -117,16 +276,23 @@ def main(arguments: list[str]) -> int:
     Returns:
         An exit code of `errors.ExitCode`; for ``test`` pytest's own.
     """
+    grammar = parser()
+    # Returns unless a shell asks for completions: then it answers and ends the process.
+    argcomplete.autocomplete(grammar)
     # REMAINDER does not take a leading option, so pytest's arguments are split off by hand.
     if arguments[:1] == ["test"]:
         return _test(argparse.Namespace(pytest_arguments=arguments[1:]))
-    options = parser().parse_args(arguments)
+    options = grammar.parse_args(arguments)
     function: Command = options.function
     try:
-        return function(options)
+        with signals_end_the_block():
+            return function(options)
     except LabError as error:
         print(f"stmlab: {error}", file=sys.stderr)
         return int(error.code)
     except KeyboardInterrupt:
         print("stmlab: interrupted", file=sys.stderr)
         return 130
+    except Terminated as signalled:
+        print(f"stmlab: ended by {signalled}", file=sys.stderr)
+        return signalled.exit_status

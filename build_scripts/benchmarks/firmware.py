@@ -37,7 +37,7 @@ def boot_once(qemu: Path, firmware: Firmware, run_dir: Path, icount: bool) -> Bo
     """Boot to the Shell and off, on a processor without VMX.
 
     Raises:
-        LabError: the guest did not come to its end.
+        LabError: the guest did not power off.
     """
     guest = Guest(
         qemu=qemu,

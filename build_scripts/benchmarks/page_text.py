@@ -42,7 +42,7 @@ def _table(title: str, widths: str, rows: Iterable[Iterable[str]]) -> Iterator[s
 
 
 def _spread(values: dict[str, float], form: str) -> str:
-    """Median, and the quartiles behind it if there are any."""
+    """Median, followed by the quartiles if there are any."""
     text = format(values["median"], form)
     if values["count"] == 1:
         return text
@@ -165,16 +165,16 @@ def generated(facts: dict[str, Any]) -> str:
 
 
 def split(text: str) -> tuple[str, str, str]:
-    """What is before, in and behind the generated part, the two marking lines outside.
+    """What is before, in and after the generated part, the two marking lines outside.
 
     Raises:
         ValueError: the marking lines are not there, or not once.
     """
     before, begin, rest = text.partition(BEGIN)
-    inner, end, behind = rest.partition(END)
-    if not begin or not end or BEGIN in behind or END in behind:
+    inner, end, after = rest.partition(END)
+    if not begin or not end or BEGIN in after or END in after:
         raise ValueError("the page does not hold one generated part")
-    return before + begin, inner, end + behind
+    return before + begin, inner, end + after
 
 
 def update(page: Path, facts: dict[str, Any]) -> None:
@@ -184,7 +184,7 @@ def update(page: Path, facts: dict[str, Any]) -> None:
         LabError: there is no such page, or it has no such part.
     """
     try:
-        before, _, behind = split(page.read_text(encoding="utf-8"))
-        page.write_text(f"{before}\n{generated(facts)}\n{behind}", encoding="utf-8")
+        before, _, after = split(page.read_text(encoding="utf-8"))
+        page.write_text(f"{before}\n{generated(facts)}\n{after}", encoding="utf-8")
     except (OSError, ValueError) as error:
         raise LabError(f"{page}: {error}", ExitCode.USAGE) from error

@@ -89,7 +89,7 @@ def build_firmware(target: str = "DEBUG") -> Firmware:
     Args:
         target: ``DEBUG``, ``RELEASE`` or ``NOOPT``.
     Raises:
-        LabError: the source cannot be had or the build failed.
+        LabError: the source could not be obtained, or the build failed.
     """
     if target not in TARGETS:
         raise LabError(f"no such target: {target}", ExitCode.USAGE)

@@ -193,7 +193,7 @@ def extended_qemu(sanitize: bool = False) -> Path:
         sanitize: the variant with address and undefined-behaviour sanitizers.
 
     Raises:
-        LabError: the source cannot be had, a patch does not apply, or the build failed.
+        LabError: the source could not be obtained, a patch does not apply, or the build failed.
     """
     tree = sources.locate("qemu")
     finished = _finished(tree, sanitize)

@@ -29,7 +29,7 @@ def unpatched_qemu() -> Path:
     """The binary without anything of ours, built if there is none.
 
     Raises:
-        LabError: the source cannot be had or the build failed.
+        LabError: the source could not be obtained, or the build failed.
     """
     tree = sources.locate("qemu")
     key = unpatched_key(tree)
@@ -44,7 +44,7 @@ def unpatched_qemu() -> Path:
 
 
 def _build(tree: sources.Tree, folder: Path, finished: Path) -> None:
-    """Compile in `folder`, which is removed at the end; an interrupted build goes on there."""
+    """Compile in `folder`, which is removed at the end; an interrupted build resumes there."""
     source, build = folder / "src", folder / "build"
     folder.mkdir(exist_ok=True)
     log = folder / "build.log"

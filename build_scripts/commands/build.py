@@ -12,7 +12,7 @@ def build(target: str) -> int:
     """Build what is missing for a flavour of the firmware.
 
     Raises:
-        LabError: a source cannot be had, or a build failed.
+        LabError: a source could not be obtained, or a build failed.
     """
     print(f"machine: {extended_qemu()}")
     firmware = build_firmware(target)

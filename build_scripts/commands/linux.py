@@ -40,7 +40,7 @@ class LinuxRequest:
 
 
 def problems(run: LinuxRun) -> list[str]:
-    """What is wrong in a boot that came to its end; empty if nothing is."""
+    """What is wrong in a boot that powered off; empty if nothing is."""
     found = [
         f"{module.fields['name']} was refused (errno {module.fields['error']})"
         for module in run.named("module")
@@ -111,7 +111,7 @@ def run(request: LinuxRequest) -> int:
     """Boot and show; returns an exit code.
 
     Raises:
-        LabError: something cannot be had or built, or a file is bad.
+        LabError: something could not be obtained or built, or a file is bad.
     """
     if request.program is not None:
         check_program(request.program)
@@ -127,7 +127,7 @@ def run(request: LinuxRequest) -> int:
     elif not result.ending.requested or not result.named("end"):
         error = LabError(f"Linux did not reach its end ({result.ending.reason})", ExitCode.GUEST_HUNG)
     elif wrong := problems(result):
-        text = "\n  ".join(["the run did not show what it must:", *wrong])
+        text = "\n  ".join(["the run did not show what it should:", *wrong])
         error = LabError(text, ExitCode.EXPECTATION_FAILED)
     if error is None:
         return ExitCode.OK

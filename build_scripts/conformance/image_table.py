@@ -32,7 +32,7 @@ class Image:
     deviations: tuple[str, ...] = ()
 
 
-VGA = ("-device", "VGA,romfile=")  # something behind the legacy SMRAM window
+VGA = ("-device", "VGA,romfile=")  # gives the legacy SMRAM window something to cover
 
 
 def _defect(number: int, *sources: str, extra: tuple[str, ...] = (), at_least: int) -> Image:

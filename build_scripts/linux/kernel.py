@@ -158,7 +158,7 @@ def locate() -> Kernel:
     """The kernel, fetched if it has to be.
 
     Raises:
-        LabError: it cannot be had.
+        LabError: it could not be obtained.
     """
     log = paths.cache_dir() / "source-linux.log"
     if given := os.environ.get(VARIABLE):

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -23,11 +24,15 @@ from qemu.qmp.error import QMPError
 
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.machine.processors import Guest, arguments
+from build_scripts.processes import ends_with_parent
 
 # The library logs each failed attempt as an error, also those that are tried again.
 logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
 
 DEFAULT_TIMEOUT_SECONDS = 300.0
+# In the run directory: the guest's serial port, and QEMU's command line, an argument a line.
+CONSOLE_LOG = "console.log"
+COMMAND_FILE = "command"
 _CONNECT_SECONDS = 60.0
 _QUIT_SECONDS = 10.0
 _SOCKET_PATH_LIMIT = 100  # sun_path holds 108 bytes
@@ -82,7 +87,8 @@ class Machine:
             socket = self._short_dir / "qmp.sock"
         self._socket = socket
         self._process: subprocess.Popen[bytes] | None = None
-        self._loop = asyncio.new_event_loop()
+        # A runner cancels what is under way when Ctrl-C comes, and at its end whatever is left.
+        self._runner = asyncio.Runner()
         self._client = QMPClient("stmlab")
         self._shutdown = EventListener("SHUTDOWN")
         self._client.register_listener(self._shutdown)
@@ -92,7 +98,7 @@ class Machine:
         """QEMU's arguments, with console and QMP."""
         return [
             *arguments(self.guest, self.run_dir),
-            *("-chardev", f"file,id=console,path={self.run_dir / 'console.log'}", "-serial", "chardev:console"),
+            *("-chardev", f"file,id=console,path={self.run_dir / CONSOLE_LOG}", "-serial", "chardev:console"),
             *("-chardev", f"socket,id=qmp,path={self._socket},server=on,wait=off"),
             *("-mon", "chardev=qmp,mode=control", "-S"),
         ]
@@ -104,16 +110,21 @@ class Machine:
             LabError: QEMU did not start; the message holds what it said.
         """
         command = self.command_line()
-        (self.run_dir / "command").write_text("\n".join(command) + "\n", encoding="utf-8")
+        (self.run_dir / COMMAND_FILE).write_text("\n".join(command) + "\n", encoding="utf-8")
         self._started = time.monotonic()
         with (self.run_dir / "qemu.log").open("wb") as output:
             try:
                 self._process = subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=self.run_dir
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    cwd=self.run_dir,
+                    preexec_fn=ends_with_parent(),
                 )
             except OSError as error:
                 self._clean()
-                raise LabError(f"QEMU cannot be started: {error}", ExitCode.USAGE) from error
+                raise LabError(f"QEMU could not be started: {error}", ExitCode.USAGE) from error
         try:
             self._connect()
         except BaseException:
@@ -130,7 +141,7 @@ class Machine:
             try:
                 if not self._socket.exists():
                     raise FileNotFoundError(self._socket)
-                self._loop.run_until_complete(self._client.connect(str(self._socket)))
+                self._runner.run(self._client.connect(str(self._socket)))
                 return
             except (QMPError, OSError) as error:
                 if time.monotonic() - self._started > _CONNECT_SECONDS:
@@ -143,7 +154,7 @@ class Machine:
         Raises:
             qemu.qmp.error.QMPError: QEMU refused it or is gone.
         """
-        return self._loop.run_until_complete(self._client.execute(command, parameters))
+        return self._runner.run(self._client.execute(command, parameters))
 
     def monitor(self, command: str) -> str:
         """Execute a human-monitor command and return its text."""
@@ -153,11 +164,15 @@ class Machine:
         """Let the guest run."""
         self.qmp("cont")
 
-    def wait(self, timeout: float = DEFAULT_TIMEOUT_SECONDS) -> Ending:
-        """Wait for the end of QEMU; end it after `timeout` seconds."""
+    def wait(self, timeout: float = DEFAULT_TIMEOUT_SECONDS, watch: Callable[[], None] | None = None) -> Ending:
+        """Wait for the end of QEMU; end it after `timeout` seconds.
+
+        Args:
+            watch: called again and again meanwhile, to look at the logs as they grow.
+        """
         assert self._process is not None
         try:
-            reason = self._loop.run_until_complete(asyncio.wait_for(self._next_shutdown(), timeout))
+            reason = self._runner.run(asyncio.wait_for(self._next_shutdown(watch), timeout))
         except TimeoutError:
             reason = "timeout"
             self._process.kill()
@@ -168,9 +183,11 @@ class Machine:
             status = self._process.wait()
         return Ending(reason, None if reason == "timeout" else status, time.monotonic() - self._started)
 
-    async def _next_shutdown(self) -> str:
+    async def _next_shutdown(self, watch: Callable[[], None] | None) -> str:
         assert self._process is not None
         while True:
+            if watch is not None:
+                watch()
             if not self._shutdown.empty():
                 event = await self._shutdown.get()
                 data = event["data"]
@@ -192,18 +209,23 @@ class Machine:
             self._process.wait()
         # QEMU's end is what closes the connection, so an error here is no news.
         with contextlib.suppress(QMPError, OSError, EOFError):
-            self._loop.run_until_complete(self._client.disconnect())
+            self._runner.run(self._client.disconnect())
         self._clean()
 
     def _clean(self) -> None:
-        self._loop.close()
+        self._runner.close()
         self._socket.unlink(missing_ok=True)
         if self._short_dir is not None:
             shutil.rmtree(self._short_dir, ignore_errors=True)
 
 
-def boot(guest: Guest, run_dir: Path, timeout: float = DEFAULT_TIMEOUT_SECONDS) -> Ending:
-    """Boot once and wait for the end."""
+def boot(
+    guest: Guest,
+    run_dir: Path,
+    timeout: float = DEFAULT_TIMEOUT_SECONDS,
+    watch: Callable[[], None] | None = None,
+) -> Ending:
+    """Boot once and wait for the end; `watch` is called again and again meanwhile."""
     with Machine(guest, run_dir) as machine:
         machine.resume()
-        return machine.wait(timeout)
+        return machine.wait(timeout, watch)

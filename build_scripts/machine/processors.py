@@ -67,6 +67,7 @@ class Guest:
         code: firmware image, only read.
         variables: variable store; copied into the run directory.
         script: shell commands, one a line, executed in order; empty for a prompt.
+        processors: how many; more than one run in turn if instructions are counted, and the counts are of all.
         icount: whether instructions are counted (slower clock, repeatable).
         trace: trace events to log, as patterns; only what the binary knows.
         extra: further QEMU arguments.
@@ -77,6 +78,7 @@ class Guest:
     code: Path
     variables: Path
     script: tuple[str, ...] = ()
+    processors: int = 1
     icount: bool = True
     trace: tuple[str, ...] = ()
     extra: tuple[str, ...] = field(default=())
@@ -84,7 +86,8 @@ class Guest:
 
 def arguments(guest: Guest, run_dir: Path) -> list[str]:
     """The command line of one boot; logs, the variable store's copy and the script are in `run_dir`."""
-    result = [str(guest.qemu), "-machine", "q35,smm=on", "-cpu", guest.cpu, "-m", MEMORY, "-smp", "1"]
+    result = [str(guest.qemu), "-machine", "q35,smm=on", "-cpu", guest.cpu, "-m", MEMORY]
+    result += ["-smp", str(guest.processors)]
     result += ["-accel", "tcg", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]
     result += ["-global", f"mch.extended-tseg-mbytes={TSEG_MEGABYTES}"]
     result += ["-global", "driver=cfi.pflash01,property=secure,value=on"]

@@ -7,6 +7,7 @@ from build_scripts.errors import ExitCode, LabError
 from build_scripts.machine.machine import Ending
 from build_scripts.machine.processors import Configuration
 from build_scripts.observation.events import Record, Stream
+from build_scripts.observation.names import shell_status
 from build_scripts.observation.report import Report
 
 SCRIPT = (
@@ -36,15 +37,21 @@ def crash_record(stream: Stream) -> Record | None:
 
 
 def check_ending(stream: Stream, ending: Ending) -> LabError | None:
-    """Why the guest did not come to its end, if so: a crash, a hang, an end that nobody asked for."""
+    """What stopped the guest short of a power-off, if anything: a crash, a hang, an unexpected reset or exit."""
     crash = crash_record(stream)
     if crash is not None:
         name = "the STM" if crash.source == "STM" else "the executive monitor"
         return LabError(f"{name} crashed: {crash}", ExitCode.GUEST_CRASHED)
     last = stream.of("APP", "script")
     after = f" after '{last[-1].text('cmd')}'" if last else ""
+    if ending.reason == "timeout" and stream.first("APP", "script-end") is not None:
+        return LabError(
+            f"the script ended and the guest waited at the Shell's prompt; stopped after {ending.seconds:.0f} s",
+            ExitCode.GUEST_HUNG,
+            remedy="end the script with 'reset -s'",
+        )
     if ending.reason == "timeout":
-        return LabError(f"the guest hung{after}; ended after {ending.seconds:.0f} s", ExitCode.GUEST_HUNG)
+        return LabError(f"the guest hung{after}; stopped after {ending.seconds:.0f} s", ExitCode.GUEST_HUNG)
     if not ending.requested:
         return LabError(f"the guest ended by itself{after} ({ending.reason})", ExitCode.GUEST_HUNG)
     if ending.status != 0:
@@ -53,9 +60,8 @@ def check_ending(stream: Stream, ending: Ending) -> LabError | None:
 
 
 def problems(report: Report, stream: Stream) -> list[str]:
-    """What the demonstration did not show, though the guest came to its end; empty if all is well."""
-    found = [f"unreadable record: {error}" for error in stream.errors]
-    found += _status_problems(report) + command_problems(stream)
+    """What the demonstration did not show although the guest powered off; empty if all is well."""
+    found = script_problems(stream) + _status_problems(report)
     if not report.smi_count:
         found.append("no SMI was counted (MSR 34H)")
     if report.written == 0:
@@ -81,11 +87,17 @@ def problems(report: Report, stream: Stream) -> list[str]:
     return found + _hash_problems(report, stream)
 
 
+def script_problems(stream: Stream) -> list[str]:
+    """What is wrong with a run of any script: records that could not be read, commands that failed."""
+    return [f"unreadable record: {error}" for error in stream.errors] + command_problems(stream)
+
+
 def command_problems(stream: Stream) -> list[str]:
-    """The commands of the script that returned an error."""
+    """The commands of the script that failed, with the Shell's status."""
     commands = {record.number("line"): record.text("cmd") for record in stream.of("APP", "script")}
     return [
-        f"'{commands.get(record.number('line'), '?')}' returned {record.fields.get('status')}"
+        f"line {record.number('line')}, '{commands.get(record.number('line'), '?')}': "
+        f"the Shell's status is {shell_status(record.number('status'))}"
         for record in stream.of("APP", "script-status")
         if record.number("status") != 0
     ]

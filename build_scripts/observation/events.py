@@ -71,7 +71,7 @@ class Record:
         source: ``FW``, ``STM``, ``EXEC`` or ``APP``.
         event: its name.
         t: time-stamp counter without offset.
-        fields: every key behind ``t``, values as written.
+        fields: every key after ``t``, values as written.
         place: log and line number, for messages.
     """
 

@@ -177,6 +177,20 @@ def _hash(record: Record, key: str) -> str | None:
 
 
 @dataclass(frozen=True)
+class Traced:
+    """How many SMIs the machine traced under each treatment."""
+
+    dual_monitor: int
+    default: int
+
+    @classmethod
+    def count(cls, smis: list[Smi]) -> Traced:
+        """Count them."""
+        dual = sum(smi.dual_monitor for smi in smis)
+        return cls(dual, len(smis) - dual)
+
+
+@dataclass(frozen=True)
 class Report:
     """The facts of one run.
 
@@ -184,12 +198,14 @@ class Report:
         configuration: which processor.
         status: the firmware's status record.
         smis: (cause, SMI) of the demonstration.
+        traced: all SMIs that the machine traced, those of the firmware and the Shell too.
         smi_count: MSR 34H at the end.
     """
 
     configuration: Configuration
     status: Record | None
     smis: tuple[tuple[str, Smi], ...]
+    traced: Traced
     smi_count: int | None
     written: int
     read_back: int
@@ -240,12 +256,14 @@ def build_report(stream: Stream, configuration: Configuration) -> Report:
     Raises:
         events.RecordError: a record lacks a number that it must have.
     """
+    traced = group_smis(stream.transitions)
     counts = stream.of("APP", "smi-count")
     variables = stream.of("APP", "variable")
     return Report(
         configuration=configuration,
         status=stream.first("FW", "status"),
-        smis=tuple(attribute(group_smis(stream.transitions), windows(stream.records))),
+        smis=tuple(attribute(traced, windows(stream.records))),
+        traced=Traced.count(traced),
         smi_count=counts[-1].number("value") if counts else None,
         written=sum(record.number("written") for record in variables),
         read_back=sum(record.number("read_back") for record in variables),

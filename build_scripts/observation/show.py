@@ -3,31 +3,63 @@
 
 from __future__ import annotations
 
+import os
 import statistics
+import textwrap
 from collections.abc import Callable, Iterable
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from build_scripts.machine.processors import Configuration
 from build_scripts.observation.events import Kind, Record, Stream, Transition
+from build_scripts.observation.names import EXIT_REASONS, shell_status
 from build_scripts.observation.report import REASON_IO_SMI, Report, Smi
 
+# Of a pipe or a file, which has no width of its own.
 _WIDTH = 110
 
 
 def console() -> Console:
-    """The console of results; wide enough for the tables when stdout is no terminal."""
-    made = Console(highlight=False, soft_wrap=False)
-    if not made.is_terminal:
+    """The console of results: as wide as the terminal, or as COLUMNS says."""
+    made = Console(highlight=False)
+    if not made.is_terminal and "COLUMNS" not in os.environ:
         made = Console(highlight=False, width=_WIDTH)
     return made
+
+
+def compact_table(title: str, *, words: Iterable[str], numbers: Iterable[str]) -> Table:
+    """A table that fits 80 columns: narrow edges, headings that break where they say so, no word cut."""
+    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), title_justify="left")
+    for heading in words:
+        table.add_column(heading, no_wrap=True)
+    for heading in numbers:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def tell(out: Console, text: str) -> None:
+    """Print text wrapped between words, each line's continuation indented; a longer word is never cut."""
+    for line in text.splitlines() or [""]:
+        wrapped = textwrap.wrap(
+            line, out.width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False,
+            drop_whitespace=True, replace_whitespace=False,
+        )  # fmt: skip
+        for part in wrapped or [""]:
+            out.print(part, markup=False, soft_wrap=True)
 
 
 def _status(record: Record) -> str:
     fields = record.fields
     line = f"firmware: state={fields.get('state')} reason={fields.get('reason')}"
     line += f", MSEG {fields.get('mseg_base')} + {fields.get('mseg_size')}"
-    return f"{line}\n   STM image SHA-256 {fields.get('image_sha256')}"
+    return f"{line}\n    STM image SHA-256\n    {fields.get('image_sha256')}"
+
+
+def _command_status(record: Record) -> str:
+    status = record.number("status")
+    return f"    the Shell's status is {shell_status(status)}" if status else ""
 
 
 def _call(record: Record) -> str:
@@ -36,20 +68,23 @@ def _call(record: Record) -> str:
     return f"executive monitor: VMCALL {names.get(api, hex(api))}, status {record.fields.get('status')}"
 
 
-# What of the records is part of the story, and how it reads.
+# What of the records is part of the story, and how it reads; an empty text is left out.
 _TOLD: dict[tuple[str, str], Callable[[Record], str]] = {
     ("FW", "status"): _status,
     ("APP", "script"): lambda record: f"shell: {record.text('cmd')}",
+    ("APP", "script-status"): _command_status,
     ("EXEC", "vmxon"): lambda record: "executive monitor: VMXON",
     ("EXEC", "stm-call"): _call,
-    ("EXEC", "launch"): lambda record: "executive monitor: VMLAUNCH, the Shell goes on as its guest",
+    ("EXEC", "launch"): lambda record: "executive monitor: VMLAUNCH, the Shell continues as its guest",
     ("EXEC", "unavailable"): lambda record: f"executive monitor: not started, {record.fields.get('reason')}",
-    ("EXEC", "no-stm"): lambda record: f"executive monitor: going on without an STM, {record.fields.get('reason')}",
-    ("EXEC", "leave"): lambda record: "executive monitor: leaving",
-    ("EXEC", "vmxoff"): lambda record: "executive monitor: VMXOFF, the Shell goes on without it",
+    ("EXEC", "no-stm"): lambda record: f"executive monitor: continues without an STM, {record.fields.get('reason')}",
+    ("EXEC", "leave"): lambda record: "executive monitor: leaves VMX operation",
+    ("EXEC", "vmxoff"): lambda record: "executive monitor: VMXOFF, the Shell continues without it",
     ("EXEC", "crash"): str,
-    ("STM", "init"): lambda record: f"STM: activated, static MSEG SHA-256 {record.fields.get('mseg_sha256')}",
-    ("STM", "start"): lambda record: "STM: started, SMIs are its own from here",
+    ("STM", "init"): lambda record: (
+        f"STM: activated, static part of MSEG has SHA-256\n    {record.fields.get('mseg_sha256')}"
+    ),
+    ("STM", "start"): lambda record: "STM: started, SMIs now cause SMM VM exits to it",
     ("STM", "stop"): lambda record: f"STM: stopped after {record.fields.get('smis')} SMIs",
     ("STM", "crash"): str,
     ("APP", "variable"): lambda record: (
@@ -79,13 +114,18 @@ def _smi_line(index: int, cause: str, smi: Smi) -> str:
     return f"SMI {index} ({cause}): default treatment, no VMX transition"
 
 
+def words_of(record: Record) -> str:
+    """How a record reads in the story; empty if it is no part of it."""
+    words = _TOLD.get((record.source, record.event))
+    return words(record) if words is not None else ""
+
+
 def story(report: Report, stream: Stream) -> Iterable[str]:
     """The lines of the run, in order of time."""
     told: list[tuple[int, int, str]] = []
     for order, record in enumerate(stream.records):
-        words = _TOLD.get((record.source, record.event))
-        if words is not None:
-            told.append((record.t, order, words(record)))
+        if words := words_of(record):
+            told.append((record.t, order, words))
     for index, (cause, smi) in enumerate(report.smis):
         told.append((smi.t, index, _smi_line(index, cause, smi)))
     return [text for _t, _order, text in sorted(told)]
@@ -97,11 +137,11 @@ def _median(values: list[int]) -> str:
 
 def closing_table(report: Report) -> Table:
     """One line for each treatment and cause."""
-    table = Table(title="SMIs of the demonstration")
-    for heading in ("treatment", "cause"):
-        table.add_column(heading)
-    for heading in ("SMIs", "transitions", "extra exits", "STM instr.", "handler instr.", "total instr."):
-        table.add_column(heading, justify="right")
+    table = compact_table(
+        "SMIs that SmiTool raised",
+        words=("treatment", "cause"),
+        numbers=("SMIs", "transitions", "extra\nexits", "STM\ninstr.", "handler\ninstr.", "total\ninstr."),
+    )
     groups: dict[tuple[str, str], list[Smi]] = {}
     for cause, smi in report.smis:
         groups.setdefault(("dual-monitor" if smi.dual_monitor else "default", cause), []).append(smi)
@@ -120,22 +160,47 @@ def closing_table(report: Report) -> Table:
         )
     if groups:
         table.caption = "instructions: median of each group"
+        table.caption_justify = "left"
     return table
+
+
+def traced(report: Report) -> str:
+    """Which SMIs the run saw beside those of the table, or why the table is empty."""
+    if report.configuration is Configuration.STOCK:
+        said = report.status.text("reason") if report.status is not None else ""
+        known = f"; the firmware found no dual-monitor treatment ({said})" if said else ""
+        return f"No SMI is listed: the machine's trace exists only in the lab's QEMU, not in the distribution's{known}."
+    dual, default = report.traced.dual_monitor, report.traced.default
+    if not dual + default:
+        return "The machine traced no SMI."
+    text = (
+        f"The machine traced {dual + default:,} SMIs from reset to the end: {dual:,} under the dual-monitor "
+        f"treatment, {default:,} under the default treatment."
+    )
+    if not report.smis:
+        return f"{text} None of them was raised by SmiTool, whose SMIs a table would list."
+    others = dual + default - len(report.smis)
+    return (
+        f"{text} SmiTool raised {len(report.smis):,}; the other {others:,} are the firmware's and the Shell's, "
+        "to which each access to a UEFI variable is an SMI."
+    )
 
 
 def show(report: Report, stream: Stream, out: Console) -> None:
     """Print the story and the closing table."""
     for line in story(report, stream):
-        out.print(line, markup=False)
+        tell(out, line)
     out.print()
     if report.smis:
         out.print(closing_table(report))
         for index, (cause, smi) in enumerate(report.smis):
             for extra in smi.extra_exits:
-                out.print(f"extra exit of SMI {index} ({cause}): reason {extra.reason}, RIP {extra.rip:#x}")
-    else:
-        out.print("No SMI was traced: this QEMU has no VMX. SMIs were served under the default treatment.")
-    out.print(
-        f"SMI count {report.smi_count if report.smi_count is not None else 'unknown'}; variables written "
-        f"{report.written}, read back {report.read_back}; activations of the STM {report.activations}"
-    )
+                name = EXIT_REASONS.get(extra.reason, "unknown")
+                tell(out, f"extra exit of SMI {index} ({cause}): reason {extra.reason} ({name}), RIP {extra.rip:#x}")
+    if report.status is None:
+        tell(out, "The firmware reported no status: it did not get that far.")
+    tell(out, traced(report))
+    count = "not read" if report.smi_count is None else f"{report.smi_count:,}"
+    tell(out, f"SMI count (MSR 34H) as SmiTool read it: {count}")
+    tell(out, f"UEFI variables: {report.written} written, {report.read_back} read back")
+    tell(out, f"activations of the STM: {report.activations}")

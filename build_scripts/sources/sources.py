@@ -218,7 +218,7 @@ def locate(name: str) -> Tree:
                     refusals.append(f"{origin['kind']}: {error.message}")
         variable = PINS[name]["variable"]
         raise LabError(
-            f"{name} {PINS[name]['version']} cannot be had:\n" + "\n".join(refusals),
+            f"{name} {PINS[name]['version']} could not be obtained:\n" + "\n".join(refusals),
             remedy=f"check the network, or set {variable} to a tree of that version",
             log=log,
         )
@@ -228,7 +228,7 @@ def edk2_dir() -> Path:
     """The edk2 tree with compiled BaseTools, as PlatformBuild needs it.
 
     Raises:
-        LabError: it cannot be had, or the user's tree has no compiled BaseTools.
+        LabError: it could not be obtained, or the user's tree has no compiled BaseTools.
     """
     tree = locate("edk2").path
     if not (tree / BASETOOLS / "bin" / "GenFw").is_file():

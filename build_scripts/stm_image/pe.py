@@ -36,7 +36,7 @@ class Section:
 
     @property
     def end(self) -> int:
-        """Address behind the section."""
+        """First address after the section."""
         return self.address + self.size
 
 

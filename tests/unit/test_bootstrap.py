@@ -104,7 +104,7 @@ def test_usage_error_is_two(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         cli.main(["no-such-command"])
     assert caught.value.code == ExitCode.USAGE
-    assert "usage" in capsys.readouterr().err
+    assert "invalid choice: 'no-such-command'" in capsys.readouterr().err
 
 
 def test_command_works_from_another_directory(checkout: Path, tmp_path: Path) -> None:

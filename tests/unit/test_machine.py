@@ -83,7 +83,7 @@ def test_start_that_fails_says_why(tmp_path: Path) -> None:
 
 
 def test_missing_binary_says_so(tmp_path: Path) -> None:
-    with pytest.raises(LabError, match="cannot be started"):
+    with pytest.raises(LabError, match="could not be started"):
         boot(guest(tmp_path, HALTED, qemu=tmp_path / "absent"), tmp_path / "run")
 
 

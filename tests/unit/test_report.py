@@ -159,7 +159,7 @@ def test_crash_comes_before_everything(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("ending", "words"),
     [
-        (Ending("timeout", None, 300.0), "hung after 'ExecMon.efi start'"),
+        (Ending("timeout", None, 300.0), "hung after 'ExecMon.efi start'; stopped after 300 s"),
         (Ending("guest-reset", 0, 3.0), "ended by itself"),
         (Ending("exited", -11, 3.0), "ended by itself"),
         (Ending("guest-shutdown", 1, 3.0), "status 1"),
@@ -168,6 +168,15 @@ def test_crash_comes_before_everything(tmp_path: Path) -> None:
 def test_endings_that_nobody_asked_for(tmp_path: Path, ending: Ending, words: str) -> None:
     error = demo.check_ending(read_stream(good_run(tmp_path).write()), ending)
     assert error is not None and error.code == ExitCode.GUEST_HUNG and words in str(error)
+
+
+def test_script_without_a_power_off(tmp_path: Path) -> None:
+    """L2: a guest that waits at the prompt did not hang in its last command."""
+    logs = good_run(tmp_path)
+    logs.app("script-end", "status=0x0")
+    error = demo.check_ending(read_stream(logs.write()), Ending("timeout", None, 90.0))
+    assert error is not None and error.code == ExitCode.GUEST_HUNG
+    assert "waited at the Shell's prompt" in str(error) and "reset -s" in error.remedy
 
 
 def test_shown_in_order(tmp_path: Path) -> None:
@@ -180,4 +189,74 @@ def test_shown_in_order(tmp_path: Path) -> None:
     assert "SMI 0 (port-b2): SMM VM exit (I/O SMI) > entry to handler > RSM exit > return to guest" in text
     assert "SMI 5 (port-b2): default treatment" in text
     assert text.index("state=enabled") < text.index("STM: started") < text.index("SMI 0") < text.index("STM: stopped")
-    assert "SMIs of the demonstration" in text and "5,070" in text
+    assert "SMIs that SmiTool raised" in text and "5,070" in text
+
+
+def shown(logs: Logs, configuration: Configuration = Configuration.DUAL_MONITOR, width: int = 80) -> str:
+    out = io.StringIO()
+    show.show(facts(logs, configuration), read_stream(logs.folder), Console(file=out, width=width))
+    return out.getvalue()
+
+
+def test_eighty_columns(tmp_path: Path) -> None:
+    """L10: nothing is wider than 80 columns, and no word of the same text at 200 columns is cut."""
+    logs = good_run(tmp_path)
+    logs.app("smi-begin", "cause=port-b2")
+    logs.plain_smi(extra_reasons=(48, 10))
+    logs.app("smi-end")
+    logs.stm("crash", "class=unexpected-exit cpu=0 reason=0x2e qual=0x0 rip=0x1fe03456 error=0x0 cr2=0x0")
+    narrow, wide = shown(logs), shown(logs, width=200)
+    assert max(len(line) for line in narrow.splitlines()) <= 80
+    assert narrow.split() == wide.split()
+    heading = next(line for line in narrow.splitlines() if "transitions" in line)
+    assert heading.split() == ["treatment", "cause", "SMIs", "transitions", "exits", "instr.", "instr.", "instr."]
+    assert "dual-monitor port-b2 5 4, 8 2 70 5,000 5,070".split() == next(
+        line.split() for line in narrow.splitlines() if line.split()[:2] == ["dual-monitor", "port-b2"]
+    )
+
+
+def test_a_word_wider_than_the_screen_is_not_cut(tmp_path: Path) -> None:
+    """L10."""
+    logs = Logs(tmp_path)
+    logs.app("script", f"line=1 cmd={'x' * 100}%20y")
+    assert "x" * 100 in shown(logs).split()
+
+
+def test_session_without_marked_smis(tmp_path: Path) -> None:
+    """L2: a session of the STM in which SmiTool raised nothing is called that, with what was traced."""
+    logs = Logs(tmp_path)
+    logs.status("enabled", "none")
+    logs.activation()
+    logs.plain_smi()
+    logs.plain_smi()
+    logs.default_smi()
+    text = " ".join(shown(logs).split())
+    assert "no VMX" not in text and "No SMI" not in text
+    assert "traced 3 SMIs from reset to the end: 2 under the dual-monitor treatment, 1 under the default" in text
+    assert "None of them was raised by SmiTool" in text and "activations of the STM: 1" in text
+
+
+def test_other_smis_are_explained(tmp_path: Path) -> None:
+    """L17: those of the STM's count that the table does not show."""
+    text = " ".join(shown(good_run(tmp_path)).split())
+    assert "traced 22 SMIs from reset to the end: 10 under the dual-monitor treatment, 12 under the default" in text
+    assert "SmiTool raised 20; the other 2 are the firmware's and the Shell's" in text
+
+
+def test_run_that_left_nothing(tmp_path: Path) -> None:
+    """L2: zeroed firmware or a full disk: no status, no SMI, and nothing said about VMX."""
+    text = shown(Logs(tmp_path / "empty"))
+    assert "The firmware reported no status: it did not get that far." in text
+    assert "The machine traced no SMI." in text and "VMX" not in text
+    assert "SMI count (MSR 34H) as SmiTool read it: not read" in text
+
+
+@pytest.mark.parametrize("reason", ["no-vmx", None])
+def test_stock_machine_is_not_traced(tmp_path: Path, reason: str | None) -> None:
+    """L2: that the distribution's QEMU has no treatment is the firmware's finding, if it got that far."""
+    logs = Logs(tmp_path)
+    if reason is not None:
+        logs.status("unavailable", reason)
+    text = " ".join(shown(logs, Configuration.STOCK).split())
+    assert "No SMI is listed: the machine's trace exists only in the lab's QEMU" in text
+    assert ("found no dual-monitor treatment (no-vmx)" in text) == (reason is not None)

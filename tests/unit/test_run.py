@@ -9,12 +9,13 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from build_scripts.builds.firmware_build import Firmware
 from build_scripts.commands import run
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.machine import processors
 from build_scripts.machine.machine import Ending
 from build_scripts.machine.processors import Configuration
-from build_scripts.observation import report
+from build_scripts.observation import demo, report
 from build_scripts.observation.events import read_stream
 
 from .streams import Logs, good_run
@@ -28,12 +29,12 @@ def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Logs:
     """The logs of a good run, which is what the next boot leaves behind; a test may add to them."""
     made = good_run(tmp_path / "run")
     monkeypatch.setattr(run, "find_qemu", lambda _configuration: tmp_path / "qemu")
-    monkeypatch.setattr(run, "build_firmware", lambda: None)
+    monkeypatch.setattr(run, "build_firmware", lambda: Firmware.in_folder(tmp_path))
     monkeypatch.setattr(processors, "version", lambda _qemu: "10.0")
     monkeypatch.setattr(
         run,
         "boot_configuration",
-        lambda *_arguments: run.Result(made.write(), GOOD_END, read_stream(made.folder)),
+        lambda *_arguments, **_named: run.Result(made.write(), GOOD_END, read_stream(made.folder)),
     )
     return made
 
@@ -49,7 +50,11 @@ def test_missing_fact(logs: Logs, tmp_path: Path, capsys: pytest.CaptureFixture[
     request = run.RunRequest(Configuration.DUAL_MONITOR, json=tmp_path / "out.json")
     assert run.run(request) == 7
     said = capsys.readouterr().err
-    assert "did not show what it must" in said and "activated 3 times, not 2" in said and str(logs.folder) in said
+    assert (
+        "the demonstration did not show what it should" in said
+        and "activated 3 times, not 2" in said
+        and str(logs.folder) in said
+    )
     assert json.loads((tmp_path / "out.json").read_text())["exit_status"] == 7
 
 
@@ -95,6 +100,71 @@ def test_facts_that_cannot_be_written(
     assert run.run(run.RunRequest(Configuration.DUAL_MONITOR, json=tmp_path / "out.json")) == code
     said = capsys.readouterr().err
     assert words in said and str(logs.folder) in said
+
+
+@pytest.fixture
+def own_script(tmp_path: Path) -> run.RunRequest:
+    path = tmp_path / "script"
+    path.write_text("StmStatus.efi\n\nnosuchcommand\nreset -s\n")
+    return run.RunRequest(Configuration.DUAL_MONITOR, script=path)
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ("0xe", "line 3, 'nosuchcommand': the Shell's status is 0xe (not found)"),
+        ("0x800000000000000e", "the Shell's status is 0x800000000000000e (not found)"),
+        ("0x1234", "the Shell's status is 0x1234\n"),
+    ],
+)
+def test_failing_command_of_an_own_script(
+    logs: Logs, own_script: run.RunRequest, capsys: pytest.CaptureFixture[str], status: str, words: str
+) -> None:
+    """L1: exit code 7, the line and the Shell's status, on stderr and in the story."""
+    logs.app("script", "line=3 cmd=nosuchcommand")
+    logs.app("script-status", f"line=3 status={status}")
+    assert run.run(own_script) == ExitCode.EXPECTATION_FAILED
+    said = capsys.readouterr()
+    assert words in said.err and str(own_script.script) in said.err
+    assert f"shell: nosuchcommand\n    the Shell's status is {status}" in said.out
+
+
+def test_own_script_whose_commands_succeed(logs: Logs, own_script: run.RunRequest) -> None:
+    """L1: it need not show the demonstration."""
+    logs.activation()
+    logs.app("script-status", "line=3 status=0x0")
+    assert run.run(own_script) == ExitCode.OK
+
+
+def test_line_numbers_are_the_users(own_script: run.RunRequest) -> None:
+    assert own_script.script is not None
+    assert run.read_script(own_script.script) == ("StmStatus.efi", "", "nosuchcommand", "reset -s")
+
+
+@pytest.mark.parametrize(
+    ("configuration", "script", "refused"),
+    [
+        (Configuration.DUAL_MONITOR, demo.SCRIPT, True),
+        (Configuration.DUAL_MONITOR, ("execmon START -root",), True),
+        (Configuration.DUAL_MONITOR, ("StmStatus.efi", "ExecMon.efi status"), False),
+        (Configuration.NO_DUAL_MONITOR, demo.SCRIPT, False),
+        (Configuration.STOCK, demo.SCRIPT, False),
+    ],
+)
+def test_several_processors(configuration: Configuration, script: tuple[str, ...], refused: bool) -> None:
+    """L3: what would leave processors unprotected is refused with the reason; one processor never is."""
+    run.check_processors(1, configuration, script)
+    if refused:
+        with pytest.raises(LabError, match="on one processor only") as caught:
+            run.check_processors(2, configuration, script)
+        assert caught.value.code == ExitCode.USAGE and "--no-dual-monitor" in str(caught.value)
+    else:
+        run.check_processors(2, configuration, script)
+
+
+def test_console_is_named(logs: Logs, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run.run(REQUEST) == ExitCode.OK
+    assert f"console of the guest: {logs.folder / 'console.log'}" in capsys.readouterr().out
 
 
 def test_json_names_a_directory(tmp_path: Path) -> None:

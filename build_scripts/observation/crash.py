@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""Explains a crash record: what its numbers mean, and whose code its RIP is in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from elftools.common.exceptions import ELFError
+
+from build_scripts.observation.events import Kind, Record, Stream
+from build_scripts.observation.names import EXCEPTIONS, INSTRUCTION_ERRORS, exit_reason
+from build_scripts.observation.symbols import Symbols, find_module
+from build_scripts.stm_image.layout import IMAGE_OFFSET
+
+# STM_BAD_STATE of the STM's headers; a test compares them.
+BAD_STATES = {
+    1: "the loader's data contradict each other or the processor",
+    2: "the STM's page tables do not fit into their pages",
+    3: "no EPT as the STM needs it, or it does not fit into its pages",
+    4: "more processors than the loader announced",
+    5: "the activation VMCS lies in TSEG or cannot be read",
+    6: "the processor refuses a VMCS in MSEG",
+    7: "the PSD is malformed or outside the handler's SMRAM",
+    8: "the executive-VMCS pointer or the VMCS-link pointer lies in TSEG",
+    9: "the handler wrote an SMBASE that cannot be used",
+}
+_CR_ACCESS = 28
+
+
+def explain(crash: Record, stream: Stream, run_dir: Path, symbols: Path | None) -> list[str]:
+    """Lines that say in words what the record says in numbers.
+
+    Args:
+        run_dir: the run's logs; the firmware's names the modules.
+        symbols: the STM with its symbols, if they are at hand.
+    Raises:
+        events.RecordError: the record lacks a number that it must have.
+    """
+    lines = _cause(crash, stream)
+    rip = crash.number("rip") if "rip" in crash.fields else 0
+    if rip:
+        place = locate(rip, stream, run_dir, symbols)
+        lines.append(f"RIP {rip:#x}: {place or 'in no module that the firmware logged'}")
+    return lines
+
+
+def _cause(crash: Record, stream: Stream) -> list[str]:
+    name = crash.text("class")
+    if name == "bad-state":
+        error = crash.number("error")
+        return [BAD_STATES.get(error, f"no such state ({error})")]
+    if name == "image-modified":
+        return ["the static part of MSEG is not what the loader hashed"]
+    if "reason" not in crash.fields:
+        return []
+    reason = crash.number("reason")
+    if name == "exception":
+        return [_exception(crash, reason)]
+    if name == "resume-failed":
+        return [f"VM-instruction error {reason}: {INSTRUCTION_ERRORS.get(reason, 'unknown')}"]
+    lines = [f"exit reason {reason & 0xFFFF}: {exit_reason(reason)}{_side(crash, stream)}"]
+    if name == "unexpected-exit":
+        lines.append(_no_row(crash, reason))
+    elif name == "entry-failure" and crash.source == "STM" and (error := crash.number("error")):
+        lines.append(f"VM-instruction error {error}: {INSTRUCTION_ERRORS.get(error, 'unknown')}")
+    return lines
+
+
+def _exception(crash: Record, vector: int) -> str:
+    error = crash.number("error" if crash.source == "STM" else "qual")
+    text = f"exception {vector} ({EXCEPTIONS.get(vector, 'reserved')}), error code {error:#x}"
+    linear = "cr2" if crash.source == "STM" else "address"
+    return f"{text}, linear address {crash.number(linear):#x}" if vector == 14 else text
+
+
+def _no_row(crash: Record, reason: int) -> str:
+    if crash.source == "STM":
+        return "no row in the dispatch table of the STM (StmPkg/Stm/Exit/Dispatch.c)"
+    if reason & 0xFFFF == _CR_ACCESS:
+        return "an access that the executive monitor does not emulate"
+    return "no row in the dispatch table of the executive monitor"
+
+
+def _side(crash: Record, stream: Stream) -> str:
+    """Whose exit it was, by the machine's last transition before the record."""
+    before = [event for event in stream.transitions if event.t <= crash.t]
+    if crash.source != "STM" or not before:
+        return ""
+    return {
+        Kind.SMM_EXIT: ", an SMM VM exit",
+        Kind.HANDLER_EXIT: ", an exit of the SMI handler",
+        Kind.ACTIVATE: ", at the activation",
+    }.get(before[-1].kind, "")
+
+
+def locate(rip: int, stream: Stream, run_dir: Path, symbols: Path | None) -> str | None:
+    """Symbol and source line in the STM, or module and offset in the firmware; None if neither is known."""
+    status = stream.first("FW", "status")
+    if status is not None and symbols is not None:
+        base, size = status.number("mseg_base"), status.number("mseg_size")
+        if base <= rip < base + size:
+            try:
+                found = Symbols.read(symbols).locate(rip - base - IMAGE_OFFSET)
+            except (OSError, ELFError) as error:
+                return f"in MSEG; its symbols could not be read ({error})"
+            return f"in the STM, {found}" if found is not None else "in MSEG, outside the STM's code"
+    module = find_module(run_dir / "firmware.log", rip)
+    return f"in {module}" if module is not None else None

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""Processes that end with the lab: no guest and no build is left behind, whatever ends the lab.
+
+Standard library only. An exception ends a child by its handle; a signal that
+cannot be caught (SIGKILL) is the kernel's to pass on, so each child asks for it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True)
+# Signals that ask a program to end; Python turns SIGINT into KeyboardInterrupt itself.
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
+
+
+class Terminated(BaseException):
+    """A signal asked the lab to end. No Exception, so that nothing on the way swallows it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+    @property
+    def exit_status(self) -> int:
+        """What a shell makes of a program that this signal ended."""
+        return 128 + self.number
+
+
+def ends_with_parent(number: signal.Signals = signal.SIGKILL) -> Callable[[], None]:
+    """For `subprocess.Popen(preexec_fn=...)`: the child gets this signal when the lab ends in any way.
+
+    The kernel sends it when the *thread* that started the child ends, so
+    children are to be started by the main thread or by one that waits for them.
+    """
+    parent = os.getpid()
+
+    def ask_the_kernel() -> None:
+        if _LIBC.prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+        if os.getppid() != parent:  # the lab ended between fork and here
+            os.kill(os.getpid(), number)
+
+    return ask_the_kernel
+
+
+@contextmanager
+def signals_end_the_block() -> Iterator[None]:
+    """Turn SIGTERM and SIGHUP into `Terminated`, so that context managers end what they started."""
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        for ending in _ENDING:  # a second one must not interrupt the clean-up
+            signal.signal(ending, signal.SIG_IGN)
+        raise Terminated(number)
+
+    before = {number: signal.getsignal(number) for number in _ENDING}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # nohup
+            signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""L5, L20: however the lab ends, its guests end with it, and Ctrl-C leaves nothing unfinished behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from build_scripts import paths
+from build_scripts.processes import Terminated, signals_end_the_block
+
+from .test_machine import HALTED, guest
+
+SECONDS = 60.0
+# A lab in small: one guest that never ends. It prints the process id of its QEMU when the guest runs.
+LAB = """
+    import sys
+    from argparse import Namespace
+    from pathlib import Path
+    from build_scripts import cli
+    from build_scripts.machine.machine import Machine
+    from build_scripts.machine.processors import Guest
+    folder = Path(sys.argv[1])
+    guest = Guest(Path(sys.argv[2]), sys.argv[3], folder / "code.fd", folder / "vars.fd")
+    def hang(options):
+        with Machine(guest, folder / "run") as machine:
+            machine.resume()
+            print(machine._process.pid, flush=True)
+            machine.wait(600)
+        return 0
+    class Parser:
+        def parse_args(self, words):
+            return Namespace(function=hang)
+    cli.parser = Parser
+    sys.exit(cli.main(["run"]))
+"""
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and waits for its parent does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except FileNotFoundError:
+        return False
+
+
+def ends(pid: int) -> bool:
+    limit = time.monotonic() + SECONDS
+    while alive(pid) and time.monotonic() < limit:
+        time.sleep(0.05)
+    return not alive(pid)
+
+
+@contextmanager
+def lab(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Start it, and wait until its guest runs."""
+    machine = guest(folder, HALTED)
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(LAB), str(folder), str(machine.qemu), machine.cpu],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=dict(os.environ, PYTHONPATH=str(paths.CHECKOUT)),
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        qemu = process.stdout.readline()
+        assert qemu, process.stderr.read()
+        assert alive(int(qemu))
+        try:
+            yield process, int(qemu)
+        finally:
+            process.kill()
+            if alive(int(qemu)):
+                os.kill(int(qemu), signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [
+        (signal.SIGKILL, -signal.SIGKILL),
+        (signal.SIGTERM, 128 + signal.SIGTERM),
+        (signal.SIGHUP, 128 + signal.SIGHUP),
+        (signal.SIGINT, 130),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_qemu_ends_with_the_lab(tmp_path: Path, number: signal.Signals, status: int) -> None:
+    """L5 and L20."""
+    with lab(tmp_path) as (process, qemu):
+        process.send_signal(number)
+        _out, said = process.communicate(timeout=SECONDS)
+        assert ends(qemu), "QEMU was left behind"
+        assert process.returncode == status, said
+        assert "Traceback" not in said and "Task was destroyed" not in said and "never retrieved" not in said, said
+        assert ("stmlab: " in said) == (number is not signal.SIGKILL), said
+        if number is not signal.SIGKILL:
+            assert not (tmp_path / "run" / "qmp.sock").exists()
+
+
+def test_handlers_are_restored() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Terminated, match="SIGTERM") as caught, signals_end_the_block():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert caught.value.exit_status == 143
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_ignored_hang_up_stays_ignored() -> None:
+    """As nohup starts a program."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with signals_end_the_block():
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
