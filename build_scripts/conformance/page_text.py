@@ -209,7 +209,9 @@ def page(table: RuleTable, rows: Sequence[Row], msrs: Mapping[int, int], left_ou
     """The whole page."""
     passed = sum(status == "passed" for _rule, status, _reason in rows)
     lines = [
+        # REUSE-IgnoreStart
         ".. SPDX-License-Identifier: BSD-2-Clause-Patent",
+        # REUSE-IgnoreEnd
         "",
         f".. Generated: {COMMAND}",
         "",

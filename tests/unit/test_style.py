@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -13,15 +14,24 @@ import pytest
 LINES_LIMIT = 500
 BSD = "BSD-2-Clause-Patent"
 GPL = "GPL-2.0-or-later"
+TOOLS = {
+    "ruff": ["-m", "ruff", "check", "."],
+    "format": ["-m", "ruff", "format", "--check", "."],
+    "mypy": ["-m", "mypy"],
+    "reuse": ["-m", "reuse", "lint"],
+}
 # What cannot hold a comment, is generated, or goes to QEMU as it is.
 UNLICENSED_SUFFIXES = (".json", ".lock", ".patch")
+LICENSE_TEXTS = "LICENSES"
 OWN_PYTHON = ("build_scripts", "tests", "Platform/OvmfStmPkg", "docs")
 
 
-@pytest.mark.parametrize("arguments", [["ruff", "check", "."], ["mypy"]], ids=lambda value: value[0])
-def test_tool_finds_nothing(checkout: Path, arguments: list[str]) -> None:
-    command = [sys.executable, "-m", *arguments]
-    result = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
+@pytest.mark.parametrize("tool", TOOLS)
+def test_tool_finds_nothing(tool: str, checkout: Path) -> None:
+    # The module that reuse takes by default needs a library of the system; this one is Python.
+    environment = dict(os.environ, REUSE_ENCODING_MODULE="charset_normalizer")
+    command = [sys.executable, *TOOLS[tool]]
+    result = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
@@ -50,8 +60,12 @@ def test_files_are_licensed(checkout: Path) -> None:
     for path in files:
         if path.suffix in UNLICENSED_SUFFIXES or path.name == ".gitignore" or not path.is_file():
             continue
+        if path.parent.name == LICENSE_TEXTS:
+            continue
         text = path.read_bytes()
         license_name = GPL if path.is_relative_to(checkout / "Platform/QemuVmx") else BSD
+        # REUSE-IgnoreStart
         if text and f"SPDX-License-Identifier: {license_name}".encode() not in text:
+            # REUSE-IgnoreEnd
             bare.append(str(path))
     assert bare == []
