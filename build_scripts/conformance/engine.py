@@ -22,6 +22,7 @@ from build_scripts.conformance.rules import Rule, RuleTable
 from build_scripts.errors import LabError
 from build_scripts.machine import processors
 from build_scripts.progress import step
+from build_scripts.tables import compact_table
 
 SCHEMA = paths.SCHEMAS / "conformance-1.json"
 _SKIP = re.compile(r"^SKIP id=(\S+) ", re.MULTILINE)
@@ -120,10 +121,7 @@ def collect(machine: Path, images: Iterable[Image], folder: Path) -> Evidence:
 
 def summary(table: RuleTable, verdicts: list[Verdict]) -> Table:
     """Counts by area."""
-    shown = Table(title=f"Conformance, suite {table.suite}")
-    shown.add_column("area")
-    for heading in ("rules", *Status):
-        shown.add_column(str(heading), justify="right")
+    shown = compact_table(f"Conformance, suite {table.suite}", words=("area",), numbers=("rules", *map(str, Status)))
     counts = {area: Counter(v.status for v in verdicts if v.rule.area == area) for area in table.areas}
     for area, count in counts.items():
         shown.add_row(table.areas[area], str(count.total()), *(str(count[status] or "") for status in Status))

@@ -8,7 +8,6 @@ import statistics
 import textwrap
 from collections.abc import Callable, Iterable
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -16,6 +15,7 @@ from build_scripts.machine.processors import Configuration
 from build_scripts.observation.events import Kind, Record, Stream, Transition
 from build_scripts.observation.names import EXIT_REASONS, shell_status
 from build_scripts.observation.report import REASON_IO_SMI, Report, Smi
+from build_scripts.tables import compact_table
 
 # Of a pipe or a file, which has no width of its own.
 _WIDTH = 110
@@ -27,16 +27,6 @@ def console() -> Console:
     if not made.is_terminal and "COLUMNS" not in os.environ:
         made = Console(highlight=False, width=_WIDTH)
     return made
-
-
-def compact_table(title: str, *, words: Iterable[str], numbers: Iterable[str]) -> Table:
-    """A table that fits 80 columns: narrow edges, headings that break where they say so, no word cut."""
-    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), title_justify="left")
-    for heading in words:
-        table.add_column(heading, no_wrap=True)
-    for heading in numbers:
-        table.add_column(heading, justify="right", no_wrap=True)
-    return table
 
 
 def tell(out: Console, text: str) -> None:

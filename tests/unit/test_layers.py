@@ -13,7 +13,7 @@ PACKAGE = "build_scripts"
 # From the bottom. Parts of one layer do not know each other; modules of one part may, without a circle.
 LAYERS = (
     ("errors", "paths", "processes"),
-    ("progress", "system", "stm_image"),
+    ("progress", "system", "stm_image", "tables"),
     ("bootstrap", "sources"),
     ("builds", "machine"),
     ("observation", "linux", "conformance"),
