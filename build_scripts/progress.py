@@ -8,7 +8,10 @@ belongs to results.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -20,6 +23,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from build_scripts.errors import ExitCode, LabError
+from build_scripts.processes import ends_with_parent
 
 _PLAIN_INTERVAL_SECONDS = 30.0
 _NINJA = re.compile(r"^\[(\d+)/(\d+)\] ")
@@ -101,16 +105,24 @@ def run_logged(
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
+            preexec_fn=ends_with_parent(signal.SIGTERM),
+            start_new_session=True,
         ) as process:
             assert process.stdout is not None
-            for line in process.stdout:
-                output.write(line)
-                tail = [*tail[1 - _TAIL_LINES :], line.rstrip()]
-                found = pick.search(line) if pick is not None else None
-                if pick is None:
-                    shown.line(line)
-                elif found:
-                    shown.line(found[1])
+            try:
+                for line in process.stdout:
+                    output.write(line)
+                    tail = [*tail[1 - _TAIL_LINES :], line.rstrip()]
+                    found = pick.search(line) if pick is not None else None
+                    if pick is None:
+                        shown.line(line)
+                    elif found:
+                        shown.line(found[1])
+            except BaseException:
+                # A build starts others; all of them are in its session.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGTERM)
+                raise
     if process.returncode != 0:
         text = "\n".join([f"{what} failed (status {process.returncode}):", *tail])
         raise LabError(text, ExitCode.BUILD_FAILED, log=log)

@@ -8,6 +8,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from build_scripts.processes import ends_with_parent
+
 EXIT_FINISHED = (0x21, 0x23)  # isa-debug-exit values 10H (pass) and 11H (fail)
 
 _CHECK = re.compile(
@@ -131,7 +133,9 @@ def run_image(
     arguments = qemu_arguments(qemu, rom, log, cpu, extra)
     status: int | None
     try:
-        done = subprocess.run(arguments, capture_output=True, text=True, timeout=timeout, check=False)
+        done = subprocess.run(
+            arguments, capture_output=True, text=True, timeout=timeout, check=False, preexec_fn=ends_with_parent()
+        )
         status, errors = done.returncode, done.stderr
     except subprocess.TimeoutExpired as expired:
         status = None

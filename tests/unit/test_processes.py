@@ -17,6 +17,7 @@ import pytest
 
 from build_scripts import paths
 from build_scripts.processes import Terminated, signals_end_the_block
+from build_scripts.progress import Step, run_logged
 
 from .test_machine import HALTED, guest
 
@@ -122,3 +123,19 @@ def test_ignored_hang_up_stays_ignored() -> None:
             os.kill(os.getpid(), signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), Terminated(signal.SIGTERM), ValueError()], ids=type)
+def test_a_build_ends_with_all_that_it_started(tmp_path: Path, error: BaseException) -> None:
+    """L5: what a build has started ends too, and the lab does not wait for a build that was interrupted."""
+    seen: list[int] = []
+
+    class Interrupting(Step):
+        def line(self, text: str) -> None:
+            seen.append(int(text))
+            raise error
+
+    command = ["sh", "-c", "sleep 600 & echo $!; wait"]
+    with pytest.raises(type(error)):
+        run_logged(command, tmp_path / "log", Interrupting("build", None), "build")
+    assert len(seen) == 1 and ends(seen[0])
