@@ -22,6 +22,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from build_scripts import nested
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.processes import ends_with_parent
 
@@ -87,19 +88,21 @@ def run_logged(
     """Run a command, its output appended to `log` and told to `shown`.
 
     Args:
+        environment: variables of its own, on top of a clean environment (`nested.clean_environment`).
         pick: tell only of what its first group matches; all lines without it.
     Raises:
-        LabError: it did not end with 0; holds the last lines of its output.
+        LabError: it did not end with 0; holds the lines that name the cause, or the last ones.
     """
     arguments = [str(part) for part in command]
     tail: list[str] = []
+    causes = nested.Causes()
     with log.open("a", encoding="utf-8") as output:
         output.write(f"$ {' '.join(arguments)}\n")
         output.flush()
         with subprocess.Popen(
             arguments,
             cwd=cwd,
-            env=environment,
+            env=nested.clean_environment() | dict(environment or {}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -113,6 +116,7 @@ def run_logged(
                 for line in process.stdout:
                     output.write(line)
                     tail = [*tail[1 - _TAIL_LINES :], line.rstrip()]
+                    causes.read(line)
                     found = pick.search(line) if pick is not None else None
                     if pick is None:
                         shown.line(line)
@@ -124,5 +128,5 @@ def run_logged(
                     os.killpg(process.pid, signal.SIGTERM)
                 raise
     if process.returncode != 0:
-        text = "\n".join([f"{what} failed (status {process.returncode}):", *tail])
+        text = "\n".join([f"{what} failed (status {process.returncode}):", *(causes.found or tail)])
         raise LabError(text, ExitCode.BUILD_FAILED, log=log)

@@ -13,6 +13,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from build_scripts import nested
+
 STM_MODULE = Path("StmPkg/Stm/Stm.inf")
 STACK_COOKIES = 100  # entries of a table in edk2's build.py
 
@@ -54,17 +56,19 @@ def run_logged(arguments: list[str]) -> None:
     """Run a command, its output line by line into the build log.
 
     Raises:
-        subprocess.CalledProcessError: it did not end with 0.
+        RuntimeError: it did not end with 0; holds the lines that name the cause.
     """
     logging.debug("running %s", arguments)
+    causes = nested.Causes()
     with subprocess.Popen(
         arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
             logging.info(line.rstrip())
+            causes.read(line)
     if process.returncode != 0:
-        raise subprocess.CalledProcessError(process.returncode, arguments[0])
+        raise RuntimeError("\n".join([f"{arguments[0]} ended with status {process.returncode}", *causes.found]))
 
 
 def build_module(module: Path, request: ModuleBuild) -> None:
@@ -87,7 +91,7 @@ def build_stm(output: Path, request: ModuleBuild) -> Path:
     Returns:
         The MSEG image.
     Raises:
-        subprocess.CalledProcessError: the compiler or the converter failed.
+        RuntimeError: the compiler or the converter failed.
     """
     build_module(STM_MODULE, request)
     folder = output / "X64" / STM_MODULE.with_suffix("") / "OUTPUT"

@@ -75,11 +75,9 @@ def _stuart(target: str, edk2: Path) -> tuple[list[str], dict[str, str]]:
     scripts = Path(sys.executable).parent
     command = [str(scripts / "stuart_build"), "-c", str(PLATFORM)]
     command += [f"TARGET={target}", f"TOOL_CHAIN_TAG={TOOL_CHAIN}"]
-    environment = dict(os.environ, EDK2_DIR=str(edk2), PYTHONHASHSEED="0")
-    environment["PATH"] = os.pathsep.join([str(scripts), environment.get("PATH", "")])
-    # The workspace is the checkout, whatever edk2 environment the caller's shell carries.
-    for name in ("WORKSPACE", "PACKAGES_PATH", "EDK_TOOLS_PATH", "CONF_PATH"):
-        environment.pop(name, None)
+    # stuart runs "build" and our converter by name.
+    path = os.pathsep.join([str(scripts), os.environ.get("PATH", "")])
+    environment = {"EDK2_DIR": str(edk2), "PYTHONHASHSEED": "0", "PATH": path}
     return command, environment
 
 

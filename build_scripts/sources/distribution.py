@@ -9,14 +9,13 @@ index is signed, and the checksums come from it.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from build_scripts import paths
+from build_scripts import nested, paths
 from build_scripts.errors import LabError
 from build_scripts.progress import Step, run_logged
 
@@ -92,7 +91,7 @@ class PackageClient:
     def __init__(self, log: Path) -> None:
         self._folder = paths.cache_dir() / self._name
         self._log = log
-        self._environment = dict(os.environ, APT_CONFIG=str(self._folder / "apt.conf"), LC_ALL="C")
+        self._environment = nested.clean_environment() | {"APT_CONFIG": str(self._folder / "apt.conf"), "LC_ALL": "C"}
 
     def refresh(self, suites: list[str], shown: Step) -> None:
         """Write the configuration and fetch the signed indexes of `suites`.

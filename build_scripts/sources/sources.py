@@ -140,7 +140,7 @@ def _from_git(name: str, origin: dict[str, Any], log: Path, shown: Step) -> Tree
     """The upstream tag; git itself verifies the content against the pinned commit."""
     if not _reachable(origin["url"]):
         raise LabError(f"{urlsplit(origin['url']).hostname} cannot be reached")
-    environment = dict(os.environ, GIT_TERMINAL_PROMPT="0")
+    environment = {"GIT_TERMINAL_PROMPT": "0"}
 
     def fill(folder: Path) -> None:
         clone = ["git", "clone", "--quiet", "--depth=1", "--branch", origin["tag"], origin["url"], str(folder)]
