@@ -14,7 +14,6 @@ SPDX-License-Identifier: BSD-2-Clause-Patent
 
 import logging
 import os
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +32,13 @@ if str(Path(__file__).parent) not in sys.path:
 
 import flash  # noqa: E402
 import images  # noqa: E402
+
+from build_scripts import nested  # noqa: E402
+
+# Whatever make flags or edk2 variables the caller's shell carries: the build must
+# not meet them. edk2-pytool has a copy, which it brings back at every checkpoint.
+nested.clean_own_environment()
+shell_environment.GetEnvironment().import_environment()
 
 PLATFORM_DSC = "OvmfStmPkg/OvmfStmPkg.dsc"
 TARGETS = ("DEBUG", "RELEASE", "NOOPT")
@@ -65,9 +71,9 @@ SETTINGS = (
     Setting("TARGET_ARCH", "Architecture; only X64 is supported", "X64"),
     Setting("ACTIVE_PLATFORM", "Platform description file", PLATFORM_DSC),
     Setting("MAX_CONCURRENT_THREAD_NUMBER", "Compiler processes at a time", str(os.cpu_count() or 1)),
-    Setting("QEMU_PATH", "QEMU binary of --FlashRom and --FlashOnly", "qemu-system-x86_64"),
+    Setting("QEMU_PATH", "QEMU binary of --FlashRom and --FlashOnly; empty: the lab's machine, built if need be", ""),
     Setting("QEMU_CPU", "CPU model of --FlashRom; empty: the lab's, as the binary supports it", ""),
-    Setting("QEMU_SCRIPT", "Shell commands for LabScript, separated by ';'; empty: a prompt", ""),
+    Setting("QEMU_SCRIPT", "Shell commands, separated by ';'; empty: the demonstration; 'prompt': a prompt", ""),
 )
 
 
@@ -91,6 +97,17 @@ def edk2_dir() -> Path:
     if not (tree / "BaseTools" / "Source" / "C" / "bin" / "GenFw").is_file():
         raise RuntimeError(f"compile the BaseTools first: make -C {tree}/BaseTools/Source/C")
     return tree
+
+
+def use_basetools() -> None:
+    """Put edk2's BaseTools into this process's environment, for all builds that it starts."""
+    tools = edk2_dir() / "BaseTools"
+    environment = shell_environment.GetEnvironment()
+    for name in ("EDK_TOOLS_PATH", "BASE_TOOLS_PATH"):
+        environment.set_shell_var(name, str(tools))
+    environment.insert_path(str(tools / "BinWrappers" / "PosixLike"))
+    environment.insert_pypath(str(tools / "Source" / "Python"))
+    shell_environment.GetBuildVars().SetValue("EDK_TOOLS_PATH", str(tools), "edk2 lies outside the workspace")
 
 
 class _Paths:
@@ -150,18 +167,14 @@ class PlatformBuilder(_Paths, UefiBuilder, BuildSettingsManager):
 
     def SetPlatformEnv(self) -> int:
         """Set BaseTools' environment, the defaults and the build flags."""
-        tools = edk2_dir() / "BaseTools"
+        use_basetools()
         environment = shell_environment.GetEnvironment()
-        for name in ("EDK_TOOLS_PATH", "BASE_TOOLS_PATH"):
-            environment.set_shell_var(name, str(tools))
-        self.env.SetValue("EDK_TOOLS_PATH", str(tools), "edk2 lies outside the workspace")
-        environment.insert_path(str(tools / "BinWrappers" / "PosixLike"))
-        environment.insert_pypath(str(tools / "Source" / "Python"))
         # Also for "build" runs of our own; see images.build_module.
         environment.set_shell_var("PYTHONHASHSEED", "0")
         # Not overridable, so that they beat target.txt; the command line came first.
         for setting in SETTINGS:
-            self.env.SetValue(setting.name, setting.default, "Default of OvmfStmPkg")
+            given = os.environ.get(setting.name, "") if setting.name.startswith("QEMU_") else ""
+            self.env.SetValue(setting.name, given or setting.default, "Environment, or default of OvmfStmPkg")
         for name, value in FLAGS.items():
             self.env.SetValue(f"BLD_*_{name}", value, "Flag of OvmfStmPkg")
         self.env.SetValue("PRODUCT_NAME", "OvmfStm", "Name of OvmfStmPkg")
@@ -193,18 +206,19 @@ class PlatformBuilder(_Paths, UefiBuilder, BuildSettingsManager):
         )
         try:
             images.build_stm(output, request)
-        except (subprocess.CalledProcessError, RuntimeError) as error:
+        except RuntimeError as error:
             logging.critical("STM image: %s", error)
             return 1
         return 0
 
     def PlatformFlashImage(self) -> int:
-        """Boot the built images in QEMU; the serial console is this terminal."""
+        """Boot the built images in QEMU."""
         output = Path(self.env.GetValue("BUILD_OUTPUT_BASE"))
-        return flash.boot(
-            qemu=self.env.GetValue("QEMU_PATH"),
-            cpu=self.env.GetValue("QEMU_CPU") or "",
-            firmware=output / "FV",
-            run_directory=output / "Run",
-            script=self.env.GetValue("QEMU_SCRIPT") or "",
+        return flash.flash(
+            flash.Request(
+                output=output,
+                qemu=self.env.GetValue("QEMU_PATH") or "",
+                cpu=self.env.GetValue("QEMU_CPU") or "",
+                script=self.env.GetValue("QEMU_SCRIPT") or "",
+            )
         )
