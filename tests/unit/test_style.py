@@ -23,7 +23,7 @@ TOOLS = {
 # What cannot hold a comment, is generated, or goes to QEMU as it is.
 UNLICENSED_SUFFIXES = (".json", ".lock", ".patch")
 LICENSE_TEXTS = "LICENSES"
-OWN_PYTHON = ("build_scripts", "tests", "Platform/OvmfStmPkg", "docs")
+OWN_PYTHON = ("build_scripts", "tests", "Platform/OvmfStmPkg", "docs", ".pytool")
 
 
 @pytest.mark.parametrize("tool", TOOLS)
