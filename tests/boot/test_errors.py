@@ -79,6 +79,7 @@ def test_failed_build(tmp_path: Path) -> None:
     result = run_command(["run", "--qemu", "stock"], clone)
     assert result.returncode == ExitCode.BUILD_FAILED
     assert "stuart_build failed" in result.stderr
+    assert "error: #error broken by a test" in result.stderr
     assert "broken by a test" in log_of(result).read_text()
 
 
