@@ -126,7 +126,7 @@ TABLE = (
         extra=("-smp", "2", *MULTI),
         at_least=16,
     ),
-    Image("host32", ("t_host32.c", "entry_check.c", "host32.asm"), VMX_CPU, at_least=20),
+    Image("host32", ("t_host32.c", "entry_check.c", "host32.asm"), VMX_CPU, at_least=19),
     Image(
         "shutdown-host32-pdpte",
         ("t_host32.c", "entry_check.c", "host32.asm"),

@@ -23,6 +23,22 @@ SYSCALL = {"sysenter-cs", "sysenter-esp", "sysenter-eip", "star", "lstar", "csta
 VECTORS = {"x87-control", "mxcsr", "x87-st", "xmm", "ymm-high"}
 FIELDS = GENERAL | SEGMENTS | TABLES | CONTROL | SYSCALL | VECTORS | {"smi-count"}
 
+# What the tool loads before the SMI (StmPkg/Applications/SmiTool/State.c): without them nothing could get lost.
+PATTERNS = {
+    "rflags": 0x241C93,
+    "rbx": 0x1122334455667700 + 3 * 0x0101010101010101,
+    "cr2": 0x5A5A12345678F001,
+    "cr8": 9,
+    "dr0": 0x5A1100000000,
+    "dr3": 0x5A1100000000 + 3 * 0x111111110,
+    "dr6": 0xFFFF4FF9,
+    "dr7": 0x30D00455,
+    "sysenter-esp": 0x5A0102030405,
+    "star": 0x5A01020304050607,
+    "lstar": 0x5A1112131415,
+    "kernel-gs-base": 0x5A3132333435,
+}
+
 BOTH = ("SmiTool.efi state", "SmiTool.efi state hlt")
 
 
@@ -63,6 +79,7 @@ def _assert_unchanged(check: Check) -> None:
     changed = [str(record) for record in check.fields.values() if record.text("result") != "pass"]
     assert not changed
     assert FIELDS - set(check.fields) == set()
+    assert {name: check.fields[name].number("before") for name in PATTERNS} == PATTERNS
     patterns = [check.fields[name].number("before") for name in GENERAL - {"rsp"}]
     assert len(set(patterns)) == len(patterns)
 

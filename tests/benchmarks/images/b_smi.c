@@ -15,7 +15,7 @@ static volatile uint64_t smis;
 static void raise_smis(uint64_t count)
 {
     while (count--) {
-        smi_port_write(COMMAND);
+        smi_port_raise(COMMAND);
     }
 }
 

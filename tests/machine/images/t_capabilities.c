@@ -44,9 +44,38 @@ static void test_misc(void)
     check("VMX-CAP-18", "cr3-targets", (misc >> 16 & 0x1FF) <= 4, "misc:%q", misc);
     check_eq("VMX-CAP-18", "fields",
              vmwrite_flags(0x6008 + 2 * (uint32_t)(misc >> 16 & 0x1FF) - 2, 0), VMX_SUCCEED);
-    check("VMX-CAP-19", "msr-areas", 512 * ((misc >> 25 & 7) + 1) >= 512, "misc:%q", misc);
     check_eq("VMX-CAP-20", "vmwrite-read-only",
              vmwrite_flags(F_QUALIFICATION, 0) == VMX_SUCCEED, misc >> 29 & 1);
+}
+
+static struct {
+    uint32_t msr, reserved;
+    uint64_t value;
+} area[8 * 512] __attribute__((aligned(16)));
+
+static void guest_code(void)
+{
+    __asm__ volatile("vmcall" : : : "memory");
+}
+
+/* An area as long as is recommended is used to its last entry. */
+static void test_msr_area(void)
+{
+    uint32_t entries = 512 * ((uint32_t)(rdmsr(MSR_VMX_MISC) >> 25 & 7) + 1);
+    uint64_t star = rdmsr(MSR_STAR);
+    uint64_t region = vmcs_new_guest(guest_code);
+
+    for (uint32_t i = 0; i < entries; i++) {
+        area[i].msr = MSR_STAR;
+        area[i].value = (uint64_t)(i + 1) << 32;
+    }
+    wr(F_ENTRY_MSR_LOAD, phys(area));
+    wr(F_ENTRY_LOAD_COUNT, entries);
+    check_eq("VMX-CAP-19", "entered", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-CAP-19", "last-entry", rdmsr(MSR_STAR), (uint64_t)entries << 32);
+    wrmsr(MSR_STAR, star);
+    vmclear(region);
+    vmcs_new();
 }
 
 /* Every encoding of the architecture, in every width and type. */
@@ -114,6 +143,7 @@ void run_tests(void)
     vmcs_new();
     test_existence();
     test_misc();
+    test_msr_area();
     test_enumeration();
     test_fields();
     check_vmx("VMX-INS-16", "vmxoff", vmxoff(), SUCCESS);

@@ -118,7 +118,6 @@ static const struct defect control_rows[] = {
 };
 
 static const struct defect host_rows[] = {
-    {"VMX-HST-02", "cr4-pae", MODE_64, HOST, {{F_HOST_CR4, CR4_VMXE}}},
     {"VMX-HST-03", "cr3-width", MODE_64, HOST, {{F_HOST_CR3, BEYOND_WIDTH}}},
     {"VMX-HST-04", "sysenter-esp", MODE_64, HOST, {{F_HOST_SYSENTER_ESP, NON_CANONICAL}}},
     {"VMX-HST-04", "sysenter-eip", MODE_64, HOST, {{F_HOST_SYSENTER_EIP, NON_CANONICAL}}},

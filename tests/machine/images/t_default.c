@@ -157,7 +157,6 @@ static void test_guest(void)
     /* DM-DEF-01, DM-DEF-12: the handler ran, the first exit is the CPUID. */
     check_eq("DM-DEF-01", "guest-smi", smi_count, before + 1);
     check_handler("guest");
-    check_eq("DM-DEF-19", "guest-exit", last_exit.reason, REASON_CPUID);
     check_eq("DM-DEF-12", "first-exit-is-the-guest's", last_exit.reason, REASON_CPUID);
     check_eq("DM-DEF-19", "guest-rax", guest.rax, 0x55);
     check_eq("DM-DEF-19", "guest-current", vmptrst(), region);
@@ -187,7 +186,7 @@ static void send_two(void)
 {
     if (++passes == 1) {
         self_ipi(IPI_SMI, 0);
-        smi_port_write(0);
+        smi_port_raise(0);
     }
 }
 

@@ -97,7 +97,7 @@ static void smi_hook_idle(void)
 
 static void test_interrupt(const char *name)
 {
-    uint32_t marker = 0, seen;
+    uint32_t marker = 0, seen, before = smi_count;
 
     /* DM-DEF-05: no interrupt is taken in the shadow of STI, with an SMI and
      * an interrupt pending; the interrupt comes after the marker. */
@@ -110,6 +110,7 @@ static void test_interrupt(const char *name)
                      : "m"(interrupts), "a"(0)
                      : "memory");
     smi_hook = NULL;
+    check_eq("DM-DEF-05", "smis", smi_count, before + 1);
     check_eq("DM-DEF-05", name, seen, 0);
     check_eq("DM-DEF-05", name, interrupts, 1);
 }

@@ -33,7 +33,7 @@ static volatile uint64_t kept_efer;
 
 static void at_activation(void)
 {
-    uint32_t before = smi_count;
+    uint32_t before = stm_exits;
 
     kept_efer = stm_log.efer;
     nmis = 0;
@@ -42,7 +42,7 @@ static void at_activation(void)
     wait_a_little();
     /* DM-ACT-60: NMIs and SMIs are blocked. */
     check_eq("DM-ACT-60", "nmi-blocked", nmis, 0);
-    check_eq("DM-ACT-60", "smi-blocked", smi_count, before);
+    check_eq("DM-ACT-60", "smi-blocked", stm_exits, before);
 }
 
 static void test_activation(void)

@@ -76,7 +76,7 @@ static void test_apic_smi(void)
 static void two_more_smis(void)
 {
     if (smi_count == 1) {
-        smi_port_write(0);
+        smi_port_raise(0);
         self_ipi(IPI_SMI, 0);
         check_eq("DM-DEF-08", "smi-blocked-in-handler", smi_count, 1);
     }

@@ -128,7 +128,7 @@ static void sguest_code(void)
     __asm__ volatile("vmcall" : : "a"(SGUEST_PROBED) : "memory");
     __asm__ volatile("cpuid" : : "a"(0) : "rbx", "rcx", "rdx");
     self_ipi(IPI_SMI, 0);
-    smi_port_write(0);
+    smi_port_raise(0);
     exits_in_sguest = stm_exits;
     __asm__ volatile("rsm" : : : "memory");
 }
@@ -233,6 +233,7 @@ static void exec_guest(void)
                      : "a"(try_wrmsr(MSR_SMM_MONITOR_CTL, 0))
                      : "memory");
     __asm__ volatile("rdmsr" : : "c"(MSR_SMBASE) : "rax", "rdx");
+    __asm__ volatile("rdmsr" : : "c"(MSR_SMM_MONITOR_CTL) : "rax", "rdx");
     __asm__ volatile("vmcall" : : : "memory");
 }
 
@@ -250,11 +251,15 @@ static void test_exec_guest(void)
     guest_run(RESUME);
     check_eq("DM-ENA-12", "guest-9bh", guest.rax, FAULT_GP);
     guest_skip();
-    /* DM-INT-21: byte 13H bit 6 of the low read bitmap is 9EH. */
+    /* Byte 13H of the low read bitmap: bit 6 is 9EH, bit 3 is 9BH. */
     *(uint8_t *)(bitmap + 0x13) = 1u << 6;
     guest_run(RESUME);
     check_eq("DM-INT-22", "exit-before-gp", last_exit.reason, REASON_RDMSR);
-    check_eq("DM-INT-21", "byte-13h-bit-6", last_exit.reason, REASON_RDMSR);
+    *(uint8_t *)(bitmap + 0x13) = 1u << 3;
+    guest_skip();
+    guest_run(RESUME);
+    check_eq("DM-INT-21", "byte-13h-bit-3", last_exit.reason, REASON_RDMSR);
+    check_eq("DM-INT-21", "msr", (uint32_t)guest.rcx, MSR_SMM_MONITOR_CTL);
     vmclear(region);
 }
 

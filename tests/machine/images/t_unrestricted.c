@@ -120,16 +120,13 @@ static void remember_state(void)
 
 static void check_state_kept(const char *name)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(saved_fields); i++) {
-        uint64_t now = rd(saved_fields[i]);
+    size_t i = 0;
 
-        if (now != saved[i]) {
-            check("VMX-URG-02", name, false, "field:%x,now:%q,before:%q",
-                  saved_fields[i], now, saved[i]);
-            return;
-        }
+    while (i < ARRAY_SIZE(saved_fields) && rd(saved_fields[i]) == saved[i]) {
+        i++;
     }
-    check("VMX-URG-02", name, true, "fields:%d", (uint32_t)ARRAY_SIZE(saved_fields));
+    check("VMX-URG-02", name, i == ARRAY_SIZE(saved_fields), "equal:%d,then-field:%x",
+          (uint32_t)i, i < ARRAY_SIZE(saved_fields) ? saved_fields[i] : 0u);
 }
 
 #define PE CR0_PE

@@ -94,9 +94,19 @@ void platform_init(void)
     smi_install(DEFAULT_SMBASE);
 }
 
-void smi_port_write(uint8_t value)
+void smi_port_raise(uint8_t value)
 {
     outb(SMI_PORT, value);
+}
+
+void smi_port_write(uint8_t value)
+{
+    uint32_t before = smis_served;
+
+    smi_port_raise(value);
+    if (smis_served == before) {
+        panic("no SMI by port B2H");
+    }
 }
 
 void smi_timer_start_at(uint32_t rate)

@@ -236,7 +236,13 @@ void platform_init(void);
 void legacy_smram(bool open);
 /* From here on TSEG is visible in SMM only. */
 void tseg_close(void);
+/*
+ * An SMI by port B2H.  Ends the run if none is served: what is compared behind
+ * it would still be equal.
+ */
 void smi_port_write(uint8_t value);
+/* The same where the SMI must wait: in SMM, or while SMIs are blocked. */
+void smi_port_raise(uint8_t value);
 /* An SMI in every period until smi_timer_stop(). */
 void smi_timer_start(void); /* every 16 ms */
 void smi_timer_start_at(uint32_t rate);
@@ -255,6 +261,8 @@ struct smi_first_state { /* as the handler found it */
 };
 
 extern volatile uint32_t smi_count;
+/* SMIs that a handler or an STM has served; whoever serves one counts it. */
+extern volatile uint32_t smis_served;
 /* Runs in SMM in 64-bit mode on every SMI if set. */
 extern void (*volatile smi_hook)(void);
 extern volatile uint32_t smi_smbase; /* SMBASE of the last SMI's stub */

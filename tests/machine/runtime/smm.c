@@ -7,6 +7,7 @@
 extern uint8_t smi_stub[], smi_stub_end[], smi_stub_state[];
 
 volatile uint32_t smi_count;
+volatile uint32_t smis_served;
 void (*volatile smi_hook)(void);
 volatile uint32_t smi_smbase;
 
@@ -34,6 +35,7 @@ void smi_dispatch(uint32_t smbase)
     idt_load();
     smi_smbase = smbase;
     smi_count++;
+    smis_served++;
     if (smi_hook) {
         smi_hook();
     }

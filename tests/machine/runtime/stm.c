@@ -221,6 +221,7 @@ void stm_default(void)
         }
         stm_launch = false;
         stm_exits++;
+        smis_served++;
     }
 }
 

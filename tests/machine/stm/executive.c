@@ -288,7 +288,8 @@ static void cycle(void)
 
     /* An SMI in the window stays pending until START. */
     before = handler_count;
-    smi(HANDLER_NOTHING);
+    handler_action = HANDLER_NOTHING;
+    smi_port_raise(0);
     check_eq("WINDOW", "blocked", handler_count, before);
     expect("start", API_START, STM_SUCCESS);
     check_eq("WINDOW", "served", handler_count, before + 1);

@@ -95,6 +95,7 @@ void handler_main(void)
 
     memcpy(handler_map, (void *)(uintptr_t)SAVE_MAP, sizeof(handler_map));
     handler_count++;
+    smis_served++;
     switch (handler_action) {
     case HANDLER_NOTHING:
         break;

@@ -56,9 +56,13 @@ void load_stm(void);
 /* Changes an unused byte of MSEG's static part, by an SMI of the default treatment. */
 void modify_image(void);
 
-/* one SMI by port B2H with `action` */
+/* What handler_value holds until the handler has written it. */
+#define HANDLER_SILENT 0xDEAD0000DEAD0000ull
+
+/* One SMI by port B2H with `action`; the run ends if the handler did not run. */
 static inline void smi(enum handler_action action)
 {
+    handler_value = HANDLER_SILENT;
     handler_action = action;
     smi_port_write(0);
 }
