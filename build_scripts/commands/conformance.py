@@ -11,10 +11,18 @@ from build_scripts.builds import qemu_build
 from build_scripts.conformance import engine, page_text
 from build_scripts.conformance.image_build import need_images
 from build_scripts.conformance.image_table import TABLE
-from build_scripts.conformance.rules import LEFT_OUT, load
+from build_scripts.conformance.rules import LEFT_OUT, SUITES, load
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.observation import show
 from build_scripts.progress import say
+
+
+def page_of(evidence: engine.Evidence) -> str:
+    """The page of the documentation for what a run has shown."""
+    suites = {
+        name: [(v.rule, v.status.value, v.reason) for v in engine.verdicts(load(name), evidence)] for name in SUITES
+    }
+    return page_text.page(load(page_text.SUITE), suites, evidence.msrs, LEFT_OUT)
 
 
 def conformance(suite: str, json_file: Path | None, page: Path | None) -> int:
@@ -32,7 +40,7 @@ def conformance(suite: str, json_file: Path | None, page: Path | None) -> int:
     table = load(suite)
     folder = paths.new_run_dir("conformance")
     evidence = engine.collect(machine, TABLE, folder)
-    verdicts = [engine.judge(rule, evidence) for rule in table.rules.values()]
+    verdicts = engine.verdicts(table, evidence)
     out = show.console()
     out.print(engine.summary(table, verdicts))
     failed = [verdict for verdict in verdicts if verdict.status is engine.Status.FAILED]
@@ -45,8 +53,7 @@ def conformance(suite: str, json_file: Path | None, page: Path | None) -> int:
     if json_file is not None:
         texts.append((json_file, json.dumps(facts, indent=2) + "\n"))
     if page is not None:
-        rows = [(v.rule, v.status.value, v.reason) for v in verdicts]
-        texts.append((page, page_text.page(table, rows, evidence.msrs, LEFT_OUT)))
+        texts.append((page, page_of(evidence)))
     for path, text in texts:
         try:
             path.write_text(text, encoding="utf-8")

@@ -24,7 +24,7 @@ from build_scripts.machine import processors
 from build_scripts.progress import step
 from build_scripts.tables import compact_table
 
-SCHEMA = paths.SCHEMAS / "conformance-1.json"
+SCHEMA = paths.SCHEMAS / "conformance-2.json"
 _SKIP = re.compile(r"^SKIP id=(\S+) ", re.MULTILINE)
 _MSR = re.compile(r"^MSR index=(0x[0-9a-f]+) value=(0x[0-9a-f]+)$", re.MULTILINE)
 
@@ -36,6 +36,7 @@ class Status(StrEnum):
     FAILED = "failed"
     UNTESTABLE = "untestable"
     UNCONFIRMED = "unconfirmed"
+    UNTESTED = "untested"
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,16 @@ def judge(rule: Rule, evidence: Evidence) -> Verdict:
         return Verdict(rule, Status.UNCONFIRMED, rule.unconfirmed)
     if evidence.passed[rule.id]:
         return Verdict(rule, Status.PASSED)
+    if rule.untested:
+        return Verdict(rule, Status.UNTESTED, "no check names it yet")
     if rule.id in evidence.skipped:
         return Verdict(rule, Status.UNTESTABLE, "this machine does not offer it")
     return Verdict(rule, Status.FAILED, "no check named it in this run")
+
+
+def verdicts(table: RuleTable, evidence: Evidence) -> list[Verdict]:
+    """What a run says about each rule of a suite, in the table's order."""
+    return [judge(rule, evidence) for rule in table.rules.values()]
 
 
 def collect(machine: Path, images: Iterable[Image], folder: Path) -> Evidence:
@@ -135,7 +143,7 @@ def as_json(suite: str, machine: Path, verdicts: list[Verdict], problems: list[s
     """The facts, checked against the schema."""
     rules = [{"id": v.rule.id, "area": v.rule.area, "status": v.status.value, "reason": v.reason} for v in verdicts]
     facts: dict[str, object] = {
-        "schema_version": 1,
+        "schema_version": 2,
         "suite": suite,
         "machine": f"QEMU {processors.version(machine)}",
         "problems": problems,

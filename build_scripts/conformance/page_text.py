@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+from build_scripts.conformance.engine import Status
 from build_scripts.conformance.rules import Rule, RuleTable
 
 Row = tuple[Rule, str, str]
@@ -205,9 +207,32 @@ def _rules(table: RuleTable, rows: Sequence[Row]) -> Iterator[str]:
         yield from _table(("Rule", "Statement", "SDM volume 3", "Status"), (14, 46, 22, 18), cells)
 
 
-def page(table: RuleTable, rows: Sequence[Row], msrs: Mapping[int, int], left_out: Sequence[tuple[str, str]]) -> str:
-    """The whole page."""
-    passed = sum(status == "passed" for _rule, status, _reason in rows)
+def _totals(suites: Mapping[str, Sequence[Row]]) -> Iterator[str]:
+    counts = {suite: Counter(status for _rule, status, _reason in rows) for suite, rows in suites.items()}
+    cells = [(suite, str(count.total()), *(str(count[status]) for status in Status)) for suite, count in counts.items()]
+    yield from _table(("Suite", "Rules", *Status), (25, *[15] * (1 + len(Status))), cells)
+
+
+def _untested(suites: Mapping[str, Sequence[Row]]) -> Iterator[str]:
+    for suite, rows in suites.items():
+        yield from _title(f"Suite {suite}", "^")
+        cells = [(rule.id, rule.text) for rule, status, _reason in rows if status == Status.UNTESTED]
+        if cells:
+            yield from _table(("Rule", "Statement"), (20, 80), cells)
+        else:
+            yield from ("None.", "")
+
+
+def page(
+    table: RuleTable,
+    suites: Mapping[str, Sequence[Row]],
+    msrs: Mapping[int, int],
+    left_out: Sequence[tuple[str, str]],
+) -> str:
+    """The whole page: the rules of `table`, one of the suites, and the totals of all.
+
+    Each row is a rule, its status and the reason for it.
+    """
     lines = [
         # REUSE-IgnoreStart
         ".. SPDX-License-Identifier: BSD-2-Clause-Patent",
@@ -216,10 +241,16 @@ def page(table: RuleTable, rows: Sequence[Row], msrs: Mapping[int, int], left_ou
         f".. Generated: {COMMAND}",
         "",
         *_title("What the machine implements", "="),
-        f"Of {len(rows)} rules of plain VMX {passed} passed. This page comes from the capability MSRs and a run of",
-        "the test images. It is made anew by::",
+        "This page comes from the capability MSRs and a run of the test images. It is made anew by::",
         "",
         f"    {COMMAND}",
+        "",
+        *_totals(suites),
+        "``passed``: at least one check named the rule and all that did passed.",
+        "``failed``: one of them failed, or the run made none.",
+        "``untestable``: no image can see it, or the machine does not offer it.",
+        "``unconfirmed``: the manual leaves it open; a check, if there is one, records this machine's choice.",
+        "``untested``: no check of it has been written.",
         "",
         "What differs from a real processor is in :doc:`differences`.",
         "",
@@ -233,10 +264,9 @@ def page(table: RuleTable, rows: Sequence[Row], msrs: Mapping[int, int], left_ou
         "Not advertised, hence refused by VM entry, and without rules below.",
         "",
         *_table(("Part", "Controls and instructions"), (35, 65), left_out),
-        *_title("Rules", "-"),
-        "``passed``: at least one check named the rule and all that did passed. ``untestable``: no image can see it.",
-        "``unconfirmed``: a check records this machine's choice only, or there is none yet.",
-        "",
-        *_rules(table, rows),
+        *_title("Rules of plain VMX", "-"),
+        *_rules(table, suites[table.suite]),
+        *_title("Untested", "-"),
+        *_untested(suites),
     ]
     return "\n".join(lines).rstrip() + "\n"

@@ -30,8 +30,9 @@ LEFT_OUT = (
 class Rule:
     """One rule of a table.
 
-    untestable says why no image can see it; unconfirmed why a check of it says
-    nothing about other processors, or why there is none.
+    untestable says why no image can see it; unconfirmed what the manual leaves
+    open, so that a check of it says nothing about other processors; untested
+    that there is no check yet.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Rule:
     text: str
     untestable: str = ""
     unconfirmed: str = ""
+    untested: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,12 +65,14 @@ def load(suite: str) -> RuleTable:
     for section in data["section"]:
         area = section["area"]
         untestable, unconfirmed = section.get("untestable", {}), section.get("unconfirmed", {})
-        if stray := {*untestable, *unconfirmed} - {*section["rules"]}:
+        untested = section.get("untested", [])
+        if stray := {*untestable, *unconfirmed, *untested} - {*section["rules"]}:
             raise ValueError(f"marked, but no rule of that section: {sorted(stray)}")
         for name, text in section["rules"].items():
             if name in rules or name.split("-")[1] != area or area not in data["areas"]:
                 raise ValueError(f"{name} does not belong into area {area}, or is there twice")
-            rules[name] = Rule(name, area, section["title"], text, untestable.get(name, ""), unconfirmed.get(name, ""))
+            marks = (untestable.get(name, ""), unconfirmed.get(name, ""), name in untested)
+            rules[name] = Rule(name, area, section["title"], text, *marks)
     return RuleTable(suite, data["areas"], rules)
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from build_scripts import paths
-from build_scripts.conformance import engine, page_text
+from build_scripts.commands.conformance import page_of
+from build_scripts.conformance import engine
 from build_scripts.conformance.engine import Status
 from build_scripts.conformance.image_table import TABLE
-from build_scripts.conformance.rules import LEFT_OUT, SUITES, load
+from build_scripts.conformance.rules import SUITES, load
 
 PAGE = paths.CHECKOUT / "docs" / "reference" / "conformance.rst"
 
@@ -28,14 +29,11 @@ def evidence(qemu: Path, tmp_path_factory: pytest.TempPathFactory) -> engine.Evi
 def test_nothing_failed(suite: str, evidence: engine.Evidence) -> None:
     """What the command would print as failed; known deviations stand in the table of images."""
     known = {name.split()[0] for image in TABLE for name in image.deviations}
-    verdicts = [engine.judge(rule, evidence) for rule in load(suite).rules.values()]
+    verdicts = engine.verdicts(load(suite), evidence)
     assert [v for v in verdicts if v.status is Status.FAILED and v.rule.id not in known] == []
     assert evidence.problems == []
 
 
 def test_page_is_current(evidence: engine.Evidence) -> None:
     """Run the command that the page names if this fails."""
-    table = load("vmx")
-    verdicts = [engine.judge(rule, evidence) for rule in table.rules.values()]
-    rows = [(verdict.rule, verdict.status.value, verdict.reason) for verdict in verdicts]
-    assert PAGE.read_text(encoding="utf-8") == page_text.page(table, rows, evidence.msrs, LEFT_OUT)
+    assert PAGE.read_text(encoding="utf-8") == page_of(evidence)

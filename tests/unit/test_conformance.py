@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from build_scripts.builds import qemu_build
 from build_scripts.commands import conformance
@@ -23,8 +26,8 @@ CHECK = "CHECK id={} name=n result={} detail=got:0x0\n"
 END = "END checks={} failures=0\n"
 
 
-def _rule(name: str = A, untestable: str = "", unconfirmed: str = "") -> Rule:
-    return Rule(name, "INS", "VMXON", "A sentence.", untestable, unconfirmed)
+def _rule(name: str = A, untestable: str = "", unconfirmed: str = "", untested: bool = False) -> Rule:
+    return Rule(name, "INS", "VMXON", "A sentence.", untestable, unconfirmed, untested)
 
 
 def _evidence(log: str, status: int | None = PASSED, image: Image | None = None) -> Evidence:
@@ -55,7 +58,19 @@ def test_no_check_is_no_pass() -> None:
     evidence = _evidence(CHECK.format(B, "pass") + END.format(1))
     assert judge(_rule(), evidence).status is Status.FAILED
     assert judge(_rule(untestable="invisible"), evidence).status is Status.UNTESTABLE
-    assert judge(_rule(unconfirmed="no check yet"), evidence).status is Status.UNCONFIRMED
+    assert judge(_rule(unconfirmed="the manual leaves it open"), evidence).status is Status.UNCONFIRMED
+
+
+def test_untested_is_a_status_of_its_own() -> None:
+    """It is no failure and no pass, and is not mixed up with what the manual leaves open."""
+    evidence = _evidence(CHECK.format(B, "pass") + END.format(1))
+    verdict = judge(_rule(untested=True), evidence)
+    assert (verdict.status, verdict.reason) == (Status.UNTESTED, "no check names it yet")
+    table = RuleTable("vmx", {"INS": "Instructions"}, {A: _rule(untested=True), B: _rule(B)})
+    out = io.StringIO()
+    Console(file=out, width=120).print(engine.summary(table, engine.verdicts(table, evidence)))
+    heading, total = (next(line for line in out.getvalue().splitlines() if word in line) for word in ("area", "all"))
+    assert "untested" in heading and re.findall(r"\d+", total) == ["2", "1", "0", "0", "0", "1"]
 
 
 def test_not_offered() -> None:
@@ -114,7 +129,15 @@ def test_page_names_every_rule() -> None:
     """Also controls by name, and what is left out."""
     table = load("vmx")
     rows = [(rule, "passed", "") for rule in table.rules.values()]
-    text = page_text.page(table, rows, {0x48D: 0x3F_0000_0016}, LEFT_OUT)
+    other = _rule("DM-INS-01")
+    suites = {"vmx": rows, "dual-monitor": [(other, "untested", "no check names it yet")]}
+    text = page_text.page(table, suites, {0x48D: 0x3F_0000_0016}, LEFT_OUT)
+    numbers = {
+        heading: [line.strip() for line in text.split(f"* - {heading}\n")[1].splitlines()[:6]] for heading in suites
+    }
+    assert numbers["vmx"] == [f"- {number}" for number in (len(rows), len(rows), 0, 0, 0, 0)]
+    assert numbers["dual-monitor"] == ["- 1", "- 0", "- 0", "- 0", "- 0", "- 1"]
+    assert other.id in text
     assert all(name in text for name in table.rules)
     assert "external-interrupt exiting" in text
     assert "Not offered: activate VMX-preemption timer, process posted interrupts." in text
