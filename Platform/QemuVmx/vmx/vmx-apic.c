@@ -48,7 +48,7 @@ static void vmx_check_tpr_threshold(CPUX86State *env)
 bool vmx_tpr_shadow(CPUX86State *env)
 {
     return vmx_in_guest(env) &&
-           (env->vmx.ctl.proc & VMX_CPU_BASED_TPR_SHADOW);
+           (env->vmx.ctl.proc & VMX_CPU_TPR_SHADOW);
 }
 
 target_ulong vmx_read_cr8(CPUX86State *env)
@@ -71,7 +71,7 @@ bool vmx_tpr_threshold_valid(CPUX86State *env, const X86VMXControls *ctl)
     if (ctl->tpr_threshold & ~0xfu) {
         return false;
     }
-    if (ctl->proc2 & VMX_SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES) {
+    if (ctl->proc2 & VMX_CPU2_APIC_ACCESSES) {
         return true;
     }
     vtpr = x86_ldub_phys(env_cpu(env), ctl->virtual_apic + VAPIC_TPR);
@@ -82,7 +82,7 @@ bool vmx_tpr_threshold_valid(CPUX86State *env, const X86VMXControls *ctl)
 void vmx_tpr_after_entry(CPUX86State *env)
 {
     if (vmx_tpr_shadow(env) &&
-        (env->vmx.ctl.proc2 & VMX_SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES)) {
+        (env->vmx.ctl.proc2 & VMX_CPU2_APIC_ACCESSES)) {
         vmx_check_tpr_threshold(env);
     }
 }
@@ -127,11 +127,11 @@ void vmx_apic_access(CPUX86State *env, MMUAccessType access_type, int size,
         *paddr = env->vmx.ctl.virtual_apic + offset;
         return;
     }
-    vmx_vmexit(env, VMX_EXIT_APIC_ACCESS, kind | offset, retaddr);
+    vmx_vmexit(env, VMX_REASON_APIC_ACCESS, kind | offset, retaddr);
 }
 
 G_NORETURN void vmx_apic_walk(CPUX86State *env, uintptr_t retaddr)
 {
-    vmx_vmexit(env, VMX_EXIT_APIC_ACCESS, env->vmx.event.info ?
+    vmx_vmexit(env, VMX_REASON_APIC_ACCESS, env->vmx.event.info ?
                APIC_ACCESS_PHYSICAL_DELIVERY : APIC_ACCESS_PHYSICAL, retaddr);
 }

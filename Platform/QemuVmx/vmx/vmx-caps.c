@@ -23,12 +23,12 @@
 /* Those of them that the TRUE MSRs still report as fixed to 1. */
 #define PIN_FIXED1              PIN_DEFAULT1
 #define PROC_FIXED1             (PROC_DEFAULT1 & \
-                                 ~(VMX_CPU_BASED_CR3_LOAD_EXITING | \
-                                   VMX_CPU_BASED_CR3_STORE_EXITING))
+                                 ~(VMX_CPU_CR3_LOAD | \
+                                   VMX_CPU_CR3_STORE))
 #define EXIT_FIXED1             (EXIT_DEFAULT1 & \
-                                 ~VMX_VM_EXIT_SAVE_DEBUG_CONTROLS)
+                                 ~VMX_EXIT_SAVE_DEBUG)
 #define ENTRY_FIXED1            (ENTRY_DEFAULT1 & \
-                                 ~VMX_VM_ENTRY_LOAD_DEBUG_CONTROLS)
+                                 ~VMX_ENTRY_LOAD_DEBUG)
 
 #define VMX_MEMTYPE_WB          6ULL
 
@@ -72,10 +72,10 @@ static uint64_t vmx_control_msr(CPUX86State *env, VMXControlWord c, bool true_)
     /* Follows the LM bit of CPUID and has no property of its own. */
     if (c == CONTROL_EXIT &&
         (env->features[FEAT_8000_0001_EDX] & CPUID_EXT2_LM)) {
-        can_be_1 |= VMX_VM_EXIT_HOST_ADDR_SPACE_SIZE;
+        can_be_1 |= VMX_EXIT_HOST_ADDRESS_SPACE_SIZE;
     }
     if (c == CONTROL_ENTRY && vmx_dual_monitor_offered(env)) {
-        can_be_1 |= VMX_VM_ENTRY_SMM | VMX_VM_ENTRY_DEACT_DUAL_MONITOR;
+        can_be_1 |= VMX_ENTRY_TO_SMM | VMX_ENTRY_DEACTIVATE;
     }
     return (uint64_t)can_be_1 << 32 | must_be_1;
 }
@@ -162,8 +162,8 @@ static uint64_t vmx_basic(CPUX86State *env)
 int vmx_rdmsr(CPUX86State *env, uint32_t index, uint64_t *value)
 {
     bool have_ept = env->features[FEAT_VMX_SECONDARY_CTLS] &
-                    (VMX_SECONDARY_EXEC_ENABLE_EPT |
-                     VMX_SECONDARY_EXEC_ENABLE_VPID);
+                    (VMX_CPU2_EPT |
+                     VMX_CPU2_VPID);
 
     switch (index) {
     case MSR_IA32_FEATURE_CONTROL:
@@ -216,7 +216,7 @@ int vmx_rdmsr(CPUX86State *env, uint32_t index, uint64_t *value)
         return 0;
     case MSR_IA32_VMX_PROCBASED_CTLS2:
         if (!(env->features[FEAT_VMX_PROCBASED_CTLS] &
-              VMX_CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)) {
+              VMX_CPU_SECONDARY_CONTROLS)) {
             return -1;
         }
         *value = vmx_control_msr(env, CONTROL_PROC2, false);
@@ -246,7 +246,7 @@ int vmx_rdmsr(CPUX86State *env, uint32_t index, uint64_t *value)
     }
     case MSR_IA32_VMX_VMFUNC:
         if (!(env->features[FEAT_VMX_SECONDARY_CTLS] &
-              VMX_SECONDARY_EXEC_ENABLE_VMFUNC)) {
+              VMX_CPU2_VMFUNC)) {
             return -1;
         }
         *value = env->features[FEAT_VMX_VMFUNC];

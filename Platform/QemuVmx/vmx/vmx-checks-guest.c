@@ -48,7 +48,7 @@ static GuestSegment guest_segment(const VMXVmcs *v, int index)
         .base = vmcs_read(v, VMCS_GUEST_ES_BASE + index * 2),
     };
 
-    seg.usable = !(seg.ar & VMX_AR_UNUSABLE);
+    seg.usable = !(seg.ar & VMX_ACCESS_UNUSABLE);
     return seg;
 }
 
@@ -57,14 +57,14 @@ static GuestSegment guest_segment(const VMXVmcs *v, int index)
 
 static bool unrestricted(const VMXEntry *entry)
 {
-    return entry->ctl.proc2 & VMX_SECONDARY_EXEC_UNRESTRICTED_GUEST;
+    return entry->ctl.proc2 & VMX_CPU2_UNRESTRICTED_GUEST;
 }
 
 /* "Checks on Guest Control Registers, Debug Registers, and MSRs" */
 static bool check_registers(CPUX86State *env, const VMXEntry *entry)
 {
     const VMXVmcs *v = entry->guest;
-    const bool ia32e = entry->entry_ctls & VMX_VM_ENTRY_IA32E_MODE;
+    const bool ia32e = entry->entry_ctls & VMX_ENTRY_IA32E_GUEST;
     uint64_t cr0 = vmcs_read(v, VMCS_GUEST_CR0);
     uint64_t cr3 = vmcs_read(v, VMCS_GUEST_CR3);
     uint64_t cr4 = vmcs_read(v, VMCS_GUEST_CR4);
@@ -86,8 +86,8 @@ static bool check_registers(CPUX86State *env, const VMXEntry *entry)
     if (cr3 >> env_archcpu(env)->phys_bits) {
         return false;
     }
-    if (entry->entry_ctls & VMX_VM_ENTRY_LOAD_DEBUG_CONTROLS) {
-        if ((vmcs_read(v, VMCS_GUEST_DEBUGCTL) & ~VMX_DEBUGCTL_ALLOWED) ||
+    if (entry->entry_ctls & VMX_ENTRY_LOAD_DEBUG) {
+        if ((vmcs_read(v, VMCS_GUEST_IA32_DEBUGCTL) & ~VMX_DEBUGCTL_ALLOWED) ||
             (vmcs_read(v, VMCS_GUEST_DR7) >> 32)) {
             return false;
         }
@@ -96,12 +96,12 @@ static bool check_registers(CPUX86State *env, const VMXEntry *entry)
         !vmx_canonical(vmcs_read(v, VMCS_GUEST_SYSENTER_EIP))) {
         return false;
     }
-    if ((entry->entry_ctls & VMX_VM_ENTRY_LOAD_IA32_PAT) &&
-        !vmx_pat_valid(vmcs_read(v, VMCS_GUEST_PAT))) {
+    if ((entry->entry_ctls & VMX_ENTRY_LOAD_PAT) &&
+        !vmx_pat_valid(vmcs_read(v, VMCS_GUEST_IA32_PAT))) {
         return false;
     }
-    if (entry->entry_ctls & VMX_VM_ENTRY_LOAD_IA32_EFER) {
-        uint64_t efer = vmcs_read(v, VMCS_GUEST_EFER);
+    if (entry->entry_ctls & VMX_ENTRY_LOAD_EFER) {
+        uint64_t efer = vmcs_read(v, VMCS_GUEST_IA32_EFER);
 
         if ((efer & ~(uint64_t)(MSR_EFER_SCE | MSR_EFER_LME | MSR_EFER_LMA |
                                 MSR_EFER_NXE)) ||
@@ -142,7 +142,7 @@ static bool check_segments_vm86(const VMXVmcs *v)
 static bool check_cs(const VMXEntry *entry, const GuestSegment *cs,
                      const GuestSegment *ss)
 {
-    const bool ia32e = entry->entry_ctls & VMX_VM_ENTRY_IA32E_MODE;
+    const bool ia32e = entry->entry_ctls & VMX_ENTRY_IA32E_GUEST;
 
     if (!cs->usable || (cs->ar & AR_RESERVED) || !(cs->ar & AR_S) ||
         !(cs->ar & AR_P) || (cs->base >> 32) ||
@@ -221,7 +221,7 @@ static bool check_data_segment(const VMXEntry *entry, int index)
 static bool check_segments(CPUX86State *env, const VMXEntry *entry)
 {
     const VMXVmcs *v = entry->guest;
-    const bool ia32e = entry->entry_ctls & VMX_VM_ENTRY_IA32E_MODE;
+    const bool ia32e = entry->entry_ctls & VMX_ENTRY_IA32E_GUEST;
     const bool vm86 = vmcs_read(v, VMCS_GUEST_RFLAGS) & VM_MASK;
     GuestSegment tr = guest_segment(v, SEG_TR);
     GuestSegment ldtr = guest_segment(v, SEG_LDTR);
@@ -268,7 +268,7 @@ static bool check_segments(CPUX86State *env, const VMXEntry *entry)
 static bool check_rip_rflags(CPUX86State *env, const VMXEntry *entry)
 {
     const VMXVmcs *v = entry->guest;
-    const bool ia32e = entry->entry_ctls & VMX_VM_ENTRY_IA32E_MODE;
+    const bool ia32e = entry->entry_ctls & VMX_ENTRY_IA32E_GUEST;
     uint32_t info = vmcs_read(v, VMCS_ENTRY_INTERRUPTION_INFO);
     uint64_t rip = vmcs_read(v, VMCS_GUEST_RIP);
     uint64_t rflags = vmcs_read(v, VMCS_GUEST_RFLAGS);
@@ -288,8 +288,8 @@ static bool check_rip_rflags(CPUX86State *env, const VMXEntry *entry)
         (ia32e || !(vmcs_read(v, VMCS_GUEST_CR0) & CR0_PE_MASK))) {
         return false;
     }
-    if ((info & VMX_INTR_VALID) &&
-        (info & VMX_INTR_TYPE_MASK) == VMX_INTR_TYPE_EXTERNAL &&
+    if ((info & VMX_INTERRUPTION_VALID) &&
+        (info & VMX_INTERRUPTION_TYPE_MASK) == VMX_INTERRUPTION_TYPE_EXTERNAL &&
         !(rflags & IF_MASK)) {
         return false;
     }
@@ -302,15 +302,15 @@ static bool check_non_register(CPUX86State *env, const VMXEntry *entry,
 {
     const VMXVmcs *v = entry->guest;
     const bool in_smm = env->hflags & HF_SMM_MASK;
-    const bool smm_entry = entry->entry_ctls & VMX_VM_ENTRY_SMM;
+    const bool smm_entry = entry->entry_ctls & VMX_ENTRY_TO_SMM;
     uint32_t activity = vmcs_read(v, VMCS_GUEST_ACTIVITY_STATE);
     uint32_t blocked = vmcs_read(v, VMCS_GUEST_INTERRUPTIBILITY);
     uint32_t info = vmcs_read(v, VMCS_ENTRY_INTERRUPTION_INFO);
-    uint32_t type = info & VMX_INTR_TYPE_MASK;
+    uint32_t type = info & VMX_INTERRUPTION_TYPE_MASK;
     uint64_t pending = vmcs_read(v, VMCS_GUEST_PENDING_DEBUG);
     uint64_t rflags = vmcs_read(v, VMCS_GUEST_RFLAGS);
-    bool injecting = info & VMX_INTR_VALID;
-    bool shadow = blocked & (VMX_BLOCKED_STI | VMX_BLOCKED_MOV_SS);
+    bool injecting = info & VMX_INTERRUPTION_VALID;
+    bool shadow = blocked & (VMX_BLOCKING_BY_STI | VMX_BLOCKING_BY_MOV_SS);
 
     switch (activity) {
     case VMX_ACTIVITY_ACTIVE:
@@ -321,9 +321,10 @@ static bool check_non_register(CPUX86State *env, const VMXEntry *entry,
             return false;
         }
         /* Injected events that HLT cannot be in when they are delivered. */
-        if (injecting && type != VMX_INTR_TYPE_EXTERNAL &&
-            type != VMX_INTR_TYPE_NMI && type != VMX_INTR_TYPE_OTHER &&
-            !(type == VMX_INTR_TYPE_HW_EXCEPTION &&
+        if (injecting && type != VMX_INTERRUPTION_TYPE_EXTERNAL &&
+            type != VMX_INTERRUPTION_TYPE_NMI &&
+            type != VMX_INTERRUPTION_TYPE_OTHER &&
+            !(type == VMX_INTERRUPTION_TYPE_HARDWARE_EXCEPTION &&
               ((uint8_t)info == EXCP01_DB || (uint8_t)info == EXCP12_MCHK))) {
             return false;
         }
@@ -332,14 +333,14 @@ static bool check_non_register(CPUX86State *env, const VMXEntry *entry,
         if (!(vmx_misc(env) & MSR_VMX_MISC_ACTIVITY_SHUTDOWN) || shadow) {
             return false;
         }
-        if (injecting && type != VMX_INTR_TYPE_NMI &&
-            !(type == VMX_INTR_TYPE_HW_EXCEPTION &&
+        if (injecting && type != VMX_INTERRUPTION_TYPE_NMI &&
+            !(type == VMX_INTERRUPTION_TYPE_HARDWARE_EXCEPTION &&
               (uint8_t)info == EXCP12_MCHK)) {
             return false;
         }
         break;
-    case VMX_ACTIVITY_WAIT_SIPI:
-        /* DM-CTL-10, DM-RET-32 */
+    case VMX_ACTIVITY_WAIT_FOR_SIPI:
+        /* For no SMI handler (DM-CTL-10), no root operation (DM-RET-32). */
         if (!(vmx_misc(env) & MSR_VMX_MISC_ACTIVITY_WAIT_SIPI) || shadow ||
             injecting || smm_entry ||
             (entry->returns_from_smm && entry->to_root)) {
@@ -351,28 +352,31 @@ static bool check_non_register(CPUX86State *env, const VMXEntry *entry,
     }
 
     if ((blocked & ~0xfu) || (blocked & 3) == 3 ||
-        ((blocked & VMX_BLOCKED_STI) && !(rflags & IF_MASK))) {
+        ((blocked & VMX_BLOCKING_BY_STI) && !(rflags & IF_MASK))) {
         return false;
     }
-    if (injecting && type == VMX_INTR_TYPE_EXTERNAL && shadow) {
+    if (injecting && type == VMX_INTERRUPTION_TYPE_EXTERNAL && shadow) {
         return false;
     }
-    if (injecting && type == VMX_INTR_TYPE_NMI) {
-        if (blocked & VMX_BLOCKED_MOV_SS) {
+    if (injecting && type == VMX_INTERRUPTION_TYPE_NMI) {
+        if (blocked & VMX_BLOCKING_BY_MOV_SS) {
             return false;
         }
-        if (blocked & VMX_BLOCKED_STI) {
+        if (blocked & VMX_BLOCKING_BY_STI) {
             *qual = QUAL_NMI_STI;
             return false;
         }
-        /* DM-RET-28 */
-        if ((entry->ctl.pin & VMX_PIN_BASED_VIRTUAL_NMIS) &&
-            (blocked & VMX_BLOCKED_NMI)) {
+        /* Blocking by NMI is then that of virtual NMIs (DM-RET-28). */
+        if ((entry->ctl.pin & VMX_PIN_VIRTUAL_NMIS) &&
+            (blocked & VMX_BLOCKING_BY_NMI)) {
             return false;
         }
     }
-    /* DM-CTL-09, DM-CTL-11, DM-RET-34 */
-    if ((blocked & VMX_BLOCKED_SMI) ? !in_smm : smm_entry) {
+    /*
+     * An entry outside SMM cannot block SMIs (DM-CTL-11), one to SMM must
+     * (DM-CTL-09), a return from SMM has the choice (DM-RET-34).
+     */
+    if ((blocked & VMX_BLOCKING_BY_SMI) ? !in_smm : smm_entry) {
         return false;
     }
 
@@ -381,7 +385,7 @@ static bool check_non_register(CPUX86State *env, const VMXEntry *entry,
         return false;
     }
     if (shadow || activity == VMX_ACTIVITY_HLT) {
-        bool btf = vmcs_read(v, VMCS_GUEST_DEBUGCTL) & VMX_DEBUGCTL_BTF;
+        bool btf = vmcs_read(v, VMCS_GUEST_IA32_DEBUGCTL) & VMX_DEBUGCTL_BTF;
         bool bs = pending & VMX_PENDING_DEBUG_BS;
 
         if (bs != ((rflags & TF_MASK) && !btf)) {
@@ -391,10 +395,13 @@ static bool check_non_register(CPUX86State *env, const VMXEntry *entry,
     return true;
 }
 
-/* VMCS link pointer (DM-CTL-12, DM-RET-29 to DM-RET-31). */
+/*
+ * The VMCS link pointer is all ones or names a VMCS, but not the one that will
+ * be in use: there are no shadow VMCSs (DM-CTL-12, DM-RET-29 to DM-RET-31).
+ */
 static bool check_link_pointer(CPUX86State *env, const VMXEntry *entry)
 {
-    uint64_t link = vmcs_read(entry->guest, VMCS_VMCS_LINK_POINTER);
+    uint64_t link = vmcs_read(entry->guest, VMCS_LINK_POINTER);
 
     if (link == VMX_NO_POINTER) {
         return true;
@@ -416,10 +423,10 @@ static bool check_pdptes(CPUX86State *env, const VMXEntry *entry)
 
     if (!(vmcs_read(v, VMCS_GUEST_CR0) & CR0_PG_MASK) ||
         !(vmcs_read(v, VMCS_GUEST_CR4) & CR4_PAE_MASK) ||
-        (entry->entry_ctls & VMX_VM_ENTRY_IA32E_MODE)) {
+        (entry->entry_ctls & VMX_ENTRY_IA32E_GUEST)) {
         return true;
     }
-    if (entry->ctl.proc2 & VMX_SECONDARY_EXEC_ENABLE_EPT) {
+    if (entry->ctl.proc2 & VMX_CPU2_EPT) {
         for (i = 0; i < 4; i++) {
             pdpte[i] = vmcs_read(v, VMCS_GUEST_PDPTE0 + i * 2);
         }

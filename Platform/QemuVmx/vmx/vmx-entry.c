@@ -6,6 +6,10 @@
  * All fields are read into a working copy of the VMCS and checked before the
  * processor state is touched.  Only the loading of MSRs can fail later.
  *
+ * In SMM an entry is either one with "entry to SMM", which starts or resumes a
+ * guest of the STM, as a rule the SMI handler, or one that returns from SMM to
+ * what the SMI has interrupted (vmx-smm-return.c).
+ *
  * Copyright (c) 2026 STM Lab
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -20,7 +24,7 @@
 /* "Loading Guest Segment Registers and Descriptor-Table Registers" */
 static uint32_t vmx_segment_flags(uint32_t ar, int index)
 {
-    if (ar & VMX_AR_UNUSABLE) {
+    if (ar & VMX_ACCESS_UNUSABLE) {
         /* QEMU takes the CPL from SS.DPL, as VMX does. */
         return index == R_SS ? (ar & 0x60) << 8 : 0;
     }
@@ -70,13 +74,13 @@ static void vmx_load_segments(CPUX86State *env, const VMXVmcs *v)
 static void vmx_load_guest(CPUX86State *env, const VMXEntry *entry)
 {
     const VMXVmcs *v = entry->guest;
-    const bool ia32e = entry->entry_ctls & VMX_VM_ENTRY_IA32E_MODE;
+    const bool ia32e = entry->entry_ctls & VMX_ENTRY_IA32E_GUEST;
     uint32_t blocked = vmcs_read(v, VMCS_GUEST_INTERRUPTIBILITY);
     uint64_t cr0 = vmcs_read(v, VMCS_GUEST_CR0);
     uint64_t efer = env->efer;
 
-    if (entry->entry_ctls & VMX_VM_ENTRY_LOAD_IA32_EFER) {
-        efer = vmcs_read(v, VMCS_GUEST_EFER);
+    if (entry->entry_ctls & VMX_ENTRY_LOAD_EFER) {
+        efer = vmcs_read(v, VMCS_GUEST_IA32_EFER);
     } else {
         efer &= ~(uint64_t)MSR_EFER_LMA;
         if (cr0 & CR0_PG_MASK) {
@@ -90,15 +94,15 @@ static void vmx_load_guest(CPUX86State *env, const VMXEntry *entry)
                                vmcs_read(v, VMCS_GUEST_CR3),
                                vmcs_read(v, VMCS_GUEST_CR4), efer);
     vmx_enter_pdptes(env, v,
-                     entry->ctl.proc2 & VMX_SECONDARY_EXEC_ENABLE_EPT);
+                     entry->ctl.proc2 & VMX_CPU2_EPT);
 
-    if (entry->entry_ctls & VMX_VM_ENTRY_LOAD_DEBUG_CONTROLS) {
+    if (entry->entry_ctls & VMX_ENTRY_LOAD_DEBUG) {
         cpu_x86_update_dr7(env, (vmcs_read(v, VMCS_GUEST_DR7) &
                                  0xffff2fffULL) | DR7_FIXED_1);
-        env->vmx.debugctl = vmcs_read(v, VMCS_GUEST_DEBUGCTL);
+        env->vmx.debugctl = vmcs_read(v, VMCS_GUEST_IA32_DEBUGCTL);
     }
-    if (entry->entry_ctls & VMX_VM_ENTRY_LOAD_IA32_PAT) {
-        env->pat = vmcs_read(v, VMCS_GUEST_PAT);
+    if (entry->entry_ctls & VMX_ENTRY_LOAD_PAT) {
+        env->pat = vmcs_read(v, VMCS_GUEST_IA32_PAT);
     }
     env->sysenter_cs = vmcs_read(v, VMCS_GUEST_SYSENTER_CS);
     env->sysenter_esp = vmcs_read(v, VMCS_GUEST_SYSENTER_ESP);
@@ -112,16 +116,16 @@ static void vmx_load_guest(CPUX86State *env, const VMXEntry *entry)
 
     env->hflags &= ~HF_INHIBIT_IRQ_MASK;
     env->hflags2 &= ~(HF2_MOV_SS_MASK | HF2_NMI_MASK);
-    if (blocked & (VMX_BLOCKED_STI | VMX_BLOCKED_MOV_SS)) {
+    if (blocked & (VMX_BLOCKING_BY_STI | VMX_BLOCKING_BY_MOV_SS)) {
         env->hflags |= HF_INHIBIT_IRQ_MASK;
     }
-    if (blocked & VMX_BLOCKED_MOV_SS) {
+    if (blocked & VMX_BLOCKING_BY_MOV_SS) {
         env->hflags2 |= HF2_MOV_SS_MASK;
     }
     env->vmx.virtual_nmi_blocked = false;
-    if (entry->ctl.pin & VMX_PIN_BASED_VIRTUAL_NMIS) {
-        env->vmx.virtual_nmi_blocked = blocked & VMX_BLOCKED_NMI;
-    } else if (blocked & VMX_BLOCKED_NMI) {
+    if (entry->ctl.pin & VMX_PIN_VIRTUAL_NMIS) {
+        env->vmx.virtual_nmi_blocked = blocked & VMX_BLOCKING_BY_NMI;
+    } else if (blocked & VMX_BLOCKING_BY_NMI) {
         env->hflags2 |= HF2_NMI_MASK;
     }
 }
@@ -132,7 +136,7 @@ static void vmx_entry_failure(CPUX86State *env, VMXEntry *entry,
 {
     const int from = vmx_trace_mode(env);
     const uint64_t rip = vmcs_read(entry->guest, VMCS_GUEST_RIP);
-    const uint32_t reason = basic | VMX_EXIT_REASON_ENTRY_FAILURE;
+    const uint32_t reason = basic | VMX_REASON_ENTRY_FAILURE;
 
     vmcs_write(entry->guest, VMCS_EXIT_REASON, reason);
     vmcs_write(entry->guest, VMCS_EXIT_QUALIFICATION, qualification);
@@ -161,17 +165,17 @@ typedef struct VMXStart {
 /* "Delivery of Pending Debug Exceptions after VM Entry" (DM-RET-54) */
 static uint64_t vmx_start_pending_debug(const VMXStart *start)
 {
-    uint32_t type = start->info & VMX_INTR_TYPE_MASK;
+    uint32_t type = start->info & VMX_INTERRUPTION_TYPE_MASK;
 
-    if (!(start->info & VMX_INTR_VALID)) {
+    if (!(start->info & VMX_INTERRUPTION_VALID)) {
         if (start->activity == VMX_ACTIVITY_SHUTDOWN ||
-            start->activity == VMX_ACTIVITY_WAIT_SIPI) {
+            start->activity == VMX_ACTIVITY_WAIT_FOR_SIPI) {
             return 0;
         }
-    } else if (type != VMX_INTR_TYPE_OTHER &&
-               ((type != VMX_INTR_TYPE_SW_INTERRUPT &&
-                 type != VMX_INTR_TYPE_SW_EXCEPTION) ||
-                !(start->blocked & VMX_BLOCKED_MOV_SS))) {
+    } else if (type != VMX_INTERRUPTION_TYPE_OTHER &&
+               ((type != VMX_INTERRUPTION_TYPE_SOFTWARE_INTERRUPT &&
+                 type != VMX_INTERRUPTION_TYPE_SOFTWARE_EXCEPTION) ||
+                !(start->blocked & VMX_BLOCKING_BY_MOV_SS))) {
         return 0;
     }
     return start->pending_debug;
@@ -181,19 +185,19 @@ static uint64_t vmx_start_pending_debug(const VMXStart *start)
 static void vmx_start(CPUX86State *env, const VMXStart *start)
 {
     CPUState *cs = env_cpu(env);
-    const bool valid = start->info & VMX_INTR_VALID;
-    const bool mtf = valid && (start->info & VMX_INTR_TYPE_MASK) ==
-                              VMX_INTR_TYPE_OTHER;
+    const bool valid = start->info & VMX_INTERRUPTION_VALID;
+    const bool mtf = valid && (start->info & VMX_INTERRUPTION_TYPE_MASK) ==
+                              VMX_INTERRUPTION_TYPE_OTHER;
 
     env->vmx.pending_debug = vmx_start_pending_debug(start);
     if (vmx_in_guest(env)) {
         if (mtf) {
             env->vmx.mtf = VMX_MTF_PENDING;
-        } else if (env->vmx.ctl.proc & VMX_CPU_BASED_MONITOR_TRAP_FLAG) {
+        } else if (env->vmx.ctl.proc & VMX_CPU_MONITOR_TRAP_FLAG) {
             env->vmx.mtf = valid ? VMX_MTF_PENDING : VMX_MTF_ARMED;
         }
         vmx_tpr_after_entry(env);
-        if (env->vmx.ctl.pin & VMX_PIN_BASED_VMX_PREEMPTION_TIMER) {
+        if (env->vmx.ctl.pin & VMX_PIN_PREEMPTION_TIMER) {
             vmx_timer_start(env, start->timer);
         }
     }
@@ -223,20 +227,20 @@ static const char *vmx_entry_kind(const VMXEntry *entry)
     if (entry->returns_from_smm) {
         return "smm-return";
     }
-    return entry->entry_ctls & VMX_VM_ENTRY_SMM ? "handler-entry" : "entry";
+    return entry->entry_ctls & VMX_ENTRY_TO_SMM ? "handler-entry" : "entry";
 }
 
 static int vmx_basic_checks(CPUX86State *env, const VMXVmcs *vmcs, bool launch)
 {
     if ((env->hflags & HF_INHIBIT_IRQ_MASK) &&
         (env->hflags2 & HF2_MOV_SS_MASK)) {
-        return VMX_ERR_ENTRY_MOV_SS;
+        return VMX_ERROR_ENTRY_BLOCKED_BY_MOV_SS;
     }
     if (launch && vmcs_launched(vmcs)) {
-        return VMX_ERR_LAUNCH_NONCLEAR;
+        return VMX_ERROR_VMLAUNCH_NOT_CLEAR;
     }
     if (!launch && !vmcs_launched(vmcs)) {
-        return VMX_ERR_RESUME_NONLAUNCHED;
+        return VMX_ERROR_VMRESUME_NOT_LAUNCHED;
     }
     return 0;
 }
@@ -257,6 +261,11 @@ bool vmx_vm_entry(CPUX86State *env, bool launch)
         return false;
     }
 
+    /*
+     * Two sources: the current VMCS gives guest and host state, VM-exit and
+     * VM-entry controls; entry.control gives VM-execution controls.  The two
+     * differ only for entries that return from SMM.
+     */
     entry.guest = vmx_vmcs_map(env, env->vmx.current_vmcs);
     entry.control = entry.guest;
     entry.entry_ctls = vmcs_read(entry.guest, VMCS_ENTRY_CONTROLS);
@@ -265,7 +274,7 @@ bool vmx_vm_entry(CPUX86State *env, bool launch)
     error = vmx_basic_checks(env, entry.guest, launch);
     if (!error) {
         entry.returns_from_smm = in_smm &&
-                                 !(entry.entry_ctls & VMX_VM_ENTRY_SMM);
+                                 !(entry.entry_ctls & VMX_ENTRY_TO_SMM);
         if (entry.returns_from_smm) {
             error = vmx_smm_return_check(env, &entry);
         } else {
@@ -284,24 +293,37 @@ bool vmx_vm_entry(CPUX86State *env, bool launch)
         return false;
     }
 
+    /*
+     * Failures up to here are VMfails, the next instruction runs.  From here on
+     * the SDM has them end like VM exits, in the host state of the same VMCS.
+     */
     if (!vmx_check_guest_state(env, &entry, &qualification)) {
-        vmx_entry_failure(env, &entry, VMX_EXIT_INVALID_GUEST, qualification);
+        vmx_entry_failure(env, &entry, VMX_REASON_ENTRY_GUEST_STATE,
+                          qualification);
         return true;
     }
     vmx_load_guest(env, &entry);
     failed = vmx_load_msr_area(env,
                                vmcs_read(entry.guest,
-                                         VMCS_ENTRY_MSR_LOAD_ADDR),
+                                         VMCS_ENTRY_MSR_LOAD_ADDRESS),
                                vmcs_read(entry.guest,
                                          VMCS_ENTRY_MSR_LOAD_COUNT), in_smm);
     if (failed) {
-        env->hflags2 &= ~HF2_NMI_MASK;                      /* DM-RET-37 */
+        /*
+         * The host gets back what guest state has replaced: NMIs are blocked
+         * as before the entry (DM-RET-37).
+         */
+        env->hflags2 &= ~HF2_NMI_MASK;
         env->hflags2 |= nmi_blocked;
         env->vmx.virtual_nmi_blocked = false;
-        vmx_entry_failure(env, &entry, VMX_EXIT_MSR_LOADING, failed);
+        vmx_entry_failure(env, &entry, VMX_REASON_ENTRY_MSR_LOADING, failed);
         return true;
     }
 
+    /*
+     * What happens once the guest runs.  Read now, because a return from SMM
+     * closes the region, and written back before it does.
+     */
     start = (VMXStart) {
         .activity = vmcs_read(entry.guest, VMCS_GUEST_ACTIVITY_STATE),
         .info = vmcs_read(entry.guest, VMCS_ENTRY_INTERRUPTION_INFO),
@@ -312,13 +334,15 @@ bool vmx_vm_entry(CPUX86State *env, bool launch)
         .blocked = vmcs_read(entry.guest, VMCS_GUEST_INTERRUPTIBILITY),
     };
     if (launch) {
-        vmcs_set_launched(entry.guest, true);               /* DM-RET-46 */
+        /* The VMCS of the instruction, whatever becomes current (DM-RET-46). */
+        vmcs_set_launched(entry.guest, true);
     }
     if (entry.control != entry.guest) {
         vmx_vmcs_unmap(env, entry.control);
     }
     vmx_vmcs_unmap(env, entry.guest);
 
+    /* Nothing that the host was doing goes on in the guest. */
     env->vmx.hlt = false;
     env->vmx.event.info = 0;
     env->vmx.pause_loop.valid = false;
@@ -326,8 +350,10 @@ bool vmx_vm_entry(CPUX86State *env, bool launch)
     if (entry.returns_from_smm) {
         vmx_smm_return_commit(env, &entry);
     } else if (in_smm) {
-        env->hflags2 |= HF2_SMI_BLOCKED_MASK;               /* DM-CTL-16 */
+        /* No SMI interrupts an SMI handler (DM-CTL-16). */
+        env->hflags2 |= HF2_SMI_BLOCKED_MASK;
     }
+    /* Last, so that nothing in between is subject to the guest's controls. */
     env->vmx.ctl = entry.ctl;
     vmx_drop_sipi(env);
     if (!entry.to_root) {

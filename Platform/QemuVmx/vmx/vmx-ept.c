@@ -384,7 +384,8 @@ G_NORETURN void vmx_ept_fault(CPUX86State *env, bool walk, vaddr linear,
     uint64_t qual;
 
     if (fault->misconfiguration) {
-        vmx_vmexit_ept(env, VMX_EXIT_EPT_MISCONFIG, 0, fault->gpa, 0, retaddr);
+        vmx_vmexit_ept(env, VMX_REASON_EPT_MISCONFIGURATION, 0, fault->gpa, 0,
+                       retaddr);
     }
 
     qual = fault->qualification | EPT_QUAL_LINEAR_VALID;
@@ -394,15 +395,16 @@ G_NORETURN void vmx_ept_fault(CPUX86State *env, bool walk, vaddr linear,
         /* Setting a flag reads and writes. */
         qual |= EPT_QUAL_READ | EPT_QUAL_WRITE;
     }
-    vmx_vmexit_ept(env, VMX_EXIT_EPT_VIOLATION, qual, fault->gpa, linear,
+    vmx_vmexit_ept(env, VMX_REASON_EPT_VIOLATION, qual, fault->gpa, linear,
                    retaddr);
 }
 
 G_NORETURN void vmx_ept_fault_pdpte(CPUX86State *env, uintptr_t retaddr)
 {
-    X86VMXEptFault *fault = &env->vmx.ept_fault;
+    const X86VMXEptFault *fault = &env->vmx.ept_fault;
+    uint32_t reason = fault->misconfiguration ?
+                      VMX_REASON_EPT_MISCONFIGURATION :
+                      VMX_REASON_EPT_VIOLATION;
 
-    vmx_vmexit_ept(env, fault->misconfiguration ? VMX_EXIT_EPT_MISCONFIG :
-                                                  VMX_EXIT_EPT_VIOLATION,
-                   fault->qualification, fault->gpa, 0, retaddr);
+    vmx_vmexit_ept(env, reason, fault->qualification, fault->gpa, 0, retaddr);
 }

@@ -2,7 +2,7 @@
  * VMX: which event is next, and what it does
  *
  * Intel SDM volume 3, "Other Causes of VM Exits", "Monitor Trap Flag" and
- * "Event Injection"; the order is that of rule DM-EXI-07.
+ * "Event Injection"; the order of events is DM-EXI-07.
  *
  * Copyright (c) 2026 STM Lab
  *
@@ -50,7 +50,7 @@ static bool interrupts_enabled(CPUX86State *env)
 /* "External-interrupt exiting" makes RFLAGS.IF irrelevant, but no shadow. */
 static bool interruptible(CPUX86State *env)
 {
-    if (vmx_pin(env, VMX_PIN_BASED_EXT_INTR_MASK)) {
+    if (vmx_pin(env, VMX_PIN_EXTERNAL_INTERRUPT)) {
         return !(env->hflags & HF_INHIBIT_IRQ_MASK);
     }
     return interrupts_enabled(env);
@@ -70,7 +70,7 @@ static VMXEvent vmx_next_guest_event(CPUX86State *env)
     if (vmx->timer_expired) {
         return VMX_EVENT_TIMER;
     }
-    if (vmx_proc(env, VMX_CPU_BASED_VIRTUAL_NMI_PENDING) &&
+    if (vmx_proc(env, VMX_CPU_NMI_WINDOW) &&
         !vmx->virtual_nmi_blocked && !blocked_by_mov_ss(env)) {
         return VMX_EVENT_NMI_WINDOW;
     }
@@ -83,7 +83,7 @@ static VMXEvent vmx_next_event(CPUState *cs, int request)
     const bool smm = env->hflags & HF_SMM_MASK;
     VMXEvent event;
 
-    if (env->vmx.activity == VMX_ACTIVITY_WAIT_SIPI) {
+    if (env->vmx.activity == VMX_ACTIVITY_WAIT_FOR_SIPI) {
         return request & CPU_INTERRUPT_SIPI ? VMX_EVENT_SIPI : VMX_EVENT_NONE;
     }
     if (env->vmx.tpr_check && vmx_tpr_below_threshold(env)) {
@@ -111,7 +111,7 @@ static VMXEvent vmx_next_event(CPUState *cs, int request)
     if (env->vmx.activity == VMX_ACTIVITY_SHUTDOWN) {
         return VMX_EVENT_NONE;
     }
-    if (vmx_proc(env, VMX_CPU_BASED_VIRTUAL_INTR_PENDING) &&
+    if (vmx_proc(env, VMX_CPU_INTERRUPT_WINDOW) &&
         interrupts_enabled(env)) {
         return VMX_EVENT_INTR_WINDOW;
     }
@@ -169,7 +169,7 @@ static G_NORETURN void vmx_take_sipi(CPUState *cs)
 
     cpu_reset_interrupt(cs, CPU_INTERRUPT_SIPI);
     replay_interrupt();
-    vmx_vmexit(env, VMX_EXIT_SIPI,
+    vmx_vmexit(env, VMX_REASON_SIPI,
                apic_sipi_vector(env_archcpu(env)->apic_state), 0);
 }
 
@@ -178,7 +178,7 @@ static void vmx_take_interrupt(CPUState *cs)
     CPUX86State *env = cpu_env(cs);
     uint32_t info = 0;
 
-    if (env->vmx.ctl.exit & VMX_VM_EXIT_ACK_INTR_ON_EXIT) {
+    if (env->vmx.ctl.exit & VMX_EXIT_ACKNOWLEDGE_INTERRUPT) {
         int vector;
 
         cpu_reset_interrupt(cs, CPU_INTERRUPT_HARD);
@@ -187,9 +187,10 @@ static void vmx_take_interrupt(CPUState *cs)
             /* The request has gone away. */
             return;
         }
-        info = VMX_INTR_VALID | VMX_INTR_TYPE_EXTERNAL | (uint8_t)vector;
+        info = VMX_INTERRUPTION_VALID | VMX_INTERRUPTION_TYPE_EXTERNAL |
+               (uint8_t)vector;
     }
-    vmx_exit_now(env, VMX_EXIT_EXTERNAL_INTERRUPT, info);
+    vmx_exit_now(env, VMX_REASON_EXTERNAL_INTERRUPT, info);
 }
 
 static G_NORETURN void vmx_take_debug(CPUX86State *env)
@@ -244,7 +245,7 @@ int vmx_exec_interrupt(CPUState *cs, int interrupt_request)
     case VMX_EVENT_SIPI:
         vmx_take_sipi(cs);
     case VMX_EVENT_TPR:
-        vmx_exit_now(env, VMX_EXIT_TPR_BELOW_THRESHOLD, 0);
+        vmx_exit_now(env, VMX_REASON_TPR_BELOW_THRESHOLD, 0);
     case VMX_EVENT_SMI:
         if (env->vmx.smm.active) {
             cpu_reset_interrupt(cs, CPU_INTERRUPT_SMI);
@@ -254,34 +255,36 @@ int vmx_exec_interrupt(CPUState *cs, int interrupt_request)
         return request;
     case VMX_EVENT_INIT:
         cpu_reset_interrupt(cs, CPU_INTERRUPT_INIT);
-        vmx_exit_now(env, VMX_EXIT_INIT, 0);
+        vmx_exit_now(env, VMX_REASON_INIT, 0);
     case VMX_EVENT_MTF:
-        vmx_exit_now(env, VMX_EXIT_MTF, 0);
+        vmx_exit_now(env, VMX_REASON_MONITOR_TRAP_FLAG, 0);
     case VMX_EVENT_DEBUG:
         vmx_take_debug(env);
     case VMX_EVENT_TIMER:
-        vmx_exit_now(env, VMX_EXIT_PREEMPTION_TIMER, 0);
+        vmx_exit_now(env, VMX_REASON_PREEMPTION_TIMER, 0);
     case VMX_EVENT_NMI_WINDOW:
-        vmx_exit_now(env, VMX_EXIT_NMI_WINDOW, 0);
+        vmx_exit_now(env, VMX_REASON_NMI_WINDOW, 0);
     case VMX_EVENT_NMI:
-        if (vmx_pin(env, VMX_PIN_BASED_NMI_EXITING)) {
+        if (vmx_pin(env, VMX_PIN_NMI)) {
             cpu_reset_interrupt(cs, CPU_INTERRUPT_NMI);
-            vmx_exit_now(env, VMX_EXIT_EXCEPTION_NMI,
-                         VMX_INTR_VALID | VMX_INTR_TYPE_NMI | EXCP02_NMI);
+            vmx_exit_now(env, VMX_REASON_EXCEPTION_NMI,
+                         VMX_INTERRUPTION_VALID | VMX_INTERRUPTION_TYPE_NMI |
+                         EXCP02_NMI);
         }
         break;
     case VMX_EVENT_MCE:
         if (vmx_in_guest(env) &&
             (env->vmx.ctl.exception_bitmap & (1u << EXCP12_MCHK))) {
             cpu_reset_interrupt(cs, CPU_INTERRUPT_MCE);
-            vmx_exit_now(env, VMX_EXIT_EXCEPTION_NMI, VMX_INTR_VALID |
-                         VMX_INTR_TYPE_HW_EXCEPTION | EXCP12_MCHK);
+            vmx_exit_now(env, VMX_REASON_EXCEPTION_NMI, VMX_INTERRUPTION_VALID |
+                         VMX_INTERRUPTION_TYPE_HARDWARE_EXCEPTION |
+                         EXCP12_MCHK);
         }
         break;
     case VMX_EVENT_INTR_WINDOW:
-        vmx_exit_now(env, VMX_EXIT_INTERRUPT_WINDOW, 0);
+        vmx_exit_now(env, VMX_REASON_INTERRUPT_WINDOW, 0);
     case VMX_EVENT_INTR:
-        if (vmx_pin(env, VMX_PIN_BASED_EXT_INTR_MASK)) {
+        if (vmx_pin(env, VMX_PIN_EXTERNAL_INTERRUPT)) {
             vmx_take_interrupt(cs);
             vmx_look_again(cs);
             return 0;
@@ -309,7 +312,10 @@ int vmx_exec_interrupt(CPUState *cs, int interrupt_request)
 /* ------------------------------------------------------------------ */
 /* Debug exceptions                                                    */
 
-/* DM-EXI-41: what comes before the trap reports it as pending. */
+/*
+ * What comes before the trap reports it as pending: an SMM VM exit (DM-EXI-41),
+ * an INIT, the monitor trap flag.
+ */
 void vmx_single_step(CPUX86State *env)
 {
     CPUState *cs = env_cpu(env);

@@ -56,14 +56,15 @@ G_NORETURN void vmx_triple_fault(CPUX86State *env, uintptr_t retaddr)
 {
     /* No IDT-vectoring information for the event that led to it. */
     env->vmx.event.info = 0;
-    vmx_vmexit(env, VMX_EXIT_TRIPLE_FAULT, 0, retaddr);
+    vmx_vmexit(env, VMX_REASON_TRIPLE_FAULT, 0, retaddr);
 }
 
 void vmx_check_exception(CPUX86State *env, int intno, bool is_int,
                          int error_code, int next_eip_addend,
                          uintptr_t retaddr)
 {
-    uint32_t info = VMX_INTR_VALID | VMX_INTR_TYPE_HW_EXCEPTION | intno;
+    uint32_t info = VMX_INTERRUPTION_VALID |
+                    VMX_INTERRUPTION_TYPE_HARDWARE_EXCEPTION | intno;
     uint64_t qual = 0;
 
     env->vmx.injecting = false;
@@ -71,8 +72,8 @@ void vmx_check_exception(CPUX86State *env, int intno, bool is_int,
         /* INT3 and INTO are software exceptions; INT n never exits. */
         if (env->vmx.sw_exception &&
             (env->vmx.ctl.exception_bitmap & (1u << intno))) {
-            vmx_vmexit_software(env, VMX_INTR_VALID | intno |
-                                VMX_INTR_TYPE_SW_EXCEPTION,
+            vmx_vmexit_software(env, VMX_INTERRUPTION_VALID | intno |
+                                VMX_INTERRUPTION_TYPE_SOFTWARE_EXCEPTION,
                                 next_eip_addend, retaddr);
         }
         return;
@@ -96,8 +97,9 @@ void vmx_check_exception(CPUX86State *env, int intno, bool is_int,
         return;
     }
     if ((env->cr[0] & CR0_PE_MASK) && exception_has_error_code(intno)) {
-        info |= VMX_INTR_ERROR_CODE;
+        info |= VMX_INTERRUPTION_ERROR_CODE;
     }
-    vmx_vmexit_event(env, VMX_EXIT_EXCEPTION_NMI, qual, info,
-                     info & VMX_INTR_ERROR_CODE ? error_code : 0, retaddr);
+    vmx_vmexit_event(env, VMX_REASON_EXCEPTION_NMI, qual, info,
+                     info & VMX_INTERRUPTION_ERROR_CODE ? error_code : 0,
+                     retaddr);
 }

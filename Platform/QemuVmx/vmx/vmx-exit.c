@@ -3,6 +3,10 @@
  *
  * Intel SDM volume 3, "VM Exits".
  *
+ * A VM exit records why it happened, saves guest state, stores MSRs, loads host
+ * state, loads MSRs.  vmx_do_vmexit() does that for ordinary exits; SMM VM
+ * exits (vmx-smm.c) and failing VM entries (vmx-entry.c) use parts of it.
+ *
  * Copyright (c) 2026 STM Lab
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -18,7 +22,10 @@
 #include "vmx.h"
 #include "vmx-transition.h"
 
-/* VMX-abort indicators, rule table T13. */
+/*
+ * VMX-abort indicators, SDM "VMX Aborts": the exit cannot be completed, and
+ * with guest state gone there is nobody to report it to but the VMCS region.
+ */
 #define VMX_ABORT_STORE_MSRS    1
 #define VMX_ABORT_HOST_PDPTES   2
 #define VMX_ABORT_LOAD_MSRS     4
@@ -39,7 +46,7 @@ static uint32_t vmx_access_rights(const SegmentCache *seg)
     uint32_t ar = (seg->flags >> 8) & 0xf0ff;
 
     if (!(seg->flags & DESC_P_MASK)) {
-        return ar | VMX_AR_UNUSABLE;
+        return ar | VMX_ACCESS_UNUSABLE;
     }
     if (seg->flags & DESC_S_MASK) {
         /* Loading a segment sets its accessed flag; TCG caches it late. */
@@ -82,22 +89,26 @@ static void vmx_save_non_register(CPUX86State *env, VMXVmcs *v)
     uint32_t blocked = 0;
 
     if (env->hflags & HF_INHIBIT_IRQ_MASK) {
-        blocked |= env->hflags2 & HF2_MOV_SS_MASK ? VMX_BLOCKED_MOV_SS :
-                                                    VMX_BLOCKED_STI;
+        blocked |= env->hflags2 & HF2_MOV_SS_MASK ? VMX_BLOCKING_BY_MOV_SS :
+                                                    VMX_BLOCKING_BY_STI;
     }
-    /* DM-INT-20, DM-STM-20, DM-ACT-35 */
+    /*
+     * Blocking by SMI is reported by exits that end in SMM: of the SMI handler,
+     * which an entry can then resume unchanged (DM-STM-20), and of activation
+     * (DM-ACT-35).  Exits that end outside SMM save 0 (DM-INT-20).
+     */
     if ((env->hflags & HF_SMM_MASK) &&
         (env->hflags2 & HF2_SMI_BLOCKED_MASK)) {
-        blocked |= VMX_BLOCKED_SMI;
+        blocked |= VMX_BLOCKING_BY_SMI;
     }
     if (vmx_virtual_nmis(env) ? env->vmx.virtual_nmi_blocked :
                                 env->hflags2 & HF2_NMI_MASK) {
-        blocked |= VMX_BLOCKED_NMI;
+        blocked |= VMX_BLOCKING_BY_NMI;
     }
     vmcs_write(v, VMCS_GUEST_INTERRUPTIBILITY, blocked);
     vmcs_write(v, VMCS_GUEST_ACTIVITY_STATE, activity);
     /* A trap that waits for the end of the shadow or of HLT. */
-    if ((blocked & (VMX_BLOCKED_MOV_SS | VMX_BLOCKED_STI) ||
+    if ((blocked & (VMX_BLOCKING_BY_MOV_SS | VMX_BLOCKING_BY_STI) ||
          activity == VMX_ACTIVITY_HLT) &&
         (env->eflags & TF_MASK) && !(env->vmx.debugctl & VMX_DEBUGCTL_BTF)) {
         env->vmx.pending_debug |= VMX_PENDING_DEBUG_BS;
@@ -114,15 +125,15 @@ void vmx_exit_save_state(CPUX86State *env, VMXVmcs *v)
     vmcs_write(v, VMCS_GUEST_CR0, env->cr[0]);
     vmcs_write(v, VMCS_GUEST_CR3, env->cr[3]);
     vmcs_write(v, VMCS_GUEST_CR4, env->cr[4]);
-    if (exit_ctls & VMX_VM_EXIT_SAVE_DEBUG_CONTROLS) {
+    if (exit_ctls & VMX_EXIT_SAVE_DEBUG) {
         vmcs_write(v, VMCS_GUEST_DR7, env->dr[7]);
-        vmcs_write(v, VMCS_GUEST_DEBUGCTL, env->vmx.debugctl);
+        vmcs_write(v, VMCS_GUEST_IA32_DEBUGCTL, env->vmx.debugctl);
     }
-    if (exit_ctls & VMX_VM_EXIT_SAVE_IA32_PAT) {
-        vmcs_write(v, VMCS_GUEST_PAT, env->pat);
+    if (exit_ctls & VMX_EXIT_SAVE_PAT) {
+        vmcs_write(v, VMCS_GUEST_IA32_PAT, env->pat);
     }
-    if (exit_ctls & VMX_VM_EXIT_SAVE_IA32_EFER) {
-        vmcs_write(v, VMCS_GUEST_EFER, env->efer);
+    if (exit_ctls & VMX_EXIT_SAVE_EFER) {
+        vmcs_write(v, VMCS_GUEST_IA32_EFER, env->efer);
     }
     vmcs_write(v, VMCS_GUEST_SYSENTER_CS, env->sysenter_cs);
     vmcs_write(v, VMCS_GUEST_SYSENTER_ESP, env->sysenter_esp);
@@ -135,19 +146,24 @@ void vmx_exit_save_state(CPUX86State *env, VMXVmcs *v)
     vmcs_write(v, VMCS_GUEST_RFLAGS, cpu_compute_eflags(env));
     vmx_save_non_register(env, v);
     vmx_save_pdptes(env, v);
-    if ((exit_ctls & VMX_VM_EXIT_SAVE_VMX_PREEMPTION_TIMER) &&
+    if ((exit_ctls & VMX_EXIT_SAVE_PREEMPTION_TIMER) &&
         vmx_in_guest(env) &&
-        (env->vmx.ctl.pin & VMX_PIN_BASED_VMX_PREEMPTION_TIMER)) {
+        (env->vmx.ctl.pin & VMX_PIN_PREEMPTION_TIMER)) {
         vmcs_write(v, VMCS_PREEMPTION_TIMER_VALUE, vmx_timer_value(env));
     }
 
-    /* Updates of VM-entry fields (DM-ACT-37, DM-CTL-13). */
+    /*
+     * VM-entry fields that the exit changes, so that VMRESUME repeats neither
+     * the injection nor an old mode (DM-ACT-37); "entry to SMM" and "deactivate
+     * dual-monitor treatment" stay as they are (DM-CTL-13).
+     */
     vmcs_write(v, VMCS_ENTRY_INTERRUPTION_INFO,
-               vmcs_read(v, VMCS_ENTRY_INTERRUPTION_INFO) & ~VMX_INTR_VALID);
+               vmcs_read(v, VMCS_ENTRY_INTERRUPTION_INFO) &
+               ~VMX_INTERRUPTION_VALID);
     if (vmx_misc(env) & MSR_VMX_MISC_STORE_LMA) {
-        entry_ctls &= ~VMX_VM_ENTRY_IA32E_MODE;
+        entry_ctls &= ~VMX_ENTRY_IA32E_GUEST;
         if (env->efer & MSR_EFER_LMA) {
-            entry_ctls |= VMX_VM_ENTRY_IA32E_MODE;
+            entry_ctls |= VMX_ENTRY_IA32E_GUEST;
         }
         vmcs_write(v, VMCS_ENTRY_CONTROLS, entry_ctls);
     }
@@ -155,7 +171,7 @@ void vmx_exit_save_state(CPUX86State *env, VMXVmcs *v)
 
 void vmx_exit_store_msrs(CPUX86State *env, VMXVmcs *v)
 {
-    if (vmx_store_msr_area(env, vmcs_read(v, VMCS_EXIT_MSR_STORE_ADDR),
+    if (vmx_store_msr_area(env, vmcs_read(v, VMCS_EXIT_MSR_STORE_ADDRESS),
                            vmcs_read(v, VMCS_EXIT_MSR_STORE_COUNT),
                            env->hflags & HF_SMM_MASK)) {
         vmx_abort(env, v, VMX_ABORT_STORE_MSRS);
@@ -202,7 +218,7 @@ static void vmx_load_host_segments(CPUX86State *env, const VMXVmcs *v,
 void vmx_exit_load_host(CPUX86State *env, VMXVmcs *v)
 {
     const uint32_t exit_ctls = vmcs_read(v, VMCS_EXIT_CONTROLS);
-    const bool host64 = exit_ctls & VMX_VM_EXIT_HOST_ADDR_SPACE_SIZE;
+    const bool host64 = exit_ctls & VMX_EXIT_HOST_ADDRESS_SPACE_SIZE;
     uint64_t cr4 = vmcs_read(v, VMCS_HOST_CR4);
     uint64_t efer = env->efer;
 
@@ -211,8 +227,8 @@ void vmx_exit_load_host(CPUX86State *env, VMXVmcs *v)
     } else {
         cr4 &= ~(uint64_t)CR4_PCIDE_MASK;
     }
-    if (exit_ctls & VMX_VM_EXIT_LOAD_IA32_EFER) {
-        efer = vmcs_read(v, VMCS_HOST_EFER);
+    if (exit_ctls & VMX_EXIT_LOAD_EFER) {
+        efer = vmcs_read(v, VMCS_HOST_IA32_EFER);
     } else {
         efer &= ~(uint64_t)(MSR_EFER_LMA | MSR_EFER_LME);
         if (host64) {
@@ -224,8 +240,8 @@ void vmx_exit_load_host(CPUX86State *env, VMXVmcs *v)
                                vmcs_read(v, VMCS_HOST_CR3), cr4, efer);
     cpu_x86_update_dr7(env, DR7_FIXED_1);
     env->vmx.debugctl = 0;
-    if (exit_ctls & VMX_VM_EXIT_LOAD_IA32_PAT) {
-        env->pat = vmcs_read(v, VMCS_HOST_PAT);
+    if (exit_ctls & VMX_EXIT_LOAD_PAT) {
+        env->pat = vmcs_read(v, VMCS_HOST_IA32_PAT);
     }
     env->sysenter_cs = vmcs_read(v, VMCS_HOST_SYSENTER_CS);
     env->sysenter_esp = vmcs_read(v, VMCS_HOST_SYSENTER_ESP);
@@ -242,9 +258,10 @@ void vmx_exit_load_host(CPUX86State *env, VMXVmcs *v)
     env->vmx.hlt = false;
 
     if (!vmx_load_host_pdptes(env)) {
-        vmx_abort(env, v, VMX_ABORT_HOST_PDPTES);           /* DM-EXI-52 */
+        /* The host's PDPTEs are invalid (DM-EXI-52). */
+        vmx_abort(env, v, VMX_ABORT_HOST_PDPTES);
     }
-    if (vmx_load_msr_area(env, vmcs_read(v, VMCS_EXIT_MSR_LOAD_ADDR),
+    if (vmx_load_msr_area(env, vmcs_read(v, VMCS_EXIT_MSR_LOAD_ADDRESS),
                           vmcs_read(v, VMCS_EXIT_MSR_LOAD_COUNT),
                           env->hflags & HF_SMM_MASK)) {
         vmx_abort(env, v, VMX_ABORT_LOAD_MSRS);
@@ -273,7 +290,8 @@ G_NORETURN void vmx_abort(CPUX86State *env, VMXVmcs *v, uint32_t indicator)
 
 static bool is_fault(uint32_t info)
 {
-    return (info & VMX_INTR_TYPE_MASK) == VMX_INTR_TYPE_HW_EXCEPTION &&
+    return (info & VMX_INTERRUPTION_TYPE_MASK) ==
+           VMX_INTERRUPTION_TYPE_HARDWARE_EXCEPTION &&
            (uint8_t)info != EXCP01_DB;
 }
 
@@ -285,16 +303,16 @@ static uint64_t vmx_saved_rf(const X86VMXExit *e, uint32_t vectoring,
                              uint64_t rflags)
 {
     switch (e->reason) {
-    case VMX_EXIT_EXCEPTION_NMI:
+    case VMX_REASON_EXCEPTION_NMI:
         return is_fault(e->interruption_info) ? rflags | RF_MASK : rflags;
-    case VMX_EXIT_APIC_ACCESS:
-    case VMX_EXIT_EPT_VIOLATION:
-    case VMX_EXIT_EPT_MISCONFIG:
+    case VMX_REASON_APIC_ACCESS:
+    case VMX_REASON_EPT_VIOLATION:
+    case VMX_REASON_EPT_MISCONFIGURATION:
         return !vectoring || is_fault(vectoring) ? rflags | RF_MASK : rflags;
-    case VMX_EXIT_EXTERNAL_INTERRUPT ... VMX_EXIT_TASK_SWITCH:
-    case VMX_EXIT_MTF:
-    case VMX_EXIT_TPR_BELOW_THRESHOLD:
-    case VMX_EXIT_PREEMPTION_TIMER:
+    case VMX_REASON_EXTERNAL_INTERRUPT ... VMX_REASON_TASK_SWITCH:
+    case VMX_REASON_MONITOR_TRAP_FLAG:
+    case VMX_REASON_TPR_BELOW_THRESHOLD:
+    case VMX_REASON_PREEMPTION_TIMER:
         return rflags;
     default:
         return rflags & ~RF_MASK;
@@ -307,11 +325,11 @@ static void vmx_note_iret(X86VMXExit *e)
     if (!e->iret) {
         return;
     }
-    if (e->reason == VMX_EXIT_EPT_VIOLATION) {
-        e->qualification |= VMX_INTR_NMI_UNBLOCKED;
-    } else if (e->reason == VMX_EXIT_EXCEPTION_NMI &&
+    if (e->reason == VMX_REASON_EPT_VIOLATION) {
+        e->qualification |= VMX_INTERRUPTION_NMI_UNBLOCKING;
+    } else if (e->reason == VMX_REASON_EXCEPTION_NMI &&
                (uint8_t)e->interruption_info != EXCP08_DBLE) {
-        e->interruption_info |= VMX_INTR_NMI_UNBLOCKED;
+        e->interruption_info |= VMX_INTERRUPTION_NMI_UNBLOCKING;
     }
 }
 
@@ -323,10 +341,14 @@ void vmx_do_vmexit(CPUX86State *env)
     const bool smm = env->hflags & HF_SMM_MASK;
     const uint64_t rip = env->eip;
     VMXVmcs *v = vmx_vmcs_map(env, env->vmx.current_vmcs);
-    bool nmi = e.reason == VMX_EXIT_EXCEPTION_NMI &&
-               (e.interruption_info & VMX_INTR_TYPE_MASK) ==
-               VMX_INTR_TYPE_NMI;
+    bool nmi = e.reason == VMX_REASON_EXCEPTION_NMI &&
+               (e.interruption_info & VMX_INTERRUPTION_TYPE_MASK) ==
+               VMX_INTERRUPTION_TYPE_NMI;
 
+    /*
+     * Why the exit happened.  RSM of an SMI handler that is the guest of an STM
+     * comes here as well: an exit with reason 17, in SMM before and after.
+     */
     vmx_note_iret(&e);
     vmcs_write(v, VMCS_EXIT_REASON, e.reason);
     vmcs_write(v, VMCS_EXIT_QUALIFICATION, e.qualification);
@@ -344,9 +366,10 @@ void vmx_do_vmexit(CPUX86State *env)
         }
     }
 
+    /* The guest, as the instruction or event left it. */
     vmx_exit_save_state(env, v);
-    if (event.info && (event.info & VMX_INTR_TYPE_MASK) ==
-                      VMX_INTR_TYPE_PRIV_SW) {
+    if (event.info && (event.info & VMX_INTERRUPTION_TYPE_MASK) ==
+                      VMX_INTERRUPTION_TYPE_PRIVILEGED_EXCEPTION) {
         /* INT1 is trap-like, but is reported where it is. */
         vmcs_write(v, VMCS_GUEST_RIP, env->eip - event.insn_length);
     }
@@ -355,13 +378,20 @@ void vmx_do_vmexit(CPUX86State *env)
                             vmcs_read(v, VMCS_GUEST_RFLAGS)));
     vmx_exit_store_msrs(env, v);
 
+    /*
+     * The guest's controls go out of force before host state is loaded, which
+     * is subject to none of them.  The VMCS remains the current one, so that
+     * the host finds in it what has just been written.
+     */
     vmx_guest_leave(env);
     env->vmx.mode = VMX_MODE_ROOT;
     vmx_exit_load_host(env, v);
     vmx_vmcs_unmap(env, v);
     if (nmi) {
+        /* As if the host had taken the NMI itself. */
         env->hflags2 |= HF2_NMI_MASK;
     }
+    /* The TLB knows neither VPIDs nor EPTPs. */
     tlb_flush(env_cpu(env));
     vmx_trace_transition(env, smm ? "handler-exit" : "exit", from, e.reason,
                          e.qualification, rip);

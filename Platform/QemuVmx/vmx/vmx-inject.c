@@ -23,7 +23,7 @@ void vmx_event_begin(CPUX86State *env, int intno, int is_int, int error_code,
                      uint64_t next_eip, int is_hw)
 {
     X86VMXEvent *event = &env->vmx.event;
-    uint32_t info = VMX_INTR_VALID | (uint8_t)intno;
+    uint32_t info = VMX_INTERRUPTION_VALID | (uint8_t)intno;
 
     env->vmx.hlt = false;
     env->vmx.iret = false;
@@ -35,21 +35,21 @@ void vmx_event_begin(CPUX86State *env, int intno, int is_int, int error_code,
 
         event->insn_length = length;
         if (env->vmx.sw_exception) {
-            info |= VMX_INTR_TYPE_SW_EXCEPTION;
+            info |= VMX_INTERRUPTION_TYPE_SOFTWARE_EXCEPTION;
         } else {
-            info |= VMX_INTR_TYPE_SW_INTERRUPT;
+            info |= VMX_INTERRUPTION_TYPE_SOFTWARE_INTERRUPT;
         }
     } else if (intno == EXCP02_NMI) {
-        info |= VMX_INTR_TYPE_NMI;
+        info |= VMX_INTERRUPTION_TYPE_NMI;
     } else if (is_hw) {
-        info |= VMX_INTR_TYPE_EXTERNAL;
+        info |= VMX_INTERRUPTION_TYPE_EXTERNAL;
     } else if (intno == EXCP01_DB && env->vmx.int1) {
-        info |= VMX_INTR_TYPE_PRIV_SW;
+        info |= VMX_INTERRUPTION_TYPE_PRIVILEGED_EXCEPTION;
         event->insn_length = env->vmx.int1_length;
     } else {
-        info |= VMX_INTR_TYPE_HW_EXCEPTION;
+        info |= VMX_INTERRUPTION_TYPE_HARDWARE_EXCEPTION;
         if ((env->cr[0] & CR0_PE_MASK) && exception_has_error_code(intno)) {
-            info |= VMX_INTR_ERROR_CODE;
+            info |= VMX_INTERRUPTION_ERROR_CODE;
             event->error_code = error_code;
         }
     }
@@ -77,30 +77,30 @@ void vmx_inject_event(CPUX86State *env, uint32_t info, uint32_t error_code,
 
     env->vmx.injecting = true;
     cs->exception_index = vector;
-    env->error_code = info & VMX_INTR_ERROR_CODE ? error_code : 0;
+    env->error_code = info & VMX_INTERRUPTION_ERROR_CODE ? error_code : 0;
     env->exception_is_int = 0;
     env->exception_next_eip = env->eip;
 
-    switch (info & VMX_INTR_TYPE_MASK) {
-    case VMX_INTR_TYPE_EXTERNAL:
+    switch (info & VMX_INTERRUPTION_TYPE_MASK) {
+    case VMX_INTERRUPTION_TYPE_EXTERNAL:
         cs->exception_index = -1;
         do_interrupt_x86_hardirq(env, vector, 1);
         return;
-    case VMX_INTR_TYPE_NMI:
+    case VMX_INTERRUPTION_TYPE_NMI:
         if (vmx_virtual_nmis(env)) {
             env->vmx.virtual_nmi_blocked = true;
         } else {
             env->hflags2 |= HF2_NMI_MASK;
         }
         break;
-    case VMX_INTR_TYPE_SW_INTERRUPT:
-    case VMX_INTR_TYPE_SW_EXCEPTION:
+    case VMX_INTERRUPTION_TYPE_SOFTWARE_INTERRUPT:
+    case VMX_INTERRUPTION_TYPE_SOFTWARE_EXCEPTION:
         env->exception_is_int = 1;
-        env->vmx.sw_exception = (info & VMX_INTR_TYPE_MASK) ==
-                                VMX_INTR_TYPE_SW_EXCEPTION;
+        env->vmx.sw_exception = (info & VMX_INTERRUPTION_TYPE_MASK) ==
+                                VMX_INTERRUPTION_TYPE_SOFTWARE_EXCEPTION;
         env->exception_next_eip = env->eip + insn_length;
         break;
-    case VMX_INTR_TYPE_PRIV_SW:
+    case VMX_INTERRUPTION_TYPE_PRIVILEGED_EXCEPTION:
         /* INT1 is trap-like and not subject to the gate's DPL. */
         env->eip += insn_length;
         env->vmx.int1 = true;
@@ -126,7 +126,7 @@ void vmx_inject_event(CPUX86State *env, uint32_t info, uint32_t error_code,
  */
 void vmx_iret_begin(CPUX86State *env)
 {
-    if (env->vmx.ctl.pin & VMX_PIN_BASED_NMI_EXITING) {
+    if (env->vmx.ctl.pin & VMX_PIN_NMI) {
         env->vmx.iret = env->vmx.virtual_nmi_blocked;
         env->vmx.virtual_nmi_blocked = false;
     } else {

@@ -26,18 +26,18 @@ void helper_vmx_check_random(CPUX86State *env, uint32_t which)
 
     switch (which) {
     case VMX_CHECK_RDRAND:
-        if (vmx_proc2(env, VMX_SECONDARY_EXEC_RDRAND_EXITING)) {
-            vmx_vmexit(env, VMX_EXIT_RDRAND, 0, ra);
+        if (vmx_proc2(env, VMX_CPU2_RDRAND)) {
+            vmx_vmexit(env, VMX_REASON_RDRAND, 0, ra);
         }
         break;
     case VMX_CHECK_RDSEED:
-        if (vmx_proc2(env, VMX_SECONDARY_EXEC_RDSEED_EXITING)) {
-            vmx_vmexit(env, VMX_EXIT_RDSEED, 0, ra);
+        if (vmx_proc2(env, VMX_CPU2_RDSEED)) {
+            vmx_vmexit(env, VMX_REASON_RDSEED, 0, ra);
         }
         break;
     default:
         /* RDPID goes with RDTSCP. */
-        if (!vmx_proc2(env, VMX_SECONDARY_EXEC_RDTSCP)) {
+        if (!vmx_proc2(env, VMX_CPU2_RDTSCP)) {
             raise_exception_ra(env, EXCP06_ILLOP, ra);
         }
         break;
@@ -57,14 +57,14 @@ static void invpcid_check(CPUX86State *env, uintptr_t ra)
 {
     const bool guest = vmx_in_guest(env);
 
-    if (guest && !vmx_proc2(env, VMX_SECONDARY_EXEC_ENABLE_INVPCID)) {
+    if (guest && !vmx_proc2(env, VMX_CPU2_INVPCID)) {
         raise_exception_ra(env, EXCP06_ILLOP, ra);
     }
     if ((env->hflags & HF_CPL_MASK) || (env->eflags & VM_MASK)) {
         raise_exception_err_ra(env, EXCP0D_GPF, 0, ra);
     }
-    if (guest && (env->vmx.ctl.proc & VMX_CPU_BASED_INVLPG_EXITING)) {
-        vmx_vmexit(env, VMX_EXIT_INVPCID, env->vmx.displacement, ra);
+    if (guest && (env->vmx.ctl.proc & VMX_CPU_INVLPG)) {
+        vmx_vmexit(env, VMX_REASON_INVPCID, env->vmx.displacement, ra);
     }
 }
 
@@ -117,11 +117,11 @@ void helper_invpcid(CPUX86State *env, target_ulong operand, target_ulong type)
 void vmx_check_xsaves(CPUX86State *env, uint64_t components, bool save,
                       uintptr_t retaddr)
 {
-    if (!vmx_proc2(env, VMX_SECONDARY_EXEC_XSAVES)) {
+    if (!vmx_proc2(env, VMX_CPU2_XSAVES)) {
         raise_exception_ra(env, EXCP06_ILLOP, retaddr);
     }
     if (components & env->xss & env->vmx.ctl.xss_exiting) {
-        vmx_vmexit(env, save ? VMX_EXIT_XSAVES : VMX_EXIT_XRSTORS,
+        vmx_vmexit(env, save ? VMX_REASON_XSAVES : VMX_REASON_XRSTORS,
                    env->vmx.displacement, retaddr);
     }
 }
@@ -140,7 +140,7 @@ bool vmx_pause_loop_exits(CPUX86State *env)
     X86VMXPauseLoop *loop = &env->vmx.pause_loop;
     uint64_t now, last;
 
-    if (!vmx_proc2(env, VMX_SECONDARY_EXEC_PAUSE_LOOP_EXITING) ||
+    if (!vmx_proc2(env, VMX_CPU2_PAUSE_LOOP) ||
         (env->hflags & HF_CPL_MASK)) {
         return false;
     }

@@ -29,9 +29,9 @@ static const struct {
     { VMCS_EPTP_LIST_ADDRESS, VMCS_EPTP_LIST_ADDRESS },
     { VMCS_XSS_EXITING_BITMAP, VMCS_XSS_EXITING_BITMAP },
     { VMCS_GUEST_PHYSICAL_ADDRESS, VMCS_GUEST_PHYSICAL_ADDRESS },
-    { VMCS_VMCS_LINK_POINTER, VMCS_GUEST_EFER },
+    { VMCS_LINK_POINTER, VMCS_GUEST_IA32_EFER },
     { VMCS_GUEST_PDPTE0, VMCS_GUEST_PDPTE3 },
-    { VMCS_HOST_PAT, VMCS_HOST_EFER },
+    { VMCS_HOST_IA32_PAT, VMCS_HOST_IA32_EFER },
     { VMCS_PIN_CONTROLS, VMCS_PLE_WINDOW },
     { VMCS_INSTRUCTION_ERROR, VMCS_EXIT_INSTRUCTION_INFO },
     { VMCS_GUEST_ES_LIMIT, VMCS_GUEST_SYSENTER_CS },
@@ -68,13 +68,13 @@ void helper_vmx_vmclear(CPUX86State *env, target_ulong operand)
 {
     uint64_t addr;
 
-    vmx_insn_enter(env, VMX_EXIT_VMCLEAR, GETPC());
+    vmx_insn_enter(env, VMX_REASON_VMCLEAR, GETPC());
     addr = cpu_ldq_data_ra(env, operand, GETPC());
 
     if (!vmx_pointer_valid(env, addr)) {
-        vmx_vmfail(env, VMX_ERR_VMCLEAR_ADDRESS);
+        vmx_vmfail(env, VMX_ERROR_VMCLEAR_ADDRESS);
     } else if (addr == env->vmx.vmxon_ptr) {
-        vmx_vmfail(env, VMX_ERR_VMCLEAR_VMXON);
+        vmx_vmfail(env, VMX_ERROR_VMCLEAR_VMXON_POINTER);
     } else {
         x86_stl_phys(env_cpu(env), addr + VMCS_OFFSET_LAUNCHED, 0);
         if (addr == env->vmx.current_vmcs) {
@@ -88,16 +88,16 @@ void helper_vmx_vmptrld(CPUX86State *env, target_ulong operand)
 {
     uint64_t addr;
 
-    vmx_insn_enter(env, VMX_EXIT_VMPTRLD, GETPC());
+    vmx_insn_enter(env, VMX_REASON_VMPTRLD, GETPC());
     addr = cpu_ldq_data_ra(env, operand, GETPC());
 
     if (!vmx_pointer_valid(env, addr)) {
-        vmx_vmfail(env, VMX_ERR_VMPTRLD_ADDRESS);
+        vmx_vmfail(env, VMX_ERROR_VMPTRLD_ADDRESS);
     } else if (addr == env->vmx.vmxon_ptr) {
-        vmx_vmfail(env, VMX_ERR_VMPTRLD_VMXON);
+        vmx_vmfail(env, VMX_ERROR_VMPTRLD_VMXON_POINTER);
     } else if (vmx_region_revision(env, addr) != VMX_VMCS_REVISION) {
         /* Shadow VMCSs (bit 31) are not offered and fail alike. */
-        vmx_vmfail(env, VMX_ERR_VMPTRLD_REVISION);
+        vmx_vmfail(env, VMX_ERROR_VMPTRLD_REVISION);
     } else {
         env->vmx.current_vmcs = addr;
         vmx_vmsucceed(env);
@@ -106,7 +106,7 @@ void helper_vmx_vmptrld(CPUX86State *env, target_ulong operand)
 
 void helper_vmx_vmptrst(CPUX86State *env, target_ulong operand)
 {
-    vmx_insn_enter(env, VMX_EXIT_VMPTRST, GETPC());
+    vmx_insn_enter(env, VMX_REASON_VMPTRST, GETPC());
     cpu_stq_data_ra(env, operand, env->vmx.current_vmcs, GETPC());
     vmx_vmsucceed(env);
 }
@@ -125,7 +125,7 @@ static bool vmx_rw_check(CPUX86State *env, uint64_t enc)
         return false;
     }
     if (!vmcs_field_exists(enc)) {
-        vmx_vmfail(env, VMX_ERR_UNSUPPORTED_FIELD);
+        vmx_vmfail(env, VMX_ERROR_UNSUPPORTED_COMPONENT);
         return false;
     }
     return true;
@@ -137,7 +137,7 @@ void helper_vmx_vmread(CPUX86State *env, target_ulong enc, target_ulong addr,
     const bool code64 = env->hflags & HF_CS64_MASK;
     uint64_t value;
 
-    vmx_insn_enter(env, VMX_EXIT_VMREAD, GETPC());
+    vmx_insn_enter(env, VMX_REASON_VMREAD, GETPC());
     if (!code64) {
         enc = (uint32_t)enc;
     }
@@ -170,7 +170,7 @@ void helper_vmx_vmwrite(CPUX86State *env, target_ulong enc, target_ulong addr,
     uint64_t value;
     hwaddr field;
 
-    vmx_insn_enter(env, VMX_EXIT_VMWRITE, GETPC());
+    vmx_insn_enter(env, VMX_REASON_VMWRITE, GETPC());
     if (!(desc & RW_DESC_MEMORY)) {
         value = env->regs[RW_DESC_REG(desc)];
     } else if (code64) {
@@ -187,7 +187,7 @@ void helper_vmx_vmwrite(CPUX86State *env, target_ulong enc, target_ulong addr,
     }
     if (VMCS_ENC_TYPE(enc) == VMCS_TYPE_READ_ONLY &&
         !(vmx_misc(env) & MSR_VMX_MISC_VMWRITE_VMEXIT)) {
-        vmx_vmfail(env, VMX_ERR_READ_ONLY_FIELD);
+        vmx_vmfail(env, VMX_ERROR_READ_ONLY_COMPONENT);
         return;
     }
     field = env->vmx.current_vmcs + vmcs_field_offset(enc);

@@ -41,13 +41,13 @@ void helper_vmx_vmxon(CPUX86State *env, target_ulong operand)
         raise_exception_ra(env, EXCP06_ILLOP, ra);
     }
     if (vmx_in_guest(env)) {
-        vmx_vmexit(env, VMX_EXIT_VMXON, env->vmx.displacement, ra);
+        vmx_vmexit(env, VMX_REASON_VMXON, env->vmx.displacement, ra);
     }
     if (env->hflags & HF_CPL_MASK) {
         raise_exception_err_ra(env, EXCP0D_GPF, 0, ra);
     }
     if (vmx_in_root(env)) {
-        vmx_vmfail(env, VMX_ERR_VMXON_IN_ROOT);
+        vmx_vmfail(env, VMX_ERROR_VMXON_IN_ROOT);
         return;
     }
     if (!vmx_cr0_valid(env, env->cr[0], false) ||
@@ -84,10 +84,10 @@ void helper_vmx_vmxoff(CPUX86State *env)
 {
     int from;
 
-    vmx_insn_enter(env, VMX_EXIT_VMXOFF, GETPC());
+    vmx_insn_enter(env, VMX_REASON_VMXOFF, GETPC());
 
     if (env->vmx.smm.active) {
-        vmx_vmfail(env, VMX_ERR_VMXOFF_DUAL_MONITOR);
+        vmx_vmfail(env, VMX_ERROR_VMXOFF_DUAL_MONITOR);
         return;
     }
     from = vmx_trace_mode(env);
@@ -95,7 +95,7 @@ void helper_vmx_vmxoff(CPUX86State *env)
     vmx_drop_sipi(env);
     env->vmx.vmxon_ptr = VMX_NO_POINTER;
     env->vmx.current_vmcs = VMX_NO_POINTER;
-    /* DM-DEF-35 */
+    /* Unless the firmware wants SMIs to stay blocked (DM-DEF-35). */
     if (!(env->vmx.smm_monitor_ctl & SMM_MONITOR_CTL_BLOCK_UNBLOCK)) {
         env->hflags2 &= ~HF2_SMI_BLOCKED_MASK;
     }
@@ -110,7 +110,8 @@ void helper_vmx_vmcall(CPUX86State *env, uint32_t length)
         raise_exception_ra(env, EXCP06_ILLOP, GETPC());
     }
     if (vmx_in_guest(env)) {
-        vmx_vmexit(env, VMX_EXIT_VMCALL, 0, GETPC());   /* DM-ACT-02 */
+        /* From any mode and CPL: it is the guest's call (DM-ACT-02). */
+        vmx_vmexit(env, VMX_REASON_VMCALL, 0, GETPC());
     }
     if (!vmx_legal_mode(env)) {
         raise_exception_ra(env, EXCP06_ILLOP, GETPC());
@@ -125,7 +126,7 @@ void helper_vmx_vmcall(CPUX86State *env, uint32_t length)
 
 void helper_vmx_enter(CPUX86State *env, uint32_t launch, uint32_t length)
 {
-    vmx_insn_enter(env, launch ? VMX_EXIT_VMLAUNCH : VMX_EXIT_VMRESUME,
+    vmx_insn_enter(env, launch ? VMX_REASON_VMLAUNCH : VMX_REASON_VMRESUME,
                    GETPC());
     if (!vmx_vm_entry(env, launch)) {
         vmx_end_instruction(env, length);
@@ -151,7 +152,7 @@ void helper_vmx_invept(CPUX86State *env, target_ulong operand,
     if (!(env->features[FEAT_VMX_EPT_VPID_CAPS] & MSR_VMX_EPT_INVEPT)) {
         raise_exception_ra(env, EXCP06_ILLOP, ra);
     }
-    vmx_insn_enter(env, VMX_EXIT_INVEPT, ra);
+    vmx_insn_enter(env, VMX_REASON_INVEPT, ra);
     type = vmx_operand(env, type);
     eptp = cpu_ldq_data_ra(env, operand, ra);
     reserved = cpu_ldq_data_ra(env, operand + 8, ra);
@@ -168,7 +169,7 @@ void helper_vmx_invept(CPUX86State *env, target_ulong operand,
         break;
     }
     if (!valid) {
-        vmx_vmfail(env, VMX_ERR_INVEPT_OPERAND);
+        vmx_vmfail(env, VMX_ERROR_INVALIDATION_OPERAND);
         return;
     }
     tlb_flush(env_cpu(env));
@@ -185,7 +186,7 @@ void helper_vmx_invvpid(CPUX86State *env, target_ulong operand,
     if (!(env->features[FEAT_VMX_EPT_VPID_CAPS] & MSR_VMX_EPT_INVVPID)) {
         raise_exception_ra(env, EXCP06_ILLOP, ra);
     }
-    vmx_insn_enter(env, VMX_EXIT_INVVPID, ra);
+    vmx_insn_enter(env, VMX_REASON_INVVPID, ra);
     type = vmx_operand(env, type);
     vpid = cpu_ldq_data_ra(env, operand, ra);
     addr = cpu_ldq_data_ra(env, operand + 8, ra);
@@ -206,7 +207,7 @@ void helper_vmx_invvpid(CPUX86State *env, target_ulong operand,
         break;
     }
     if (!valid) {
-        vmx_vmfail(env, VMX_ERR_INVEPT_OPERAND);
+        vmx_vmfail(env, VMX_ERROR_INVALIDATION_OPERAND);
         return;
     }
     tlb_flush(env_cpu(env));

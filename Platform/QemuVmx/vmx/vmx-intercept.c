@@ -42,7 +42,7 @@ static bool vmx_msr_exits(CPUX86State *env, uint32_t index, bool write)
 {
     hwaddr bitmap = env->vmx.ctl.msr_bitmap + (write ? 0x800 : 0);
 
-    if (!vmx_proc(env, VMX_CPU_BASED_USE_MSR_BITMAPS)) {
+    if (!vmx_proc(env, VMX_CPU_MSR_BITMAPS)) {
         return true;
     }
     if (index >= 0xc0000000 && index <= 0xc0001fff) {
@@ -65,9 +65,9 @@ static uint32_t vmx_insn_gpr(CPUX86State *env, uintptr_t retaddr)
 
 static void vmx_check_cr_read(CPUX86State *env, int reg, uintptr_t retaddr)
 {
-    if ((reg == 3 && vmx_proc(env, VMX_CPU_BASED_CR3_STORE_EXITING)) ||
-        (reg == 8 && vmx_proc(env, VMX_CPU_BASED_CR8_STORE_EXITING))) {
-        vmx_vmexit(env, VMX_EXIT_CR_ACCESS, reg | CR_QUAL_MOV_FROM |
+    if ((reg == 3 && vmx_proc(env, VMX_CPU_CR3_STORE)) ||
+        (reg == 8 && vmx_proc(env, VMX_CPU_CR8_STORE))) {
+        vmx_vmexit(env, VMX_REASON_CR_ACCESS, reg | CR_QUAL_MOV_FROM |
                    CR_QUAL_GPR(vmx_insn_gpr(env, retaddr)), retaddr);
     }
 }
@@ -75,7 +75,7 @@ static void vmx_check_cr_read(CPUX86State *env, int reg, uintptr_t retaddr)
 static G_NORETURN void vmx_exit_mov_to_cr(CPUX86State *env, int reg,
                                           uintptr_t retaddr)
 {
-    vmx_vmexit(env, VMX_EXIT_CR_ACCESS, reg | CR_QUAL_MOV_TO |
+    vmx_vmexit(env, VMX_REASON_CR_ACCESS, reg | CR_QUAL_MOV_TO |
                CR_QUAL_GPR(vmx_insn_gpr(env, retaddr)), retaddr);
 }
 
@@ -116,11 +116,11 @@ static uint64_t vmx_guest_write_cr0(CPUX86State *env, uint64_t value,
                             CR_QUAL_SOURCE(env->vmx.lmsw_source);
 
             if (!(VMX_INSN_INFO(insn) & INSN_INFO_REGISTER)) {
-                vmx_vmexit_linear(env, VMX_EXIT_CR_ACCESS,
+                vmx_vmexit_linear(env, VMX_REASON_CR_ACCESS,
                                   qual | CR_QUAL_LMSW_MEM, env->vmx.linear,
                                   retaddr);
             }
-            vmx_vmexit(env, VMX_EXIT_CR_ACCESS, qual, retaddr);
+            vmx_vmexit(env, VMX_REASON_CR_ACCESS, qual, retaddr);
         }
     } else if ((value ^ ctl->cr0_shadow) & ctl->cr0_mask) {
         vmx_exit_mov_to_cr(env, 0, retaddr);
@@ -145,7 +145,7 @@ static void vmx_guest_write_cr3(CPUX86State *env, uint64_t value,
     const X86VMXControls *ctl = &env->vmx.ctl;
     int i;
 
-    if (!vmx_proc(env, VMX_CPU_BASED_CR3_LOAD_EXITING)) {
+    if (!vmx_proc(env, VMX_CPU_CR3_LOAD)) {
         return;
     }
     for (i = 0; i < ctl->cr3_target_count; i++) {
@@ -207,7 +207,7 @@ static void vmx_check_clts(CPUX86State *env, uintptr_t retaddr)
 
     if (VMX_INSN_OPCODE(vmx_unwind_insn(env, retaddr)) == OPCODE_CLTS &&
         (ctl->cr0_mask & ctl->cr0_shadow & CR0_TS_MASK)) {
-        vmx_vmexit(env, VMX_EXIT_CR_ACCESS, CR_QUAL_CLTS, retaddr);
+        vmx_vmexit(env, VMX_REASON_CR_ACCESS, CR_QUAL_CLTS, retaddr);
     }
 }
 
@@ -229,25 +229,25 @@ static void exit_if(CPUX86State *env, bool condition, uint32_t reason,
 
 static void vmx_check_tsc(CPUX86State *env, uintptr_t retaddr)
 {
-    bool exiting = vmx_proc(env, VMX_CPU_BASED_RDTSC_EXITING);
+    bool exiting = vmx_proc(env, VMX_CPU_RDTSC);
     uint64_t insn = vmx_unwind_insn(env, retaddr);
 
     vmx_timer_check(env, retaddr);
     if (VMX_INSN_OPCODE(insn) == OPCODE_RDTSC) {
-        exit_if(env, exiting, VMX_EXIT_RDTSC, 0, retaddr);
+        exit_if(env, exiting, VMX_REASON_RDTSC, 0, retaddr);
         return;
     }
-    if (!vmx_proc2(env, VMX_SECONDARY_EXEC_RDTSCP)) {
+    if (!vmx_proc2(env, VMX_CPU2_RDTSCP)) {
         raise_exception_ra(env, EXCP06_ILLOP, retaddr);
     }
-    exit_if(env, exiting, VMX_EXIT_RDTSCP, 0, retaddr);
+    exit_if(env, exiting, VMX_REASON_RDTSCP, 0, retaddr);
 }
 
 static void vmx_check_dr(CPUX86State *env, int reg, bool from,
                          uintptr_t retaddr)
 {
-    if (vmx_proc(env, VMX_CPU_BASED_MOV_DR_EXITING)) {
-        vmx_vmexit(env, VMX_EXIT_MOV_DR, reg | (from ? DR_QUAL_FROM : 0) |
+    if (vmx_proc(env, VMX_CPU_MOV_DR)) {
+        vmx_vmexit(env, VMX_REASON_MOV_DR, reg | (from ? DR_QUAL_FROM : 0) |
                    CR_QUAL_GPR(vmx_insn_gpr(env, retaddr)), retaddr);
     }
 }
@@ -266,7 +266,7 @@ void vmx_check_intercept(CPUX86State *env, uint32_t type, uint64_t param,
         vmx_check_clts(env, ra);
         break;
     case SVM_EXIT_WRITE_CR0 + 8:
-        if (vmx_proc(env, VMX_CPU_BASED_CR8_LOAD_EXITING)) {
+        if (vmx_proc(env, VMX_CPU_CR8_LOAD)) {
             vmx_exit_mov_to_cr(env, 8, ra);
         }
         break;
@@ -277,72 +277,74 @@ void vmx_check_intercept(CPUX86State *env, uint32_t type, uint64_t param,
         vmx_check_dr(env, type - SVM_EXIT_WRITE_DR0, false, ra);
         break;
     case SVM_EXIT_CPUID:
-        vmx_vmexit(env, VMX_EXIT_CPUID, 0, ra);
+        vmx_vmexit(env, VMX_REASON_CPUID, 0, ra);
     case SVM_EXIT_INVD:
-        vmx_vmexit(env, VMX_EXIT_INVD, 0, ra);
+        vmx_vmexit(env, VMX_REASON_INVD, 0, ra);
     case SVM_EXIT_XSETBV:
-        vmx_vmexit(env, VMX_EXIT_XSETBV, 0, ra);
+        vmx_vmexit(env, VMX_REASON_XSETBV, 0, ra);
     case SVM_EXIT_RDTSC:
         vmx_check_tsc(env, ra);
         break;
     case SVM_EXIT_RDPMC:
-        exit_if(env, vmx_proc(env, VMX_CPU_BASED_RDPMC_EXITING),
-                VMX_EXIT_RDPMC, 0, ra);
+        exit_if(env, vmx_proc(env, VMX_CPU_RDPMC),
+                VMX_REASON_RDPMC, 0, ra);
         break;
     case SVM_EXIT_HLT:
-        exit_if(env, vmx_proc(env, VMX_CPU_BASED_HLT_EXITING),
-                VMX_EXIT_HLT, 0, ra);
+        exit_if(env, vmx_proc(env, VMX_CPU_HLT),
+                VMX_REASON_HLT, 0, ra);
         break;
     case SVM_EXIT_INVLPG:
         /* gen_multi0F() has left the linear address here. */
-        exit_if(env, vmx_proc(env, VMX_CPU_BASED_INVLPG_EXITING),
-                VMX_EXIT_INVLPG, disp, ra);
+        exit_if(env, vmx_proc(env, VMX_CPU_INVLPG),
+                VMX_REASON_INVLPG, disp, ra);
         break;
     case SVM_EXIT_MONITOR:
-        exit_if(env, vmx_proc(env, VMX_CPU_BASED_MONITOR_EXITING),
-                VMX_EXIT_MONITOR, 0, ra);
+        exit_if(env, vmx_proc(env, VMX_CPU_MONITOR),
+                VMX_REASON_MONITOR, 0, ra);
         env->vmx.monitor_armed = true;
         break;
     case SVM_EXIT_MWAIT:
-        exit_if(env, vmx_proc(env, VMX_CPU_BASED_MWAIT_EXITING),
-                VMX_EXIT_MWAIT, env->vmx.monitor_armed, ra);
+        exit_if(env, vmx_proc(env, VMX_CPU_MWAIT),
+                VMX_REASON_MWAIT, env->vmx.monitor_armed, ra);
         env->vmx.monitor_armed = false;
         break;
     case SVM_EXIT_PAUSE:
-        exit_if(env, vmx_proc(env, VMX_CPU_BASED_PAUSE_EXITING) ||
+        exit_if(env, vmx_proc(env, VMX_CPU_PAUSE) ||
                      vmx_pause_loop_exits(env),
-                VMX_EXIT_PAUSE, 0, ra);
+                VMX_REASON_PAUSE, 0, ra);
         break;
     case SVM_EXIT_WBINVD:
-        exit_if(env, vmx_proc2(env, VMX_SECONDARY_EXEC_WBINVD_EXITING),
-                VMX_EXIT_WBINVD, 0, ra);
+        exit_if(env, vmx_proc2(env, VMX_CPU2_WBINVD),
+                VMX_REASON_WBINVD, 0, ra);
         break;
     case SVM_EXIT_GDTR_READ:
     case SVM_EXIT_GDTR_WRITE:
     case SVM_EXIT_IDTR_READ:
     case SVM_EXIT_IDTR_WRITE:
-        exit_if(env, vmx_proc2(env, VMX_SECONDARY_EXEC_DESC),
-                VMX_EXIT_GDTR_IDTR, disp, ra);
+        exit_if(env, vmx_proc2(env, VMX_CPU2_DESCRIPTOR_TABLE),
+                VMX_REASON_GDTR_IDTR, disp, ra);
         break;
     case SVM_EXIT_LDTR_READ:
     case SVM_EXIT_LDTR_WRITE:
     case SVM_EXIT_TR_READ:
     case SVM_EXIT_TR_WRITE:
-        exit_if(env, vmx_proc2(env, VMX_SECONDARY_EXEC_DESC),
-                VMX_EXIT_LDTR_TR, disp, ra);
+        exit_if(env, vmx_proc2(env, VMX_CPU2_DESCRIPTOR_TABLE),
+                VMX_REASON_LDTR_TR, disp, ra);
         break;
     case SVM_EXIT_MSR:
         exit_if(env, vmx_msr_exits(env, env->regs[R_ECX], param),
-                param ? VMX_EXIT_WRMSR : VMX_EXIT_RDMSR, 0, ra);
+                param ? VMX_REASON_WRMSR : VMX_REASON_RDMSR, 0, ra);
         break;
     case SVM_EXIT_RSM:
         /* Outside SMM the decoder goes on to raise #UD (DM-DEF-32). */
-        exit_if(env, env->hflags & HF_SMM_MASK, VMX_EXIT_RSM, 0, ra);
+        exit_if(env, env->hflags & HF_SMM_MASK, VMX_REASON_RSM, 0, ra);
         break;
     case SVM_EXIT_ICEBP:
         if (env->vmx.ctl.exception_bitmap & (1u << EXCP01_DB)) {
-            vmx_vmexit_event(env, VMX_EXIT_EXCEPTION_NMI, 0, VMX_INTR_VALID |
-                             VMX_INTR_TYPE_PRIV_SW | EXCP01_DB, 0, ra);
+            vmx_vmexit_event(env, VMX_REASON_EXCEPTION_NMI, 0,
+                             VMX_INTERRUPTION_VALID |
+                             VMX_INTERRUPTION_TYPE_PRIVILEGED_EXCEPTION |
+                             EXCP01_DB, 0, ra);
         }
         env->vmx.int1 = true;
         env->vmx.int1_length = VMX_INSN_LENGTH(vmx_unwind_insn(env, ra));
@@ -363,7 +365,7 @@ G_NORETURN void vmx_task_switch(CPUX86State *env, uint16_t selector,
     if (env->vmx.event.info) {
         source = TASK_SWITCH_GATE;
     }
-    vmx_vmexit(env, VMX_EXIT_TASK_SWITCH,
+    vmx_vmexit(env, VMX_REASON_TASK_SWITCH,
                selector | (uint64_t)source << 30, retaddr);
 }
 
@@ -413,11 +415,11 @@ void vmx_check_io(CPUX86State *env, uint32_t port, uint32_t svm_param,
     uint64_t insn;
     uint8_t opcode;
 
-    if (vmx_proc(env, VMX_CPU_BASED_USE_IO_BITMAPS)) {
+    if (vmx_proc(env, VMX_CPU_IO_BITMAPS)) {
         if (!vmx_io_bitmap_hit(env, port, size)) {
             return;
         }
-    } else if (!vmx_proc(env, VMX_CPU_BASED_UNCOND_IO_EXITING)) {
+    } else if (!vmx_proc(env, VMX_CPU_UNCONDITIONAL_IO)) {
         return;
     }
 
@@ -434,5 +436,5 @@ void vmx_check_io(CPUX86State *env, uint32_t port, uint32_t svm_param,
     if (string) {
         linear = vmx_string_linear(env, VMX_INSN_INFO(insn), in);
     }
-    vmx_vmexit_linear(env, VMX_EXIT_IO, qual, linear, retaddr);
+    vmx_vmexit_linear(env, VMX_REASON_IO, qual, linear, retaddr);
 }

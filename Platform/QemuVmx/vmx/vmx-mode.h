@@ -50,13 +50,13 @@ static inline bool vmx_proc2(CPUX86State *env, uint32_t control)
 
 static inline bool vmx_unrestricted_guest(CPUX86State *env)
 {
-    return env->vmx.ctl.proc2 & VMX_SECONDARY_EXEC_UNRESTRICTED_GUEST;
+    return env->vmx.ctl.proc2 & VMX_CPU2_UNRESTRICTED_GUEST;
 }
 
 static inline bool vmx_virtual_nmis(CPUX86State *env)
 {
     return vmx_in_guest(env) &&
-           (env->vmx.ctl.pin & VMX_PIN_BASED_VIRTUAL_NMIS);
+           (env->vmx.ctl.pin & VMX_PIN_VIRTUAL_NMIS);
 }
 
 static inline bool vmx_mtf_pending(CPUX86State *env)

@@ -40,7 +40,10 @@ static bool msr_load(CPUX86State *env, const MSREntry *e, bool smm)
         (e->index & ~0xffu) == MSR_X2APIC_RANGE) {
         return false;
     }
-    /* DM-ENA-15, DM-ENA-16, DM-ENA-31 */
+    /*
+     * IA32_SMM_MONITOR_CTL is for lists of transitions that begin or end in SMM
+     * (DM-ENA-15, DM-ENA-16), IA32_SMBASE is read-only (DM-ENA-31).
+     */
     if ((e->index == MSR_IA32_SMM_MONITOR_CTL && !smm) ||
         e->index == MSR_IA32_SMBASE) {
         return false;
@@ -77,7 +80,7 @@ unsigned vmx_store_msr_area(CPUX86State *env, uint64_t addr, uint32_t count,
         MSREntry e = msr_entry(env, slot);
         uint64_t value;
 
-        /* DM-ENA-32, DM-ENA-33 */
+        /* IA32_SMBASE only by exits that end in SMM (DM-ENA-32, -33). */
         if (i >= MSR_LIST_LIMIT || e.reserved ||
             (e.index & ~0xffu) == MSR_X2APIC_RANGE ||
             (e.index == MSR_IA32_SMBASE && !smm) ||

@@ -20,11 +20,11 @@ void vmx_read_controls(const VMXVmcs *v, X86VMXControls *ctl)
 
     *ctl = (X86VMXControls) {
         .pin = vmcs_read(v, VMCS_PIN_CONTROLS),
-        .proc = vmcs_read(v, VMCS_PROC_CONTROLS),
+        .proc = vmcs_read(v, VMCS_PROCESSOR_CONTROLS),
         .exit = vmcs_read(v, VMCS_EXIT_CONTROLS),
         .exception_bitmap = vmcs_read(v, VMCS_EXCEPTION_BITMAP),
-        .pf_mask = vmcs_read(v, VMCS_PF_ERROR_CODE_MASK),
-        .pf_match = vmcs_read(v, VMCS_PF_ERROR_CODE_MATCH),
+        .pf_mask = vmcs_read(v, VMCS_PAGE_FAULT_ERROR_CODE_MASK),
+        .pf_match = vmcs_read(v, VMCS_PAGE_FAULT_ERROR_CODE_MATCH),
         /* RSM and loadvm read controls that nobody has checked again. */
         .cr3_target_count = MIN(4, vmcs_read(v, VMCS_CR3_TARGET_COUNT)),
         .io_bitmap[0] = vmcs_read(v, VMCS_IO_BITMAP_A),
@@ -38,34 +38,34 @@ void vmx_read_controls(const VMXVmcs *v, X86VMXControls *ctl)
     for (i = 0; i < ARRAY_SIZE(ctl->cr3_target); i++) {
         ctl->cr3_target[i] = vmcs_read(v, VMCS_CR3_TARGET0 + i * 2);
     }
-    if (ctl->proc & VMX_CPU_BASED_ACTIVATE_SECONDARY_CONTROLS) {
+    if (ctl->proc & VMX_CPU_SECONDARY_CONTROLS) {
         ctl->proc2 = vmcs_read(v, VMCS_SECONDARY_CONTROLS);
     }
-    if (ctl->proc & VMX_CPU_BASED_TPR_SHADOW) {
+    if (ctl->proc & VMX_CPU_TPR_SHADOW) {
         ctl->virtual_apic = vmcs_read(v, VMCS_VIRTUAL_APIC_ADDRESS);
         ctl->tpr_threshold = vmcs_read(v, VMCS_TPR_THRESHOLD);
     }
-    if (ctl->proc2 & VMX_SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES) {
+    if (ctl->proc2 & VMX_CPU2_APIC_ACCESSES) {
         ctl->apic_access = vmcs_read(v, VMCS_APIC_ACCESS_ADDRESS);
     }
-    if (ctl->proc & VMX_CPU_BASED_USE_TSC_OFFSETING) {
+    if (ctl->proc & VMX_CPU_TSC_OFFSETTING) {
         ctl->tsc_offset = vmcs_read(v, VMCS_TSC_OFFSET);
     }
-    if (ctl->proc2 & VMX_SECONDARY_EXEC_ENABLE_EPT) {
+    if (ctl->proc2 & VMX_CPU2_EPT) {
         ctl->eptp = vmcs_read(v, VMCS_EPT_POINTER);
     }
-    if (ctl->proc2 & VMX_SECONDARY_EXEC_ENABLE_VPID) {
+    if (ctl->proc2 & VMX_CPU2_VPID) {
         ctl->vpid = vmcs_read(v, VMCS_VPID);
     }
-    if (ctl->proc2 & VMX_SECONDARY_EXEC_PAUSE_LOOP_EXITING) {
+    if (ctl->proc2 & VMX_CPU2_PAUSE_LOOP) {
         ctl->ple_gap = vmcs_read(v, VMCS_PLE_GAP);
         ctl->ple_window = vmcs_read(v, VMCS_PLE_WINDOW);
     }
-    if (ctl->proc2 & VMX_SECONDARY_EXEC_ENABLE_VMFUNC) {
+    if (ctl->proc2 & VMX_CPU2_VMFUNC) {
         ctl->vm_functions = vmcs_read(v, VMCS_VM_FUNCTION_CONTROLS);
         ctl->eptp_list = vmcs_read(v, VMCS_EPTP_LIST_ADDRESS);
     }
-    if (ctl->proc2 & VMX_SECONDARY_EXEC_XSAVES) {
+    if (ctl->proc2 & VMX_CPU2_XSAVES) {
         ctl->xss_exiting = vmcs_read(v, VMCS_XSS_EXITING_BITMAP);
     }
 }
@@ -74,7 +74,7 @@ void vmx_guest_enter(CPUX86State *env)
 {
     env->vmx.mode = VMX_MODE_GUEST;
     env->hflags |= HF_GUEST_MASK;
-    if (env->vmx.ctl.proc2 & VMX_SECONDARY_EXEC_ENABLE_EPT) {
+    if (env->vmx.ctl.proc2 & VMX_CPU2_EPT) {
         env->hflags2 |= HF2_EPT_MASK;
     }
     env->tsc_offset = env->vmx.ctl.tsc_offset;

@@ -117,7 +117,7 @@ G_NORETURN void vmx_vmexit_linear(CPUX86State *env, uint32_t reason,
 G_NORETURN void vmx_vmexit_software(CPUX86State *env, uint32_t info,
                                     uint32_t insn_length, uintptr_t retaddr)
 {
-    vmx_prepare_exit(env, VMX_EXIT_EXCEPTION_NMI, 0, retaddr);
+    vmx_prepare_exit(env, VMX_REASON_EXCEPTION_NMI, 0, retaddr);
     env->vmx.exit.interruption_info = info;
     env->vmx.exit.insn_length = insn_length;
     vmx_leave_to_exit(env);
@@ -141,9 +141,9 @@ void vmx_insn_enter(CPUX86State *env, uint32_t reason, uintptr_t retaddr)
     }
     if (vmx_in_guest(env)) {
         /* Those with a memory operand report its displacement. */
-        bool memory = reason != VMX_EXIT_VMXOFF &&
-                      reason != VMX_EXIT_VMLAUNCH &&
-                      reason != VMX_EXIT_VMRESUME;
+        bool memory = reason != VMX_REASON_VMXOFF &&
+                      reason != VMX_REASON_VMLAUNCH &&
+                      reason != VMX_REASON_VMRESUME;
 
         vmx_vmexit(env, reason, memory ? env->vmx.displacement : 0, retaddr);
     }

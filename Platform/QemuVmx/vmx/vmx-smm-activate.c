@@ -15,7 +15,7 @@
 #include "tcg/helper-tcg.h"
 #include "vmx-transition.h"
 
-/* First 32 bytes of MSEG, rule table T8. */
+/* First 32 bytes of MSEG: what the processor has to know of the STM. */
 typedef struct MSEGHeader {
     uint32_t revision;
     uint32_t features;
@@ -58,7 +58,11 @@ static uint16_t mseg_selector(uint16_t selector)
 }
 
 /*
- * Rule table T11.  All sums with the MSEG base are 32-bit (DM-ACT-57).
+ * The STM's first state comes from the MSEG header and from constants of the
+ * SDM ("Loading Host State" of activation), not from a host-state area: the VMCS
+ * is the executive monitor's, whom the STM does not trust.  The rest the STM has
+ * to load itself: IDT, TR, a stack for each processor.  All sums with the MSEG
+ * base are 32-bit (DM-ACT-57).
  */
 static void mseg_load_state(CPUX86State *env, uint32_t base,
                             const MSEGHeader *h)
@@ -70,7 +74,11 @@ static void mseg_load_state(CPUX86State *env, uint32_t base,
     uint64_t cr0, cr3, cr4, efer;
     int i;
 
-    /* DM-ACT-43; PCIDE as decided in G-03. */
+    /*
+     * Paging as the header says; what else the executive monitor has in CR4
+     * stays (DM-ACT-43).  PCIDE is cleared, on which the SDM is silent, since
+     * outside IA-32e mode it must not be set.
+     */
     cr4 = env->cr[4] & ~(CR4_MCE_MASK | CR4_PGE_MASK | CR4_PAE_MASK |
                          CR4_PSE_MASK | CR4_PCIDE_MASK);
     if (ia32e) {
@@ -78,7 +86,7 @@ static void mseg_load_state(CPUX86State *env, uint32_t base,
     } else if (has_pse) {
         cr4 |= CR4_PSE_MASK;
     }
-    /* DM-ACT-41, DM-ACT-42, DM-ACT-62 */
+    /* CR0, CR3 and IA32_EFER: DM-ACT-41, DM-ACT-42, DM-ACT-62. */
     cr0 = (env->cr[0] & (CR0_CD_MASK | CR0_NW_MASK)) |
           CR0_PG_MASK | CR0_NE_MASK | CR0_ET_MASK | CR0_MP_MASK | CR0_PE_MASK;
     cr3 = ((base + h->cr3_offset) & 0xfffff000u) | (h->cr3_offset & 0x18);
@@ -95,7 +103,10 @@ static void mseg_load_state(CPUX86State *env, uint32_t base,
     env->eip = (uint32_t)(base + h->eip_offset);
     env->regs[R_ESP] = (uint32_t)(base + h->esp_offset);
 
-    /* DM-ACT-48 to DM-ACT-50; CS first, the others depend on its L bit. */
+    /*
+     * Flat segments (DM-ACT-48 to DM-ACT-50); CS first, because how the others
+     * are cached depends on its L bit.
+     */
     cpu_x86_load_seg_cache(env, R_CS, cs_sel, 0, 0xffffffff,
                            MSEG_CODE_FLAGS |
                            (ia32e ? DESC_L_MASK : DESC_B_MASK));
@@ -106,7 +117,10 @@ static void mseg_load_state(CPUX86State *env, uint32_t base,
         }
     }
 
-    /* DM-ACT-52 to DM-ACT-55; TR keeps what the executive monitor had. */
+    /*
+     * No LDT, and an IDT that is too short for any vector (DM-ACT-52 to
+     * DM-ACT-55); TR keeps what the executive monitor had.
+     */
     env->ldt.selector = 0;
     env->ldt.base = 0;
     env->ldt.limit = 0;
@@ -115,14 +129,16 @@ static void mseg_load_state(CPUX86State *env, uint32_t base,
     env->gdt.limit = h->gdtr_limit & 0xffff;
     env->idt.limit = 0;
 
-    /* DM-ACT-59 */
+    /* No blocking by STI or MOV SS (DM-ACT-59). */
     env->hflags &= ~HF_INHIBIT_IRQ_MASK;
     env->hflags2 &= ~HF2_MOV_SS_MASK;
 }
 
 /*
- * Steps 4 to 8 of matrix M3.  Returns 0 after activation, else the number of
- * the VM-instruction error; a failure changes nothing (DM-ACT-22).
+ * Check the current VMCS and the MSEG header, make the VMCS the SMM-transfer
+ * VMCS, save the executive monitor's state there as an SMM VM exit does, start
+ * the STM.  Returns 0, or the number of the VM-instruction error; a failure
+ * changes nothing (DM-ACT-22).
  */
 static int vmx_activate(CPUX86State *env)
 {
@@ -133,17 +149,19 @@ static int vmx_activate(CPUX86State *env)
     const int from = vmx_trace_mode(env);
     const uint64_t rip = env->eip;
     const bool code64 = env->hflags & HF_CS64_MASK;
-    const uint32_t reason = VMX_EXIT_VMCALL | VMX_EXIT_REASON_FROM_ROOT;
+    const uint32_t reason = VMX_REASON_VMCALL | VMX_REASON_FROM_ROOT;
     MSEGHeader header;
     VMXVmcs *vmcs;
     int error = 0;
 
     vmcs = vmx_vmcs_map(env, current);
     if (vmcs_launched(vmcs)) {
-        error = VMX_ERR_VMCALL_NONCLEAR;                    /* DM-ACT-12 */
+        /* It has been launched, hence has a guest (DM-ACT-12). */
+        error = VMX_ERROR_VMCALL_NOT_CLEAR;
     } else if (!vmx_exit_controls_allowed(env, vmcs_read(vmcs,
                                                     VMCS_EXIT_CONTROLS))) {
-        error = VMX_ERR_VMCALL_EXIT_CONTROLS;               /* DM-ACT-13 */
+        /* A setting that is not allowed (DM-ACT-13). */
+        error = VMX_ERROR_VMCALL_EXIT_CONTROLS;
     }
     if (error) {
         vmx_vmcs_unmap(env, vmcs);
@@ -158,14 +176,18 @@ static int vmx_activate(CPUX86State *env)
     env->hflags |= HF_SMM_MASK;
     mseg_read_header(env, base, &header);
     if (header.revision != VMX_MSEG_REVISION) {
-        error = VMX_ERR_VMCALL_MSEG_REVISION;               /* DM-ACT-15 */
+        /* No STM there, or one for another processor (DM-ACT-15). */
+        error = VMX_ERROR_VMCALL_MSEG_REVISION;
     } else if (header.features & ~MSEG_FEATURE_IA32E) {
-        error = VMX_ERR_VMCALL_FEATURES;                    /* DM-ACT-16 */
+        /* Reserved bits (DM-ACT-16). */
+        error = VMX_ERROR_VMCALL_MSEG_FEATURES;
     } else if ((header.features & MSEG_FEATURE_IA32E) &&
                !(env->features[FEAT_8000_0001_EDX] & CPUID_EXT2_LM)) {
-        error = VMX_ERR_VMCALL_FEATURES;                    /* DM-ACT-17 */
+        /* A 64-bit STM on a 32-bit processor (DM-ACT-17). */
+        error = VMX_ERROR_VMCALL_MSEG_FEATURES;
     } else if (code64 && !(header.features & MSEG_FEATURE_IA32E)) {
-        error = VMX_ERR_VMCALL_FEATURES;                    /* DM-ACT-18 */
+        /* A 32-bit STM under a 64-bit monitor (DM-ACT-18). */
+        error = VMX_ERROR_VMCALL_MSEG_FEATURES;
     }
     if (error) {
         assert(outside_smm);
@@ -174,13 +196,20 @@ static int vmx_activate(CPUX86State *env)
         return error;
     }
 
-    /* DM-ACT-24 to DM-ACT-26 */
+    /*
+     * The treatment is active from here on, with the VMCS of the VMCALL as its
+     * SMM-transfer VMCS, which stays current (DM-ACT-24 to DM-ACT-26).
+     */
     smm->transfer_vmcs = current;
     smm->active = true;
     smm->io.valid = false;
     vmcs_write(vmcs, VMCS_EXECUTIVE_VMCS_POINTER, env->vmx.vmxon_ptr);
 
-    /* DM-ACT-28 to DM-ACT-37 */
+    /*
+     * Exit information and guest state are those of an SMM VM exit from root
+     * operation due to VMCALL (DM-ACT-28 to DM-ACT-37), so that the STM returns
+     * from activation as from any other exit.
+     */
     vmcs_write(vmcs, VMCS_EXIT_REASON, reason);
     vmcs_write(vmcs, VMCS_EXIT_QUALIFICATION, 0);
     vmcs_write(vmcs, VMCS_EXIT_INTERRUPTION_INFO, 0);
@@ -188,13 +217,15 @@ static int vmx_activate(CPUX86State *env)
     vmcs_write(vmcs, VMCS_EXIT_INSTRUCTION_LENGTH, VMCALL_LENGTH);
     env->eflags &= ~RF_MASK;
     vmx_exit_save_state(env, vmcs);
-    vmcs_write(vmcs, VMCS_VMCS_LINK_POINTER, current);      /* G-01 */
+    /* As vmx_smm_exit() does: the executive monitor's current VMCS. */
+    vmcs_write(vmcs, VMCS_LINK_POINTER, current);
     vmcs_write(vmcs, VMCS_GUEST_SMBASE, env->smbase);
     vmx_vmcs_unmap(env, vmcs);
 
-    /* DM-ACT-38 to DM-ACT-40: neither MSR areas nor the host-state area. */
+    /* Neither MSR areas nor the host-state area (DM-ACT-38 to DM-ACT-40). */
     mseg_load_state(env, base, &header);
-    env->hflags2 |= HF2_NMI_MASK | HF2_SMI_BLOCKED_MASK;    /* DM-ACT-60 */
+    /* NMIs and SMIs are blocked in the STM (DM-ACT-60). */
+    env->hflags2 |= HF2_NMI_MASK | HF2_SMI_BLOCKED_MASK;
     tlb_flush(env_cpu(env));
 
     vmx_trace_transition(env, "activate", from, reason, 0, rip);
@@ -211,17 +242,22 @@ bool vmx_vmcall_root(CPUX86State *env)
 {
     int error;
 
-    /* DM-ACT-05 to DM-ACT-08, DM-EXI-04 */
+    /*
+     * Not from the STM itself, and not unless the firmware has named an STM
+     * (DM-ACT-05 to DM-ACT-08), even if one is active already (DM-EXI-04).
+     */
     if ((env->hflags & HF_SMM_MASK) || !vmx_dual_monitor_offered(env) ||
         !(env->vmx.smm_monitor_ctl & SMM_MONITOR_CTL_VALID)) {
-        vmx_vmfail(env, VMX_ERR_VMCALL_IN_ROOT);
+        vmx_vmfail(env, VMX_ERROR_VMCALL_IN_ROOT);
         return false;
     }
-    if (env->vmx.smm.active) {                              /* DM-ACT-09 */
-        vmx_smm_exit(env, VMX_EXIT_VMCALL, 0, VMCALL_LENGTH);
+    if (env->vmx.smm.active) {
+        /* A call to the STM rather than its activation (DM-ACT-09). */
+        vmx_smm_exit(env, VMX_REASON_VMCALL, 0, VMCALL_LENGTH);
         return true;
     }
-    if (env->vmx.current_vmcs == VMX_NO_POINTER) {          /* DM-ACT-10 */
+    if (env->vmx.current_vmcs == VMX_NO_POINTER) {
+        /* Nothing to become the SMM-transfer VMCS (DM-ACT-10). */
         vmx_vmfail_invalid(env);
         return false;
     }

@@ -48,7 +48,7 @@ void vmx_smi_default_enter(CPUX86State *env)
         env->vmx.mode = VMX_MODE_NONE;
     }
 
-    /* DM-DEF-06: the CR4 image in SMRAM has VMXE = 0. */
+    /* The CR4 image in SMRAM has VMXE = 0 (DM-DEF-06). */
     if (smm->saved_vmxe) {
         cpu_x86_update_cr4(env, env->cr[4] & ~CR4_VMXE_MASK);
     }
@@ -139,7 +139,7 @@ void vmx_rsm_resume(CPUX86State *env)
             }
         }
 
-        /* DM-DEF-20, DM-DEF-21: bits that VMX operation fixes. */
+        /* Bits that VMX operation fixes (DM-DEF-20, DM-DEF-21). */
         cpu_x86_update_cr4(env, env->cr[4] | CR4_VMXE_MASK);
         cpu_x86_update_cr0(env, env->cr[0] | CR0_NE_MASK |
                            (unrestricted ? 0 : CR0_PE_MASK | CR0_PG_MASK));

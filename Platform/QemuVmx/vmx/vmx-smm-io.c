@@ -17,7 +17,7 @@
 #include "vmx.h"
 #include "vmx-parts.h"
 
-/* Exit qualification of reason 5, rule table T10. */
+/* Exit qualification of reason 5 (I/O SMI), as for I/O instructions. */
 #define IO_SMI_QUAL_IN          (1u << 3)
 #define IO_SMI_QUAL_STRING      (1u << 4)
 #define IO_SMI_QUAL_REP         (1u << 5)
@@ -130,7 +130,7 @@ static bool io_insn_decode(CPUX86State *env, uint64_t rip, IOInsn *insn)
     return true;
 }
 
-/* Linear address of the string operand, DM-EXI-22 and DM-EXI-23. */
+/* Linear address of the string operand (DM-EXI-22, DM-EXI-23). */
 static uint64_t io_insn_linear(CPUX86State *env, const IOInsn *insn, bool in)
 {
     uint64_t offset = env->regs[in ? R_EDI : R_ESI] &
@@ -195,8 +195,9 @@ void vmx_io_smi_record(CPUX86State *env, uint32_t port, uint32_t size, bool in,
 
 /*
  * True if the SMI about to be taken follows the recorded instruction directly
- * (DM-EXI-14).  A REP string instruction is interrupted with RIP still at it
- * (decision G-05).
+ * (DM-EXI-14).  A REP string instruction is interrupted with RIP still at it;
+ * the SDM does not say which registers are reported then, here those before its
+ * last completed iteration.
  */
 bool vmx_io_smi_matches(CPUX86State *env)
 {

@@ -19,27 +19,25 @@
 #include "trace/trace-target_i386.h"
 #include "vmx-parts.h"
 
-#define MSR_SMM_MONITOR_CTL     0x9b
-#define MSR_SMBASE              0x9e
-
 /* Return value: 0 handled, 1 not one of these MSRs, -1 #GP(0). */
 int vmx_smm_rdmsr(CPUX86State *env, uint32_t index, uint64_t *value)
 {
     switch (index) {
-    case MSR_SMM_MONITOR_CTL:
+    case MSR_IA32_SMM_MONITOR_CTL:
         trace_vmx_msr_smm_monitor_ctl(env_cpu(env)->cpu_index, "read",
                                       env->vmx.smm_monitor_ctl);
         if (!vmx_dual_monitor_offered(env)) {
-            return -1;                              /* DM-ENA-08 */
+            return -1;          /* does not exist (DM-ENA-08) */
         }
-        *value = env->vmx.smm_monitor_ctl;          /* DM-ENA-14 */
+        /* Readable in and outside SMM (DM-ENA-14). */
+        *value = env->vmx.smm_monitor_ctl;
         return 0;
-    case MSR_SMBASE:
+    case MSR_IA32_SMBASE:
         if (!vmx_dual_monitor_offered(env) ||
             !(env->hflags & HF_SMM_MASK)) {
-            return -1;                              /* DM-ENA-27, -29 */
+            return -1;          /* for the STM only (DM-ENA-27, DM-ENA-29) */
         }
-        *value = env->smbase;                       /* DM-ENA-30 */
+        *value = env->smbase;
         return 0;
     default:
         return 1;
@@ -49,22 +47,22 @@ int vmx_smm_rdmsr(CPUX86State *env, uint32_t index, uint64_t *value)
 int vmx_smm_wrmsr(CPUX86State *env, uint32_t index, uint64_t value)
 {
     switch (index) {
-    case MSR_SMM_MONITOR_CTL:
+    case MSR_IA32_SMM_MONITOR_CTL:
         /* Refused accesses too: that nobody tries is what a trace can show. */
         trace_vmx_msr_smm_monitor_ctl(env_cpu(env)->cpu_index, "write",
                                       value);
         if (!vmx_dual_monitor_offered(env) ||
             !(env->hflags & HF_SMM_MASK)) {
-            return -1;                              /* DM-ENA-08, -12 */
+            return -1;          /* for firmware only (DM-ENA-08, DM-ENA-12) */
         }
         if (value & ~(SMM_MONITOR_CTL_VALID | SMM_MONITOR_CTL_BLOCK_UNBLOCK |
                       SMM_MONITOR_CTL_BASE)) {
-            return -1;                              /* DM-ENA-10 */
+            return -1;          /* reserved bits (DM-ENA-10) */
         }
-        env->vmx.smm_monitor_ctl = value;           /* DM-ENA-13, -25, -26 */
+        env->vmx.smm_monitor_ctl = value;
         return 0;
-    case MSR_SMBASE:
-        return -1;                                  /* DM-ENA-28 */
+    case MSR_IA32_SMBASE:
+        return -1;              /* read-only (DM-ENA-28) */
     default:
         return 1;
     }

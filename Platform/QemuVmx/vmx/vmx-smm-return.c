@@ -4,9 +4,16 @@
  * Intel SDM volume 3, "VM Entries that Return from SMM" (34.15.4 in the 2016
  * edition) and "Deactivating the Dual-Monitor Treatment" (34.15.7).
  *
- * Guest state and VM-entry controls come from the VMCS that was current when
- * the entry began; VM-execution controls from the executive VMCS, or none at
- * all if the entry returns to root operation (DM-RET-51).
+ * The way back of an SMM VM exit (vmx-smm.c).  What tells such an entry from
+ * others is only that it begins in SMM with "entry to SMM" 0.  Two monitors
+ * meet in it: guest state and VM-entry controls come from the VMCS that was
+ * current when the entry began, the STM's SMM-transfer VMCS, which the exit has
+ * filled; VM-execution controls come from the executive VMCS, because the guest
+ * that resumes is that of the executive monitor.  An entry that returns to root
+ * operation, to the executive monitor itself, has none (DM-RET-51).
+ *
+ * vmx_vm_entry() calls the check before all others and the commit after guest
+ * state has been loaded.
  *
  * Copyright (c) 2026 STM Lab
  *
@@ -20,9 +27,13 @@
 #include "vmx-transition.h"
 
 /*
- * Step 2 of matrix M4, in the order of DM-RET-07: the executive-VMCS pointer
- * itself, what it points to, the VM-execution controls there.  The accesses
- * are made in SMM (DM-RET-70).
+ * The checks that only these entries have, in the order in which they decide
+ * the error number (DM-RET-07): the executive-VMCS pointer itself, what it
+ * points to, the VM-execution controls there.
+ *
+ * The accesses are made in SMM, so that a pointer into SMRAM is not refused
+ * here: keeping the executive monitor's pointers out of SMRAM is up to the STM
+ * (DM-RET-70).
  *
  * Returns 0 or the number of the VM-instruction error.
  */
@@ -33,69 +44,96 @@ int vmx_smm_return_check(CPUX86State *env, VMXEntry *entry)
 
     entry->executive = executive;
     entry->deactivate = entry->entry_ctls &
-                        VMX_VM_ENTRY_DEACT_DUAL_MONITOR;
+                        VMX_ENTRY_DEACTIVATE;
+    /* The value that an SMM VM exit from root operation has left there. */
     entry->to_root = executive == env->vmx.vmxon_ptr;
     entry->control = NULL;
     memset(&entry->ctl, 0, sizeof(entry->ctl));
 
-    if (!vmx_pointer_valid(env, executive)) {               /* DM-RET-03, 04 */
-        return VMX_ERR_EXECUTIVE_POINTER;
+    /* A page within the physical-address width (DM-RET-03, DM-RET-04)... */
+    if (!vmx_pointer_valid(env, executive)) {
+        return VMX_ERROR_EXECUTIVE_POINTER;
     }
+    /* ...with our revision; a VMXON region has it too (DM-RET-05, -06). */
     if (vmx_region_revision(env, executive) != VMX_VMCS_REVISION) {
-        return VMX_ERR_EXECUTIVE_POINTER;                   /* DM-RET-05, 06 */
+        return VMX_ERROR_EXECUTIVE_POINTER;
     }
     if (entry->to_root) {
-        /* DM-RET-11: no VM-execution controls are checked or used. */
+        /* No VM-execution controls are checked or used (DM-RET-11). */
         return 0;
     }
     if (entry->deactivate) {
-        return VMX_ERR_EXECUTIVE_NOT_VMXON;                 /* DM-RET-09 */
+        /* The treatment ends in the executive monitor only (DM-RET-09). */
+        return VMX_ERROR_EXECUTIVE_NOT_VMXON;
     }
 
     entry->control = vmx_vmcs_map(env, executive);
     if (!vmcs_launched(entry->control)) {
-        return VMX_ERR_EXECUTIVE_NONLAUNCHED;               /* DM-RET-08 */
+        /* A VMCS whose guest was interrupted has been launched (DM-RET-08). */
+        return VMX_ERROR_EXECUTIVE_NOT_LAUNCHED;
     }
+    /*
+     * Checked when the executive monitor entered its guest, but the region is
+     * memory, and may have been written to since then (DM-RET-12).
+     */
     if (!vmx_check_execution_controls(env, entry->control)) {
-        return VMX_ERR_EXECUTIVE_CONTROLS;                  /* DM-RET-12 */
+        return VMX_ERROR_EXECUTIVE_CONTROLS;
     }
     vmx_read_controls(entry->control, &entry->ctl);
     return 0;
 }
 
 /*
- * Steps 6 to 8 of matrix M4.  Everything that is still needed from the
- * SMM-transfer VMCS is read before SMM is left, because the region is normally
- * in SMRAM.
+ * The part of the transition that only these entries have: VMCS pointers,
+ * SMBASE, blocking by SMI, leaving SMM.  It comes after the loading of guest
+ * state, which may still fail and then stays in the STM, and before an event is
+ * injected, which is delivered outside SMM.
+ *
+ * Everything that is needed from the SMM-transfer VMCS is read before SMM is
+ * left, because the region is normally in SMRAM.
  */
 void vmx_smm_return_commit(CPUX86State *env, VMXEntry *entry)
 {
     X86VMXSmmState *smm = &env->vmx.smm;
     VMXVmcs *vmcs = vmx_vmcs_map(env, env->vmx.current_vmcs);
-    const uint64_t link = vmcs_read(vmcs, VMCS_VMCS_LINK_POINTER);
+    const uint64_t link = vmcs_read(vmcs, VMCS_LINK_POINTER);
     const uint32_t smbase = vmcs_read(vmcs, VMCS_GUEST_SMBASE);
     const uint32_t blocking = vmcs_read(vmcs, VMCS_GUEST_INTERRUPTIBILITY);
 
     vmx_vmcs_unmap(env, vmcs);
 
-    env->smbase = smbase;                               /* DM-RET-40, 41 */
+    /* The STM may have relocated SMRAM; no other entry does (DM-RET-40). */
+    env->smbase = smbase;
+    /* Nothing that ran in SMM explains the next SMI. */
     smm->io.valid = false;
 
     if (entry->deactivate) {
-        smm->active = false;                            /* DM-DEA-01 */
+        /* SMIs get the default treatment from here on (DM-DEA-01). */
+        smm->active = false;
         smm->transfer_vmcs = VMX_NO_POINTER;
     } else {
-        smm->transfer_vmcs = env->vmx.current_vmcs;     /* DM-RET-47 */
+        /*
+         * The next SMM VM exit goes to the VMCS of this entry (DM-RET-47).
+         * The first SMM-transfer VMCS is that of the executive monitor's
+         * VMCALL, outside SMRAM; thus can an STM exchange it for its own.
+         */
+        smm->transfer_vmcs = env->vmx.current_vmcs;
     }
-    /* DM-RET-48, DM-RET-49 */
+    /* What the SMM VM exit has displaced (DM-RET-48, DM-RET-49). */
     env->vmx.current_vmcs = entry->to_root ? link : entry->executive;
 
-    /* DM-RET-62; DM-RET-55, or DM-DEA-07 and DM-DEA-08. */
+    /*
+     * SMRAM is closed from here on (DM-RET-62).  SMIs are what the STM says in
+     * the interruptibility state: it may run code outside SMM before it lets
+     * the next one come (DM-RET-55).  Deactivation unblocks them always, since
+     * nobody would be left to do it (DM-DEA-07, DM-DEA-08).
+     */
     env->hflags &= ~HF_SMM_MASK;
-    if (!entry->deactivate && (blocking & VMX_BLOCKED_SMI)) {
+    if (!entry->deactivate && (blocking & VMX_BLOCKING_BY_SMI)) {
         env->hflags2 |= HF2_SMI_BLOCKED_MASK;
     } else {
         env->hflags2 &= ~HF2_SMI_BLOCKED_MASK;
     }
-    tlb_flush(env_cpu(env));                            /* DM-RET-42 */
+    /* Translations made with SMRAM open must not survive (DM-RET-42). */
+    tlb_flush(env_cpu(env));
 }

@@ -70,12 +70,12 @@ bool vmx_smm_exit_due(CPUX86State *env);
 /* vmx-smm-return.c                                                    */
 
 /*
- * VM entries that return from SMM.  The check (step 2 of matrix M4) returns 0
- * or the number of the VM-instruction error and fills in executive, control
- * (mapped, also on failure; the caller unmaps it), ctl, to_root, deactivate.
- * The commit (steps 6 to 8) follows the loading of guest state and comes
- * before event injection: pointers, SMBASE, blocking, leaving SMM.  VMCSs have
- * been written back by then.
+ * VM entries that return from SMM.  The check of the executive-VMCS pointer
+ * returns 0 or the number of the VM-instruction error and fills in executive,
+ * control (mapped, also on failure; the caller unmaps it), ctl, to_root,
+ * deactivate.  The commit follows the loading of guest state and comes before
+ * event injection: pointers, SMBASE, blocking, leaving SMM.  VMCSs have been
+ * written back by then.
  */
 int vmx_smm_return_check(CPUX86State *env, VMXEntry *entry);
 void vmx_smm_return_commit(CPUX86State *env, VMXEntry *entry);

@@ -25,7 +25,7 @@ bool vmx_vmfunc_controls_valid(CPUX86State *env, const VMXVmcs *v,
 {
     uint64_t functions;
 
-    if (!(proc2 & VMX_SECONDARY_EXEC_ENABLE_VMFUNC)) {
+    if (!(proc2 & VMX_CPU2_VMFUNC)) {
         return true;
     }
     functions = vmcs_read(v, VMCS_VM_FUNCTION_CONTROLS);
@@ -33,7 +33,7 @@ bool vmx_vmfunc_controls_valid(CPUX86State *env, const VMXVmcs *v,
         return false;
     }
     return !(functions & MSR_VMX_VMFUNC_EPT_SWITCHING) ||
-           ((proc2 & VMX_SECONDARY_EXEC_ENABLE_EPT) &&
+           ((proc2 & VMX_CPU2_EPT) &&
             vmx_pointer_valid(env, vmcs_read(v, VMCS_EPTP_LIST_ADDRESS)));
 }
 
@@ -65,11 +65,11 @@ void helper_vmx_vmfunc(CPUX86State *env)
     uint32_t function = env->regs[R_EAX];
 
     if (!vmx_in_guest(env) || function >= VM_FUNCTIONS ||
-        !(ctl->proc2 & VMX_SECONDARY_EXEC_ENABLE_VMFUNC)) {
+        !(ctl->proc2 & VMX_CPU2_VMFUNC)) {
         raise_exception_ra(env, EXCP06_ILLOP, GETPC());
     }
     if (!(ctl->vm_functions & (1ULL << function)) ||
         function != VM_FUNCTION_EPTP_SWITCH || !switch_eptp(env)) {
-        vmx_vmexit(env, VMX_EXIT_VMFUNC, 0, GETPC());
+        vmx_vmexit(env, VMX_REASON_VMFUNC, 0, GETPC());
     }
 }

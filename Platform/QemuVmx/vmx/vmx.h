@@ -124,7 +124,7 @@ G_NORETURN void vmx_apic_walk(CPUX86State *env, uintptr_t retaddr);
 static inline bool vmx_is_apic_access(CPUX86State *env, hwaddr paddr)
 {
     return vmx_in_guest(env) &&
-           (env->vmx.ctl.proc2 & VMX_SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES) &&
+           (env->vmx.ctl.proc2 & VMX_CPU2_APIC_ACCESSES) &&
            !((paddr ^ env->vmx.ctl.apic_access) & TARGET_PAGE_MASK);
 }
 
