@@ -106,7 +106,7 @@ def enter(arguments: list[str]) -> None:
     python = system.find_python()
     if python is None:
         raise LabError(
-            "no Python 3.11 or later that can make virtual environments",
+            "no Python 3.11 or later that can create virtual environments",
             ExitCode.MISSING_PACKAGES,
             remedy="install python3 and python3-venv",
         )

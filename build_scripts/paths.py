@@ -62,7 +62,7 @@ def locked(name: str, waiting: Callable[[str], None] | None = None) -> Iterator[
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if waiting is not None:
-                waiting(f"waiting for another process that prepares {name}")
+                waiting(f"waiting for another process that is preparing {name}")
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 

@@ -54,7 +54,7 @@ def run_benchmark(
         rom = build_image(tuple(str(IMAGES / name) for name in (source, *SHARED)), (*sizes, *defines)).rom
     except BuildError as error:
         (work / "build.log").write_text(str(error), encoding="utf-8")
-        raise LabError(f"image {source} cannot be built", log=work / "build.log") from error
+        raise LabError(f"image {source} could not be built", log=work / "build.log") from error
     outcome = run_image(machine, rom, work, cpu, COUNTED if counted else (), TIMEOUT_SECONDS)
     if problems := outcome.problems(False):
         raise LabError("\n  ".join([f"{source}:", *problems]), ExitCode.EXPECTATION_FAILED, log=work)

@@ -9,7 +9,7 @@ from typing import Any
 
 from build_scripts.errors import ExitCode, LabError
 
-BEGIN = ".. begin of the generated part\n"
+BEGIN = ".. start of the generated part\n"
 END = ".. end of the generated part\n"
 
 EPT = {"none": "no EPT", "2m": "EPT, 2-MByte pages", "4k": "EPT, 4-KByte pages"}
@@ -153,7 +153,7 @@ def generated(facts: dict[str, Any]) -> str:
     host = facts["host"]
     lines = [
         f"Measured on {host['processors']} processors of an {host['processor']}, Linux {host['kernel']},"
-        f" {facts['machine']} against {facts['unpatched']}, load average {host['load']:.1f} at the begin of the run.",
+        f" {facts['machine']} against {facts['unpatched']}, load average {host['load']:.1f} at the start of the run.",
         "Medians, quartiles in parentheses.",
         "",
         *_firmware(facts["firmware"]),

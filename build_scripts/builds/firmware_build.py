@@ -109,11 +109,11 @@ def build_firmware(target: str = "DEBUG") -> Firmware:
         with step(f"building the firmware ({target})") as shown:
             run_logged(command, log, shown, "stuart_build", cwd=paths.CHECKOUT, environment=environment, pick=_MODULE)
         if _finished(target) != finished:
-            raise LabError("a source of the firmware changed during its build", remedy="start again")
+            raise LabError("a source of the firmware changed during its build", remedy="run it again")
         with paths.published(finished) as staging:
             for name, source in FILES.items():
                 if not (output / source).is_file():
-                    raise LabError(f"the build made no {source}", log=log)
+                    raise LabError(f"the build produced no {source}", log=log)
                 shutil.copyfile(output / source, staging / name)
             (staging / "inputs.json").write_text(json.dumps({"edk2": sources.locate("edk2").version}))
         paths.prune(finished.parent, paths.KEPT_RESULTS)

@@ -219,7 +219,7 @@ def extended_qemu(sanitize: bool = False) -> Path:
             ninja = ["ninja", f"-j{os.cpu_count() or 1}", BINARY]
             run_logged(ninja, log, shown, "compiling the machine", cwd=folder / "build")
             if _finished(tree, sanitize) != finished:
-                raise LabError("a file of the machine changed during its build", remedy="start again")
+                raise LabError("a file of the machine changed during its build", remedy="run it again")
             _keep(folder / "build" / BINARY, finished, sanitize)
     return finished / BINARY
 

@@ -122,7 +122,7 @@ def collect(machine: Path, images: Iterable[Image], folder: Path) -> Evidence:
                 rom = build_image(image.sources, image.defines)
             except BuildError as error:
                 (work / "build.log").write_text(str(error), encoding="utf-8")
-                raise LabError(f"image {image.name} cannot be built", log=work / "build.log") from error
+                raise LabError(f"image {image.name} could not be built", log=work / "build.log") from error
             evidence.add(image, run_image(machine, rom.rom, work, image.cpu, image.extra))
     return evidence
 

@@ -68,7 +68,7 @@ class Outcome:
             if self.shutdown is None:
                 found.append("the image did not reach its EXPECT-SHUTDOWN record")
             elif self.declared is not None or self.status != 0:
-                found.append(f"no shutdown, as {self.shutdown} demands")
+                found.append(f"no shutdown, which {self.shutdown} demands")
         else:
             if self.status is not None and self.status not in EXIT_FINISHED:
                 found.append("the image did not end the machine itself")

@@ -241,7 +241,7 @@ def page(
         f".. Generated: {COMMAND}",
         "",
         *_title("What the machine implements", "="),
-        "This page comes from the capability MSRs and a run of the test images. It is made anew by::",
+        "This page comes from the capability MSRs and a run of the test images. Regenerate it with::",
         "",
         f"    {COMMAND}",
         "",

@@ -70,7 +70,7 @@ def load(suite: str) -> RuleTable:
             raise ValueError(f"marked, but no rule of that section: {sorted(stray)}")
         for name, text in section["rules"].items():
             if name in rules or name.split("-")[1] != area or area not in data["areas"]:
-                raise ValueError(f"{name} does not belong into area {area}, or is there twice")
+                raise ValueError(f"{name} does not belong in area {area}, or is there twice")
             marks = (untestable.get(name, ""), unconfirmed.get(name, ""), name in untested)
             rules[name] = Rule(name, area, section["title"], text, *marks)
     return RuleTable(suite, data["areas"], rules)

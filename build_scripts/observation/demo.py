@@ -53,7 +53,7 @@ def check_ending(stream: Stream, ending: Ending) -> LabError | None:
     if ending.reason == "timeout":
         return LabError(f"the guest hung{after}; stopped after {ending.seconds:.0f} s", ExitCode.GUEST_HUNG)
     if not ending.requested:
-        return LabError(f"the guest ended by itself{after} ({ending.reason})", ExitCode.GUEST_HUNG)
+        return LabError(f"the guest ended unexpectedly{after} ({ending.reason})", ExitCode.GUEST_HUNG)
     if ending.status != 0:
         return LabError(f"QEMU ended with status {ending.status}{after}", ExitCode.GUEST_HUNG)
     return None
@@ -78,7 +78,7 @@ def problems(report: Report, stream: Stream) -> list[str]:
         found.append(f"an SMI was served under the {'dual-monitor' if extra else 'default'} treatment")
     for index, (cause, smi) in enumerate(report.smis):
         if not smi.complete:
-            found.append(f"SMI {index} ({cause}) has no end")
+            found.append(f"SMI {index} ({cause}) never ended")
         elif smi.dual_monitor and not smi.plain and not smi.extra_exits:
             found.append(f"SMI {index} ({cause}) took {smi.transitions} transitions without an extra exit")
     activations = ACTIVATIONS if report.configuration is Configuration.DUAL_MONITOR else 0

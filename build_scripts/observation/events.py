@@ -149,7 +149,7 @@ def _lines(text: str, log: str) -> list[tuple[int, str]]:
     """Numbered lines without the empty ones; a last line without its end is an error."""
     if text and not text.endswith("\n"):
         lines = text.splitlines()
-        raise RecordError(log, len(lines), lines[-1], "the line has no end")
+        raise RecordError(log, len(lines), lines[-1], "the line is incomplete")
     return [(number, line.rstrip("\r")) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
 
 
@@ -165,7 +165,7 @@ def parse_record(line: str, log: str = "", number: int = 0) -> Record:
     pairs = _PAIR.findall(match[4])
     fields = dict(pairs)
     if len(fields) != len(pairs):
-        raise RecordError(log, number, line, "a key stands twice")
+        raise RecordError(log, number, line, "a key appears twice")
     return Record(match[1], match[2], int(match[3]), fields, f"{log}:{number}")
 
 

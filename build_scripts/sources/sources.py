@@ -139,7 +139,7 @@ def _reachable(url: str) -> bool:
 def _from_git(name: str, origin: dict[str, Any], log: Path, shown: Step) -> Tree:
     """The upstream tag; git itself verifies the content against the pinned commit."""
     if not _reachable(origin["url"]):
-        raise LabError(f"{urlsplit(origin['url']).hostname} cannot be reached")
+        raise LabError(f"{urlsplit(origin['url']).hostname} could not be reached")
     environment = {"GIT_TERMINAL_PROMPT": "0"}
 
     def fill(folder: Path) -> None:

@@ -49,7 +49,7 @@ def test_guest_that_resets_itself(tmp_path: Path) -> None:
     script.write_text("reset -c\n")
     result = run_command(["run", "--qemu", "stock", "--script", str(script)])
     assert result.returncode == ExitCode.GUEST_HUNG
-    assert "ended by itself" in result.stderr
+    assert "ended unexpectedly" in result.stderr
     assert log_of(result).is_dir()
 
 

@@ -57,7 +57,7 @@ def test_malformed_line_is_an_error_with_its_number(line: str) -> None:
 
 
 def test_cut_line_is_an_error() -> None:
-    with pytest.raises(RecordError, match="no end"):
+    with pytest.raises(RecordError, match="is incomplete"):
         events.parse_records("FW: ev=ok t=1\nFW: ev=ok t=", "log")
 
 

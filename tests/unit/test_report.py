@@ -91,7 +91,7 @@ def test_unfinished_smi_is_a_problem(tmp_path: Path) -> None:
     logs.transition("handler-entry", "stm", "handler")
     logs.app("smi-end")
     run = facts(logs)
-    assert "has no end" in "\n".join(demo.problems(run, read_stream(tmp_path)))
+    assert "never ended" in "\n".join(demo.problems(run, read_stream(tmp_path)))
 
 
 def test_json_fits_the_schema(tmp_path: Path) -> None:
@@ -160,8 +160,8 @@ def test_crash_comes_before_everything(tmp_path: Path) -> None:
     ("ending", "words"),
     [
         (Ending("timeout", None, 300.0), "hung after 'ExecMon.efi start'; stopped after 300 s"),
-        (Ending("guest-reset", 0, 3.0), "ended by itself"),
-        (Ending("exited", -11, 3.0), "ended by itself"),
+        (Ending("guest-reset", 0, 3.0), "ended unexpectedly"),
+        (Ending("exited", -11, 3.0), "ended unexpectedly"),
         (Ending("guest-shutdown", 1, 3.0), "status 1"),
     ],
 )
