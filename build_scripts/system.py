@@ -47,6 +47,7 @@ NEEDS = (
     Need("bison", ("bison",), "generates parsers"),
     Need("git", ("git",), "stuart asks it for the checkout"),
     Need("patch", ("patch",), "applies the machine's hooks"),
+    Need("uncrustify", ("uncrustify",), "checks the style of C files"),
     Need("xz-utils", ("xz",), "unpacks the sources"),
     Need("qemu-system-x86", ("qemu-system-x86_64",), "the stock machine for comparison"),
     Need("python3-venv", ("python-venv",), "virtual environments"),
