@@ -16,7 +16,7 @@ def main() -> int:
     if sys.version_info < (3, 11):  # noqa: UP036 - said before anything newer is imported
         print("stmlab: needs Python 3.11 or later", file=sys.stderr)
         return 3
-    from build_scripts import __version__, bootstrap
+    from build_scripts import __version__, bootstrap, disk
     from build_scripts.errors import LabError
 
     if sys.argv[1:] == ["--version"]:  # needs nothing that would have to be installed first
@@ -29,6 +29,12 @@ def main() -> int:
     except LabError as error:
         print(f"stmlab: {error}", file=sys.stderr)
         return int(error.code)
+    except OSError as failed:
+        found = disk.explained(failed)
+        if found is None:
+            raise
+        print(f"stmlab: {found}", file=sys.stderr)
+        return int(found.code)
     from build_scripts import cli
 
     return cli.main(sys.argv[1:])

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
+import signal
 import sys
 import textwrap
 from collections.abc import Callable
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import argcomplete
 
-from build_scripts import __version__
+from build_scripts import __version__, disk
 from build_scripts.builds.firmware_build import TARGETS
 from build_scripts.commands import bench, build, completion, conformance, doctor, inspect, linux, run, test
 from build_scripts.conformance.rules import SUITES
@@ -286,7 +288,9 @@ def main(arguments: list[str]) -> int:
     function: Command = options.function
     try:
         with signals_end_the_block():
-            return function(options)
+            code = function(options)
+        sys.stdout.flush()
+        return code
     except LabError as error:
         print(f"stmlab: {error}", file=sys.stderr)
         return int(error.code)
@@ -296,3 +300,18 @@ def main(arguments: list[str]) -> int:
     except Terminated as signalled:
         print(f"stmlab: ended by {signalled}", file=sys.stderr)
         return signalled.exit_status
+    except BrokenPipeError:
+        return _reader_is_gone()
+    except OSError as error:
+        found = disk.explained(error)
+        if found is None:
+            raise
+        print(f"stmlab: {found}", file=sys.stderr)
+        return int(found.code)
+
+
+def _reader_is_gone() -> int:
+    """The reader of the output, such as ``head``, has enough; the status is that of a program that SIGPIPE ended."""
+    # The interpreter flushes at its end, and would complain.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + signal.SIGPIPE

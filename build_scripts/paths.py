@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from build_scripts.errors import ExitCode, LabError
+
 # Old results that nothing has used for so many newer ones are removed.
 KEPT_RUNS = 200
 KEPT_RESULTS = 30
@@ -24,25 +26,35 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 SCHEMAS = Path(__file__).resolve().parent / "schema"
 
 
-def _xdg(variable: str, default: str) -> Path:
+_DEFAULTS = {"XDG_CACHE_HOME": ".cache", "XDG_STATE_HOME": ".local/state"}
+
+
+def base_of(variable: str) -> Path:
+    """The lab's folder below the one that a variable of the XDG specification names; it need not exist."""
     given = os.environ.get(variable, "")
-    # The XDG specification: relative paths are invalid and ignored.
-    base = Path(given) if given.startswith("/") else Path.home() / default
+    # The specification: relative paths are invalid and ignored.
+    base = Path(given) if given.startswith("/") else Path.home() / _DEFAULTS[variable]
     return base / "stmlab"
+
+
+def _made(variable: str) -> Path:
+    path = base_of(variable)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        remedy = f"set {variable} to a folder that you may write"
+        raise LabError(f"{path} cannot be made ({error.strerror})", ExitCode.USAGE, remedy=remedy) from error
+    return path
 
 
 def cache_dir() -> Path:
     """``$XDG_CACHE_HOME/stmlab``: sources, build trees, finished binaries. Safe to delete."""
-    path = _xdg("XDG_CACHE_HOME", ".cache")
-    path.mkdir(parents=True, exist_ok=True)
-    return path
+    return _made("XDG_CACHE_HOME")
 
 
 def state_dir() -> Path:
     """``$XDG_STATE_HOME/stmlab``: run directories with their logs."""
-    path = _xdg("XDG_STATE_HOME", ".local/state")
-    path.mkdir(parents=True, exist_ok=True)
-    return path
+    return _made("XDG_STATE_HOME")
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from build_scripts import nested
+from build_scripts import disk, nested
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.processes import ends_with_parent
 
@@ -129,4 +129,4 @@ def run_logged(
                 raise
     if process.returncode != 0:
         text = "\n".join([f"{what} failed (status {process.returncode}):", *(causes.found or tail)])
-        raise LabError(text, ExitCode.BUILD_FAILED, log=log)
+        raise LabError(text, ExitCode.BUILD_FAILED, remedy=disk.remedy_if_full(), log=log)

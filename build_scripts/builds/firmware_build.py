@@ -3,25 +3,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 import shutil
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from build_scripts import paths
+from build_scripts import cache, paths
 from build_scripts.builds.compiler import compiler_version
 from build_scripts.errors import ExitCode, LabError
-from build_scripts.progress import run_logged, say, step
+from build_scripts.progress import run_logged, step
 from build_scripts.sources import sources
 
 PLATFORM = Path("Platform/OvmfStmPkg/PlatformBuild.py")
 OUTPUT = Path("Build/OvmfStm")
 TOOL_CHAIN = "GCC"
-INPUTS = ("StmPkg", "Platform/OvmfStmPkg", "build_scripts/stm_image")
+# The rest of that package explains images and makes none.
+CONVERTER = tuple(f"build_scripts/stm_image/{name}.py" for name in ("__main__", "convert", "layout", "pe"))
+INPUTS = ("StmPkg", "Platform/OvmfStmPkg", *CONVERTER)
 STM_OUTPUT = Path("X64/StmPkg/Stm/Stm/OUTPUT")
 # The STM's symbols are relative to this offset from the start of MSEG.
 STM_LOAD_OFFSET = 0x1000
@@ -67,10 +69,6 @@ def firmware_key(tree: sources.Tree, target: str) -> str:
     return paths.content_key(files, [tree.identity, compiler_version(), target, TOOL_CHAIN, *FILES])
 
 
-def _finished(target: str) -> Path:
-    return paths.cache_dir() / "firmware" / firmware_key(sources.locate("edk2"), target)
-
-
 def _stuart(target: str, edk2: Path) -> tuple[list[str], dict[str, str]]:
     scripts = Path(sys.executable).parent
     command = [str(scripts / "stuart_build"), "-c", str(PLATFORM)]
@@ -91,30 +89,46 @@ def build_firmware(target: str = "DEBUG") -> Firmware:
     """
     if target not in TARGETS:
         raise LabError(f"no such target: {target}", ExitCode.USAGE)
-    edk2 = sources.edk2_dir()
-    finished = _finished(target)
-    if finished.is_dir():
-        os.utime(finished)  # the last used ones are kept
-        return Firmware.in_folder(finished)
-    checkout = hashlib.sha256(str(paths.CHECKOUT).encode()).hexdigest()[:12]
-    with paths.locked(f"firmware-{checkout}", say):
-        # Once more, under the lock: another process may have built it, or a source may have changed meanwhile.
-        finished = _finished(target)
-        if finished.is_dir():
-            return Firmware.in_folder(finished)
-        output = paths.CHECKOUT / OUTPUT / f"{target}_{TOOL_CHAIN}"
-        log = paths.cache_dir() / f"firmware-{checkout}.log"
-        log.unlink(missing_ok=True)
-        command, environment = _stuart(target, edk2)
-        with step(f"building the firmware ({target})") as shown:
-            run_logged(command, log, shown, "stuart_build", cwd=paths.CHECKOUT, environment=environment, pick=_MODULE)
-        if _finished(target) != finished:
-            raise LabError("a source of the firmware changed during its build", remedy="run it again")
-        with paths.published(finished) as staging:
-            for name, source in FILES.items():
-                if not (output / source).is_file():
-                    raise LabError(f"the build produced no {source}", log=log)
-                shutil.copyfile(output / source, staging / name)
-            (staging / "inputs.json").write_text(json.dumps({"edk2": sources.locate("edk2").version}))
-        paths.prune(finished.parent, paths.KEPT_RESULTS)
-    return Firmware.in_folder(finished)
+    checkout = cache.identity_of(str(paths.CHECKOUT))
+
+    def key() -> str:
+        return firmware_key(sources.locate("edk2"), target)
+
+    def make(folder: Path) -> None:
+        _build(target, folder, paths.cache_dir() / f"firmware-{checkout}.log")
+
+    sources.edk2_dir()  # its refusal comes before any wait
+    return Firmware.in_folder(cache.obtain("firmware", key, make, "the firmware", f"firmware-{checkout}"))
+
+
+def _build(target: str, finished: Path, log: Path) -> None:
+    """Run stuart in the checkout, and copy the images into the folder `finished`."""
+    log.unlink(missing_ok=True)
+    tree = sources.sound("edk2")
+    _need_writable_checkout()
+    output = paths.CHECKOUT / OUTPUT / f"{target}_{TOOL_CHAIN}"
+    command, environment = _stuart(target, tree.path)
+    with step(f"building the firmware ({target})") as shown:
+        run_logged(command, log, shown, "stuart_build", cwd=paths.CHECKOUT, environment=environment, pick=_MODULE)
+    for name, source in FILES.items():
+        if not (output / source).is_file():
+            raise LabError(f"the build produced no {source}", log=log)
+        shutil.copyfile(output / source, finished / name)
+    (finished / "inputs.json").write_text(json.dumps({"edk2": tree.version}))
+
+
+def _need_writable_checkout() -> None:
+    """Check that stuart can write its ``Build`` and ``Conf`` beside the sources.
+
+    Raises:
+        LabError: it cannot.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=paths.CHECKOUT):
+            pass
+    except OSError as error:
+        raise LabError(
+            f"the firmware has to be built, and {paths.CHECKOUT} cannot be written ({error.strerror})",
+            ExitCode.USAGE,
+            remedy="clone or copy the checkout to a place that you may write",
+        ) from error

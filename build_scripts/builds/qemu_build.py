@@ -18,11 +18,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from build_scripts import paths
+from build_scripts import cache, paths
 from build_scripts.builds.compiler import compiler_version
 from build_scripts.errors import ExitCode, LabError
-from build_scripts.progress import Step, run_logged, say, step
+from build_scripts.machine import processors
+from build_scripts.progress import Step, run_logged, step
 from build_scripts.sources import sources
+from build_scripts.sources.content import tree_digest
 
 OVERLAY = paths.CHECKOUT / "Platform" / "QemuVmx"
 OVERLAY_TARGET = Path("target/i386/tcg/vmx")
@@ -44,6 +46,8 @@ CONFIGURE = (
 # The machine that reports undefined behaviour and wrong memory accesses of its own code; all else as above.
 SANITIZE = ("--enable-asan", "--enable-ubsan", "-Doptimization=1")
 _STATE = "stmlab-state.json"
+_LEFT = "stmlab-source"
+_NAMED_REMEDY = "name a machine that the lab built, or unset STMLAB_QEMU"
 _TOUCHED = re.compile(r"^(?:---|\+\+\+) [ab]/(\S+)", re.MULTILINE)
 
 
@@ -183,7 +187,9 @@ def _configure(work: Path, build: Path, flags: tuple[str, ...], log: Path, shown
 def build_tree(tree: sources.Tree, sanitize: bool = False) -> Path:
     """The folder that holds the working source ``src`` and the build directory ``build``."""
     kind = "qemu-sanitize" if sanitize else "qemu-build"
-    return paths.cache_dir() / f"{kind}-{paths.content_key([], [tree.identity, tree.origin])[:12]}"
+    # A tree of the user's changes with every edit; its builds go on in one folder.
+    source = [tree.origin] if tree.own else [tree.identity, tree.origin]
+    return paths.cache_dir() / f"{kind}-{paths.content_key([], source)[:12]}"
 
 
 def extended_qemu(sanitize: bool = False) -> Path:
@@ -195,33 +201,58 @@ def extended_qemu(sanitize: bool = False) -> Path:
     Raises:
         LabError: the source could not be obtained, a patch does not apply, or the build failed.
     """
-    tree = sources.locate("qemu")
-    finished = _finished(tree, sanitize)
-    if (finished / BINARY).is_file():
-        os.utime(finished)  # the last used ones are kept
-        return finished / BINARY
-    with paths.locked("qemu-sanitize" if sanitize else "qemu-build", say):
-        # Again, under the lock: another process may have built it, or a file may have changed meanwhile.
-        finished = _finished(tree, sanitize)
-        if (finished / BINARY).is_file():
-            return finished / BINARY
-        folder = build_tree(tree, sanitize)
-        folder.mkdir(parents=True, exist_ok=True)
-        log = folder / "build.log"
-        log.unlink(missing_ok=True)
-        what = "the machine with sanitizers" if sanitize else "the machine"
-        with step(f"building {what} (QEMU {tree.version}, {tree.origin})") as shown:
-            if not (folder / "src").is_dir():
-                (folder / _STATE).unlink(missing_ok=True)
-                prepare_tree(tree, folder / "src")
-            synchronise(tree, folder / "src", log, shown)
-            _configure(folder / "src", folder / "build", _flags(sanitize), log, shown)
-            ninja = ["ninja", f"-j{os.cpu_count() or 1}", BINARY]
-            run_logged(ninja, log, shown, "compiling the machine", cwd=folder / "build")
-            if _finished(tree, sanitize) != finished:
-                raise LabError("a file of the machine changed during its build", remedy="run it again")
-            _keep(folder / "build" / BINARY, finished, sanitize)
-    return finished / BINARY
+
+    def key() -> str:
+        return binary_key(sources.locate("qemu"), sanitize)
+
+    kind = "qemu-sanitize" if sanitize else "qemu-build"
+    return cache.obtain("machines", key, lambda folder: _build(folder, sanitize), _name(sanitize), kind) / BINARY
+
+
+def _name(sanitize: bool) -> str:
+    return "the machine with sanitizers" if sanitize else "the machine"
+
+
+def _build(finished: Path, sanitize: bool) -> None:
+    """Compile incrementally, and put the binary into the folder `finished`."""
+    tree = sources.sound("qemu")
+    folder = build_tree(tree, sanitize)
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "build.log"
+    log.unlink(missing_ok=True)
+    with step(f"building {_name(sanitize)} (QEMU {tree.version}, {tree.origin})") as shown:
+        if not _as_left(tree, folder):
+            # Copies keep their times, so that ninja compiles what differs.
+            shutil.rmtree(folder / "src", ignore_errors=True)
+            (folder / _STATE).unlink(missing_ok=True)
+            prepare_tree(tree, folder / "src")
+        synchronise(tree, folder / "src", log, shown)
+        (folder / _LEFT).write_text(_description(tree, folder), encoding="ascii")
+        _configure(folder / "src", folder / "build", _flags(sanitize), log, shown)
+        ninja = ["ninja", f"-j{os.cpu_count() or 1}", BINARY]
+        run_logged(ninja, log, shown, "compiling the machine", cwd=folder / "build")
+        if sanitize:  # its reports need the debug information, which else stays in the build tree
+            shutil.copy2(folder / "build" / BINARY, finished / BINARY)
+        else:
+            strip(folder / "build" / BINARY, finished / BINARY, log, shown)
+
+
+def _description(tree: sources.Tree, folder: Path) -> str:
+    """Which source the working copy is made of, and what is in it."""
+    return f"{tree.identity} {tree_digest(folder / 'src')}"
+
+
+def _as_left(tree: sources.Tree, folder: Path) -> bool:
+    """Whether the working copy is of this source and holds what the last build left in it."""
+    left = folder / _LEFT
+    if not (folder / "src").is_dir() or not left.is_file():
+        return False
+    return left.read_text(encoding="ascii", errors="replace") == _description(tree, folder)
+
+
+def strip(binary: Path, target: Path, log: Path, shown: Step) -> None:
+    """Copy a program without its debug information."""
+    run_logged(["strip", "--strip-debug", "-o", target, binary], log, shown, f"strip {binary.name}")
 
 
 def find_machine() -> Path:
@@ -231,23 +262,19 @@ def find_machine() -> Path:
         LabError: there is none.
     """
     named = os.environ.get("STMLAB_QEMU")
-    if named and not Path(named).exists():
-        raise LabError(f"STMLAB_QEMU={named} does not exist", ExitCode.USAGE)
-    return Path(named) if named else extended_qemu()
-
-
-def _finished(tree: sources.Tree, sanitize: bool) -> Path:
-    return paths.cache_dir() / "machines" / binary_key(tree, sanitize)
-
-
-def _keep(binary: Path, finished: Path, debug: bool) -> None:
-    """Copy the binary; its debug information stays in the build tree unless reports need it."""
-    with paths.published(finished) as staging:
-        if debug:
-            shutil.copy2(binary, staging / BINARY)
-            return
-        command = ["strip", "--strip-debug", "-o", str(staging / BINARY), str(binary)]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-        if result.returncode != 0:
-            raise LabError(f"strip failed: {result.stderr}")
-    paths.prune(finished.parent, paths.KEPT_RESULTS)
+    if not named:
+        return extended_qemu()
+    binary = Path(named)
+    if not binary.exists():
+        raise LabError(f"STMLAB_QEMU={named} does not exist", ExitCode.USAGE, remedy=_NAMED_REMEDY)
+    if not binary.is_file() or not os.access(binary, os.X_OK):
+        raise LabError(f"STMLAB_QEMU={named} is no program", ExitCode.USAGE, remedy=_NAMED_REMEDY)
+    try:
+        good = processors.has_dual_monitor(binary)
+    except (OSError, UnicodeDecodeError):
+        good = False
+    if not good:
+        raise LabError(
+            f"STMLAB_QEMU={named} is no QEMU with the dual-monitor treatment", ExitCode.USAGE, remedy=_NAMED_REMEDY
+        )
+    return binary

@@ -12,11 +12,11 @@ import shutil
 import sys
 from pathlib import Path
 
-from build_scripts import paths
+from build_scripts import cache, paths
 from build_scripts.builds import qemu_build
 from build_scripts.builds.compiler import compiler_version
 from build_scripts.builds.qemu_build import BINARY, CONFIGURE
-from build_scripts.progress import run_logged, say, step
+from build_scripts.progress import run_logged, step
 from build_scripts.sources import sources
 
 
@@ -31,20 +31,17 @@ def unpatched_qemu() -> Path:
     Raises:
         LabError: the source could not be obtained, or the build failed.
     """
-    tree = sources.locate("qemu")
-    key = unpatched_key(tree)
-    finished = paths.cache_dir() / "machines" / key
-    if (finished / BINARY).is_file():
-        os.utime(finished)  # the last used ones are kept
-        return finished / BINARY
-    with paths.locked("qemu-unpatched", say):
-        if not (finished / BINARY).is_file():
-            _build(tree, paths.cache_dir() / f"qemu-unpatched-{key[:12]}", finished)
-    return finished / BINARY
+
+    def key() -> str:
+        return unpatched_key(sources.locate("qemu"))
+
+    return cache.obtain("machines", key, _build, "unpatched QEMU", "qemu-unpatched") / BINARY
 
 
-def _build(tree: sources.Tree, folder: Path, finished: Path) -> None:
-    """Compile in `folder`, which is removed at the end; an interrupted build resumes there."""
+def _build(finished: Path) -> None:
+    """Compile in a folder that is removed at the end; an interrupted build resumes there."""
+    tree = sources.sound("qemu")
+    folder = paths.cache_dir() / f"qemu-unpatched-{unpatched_key(tree)[:12]}"
     source, build = folder / "src", folder / "build"
     folder.mkdir(exist_ok=True)
     log = folder / "build.log"
@@ -58,7 +55,5 @@ def _build(tree: sources.Tree, folder: Path, finished: Path) -> None:
             run_logged(command, log, shown, "configuring unpatched QEMU", cwd=build)
         ninja = ["ninja", f"-j{os.cpu_count() or 1}", BINARY]
         run_logged(ninja, log, shown, "compiling unpatched QEMU", cwd=build)
-        with paths.published(finished) as staging:
-            strip = ["strip", "--strip-debug", "-o", str(staging / BINARY), str(build / BINARY)]
-            run_logged(strip, log, shown, "strip")
+        qemu_build.strip(build / BINARY, finished / BINARY, log, shown)
     shutil.rmtree(folder, ignore_errors=True)

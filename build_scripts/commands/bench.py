@@ -11,6 +11,7 @@ from build_scripts.benchmarks import engine, guests, page_text
 from build_scripts.builds.firmware_build import build_firmware
 from build_scripts.builds.qemu_build import find_machine
 from build_scripts.builds.qemu_unpatched import unpatched_qemu
+from build_scripts.commands.output import need_writable
 from build_scripts.conformance.image_build import need_images
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.progress import say
@@ -24,6 +25,8 @@ def bench(json_file: Path | None, page: Path | None, quick: bool) -> int:
     Raises:
         LabError: a build or a measurement failed, or a file cannot be written.
     """
+    need_writable("--json", json_file)
+    need_writable("--rst", page)
     need_images()
     folder = paths.new_run_dir("bench")
     effort = guests.QUICK if quick else guests.FULL

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from build_scripts import paths
 from build_scripts.builds import qemu_build
+from build_scripts.commands.output import need_writable
 from build_scripts.conformance import engine, page_text
 from build_scripts.conformance.image_build import need_images
 from build_scripts.conformance.image_table import TABLE
@@ -35,6 +36,8 @@ def conformance(suite: str, json_file: Path | None, page: Path | None) -> int:
     """
     if page is not None and suite != page_text.SUITE:
         raise LabError(f"--page belongs to --suite {page_text.SUITE}", ExitCode.USAGE)
+    need_writable("--json", json_file)
+    need_writable("--page", page)
     need_images()
     machine = qemu_build.find_machine()
     table = load(suite)

@@ -6,15 +6,22 @@ from __future__ import annotations
 from pathlib import Path
 
 from build_scripts.errors import ExitCode, LabError
-from build_scripts.stm_image.__main__ import main as stm_image
+from build_scripts.stm_image.inspector import inspect_image, read_image
 
 
 def inspect(image: Path) -> int:
     """Explain an MSEG image; the converter's package knows the layout.
 
     Raises:
-        LabError: there is no such file.
+        LabError: there is no such file, or it cannot be an image.
     """
-    if not image.is_file():
-        raise LabError(f"no such file: {image}", ExitCode.USAGE)
-    return ExitCode.OK if stm_image(["inspect", str(image)]) == 0 else ExitCode.USAGE
+    try:
+        report = inspect_image(read_image(image))
+    except FileNotFoundError as error:
+        raise LabError(f"no such file: {image}", ExitCode.USAGE) from error
+    except OSError as error:
+        raise LabError(f"{image}: {error.strerror}", ExitCode.USAGE) from error
+    except ValueError as error:
+        raise LabError(f"{image}: {error}", ExitCode.USAGE) from error
+    print(report.text())
+    return ExitCode.USAGE if report.problems else ExitCode.OK

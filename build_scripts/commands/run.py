@@ -14,6 +14,7 @@ import jsonschema
 from build_scripts import paths
 from build_scripts.builds.firmware_build import Firmware, build_firmware
 from build_scripts.builds.qemu_build import BINARY, extended_qemu
+from build_scripts.commands.output import need_writable
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.machine import fw_cfg, processors
 from build_scripts.machine.machine import COMMAND_FILE, CONSOLE_LOG, DEFAULT_TIMEOUT_SECONDS, Ending, boot
@@ -155,10 +156,7 @@ def run(request: RunRequest) -> int:
     script = read_script(request.script) if request.script is not None else demo.SCRIPT
     check_processors(request.processors, request.configuration, script)
     extra = fw_cfg.arguments(request.fw_cfg)
-    if request.json is not None and not request.json.absolute().parent.is_dir():
-        raise LabError(f"--json: no directory {request.json.absolute().parent}", ExitCode.USAGE)
-    if request.json is not None and request.json.is_dir():
-        raise LabError(f"--json: {request.json} is a directory", ExitCode.USAGE)
+    need_writable("--json", request.json)
     qemu = find_qemu(request.configuration)
     firmware = build_firmware()
     version = processors.version(qemu)

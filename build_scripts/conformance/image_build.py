@@ -9,13 +9,14 @@ Results are kept in the user's cache, keyed by the content of every input.
 
 from __future__ import annotations
 
+import functools
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-from build_scripts import paths
+from build_scripts import cache, paths
 from build_scripts.errors import ExitCode, LabError
 
 TESTS = paths.CHECKOUT / "tests"
@@ -23,6 +24,7 @@ RUNTIME = TESTS / "machine" / "runtime"
 IMAGES = TESTS / "machine" / "images"
 
 TOOLS = ("gcc", "nasm", "ld", "objcopy")
+KEPT_IMAGES = 2000  # some hundred belong to one checkout
 ROM_SIZE = 0x20000
 BOOT_SIZE = 0x1000
 
@@ -52,7 +54,7 @@ def _run(arguments: list[str]) -> None:
         raise BuildError(f"{' '.join(arguments)}\n{done.stdout}{done.stderr}")
 
 
-@cache
+@functools.cache
 def _tools() -> str:
     """What decides the output apart from the sources."""
     versions = [
@@ -109,8 +111,9 @@ def _link(objects: list[Path], into: Path) -> None:
     (into / "image.rom").write_bytes(rom)
 
 
-def _cached(key: str) -> Path:
-    return paths.cache_dir() / "machine-images" / key
+def _kept(key: str, make: Callable[[Path], None], what: str) -> Path:
+    """A finished result; without a lock, since many are made at once and each takes a second."""
+    return cache.obtain("machine-images", lambda: key, make, what, keep=KEPT_IMAGES)
 
 
 def _headers(*folders: Path) -> list[Path]:
@@ -123,10 +126,11 @@ def _runtime_objects() -> tuple[str, list[Path]]:
     sources = sorted(p for p in RUNTIME.iterdir() if p.suffix in {".asm", ".c"})
     key = paths.content_key([*sources, *_headers(RUNTIME)], (_tools(),), RUNTIME)
     compiled = [p for p in sources if p.name != "boot.asm"]  # not an object: raw bytes
-    target = _cached(key)
-    if not target.exists():
-        with paths.published(target) as staging:
-            _compile(compiled, staging, ())
+
+    def make(folder: Path) -> None:
+        _compile(compiled, folder, ())
+
+    target = _kept(key, make, "the runtime of the images")
     return key, [target / f"{source.name}.o" for source in compiled]
 
 
@@ -143,9 +147,10 @@ def build_image(sources: tuple[str, ...], defines: tuple[str, ...] = ()) -> Rom:
     own = [IMAGES / name for name in sources]
     runtime_key, objects = _runtime_objects()
     inputs = [*own, *_headers(*(source.parent for source in own))]
-    target = _cached(paths.content_key(inputs, (_tools(), runtime_key, *defines), TESTS))
-    rom = Rom(target / "image.rom", target / "image.elf")
-    if not rom.rom.exists():
-        with paths.published(target) as staging:
-            _link([*objects, *_compile(own, staging, defines)], staging)
-    return rom
+    key = paths.content_key(inputs, (_tools(), runtime_key, *defines), TESTS)
+
+    def make(folder: Path) -> None:
+        _link([*objects, *_compile(own, folder, defines)], folder)
+
+    target = _kept(key, make, f"image {own[0].name}")
+    return Rom(target / "image.rom", target / "image.elf")

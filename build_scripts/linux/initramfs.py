@@ -6,7 +6,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from build_scripts import paths
+from build_scripts import cache, paths
 from build_scripts.builds.compiler import compiler_version
 from build_scripts.errors import LabError
 from build_scripts.linux.cpio import archive
@@ -29,12 +29,12 @@ def _compile(folder: Path, target: Path) -> None:
 def _program(folder: Path) -> bytes:
     """The static program made of a folder's sources; a finished one of the same inputs is used again."""
     key = paths.content_key(paths.files_below(folder), [compiler_version(), *CFLAGS], folder)
-    target = paths.cache_dir() / "linux-programs" / key
-    if not target.is_dir():
-        with paths.published(target) as staging:
-            _compile(folder, staging / "program")
-        paths.prune(target.parent, paths.KEPT_RESULTS)
-    return (target / "program").read_bytes()
+
+    def make(target: Path) -> None:
+        _compile(folder, target / "program")
+
+    finished = cache.obtain("linux-programs", lambda: key, make, f"the Linux program {folder.name}")
+    return (finished / "program").read_bytes()
 
 
 def build(kernel: Kernel, program: Path | None = None) -> bytes:

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from build_scripts import paths
+from build_scripts import cache, paths
 from build_scripts.errors import ExitCode, LabError
-from build_scripts.progress import Step, run_logged, say, step
+from build_scripts.progress import Step, run_logged, step
 from build_scripts.sources.distribution import BinaryClient, BinaryPackage
 
 _PINS = Path(__file__).parent / "packages.json"
@@ -117,14 +117,14 @@ def take_apart(tree: Path, version: str, folder: Path) -> None:
 
 def _unpack(package: Path, version: str, log: Path, shown: Step) -> Kernel:
     key = paths.content_key([], [version, paths.sha256_file(package), *MODULES])
-    target = paths.cache_dir() / "linux" / key
-    if not target.is_dir():
-        with paths.published(target) as staging:
-            tree = staging / "tree"
-            run_logged(["dpkg-deb", "-x", package, tree], log, shown, f"unpacking {package.name}")
-            take_apart(tree, version, staging)
-            shutil.rmtree(tree)
-    return Kernel.in_folder(target)
+
+    def make(folder: Path) -> None:
+        tree = folder / "tree"
+        run_logged(["dpkg-deb", "-x", package, tree], log, shown, f"unpacking {package.name}")
+        take_apart(tree, version, folder)
+        shutil.rmtree(tree)
+
+    return Kernel.in_folder(cache.obtain("linux", lambda: key, make, "the Linux kernel"))
 
 
 def _newest(client: BinaryClient, name: str) -> BinaryPackage:
@@ -148,10 +148,11 @@ def _fetch(log: Path, shown: Step) -> Kernel:
 
 def _cached() -> Kernel | None:
     """The kernel that was fetched last; a later one of the distribution does not replace it by itself."""
-    stamp = paths.cache_dir() / "linux" / _CURRENT
-    if stamp.is_file() and (folder := stamp.with_name(stamp.read_text(encoding="ascii").strip())).is_dir():
-        return Kernel.in_folder(folder)
-    return None
+    stamp = cache.entry("linux", _CURRENT)
+    if not stamp.is_file():
+        return None
+    folder = stamp.with_name(stamp.read_text(encoding="ascii", errors="replace").strip() or "none")
+    return Kernel.in_folder(folder) if folder.is_dir() and not cache.damage(folder) else None
 
 
 def locate() -> Kernel:
@@ -167,18 +168,17 @@ def locate() -> Kernel:
             raise LabError(f"{VARIABLE}={package}: no such file", ExitCode.USAGE)
         with step(f"unpacking {package.name}") as shown:
             return _unpack(package, package.name.split("_")[1] if "_" in package.name else "unknown", log, shown)
-    if (kernel := _cached()) is not None:
-        return kernel
-    with paths.locked("source-linux", say):
-        if (kernel := _cached()) is not None:
-            return kernel
-        log.unlink(missing_ok=True)
-        with step(f"getting the distribution's Linux {PIN['series']}") as shown:
-            try:
-                kernel = _fetch(log, shown)
-            except LabError as error:
-                error.remedy = error.remedy or f"check the network, or set {VARIABLE} to a package of that kernel"
-                raise
-        folder = kernel.image.parent
-        (folder.parent / _CURRENT).write_text(folder.name + "\n", encoding="ascii")
-        return kernel
+    return cache.ensure(_cached, lambda: _current(log), "source-linux")
+
+
+def _current(log: Path) -> Kernel:
+    log.unlink(missing_ok=True)
+    with step(f"getting the distribution's Linux {PIN['series']}") as shown:
+        try:
+            kernel = _fetch(log, shown)
+        except LabError as error:
+            error.remedy = error.remedy or f"check the network, or set {VARIABLE} to a package of that kernel"
+            raise
+    folder = kernel.image.parent
+    (folder.parent / _CURRENT).write_text(folder.name + "\n", encoding="ascii")
+    return kernel

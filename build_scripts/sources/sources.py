@@ -8,7 +8,6 @@ upstream project, the distribution's source package.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -20,9 +19,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from build_scripts import paths
+from build_scripts import cache, paths
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.progress import Step, run_logged, say, step
+from build_scripts.sources.content import tree_digest
 from build_scripts.sources.distribution import SourceClient, SourceFile
 
 PINS: dict[str, Any] = json.loads((Path(__file__).parent / "sources.json").read_text(encoding="utf-8"))
@@ -30,6 +30,8 @@ STAMP = "stmlab-stamp.json"
 BROTLI_LINK = Path("BaseTools/Source/C/BrotliCompress/brotli")
 BROTLI_TREE = Path("MdeModulePkg/Library/BrotliCustomDecompressLib/brotli")
 BASETOOLS = Path("BaseTools/Source/C")
+# What somebody's own tree may hold beside the source: results of builds in it.
+BUILD_FOLDERS = {"edk2": frozenset({"Build", "Conf"}), "qemu": frozenset({"build"})}
 _CONNECT_SECONDS = 5.0
 
 
@@ -42,12 +44,16 @@ class Tree:
         version: of the source, such as ``10.0.13``.
         origin: where it came from, for people.
         identity: changes with the content; part of every key of what is built from it.
+        content: digest of a fetched tree when it was published; empty for a tree of the user's.
+        own: it is the user's and may change.
     """
 
     path: Path
     version: str
     origin: str
     identity: str
+    content: str = ""
+    own: bool = False
 
 
 def check_user_tree(name: str, tree: Path) -> None:
@@ -74,7 +80,10 @@ def _user_tree(name: str) -> Tree | None:
         return None
     tree = Path(given).resolve()
     check_user_tree(name, tree)
-    return Tree(tree, pin["version"], f"{pin['variable']}={tree}", f"{name}-{pin['version']}")
+    # The hashes of a few files show the version. What is built depends on all of them, so the key does, and what is
+    # built from somebody's own tree is never taken for what the pinned source gives.
+    identity = f"{name}-{pin['version']}-own-{tree_digest(tree, BUILD_FOLDERS[name])}"
+    return Tree(tree, pin["version"], f"{pin['variable']}={tree}", identity, own=True)
 
 
 def _cached(name: str) -> Tree | None:
@@ -82,11 +91,23 @@ def _cached(name: str) -> Tree | None:
     found = []
     pinned = PINS[name]["version"]
     for stamp in paths.cache_dir().glob(f"{name}-*/{STAMP}"):
-        facts = json.loads(stamp.read_text(encoding="utf-8"))
-        if facts.get("pin") == pinned:
-            found.append(Tree(stamp.parent, facts["version"], facts["origin"], facts["identity"]))
+        if (facts := _stamp(stamp)) is not None and facts["pin"] == pinned:
+            found.append(
+                Tree(stamp.parent, facts["version"], facts["origin"], facts["identity"], facts.get("content", ""))
+            )
     found.sort(key=lambda tree: (tree.version != pinned, tree.path))
     return found[0] if found else None
+
+
+def _stamp(stamp: Path) -> dict[str, str] | None:
+    """The facts of a fetched tree; None if the stamp cannot be read, and the tree is as good as none."""
+    try:
+        facts = json.loads(stamp.read_text(encoding="utf-8"))
+        return {key: facts[key] for key in ("pin", "version", "origin", "identity")} | {
+            "content": facts.get("content", "")
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def _unpack(tarball: Path, folder: Path, log: Path, shown: Step) -> None:
@@ -114,15 +135,18 @@ _FINISH: dict[str, Callable[[Path, Path, Step], list[str]]] = {"edk2": _finish_e
 
 def _publish(name: str, facts: dict[str, str], fill: Callable[[Path], None], log: Path, shown: Step) -> Tree:
     """Unpack with `fill`, add what is ours, stamp, and publish in one step."""
-    digest = hashlib.sha256(facts["identity"].encode()).hexdigest()[:12]
-    target = paths.cache_dir() / f"{name}-{digest}"
+    target = paths.cache_dir() / f"{name}-{cache.identity_of(facts['identity'])}"
+    if target.exists():
+        say(f"{name} in the cache is damaged and made anew: {target}")
+        cache.discard(target)
     with paths.published(target) as staging:
         fill(staging)
         finish = _FINISH.get(name)
         added = finish(staging, log, shown) if finish else []
-        stamp = {**facts, "pin": PINS[name]["version"], "added": added}
+        digest = tree_digest(staging)
+        stamp = {**facts, "pin": PINS[name]["version"], "added": added, "content": digest}
         (staging / STAMP).write_text(json.dumps(stamp, indent=1), encoding="utf-8")
-    return Tree(target, facts["version"], facts["origin"], facts["identity"])
+    return Tree(target, facts["version"], facts["origin"], facts["identity"], digest)
 
 
 def _reachable(url: str) -> bool:
@@ -202,26 +226,43 @@ def locate(name: str) -> Tree:
     Raises:
         LabError: no origin works; the message says why for each.
     """
-    if (tree := _user_tree(name) or _cached(name)) is not None:
+    if (tree := _user_tree(name)) is not None:
         return tree
-    with paths.locked(f"source-{name}", say):
-        if (tree := _cached(name)) is not None:
-            return tree
-        log = paths.cache_dir() / f"source-{name}.log"
-        log.unlink(missing_ok=True)
-        refusals = []
-        with step(f"getting {name} {PINS[name]['version']}") as shown:
-            for origin in PINS[name]["origins"]:
-                try:
-                    return _FETCH[origin["kind"]](name, origin, log, shown)
-                except LabError as error:
-                    refusals.append(f"{origin['kind']}: {error.message}")
-        variable = PINS[name]["variable"]
-        raise LabError(
-            f"{name} {PINS[name]['version']} could not be obtained:\n" + "\n".join(refusals),
-            remedy=f"check the network, or set {variable} to a tree of that version",
-            log=log,
-        )
+    return cache.ensure(lambda: _cached(name), lambda: _fetched(name), f"source-{name}")
+
+
+def _fetched(name: str) -> Tree:
+    log = paths.cache_dir() / f"source-{name}.log"
+    log.unlink(missing_ok=True)
+    refusals = []
+    with step(f"getting {name} {PINS[name]['version']}") as shown:
+        for origin in PINS[name]["origins"]:
+            try:
+                return _FETCH[origin["kind"]](name, origin, log, shown)
+            except LabError as error:
+                refusals.append(f"{origin['kind']}: {error.message}")
+    variable = PINS[name]["variable"]
+    raise LabError(
+        f"{name} {PINS[name]['version']} could not be obtained:\n" + "\n".join(refusals),
+        remedy=f"check the network, or set {variable} to a tree of that version",
+        log=log,
+    )
+
+
+def sound(name: str) -> Tree:
+    """As `locate`, for a build: a fetched tree that is no longer what was fetched is fetched anew.
+
+    Raises:
+        LabError: no origin works.
+    """
+    tree = locate(name)
+    if tree.content and tree_digest(tree.path) != tree.content:
+        with paths.locked(f"source-{name}", say):
+            if (tree.path / STAMP).is_file() and tree_digest(tree.path) != tree.content:
+                say(f"{name} in the cache was changed and is fetched anew: {tree.path}")
+                cache.discard(tree.path)
+        tree = locate(name)
+    return tree
 
 
 def edk2_dir() -> Path:

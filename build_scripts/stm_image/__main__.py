@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from build_scripts.stm_image.convert import ImageError, convert
-from build_scripts.stm_image.inspector import inspect_image
+from build_scripts.stm_image.inspector import inspect_image, read_image
 
 
 def _convert(options: argparse.Namespace) -> int:
@@ -33,8 +33,11 @@ def _inspect(options: argparse.Namespace) -> int:
     """Print one image; 1 if the loader would refuse it."""
     image: Path = options.file
     try:
-        report = inspect_image(image.read_bytes())
-    except (OSError, ValueError) as error:
+        report = inspect_image(read_image(image))
+    except OSError as error:
+        print(f"{image}: {error.strerror}", file=sys.stderr)
+        return 1
+    except ValueError as error:
         print(f"{image}: {error}", file=sys.stderr)
         return 1
     print(json.dumps(report.as_json(), indent=2) if options.json else report.text())

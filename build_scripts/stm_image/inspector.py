@@ -6,13 +6,17 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, fields
 from hashlib import sha256
+from pathlib import Path
 
 from build_scripts.stm_image import layout
+
+# Of what is read into memory. MSEG has to fit TSEG, and the lab's has 16 MB.
+LARGEST = 64 * 1024**2
 
 
 @dataclass(frozen=True)
 class Report:
-    """Contents of an image. Problems is empty for an image that the loader accepts."""
+    """Contents of an image. Problems is empty for an image that the loader accepts and that holds nothing else."""
 
     file_size: int
     file_sha256: str
@@ -86,7 +90,7 @@ class Report:
 def _problems(
     size: int, hardware: layout.MsegHeader, software: layout.SoftwareHeader, lab: layout.LabHeader
 ) -> list[str]:
-    """What the loader or the processor would refuse."""
+    """What the loader or the processor would refuse, or would carry without a use."""
     static = software.static_image_size
     text_end = lab.text_offset + lab.text_size
     table_end = lab.relocation_offset + 4 * lab.relocation_count
@@ -102,8 +106,27 @@ def _problems(
         (static == lab.image_offset + lab.image_size, "headers disagree about the image's size"),
         (software.smm_revision == layout.SMM_REVISION_ID, "software header: unknown save-state revision"),
         (table_end <= size, "the file ends before the relocation table does"),
+        (table_end >= size, f"{size - table_end} bytes follow the relocation table and belong to nothing"),
     ]
     return [message for holds, message in rules if not holds]
+
+
+def read_image(path: Path) -> bytes:
+    """The bytes of an image file.
+
+    Raises:
+        ValueError: it is none: no ordinary file, or too large for any MSEG.
+        OSError: it cannot be read.
+    """
+    if path.is_dir():
+        raise ValueError("is a directory")
+    if path.exists() and not path.is_file():
+        raise ValueError("is no ordinary file")
+    with path.open("rb") as file:
+        data = file.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        raise ValueError(f"more than {LARGEST // 1024**2} MB, so it fits no MSEG")
+    return data
 
 
 def inspect_image(data: bytes) -> Report:

@@ -86,7 +86,7 @@ def test_failed_build(tmp_path: Path) -> None:
 def test_bad_arguments(tmp_path: Path) -> None:
     for arguments, words in (
         (["run", "--script", str(tmp_path / "absent")], "absent"),
-        (["run", "--json", str(tmp_path / "no" / "such.json")], "no directory"),
+        (["run", "--json", str(tmp_path / "no" / "such.json")], "cannot be written (No such file or directory)"),
         (["inspect", str(tmp_path / "absent.mseg")], "no such file"),
         (["run", "--qemu", "other"], "invalid choice"),
     ):

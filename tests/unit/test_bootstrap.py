@@ -16,7 +16,7 @@ import pytest
 from build_scripts import bootstrap, cli, system
 from build_scripts.errors import ExitCode, LabError
 
-BARE_MODULES = ("__init__", "__main__", "bootstrap", "errors", "paths", "system")
+BARE_MODULES = ("__init__", "__main__", "bootstrap", "disk", "errors", "paths", "system")
 
 
 @pytest.mark.parametrize("name", BARE_MODULES)

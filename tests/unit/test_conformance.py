@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from build_scripts.builds import qemu_build
+from build_scripts import cli
 from build_scripts.commands import conformance
 from build_scripts.conformance import engine, image_build, page_text
 from build_scripts.conformance.engine import Evidence, Status, judge
@@ -159,11 +159,17 @@ def test_outside_a_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert caught.value.code is ExitCode.USAGE
 
 
-def test_named_machine_must_exist(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wrong name is an error, not a reason to take another machine."""
-    monkeypatch.setenv("STMLAB_QEMU", "/nonexistent/qemu")
-    with pytest.raises(LabError, match="/nonexistent/qemu"):
-        qemu_build.find_machine()
+@pytest.mark.parametrize("named", ["/nonexistent/qemu", "/etc/passwd", "/", "/bin/true", "/bin/cat"])
+@pytest.mark.parametrize("arguments", [["conformance", "--suite", "vmx"], ["bench", "--quick"]])
+def test_named_machine_must_be_one(
+    named: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """L13: one line and its remedy, not a thousand failed rules, and no reason to take another machine."""
+    monkeypatch.setenv("STMLAB_QEMU", named)
+    assert cli.main(arguments) == ExitCode.USAGE
+    out, error = capsys.readouterr()
+    assert out == "" and error.startswith(f"stmlab: STMLAB_QEMU={named} ") and error.count("\n") == 2
+    assert "remedy: name a machine that the lab built, or unset STMLAB_QEMU" in error
 
 
 def test_page_is_of_one_suite(tmp_path: Path) -> None:

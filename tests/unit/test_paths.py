@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from build_scripts import paths
+from build_scripts.errors import LabError
 
 HOLD_LOCK = """
 import sys, time
@@ -30,6 +31,14 @@ def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_cache_is_xdg(tmp_path: Path) -> None:
     assert paths.cache_dir() == tmp_path / "cache" / "stmlab"
     assert paths.cache_dir().is_dir()
+
+
+def test_folder_that_cannot_be_made_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """L6: with the variable that mends it."""
+    monkeypatch.setenv("XDG_STATE_HOME", "/proc/self")
+    with pytest.raises(LabError, match="/proc/self/stmlab cannot be made") as caught:
+        paths.state_dir()
+    assert "XDG_STATE_HOME" in caught.value.remedy
 
 
 def test_relative_xdg_value_is_ignored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -58,6 +59,7 @@ class Setup:
 def setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setup:
     made = Setup(tmp_path)
     monkeypatch.setattr(qemu_build, "OVERLAY", made.overlay)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     made.patch("0001.patch", PATCH.format(line="extra"))
     return made
 
@@ -110,6 +112,18 @@ def test_pristine_source_is_never_written(setup: Setup) -> None:
     setup.synchronise()
     assert (setup.tree.path / "hello.c").read_text() == HELLO
     assert sorted(path.name for path in setup.tree.path.iterdir()) == ["hello.c", "other.c"]
+
+
+def test_working_copy_is_what_was_left(setup: Setup) -> None:
+    """L6, L7: a build goes on in a copy of this very source that nobody has touched, and only there."""
+    folder = setup.work.parent
+    assert not qemu_build._as_left(setup.tree, folder), "nothing says what it is"
+    setup.synchronise()
+    (folder / "stmlab-source").write_text(qemu_build._description(setup.tree, folder))
+    assert qemu_build._as_left(setup.tree, folder)
+    assert not qemu_build._as_left(dataclasses.replace(setup.tree, identity="test-2"), folder)
+    (setup.work / "other.c").write_text("touched\n")
+    assert not qemu_build._as_left(setup.tree, folder)
 
 
 def test_the_sanitized_machine_is_another_one(tmp_path: Path) -> None:

@@ -168,6 +168,6 @@ def test_console_is_named(logs: Logs, capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_json_names_a_directory(tmp_path: Path) -> None:
-    with pytest.raises(LabError, match="is a directory") as caught:
+    with pytest.raises(LabError, match="Is a directory") as caught:
         run.run(run.RunRequest(Configuration.DUAL_MONITOR, json=tmp_path))
     assert caught.value.code == ExitCode.USAGE

@@ -3,14 +3,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from build_scripts import paths
+from build_scripts.builds import firmware_build, qemu_build, qemu_unpatched
 from build_scripts.errors import ExitCode, LabError
+from build_scripts.progress import Step
 from build_scripts.sources import sources
 from build_scripts.sources.distribution import SourceFile, mirror_addresses, parse_source_index
 
@@ -104,6 +109,68 @@ def test_cached_tree_is_used_and_the_pinned_one_first() -> None:
         (tree / sources.STAMP).write_text(json.dumps(stamp))
     (paths.cache_dir() / "qemu-unfinished").mkdir()
     assert sources.locate("qemu").version == "10.0.13"
+
+
+def _pin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pin of one listed file, fetched from nowhere: each fetch makes the same small tree."""
+    version = hashlib.sha256(b"1\n").hexdigest()
+    pin = {"version": "1", "variable": "QEMU_SRC", "files": {"VERSION": version}, "origins": [{"kind": "test"}]}
+
+    def fill(folder: Path) -> None:
+        (folder / "VERSION").write_text("1\n")
+        (folder / "unlisted.c").write_text("pristine\n")
+
+    def fetch(name: str, _origin: dict[str, Any], log: Path, shown: Step) -> sources.Tree:
+        facts = {"version": "1", "origin": "test", "identity": "qemu-1"}
+        return sources._publish(name, facts, fill, log, shown)
+
+    monkeypatch.setattr(sources, "PINS", {"qemu": pin})
+    monkeypatch.setattr(sources, "_FETCH", {"test": fetch})
+
+
+@pytest.mark.parametrize("text", [b"", b"\xff\0", b"[]", b"{}", b'{"pin": "1"}'])
+def test_corrupt_stamp_means_fetched_anew(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: bytes
+) -> None:
+    """L6: a tree whose stamp cannot be read is as good as none, and its place is taken."""
+    _pin(monkeypatch)
+    tree = sources.locate("qemu")
+    (tree.path / "unlisted.c").unlink()
+    (tree.path / sources.STAMP).write_bytes(text)
+    assert sources.locate("qemu") == tree
+    assert (tree.path / "unlisted.c").read_text() == "pristine\n"
+    assert "damaged" in capsys.readouterr().err
+
+
+def test_changed_tree_is_not_built_from(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """L6: before a build a fetched tree must be what was fetched, also in a file that no list names."""
+    _pin(monkeypatch)
+    tree = sources.sound("qemu")
+    assert sources.sound("qemu") == tree and "anew" not in capsys.readouterr().err
+    (tree.path / "unlisted.c").write_text("changed!\n")
+    assert sources.sound("qemu") == tree
+    assert (tree.path / "unlisted.c").read_text() == "pristine\n"
+    assert "was changed and is fetched anew" in capsys.readouterr().err
+
+
+def test_own_tree_has_keys_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """L7: every file of the user's tree enters the key, which is never that of the fetched source."""
+    _pin(monkeypatch)
+    fetched = sources.locate("qemu")
+    own = tmp_path / "own"
+    shutil.copytree(fetched.path, own)
+    monkeypatch.setenv("QEMU_SRC", str(own))
+    first = sources.sound("qemu")
+    assert (first.path, first.own) == (own, True)
+    (own / "unlisted.c").write_text("changed!\n")
+    second = sources.sound("qemu")
+    keys = [qemu_build.binary_key(tree) for tree in (fetched, first, second)]
+    keys += [qemu_unpatched.unpatched_key(tree) for tree in (fetched, first, second)]
+    keys += [firmware_build.firmware_key(tree, "DEBUG") for tree in (fetched, first, second)]
+    assert len(set(keys)) == 9
+    # Edits of one tree are built in one folder, apart from the fetched source's.
+    assert qemu_build.build_tree(first) == qemu_build.build_tree(second) != qemu_build.build_tree(fetched)
+    assert (own / "unlisted.c").read_text() == "changed!\n", "it is never written"
 
 
 def test_every_refusal_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
