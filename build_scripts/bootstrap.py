@@ -45,6 +45,7 @@ def ensure_environment(python: str) -> Path:
     Raises:
         LabError: venv or pip failed.
     """
+    paths.need_checkout()  # it holds the list of packages
     environment = environment_dir(python)
     interpreter = environment / "bin" / "python"
     if (environment / READY).is_file():
@@ -89,6 +90,11 @@ def ready() -> bool:
     return python is not None and not system.missing() and (environment_dir(python) / READY).is_file()
 
 
+def _only_looks(arguments: list[str]) -> bool:
+    """Whether the command builds and boots nothing, so that it needs no compiler and no checkout."""
+    return arguments[:1] in ([], ["doctor"], ["inspect"], ["completion"]) or bool({"-h", "--help"} & {*arguments})
+
+
 def enter(arguments: list[str]) -> None:
     """Return only in an interpreter that has every package; start the command again otherwise.
 
@@ -97,7 +103,8 @@ def enter(arguments: list[str]) -> None:
     Raises:
         LabError: something is missing and could not be installed.
     """
-    if arguments[:1] != ["doctor"]:  # which only looks
+    if not _only_looks(arguments):
+        paths.need_checkout()
         system.ensure_packages()
     if sys.prefix != sys.base_prefix and environment_has_packages():
         # A virtual environment with the packages: the lab's own, or a developer's.

@@ -26,6 +26,24 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 SCHEMAS = Path(__file__).resolve().parent / "schema"
 
 
+# What only a checkout holds, and a package installed by itself lacks.
+_CHECKOUT_PARTS = ("Platform/QemuVmx", "Platform/OvmfStmPkg", "StmPkg", "tests", "requirements.lock")
+
+
+def need_checkout() -> None:
+    """Check that the lab runs from its checkout, whose sources it builds.
+
+    Raises:
+        LabError: it was installed without.
+    """
+    if not all((CHECKOUT / part).exists() for part in _CHECKOUT_PARTS):
+        raise LabError(
+            "this is the lab's Python package alone; what it builds and boots is in its repository",
+            ExitCode.USAGE,
+            remedy="clone the repository and run 'python3 -m build_scripts' in it, or 'pip install -e .' there",
+        )
+
+
 _DEFAULTS = {"XDG_CACHE_HOME": ".cache", "XDG_STATE_HOME": ".local/state"}
 
 

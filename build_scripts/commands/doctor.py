@@ -34,6 +34,15 @@ class Finding:
     remedy: str = ""
 
 
+def _checkout() -> Finding:
+    """A package that was installed by itself has nothing to build."""
+    try:
+        paths.need_checkout()
+    except LabError as error:
+        return Finding("checkout", error.message, error.remedy)
+    return Finding("checkout")
+
+
 def _packages() -> Finding:
     names = [need.package for need in system.missing()]
     remedy = "as root: apt-get install " + " ".join(names)
@@ -117,12 +126,14 @@ def _noexec() -> Finding:
 
 def checks(checkout: Path) -> Iterator[Callable[[], Finding]]:
     """Every check, to be called one by one."""
+    yield _checkout
     yield _packages
     yield _python_packages
-    yield lambda: _git(checkout)
-    yield lambda: _edk2_link(checkout)
-    yield lambda: _shadow(checkout)
-    yield lambda: _scopes(checkout)
+    if not _checkout().problem:
+        yield lambda: _git(checkout)
+        yield lambda: _edk2_link(checkout)
+        yield lambda: _shadow(checkout)
+        yield lambda: _scopes(checkout)
     yield _user_sources
     yield _edk2_environment
     yield _disk
