@@ -22,8 +22,7 @@ void vmx_update_request(CPUX86State *env)
 
     if (vmx->mtf != VMX_MTF_NONE || vmx_debug_pending(env) ||
         vmx->timer_expired || vmx->tpr_check ||
-        vmx_proc(env, VMX_CPU_INTERRUPT_WINDOW |
-                  VMX_CPU_NMI_WINDOW)) {
+        vmx_proc(env, VMX_CPU_INTERRUPT_WINDOW | VMX_CPU_NMI_WINDOW)) {
         /* As cpu_interrupt() does, but also where icount forbids that. */
         cs->interrupt_request |= CPU_INTERRUPT_VMX;
         qatomic_set(&cs->neg.icount_decr.u16.high, -1);

@@ -12,8 +12,8 @@
  * that resumes is that of the executive monitor.  An entry that returns to root
  * operation, to the executive monitor itself, has none (DM-RET-51).
  *
- * vmx_vm_entry() calls the check before all others and the commit after guest
- * state has been loaded.
+ * vmx_vm_entry() calls the check after that of the launch state and before all
+ * others, the commit after guest state has been loaded.
  *
  * Copyright (c) 2026 STM Lab
  *
@@ -43,8 +43,7 @@ int vmx_smm_return_check(CPUX86State *env, VMXEntry *entry)
                                          VMCS_EXECUTIVE_VMCS_POINTER);
 
     entry->executive = executive;
-    entry->deactivate = entry->entry_ctls &
-                        VMX_ENTRY_DEACTIVATE;
+    entry->deactivate = entry->entry_ctls & VMX_ENTRY_DEACTIVATE;
     /* The value that an SMM VM exit from root operation has left there. */
     entry->to_root = executive == env->vmx.vmxon_ptr;
     entry->control = NULL;
