@@ -11,6 +11,8 @@
 #define SCRIPT_FILE          "opt/org.stmlab/script"
 #define SCRIPT_MAXIMUM_SIZE  SIZE_64KB
 #define ENCODED_LENGTH       (STM_RECORD_MAXIMUM_LENGTH / 2)
+#define LAST_ERROR           L"lasterror"
+#define LAST_ERROR_LENGTH    19
 
 /**
   Percent-encode a command for a record: values hold no spaces.
@@ -42,13 +44,56 @@ LabEncode (
 }
 
 /**
+  Forget the status of the previous command, so that what is read later belongs
+  to the next one.
+**/
+STATIC
+VOID
+LabClearLastError (
+  VOID
+  )
+{
+  gRT->SetVariable (LAST_ERROR, &gShellVariableGuid, EFI_VARIABLE_BOOTSERVICE_ACCESS, 0, NULL);
+}
+
+/**
+  The Shell's own status of the command that ran last.
+
+  EFI_SHELL_PROTOCOL.Execute() runs a command in a Shell of its own, which returns
+  success even for a command that it does not know. It keeps what happened in the
+  environment variable "lasterror", and those are UEFI variables.
+
+  @return A SHELL_STATUS; SHELL_SUCCESS if the command left none.
+**/
+STATIC
+SHELL_STATUS
+LabLastError (
+  VOID
+  )
+{
+  CHAR16  Text[LAST_ERROR_LENGTH + 1];
+  UINTN   Size;
+  UINTN   Value;
+
+  Size = LAST_ERROR_LENGTH * sizeof (CHAR16);
+  ZeroMem (Text, sizeof (Text));
+  if (EFI_ERROR (gRT->GetVariable (LAST_ERROR, &gShellVariableGuid, NULL, &Size, Text)) ||
+      EFI_ERROR (StrHexToUintnS (Text, NULL, &Value)))
+  {
+    return SHELL_SUCCESS;
+  }
+
+  return (SHELL_STATUS)Value;
+}
+
+/**
   Run one command and log it.
 
   @param[in] Shell   Shell protocol.
   @param[in] Number  Line number, from 1.
   @param[in] Line    The command.
 
-  @return Status of the command.
+  @return Status of the command: an EFI_STATUS, or a SHELL_STATUS.
 **/
 STATIC
 EFI_STATUS
@@ -78,13 +123,14 @@ LabRunLine (
   AsciiStrToUnicodeStrS (Line, Command, Size);
   Parent        = gImageHandle;
   CommandStatus = EFI_SUCCESS;
-  Status        = Shell->Execute (&Parent, Command, NULL, &CommandStatus);
+  LabClearLastError ();
+  Status = Shell->Execute (&Parent, Command, NULL, &CommandStatus);
   FreePool (Command);
   if (EFI_ERROR (Status)) {
     return Status;
   }
 
-  return CommandStatus;
+  return (CommandStatus != EFI_SUCCESS) ? CommandStatus : (EFI_STATUS)LabLastError ();
 }
 
 /**

@@ -18,6 +18,7 @@
 #include <Library/StmRecordLib.h>
 #include <Library/UefiBootServicesTableLib.h>
 #include <Library/UefiLib.h>
+#include <Library/UefiRuntimeServicesTableLib.h>
 #include <StmRecord.h>
 
 /**
