@@ -51,6 +51,11 @@ def _upward_calls(graph: c_calls.Graph, order: list[str]) -> list[str]:
     ]
 
 
+def test_files_are_read_at_a_sitting(overlay: Path) -> None:
+    long = {path.name for path in (overlay / "vmx").iterdir() if len(path.read_text("utf-8").splitlines()) > 500}
+    assert long == set()
+
+
 def test_no_circle_of_calls(overlay: Path) -> None:
     sources = c_calls.scan_folder(overlay / "vmx")
     graph = c_calls.calls(sources)
