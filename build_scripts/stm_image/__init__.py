@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
 """The STM's image: from the EDK II module to the file that the firmware loads into MSEG.
 
-Standard library only, so that a build needs no package beyond stuart's.
+Beyond the standard library it needs pefile only, which a build has in stuart's environment.
 """
 
 from build_scripts.stm_image.convert import Image, ImageError, convert

@@ -6,19 +6,18 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-_MACHINE_X64 = 0x8664
-_MAGIC_PE32_PLUS = 0x20B
-_DIRECTORY_RELOCATION = 5
-_DIRECTORY_DEBUG = 6
+import pefile
+
+_X64 = pefile.MACHINE_TYPE["IMAGE_FILE_MACHINE_AMD64"]
+_RELOCATION = pefile.DIRECTORY_ENTRY["IMAGE_DIRECTORY_ENTRY_BASERELOC"]
+_DEBUG = pefile.DIRECTORY_ENTRY["IMAGE_DIRECTORY_ENTRY_DEBUG"]
+_ABSOLUTE = pefile.RELOCATION_TYPE["IMAGE_REL_BASED_ABSOLUTE"]
+_DIR64 = pefile.RELOCATION_TYPE["IMAGE_REL_BASED_DIR64"]
+_BLOCK_HEADER = 8
 _DEBUG_ENTRY_SIZE = 28
 
-SECTION_CODE = 0x20
-SECTION_DISCARDABLE = 0x0200_0000
-SECTION_EXECUTE = 0x2000_0000
-SECTION_WRITE = 0x8000_0000
-
-_RELOCATION_ABSOLUTE = 0
-_RELOCATION_DIR64 = 10
+SECTION_EXECUTE = pefile.SECTION_CHARACTERISTICS["IMAGE_SCN_MEM_EXECUTE"]
+SECTION_WRITE = pefile.SECTION_CHARACTERISTICS["IMAGE_SCN_MEM_WRITE"]
 
 
 class PeError(Exception):
@@ -53,30 +52,54 @@ class PeImage:
     debug_ranges: tuple[tuple[int, int], ...]
 
 
-def _relocations(data: bytes, start: int, size: int) -> tuple[int, ...]:
-    """Addresses of all DIR64 relocations; PeError for any other kind."""
+def _sections(pe: pefile.PE) -> tuple[Section, ...]:
+    """The sections; PeError for one whose place in the file is not its address."""
+    found = []
+    for section in pe.sections:
+        name = section.Name.rstrip(b"\0").decode("ascii")
+        address, raw = section.VirtualAddress, section.PointerToRawData
+        if address != raw:
+            raise PeError(f"section {name}: address {address:#x} is not its file offset {raw:#x}")
+        size = max(section.Misc_VirtualSize, section.SizeOfRawData)
+        found.append(Section(name, address, size, section.Characteristics))
+    return tuple(found)
+
+
+def _relocations(pe: pefile.PE, data: bytes) -> tuple[int, ...]:
+    """Addresses of all DIR64 relocations; PeError for any other kind.
+
+    pefile ends a block or the table at what it cannot read, without an error.
+    Only padding may be left there.
+    """
+    directory = pe.OPTIONAL_HEADER.DATA_DIRECTORY[_RELOCATION]
     found: list[int] = []
-    position, end = start, start + size
-    while position + 8 <= end:
-        page, length = struct.unpack_from("<II", data, position)
-        if length < 8:
-            break
-        for (entry,) in struct.iter_unpack("<H", data[position + 8 : position + length]):
-            kind, offset = entry >> 12, entry & 0xFFF
-            if kind == _RELOCATION_DIR64:
-                found.append(page + offset)
-            elif kind != _RELOCATION_ABSOLUTE:
-                raise PeError(f"relocation type {kind} at {page + offset:#x}; only DIR64 is supported")
-        position += length
+    position, end = directory.VirtualAddress, directory.VirtualAddress + directory.Size
+    for block in getattr(pe, "DIRECTORY_ENTRY_BASERELOC", ()):
+        for entry in block.entries:
+            if entry.type == _DIR64:
+                found.append(entry.rva)
+            elif entry.type != _ABSOLUTE:
+                raise PeError(f"relocation type {entry.type} at {entry.rva:#x}; only DIR64 is supported")
+        read = position + _BLOCK_HEADER + 2 * len(block.entries)
+        position += block.struct.SizeOfBlock
+        if any(data[read:position]):
+            raise PeError(f"relocations at {read:#x} cannot be read")
+    if any(data[position:end]):
+        raise PeError(f"relocations at {position:#x} cannot be read")
     return tuple(sorted(found))
 
 
-def _debug_ranges(data: bytes, start: int, size: int) -> tuple[tuple[int, int], ...]:
+def _debug_ranges(pe: pefile.PE, data: bytes) -> tuple[tuple[int, int], ...]:
     """(offset, bytes) of the debug directory and all it refers to; PeError if one lies outside the file."""
-    ranges = [(start, size)]
-    for position in range(start, start + size, _DEBUG_ENTRY_SIZE):
-        length, address = struct.unpack_from("<II", data, position + 16)
-        ranges.append((address, length))
+    directory = pe.OPTIONAL_HEADER.DATA_DIRECTORY[_DEBUG]
+    if not directory.Size:
+        return ()
+    ranges = [(directory.VirtualAddress, directory.Size)]
+    ranges += [
+        (entry.struct.AddressOfRawData, entry.struct.SizeOfData) for entry in getattr(pe, "DIRECTORY_ENTRY_DEBUG", ())
+    ]
+    if len(ranges) - 1 != directory.Size // _DEBUG_ENTRY_SIZE:
+        raise PeError(f"the debug directory at {directory.VirtualAddress:#x} cannot be read")
     for address, length in ranges:
         if address + length > len(data):
             raise PeError(f"debug data at {address:#x} lies outside the file")
@@ -90,36 +113,20 @@ def read_pe(data: bytes) -> PeImage:
         PeError: not PE32+ for X64, or file offsets differ from addresses.
     """
     try:
-        (header,) = struct.unpack_from("<I", data, 0x3C)
-        machine, count = struct.unpack_from("<HH", data, header + 4)
-        (optional_size,) = struct.unpack_from("<H", data, header + 20)
-        optional = header + 24
-        (magic,) = struct.unpack_from("<H", data, optional)
-        if data[header : header + 4] != b"PE\0\0" or machine != _MACHINE_X64 or magic != _MAGIC_PE32_PLUS:
+        pe = pefile.PE(data=data, fast_load=True)
+        if pe.FILE_HEADER.Machine != _X64 or pe.PE_TYPE != pefile.OPTIONAL_HEADER_MAGIC_PE_PLUS:
             raise PeError("not a PE32+ image for X64")
-        (entry,) = struct.unpack_from("<I", data, optional + 16)
-        (link_base,) = struct.unpack_from("<Q", data, optional + 24)
-        (size,) = struct.unpack_from("<I", data, optional + 56)
-        directories = optional + 112
-        relocation = struct.unpack_from("<II", data, directories + 8 * _DIRECTORY_RELOCATION)
-        debug = struct.unpack_from("<II", data, directories + 8 * _DIRECTORY_DEBUG)
-        sections: list[Section] = []
-        for index in range(count):
-            position = optional + optional_size + 40 * index
-            name = data[position : position + 8].rstrip(b"\0").decode("ascii")
-            virtual_size, address, raw_size, raw = struct.unpack_from("<IIII", data, position + 8)
-            (flags,) = struct.unpack_from("<I", data, position + 36)
-            if address != raw:
-                raise PeError(f"section {name}: address {address:#x} is not its file offset {raw:#x}")
-            sections.append(Section(name, address, max(virtual_size, raw_size), flags))
+        if len(pe.OPTIONAL_HEADER.DATA_DIRECTORY) <= _DEBUG:
+            raise PeError("the data directories are cut short")
+        pe.parse_data_directories(directories=[_RELOCATION, _DEBUG])
         return PeImage(
             data=data,
-            entry=entry,
-            link_base=link_base,
-            size=size,
-            sections=tuple(sections),
-            relocations=_relocations(data, *relocation) if relocation[1] else (),
-            debug_ranges=_debug_ranges(data, *debug) if debug[1] else (),
+            entry=pe.OPTIONAL_HEADER.AddressOfEntryPoint,
+            link_base=pe.OPTIONAL_HEADER.ImageBase,
+            size=pe.OPTIONAL_HEADER.SizeOfImage,
+            sections=_sections(pe),
+            relocations=_relocations(pe, data),
+            debug_ranges=_debug_ranges(pe, data),
         )
-    except (struct.error, UnicodeDecodeError) as error:
+    except (pefile.PEFormatError, struct.error, UnicodeDecodeError) as error:
         raise PeError(f"truncated or garbled PE image: {error}") from error

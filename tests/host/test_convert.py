@@ -53,6 +53,7 @@ class Module:
         image[0x3000 : 0x3000 + len(table)] = table
 
         header = 0x80
+        image[:2] = b"MZ"
         struct.pack_into("<I", image, 0x3C, header)
         struct.pack_into("<4sHH", image, header, b"PE", 0x8664, len(self.names))
         struct.pack_into("<H", image, header + 20, 240)
@@ -60,6 +61,7 @@ class Module:
         struct.pack_into("<H", image, optional, 0x20B)
         struct.pack_into("<I", image, optional + 16, self.entry)
         struct.pack_into("<I", image, optional + 56, len(image))
+        struct.pack_into("<I", image, optional + 108, 16)
         struct.pack_into("<II", image, optional + 112 + 8 * 5, 0x3000, len(table))
         if self.debug_path:
             struct.pack_into("<II", image, optional + 112 + 8 * 6, DEBUG_AT, 28)
@@ -125,6 +127,14 @@ def test_mseg_revision_is_a_parameter() -> None:
 def test_refused_module(module: Module, message: str) -> None:
     with pytest.raises(ImageError, match=message.replace("+", r"\+")):
         convert(module.bytes())
+
+
+def test_relocation_that_is_not_read_is_no_image() -> None:
+    """The parser stops at a relocation that is there twice; what follows must not be lost without a word."""
+    module = bytearray(GOOD.bytes())
+    module[0x300A:0x300C] = module[0x3008:0x300A]
+    with pytest.raises(ImageError, match="relocations at 0x300a cannot be read"):
+        convert(bytes(module))
 
 
 @given(st.data())
