@@ -15,6 +15,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from debian import deb822
+
 from build_scripts import nested, paths
 from build_scripts.errors import LabError
 from build_scripts.progress import Step, run_logged
@@ -22,6 +24,7 @@ from build_scripts.progress import Step, run_logged
 KEYRINGS = ("debian-archive-keyring.gpg", "debian-archive-keyring.pgp")
 _POCKETS = ("-updates", "-backports", "-proposed", "-security")
 _TRIES = 3
+_TARBALL = re.compile(r"\.orig\.tar\.\w+$")
 
 
 @dataclass(frozen=True)
@@ -36,16 +39,13 @@ class SourceFile:
 
 def parse_source_index(text: str) -> list[SourceFile]:
     """Read the stanzas of ``apt-cache showsrc``: the original tarballs and their SHA-256."""
-    found = []
-    for stanza in re.split(r"\n\s*\n", text):
-        package = re.search(r"^Package: (\S+)", stanza, re.MULTILINE)
-        version = re.search(r"^Version: (\S+)", stanza, re.MULTILINE)
-        sums = re.search(r"^Checksums-Sha256:[^\n]*\n((?: [^\n]*\n?)+)", stanza, re.MULTILINE)
-        if package is None or version is None or sums is None:
-            continue
-        for digest, name in re.findall(r"^ ([0-9a-f]{64}) \d+ (\S+\.orig\.tar\.\w+)$", sums[1], re.MULTILINE):
-            found.append(SourceFile(package[1], version[1], name, digest))
-    return found
+    return [
+        SourceFile(stanza["Package"], stanza["Version"], file["name"], file["sha256"])
+        for stanza in deb822.Sources.iter_paragraphs(text, use_apt_pkg=False)
+        if {"Package", "Version"} <= stanza.keys()
+        for file in stanza.get("Checksums-Sha256") or ()
+        if _TARBALL.search(file["name"])
+    ]
 
 
 def mirror_addresses(targets: str) -> dict[bool, str]:
@@ -73,13 +73,11 @@ class BinaryPackage:
 
 def parse_package_index(text: str) -> list[BinaryPackage]:
     """Read the stanzas of ``apt-cache show``."""
-    found = []
-    for stanza in re.split(r"\n\s*\n", text):
-        fields = dict(re.findall(r"^([\w-]+): (.*)$", stanza, re.MULTILINE))
-        if {"Package", "Version", "SHA256"} <= set(fields):
-            package = BinaryPackage(fields["Package"], fields["Version"], fields["SHA256"], fields.get("Depends", ""))
-            found.append(package)
-    return found
+    return [
+        BinaryPackage(stanza["Package"], stanza["Version"], stanza["SHA256"], stanza.get("Depends", ""))
+        for stanza in deb822.Packages.iter_paragraphs(text, use_apt_pkg=False)
+        if {"Package", "Version", "SHA256"} <= stanza.keys()
+    ]
 
 
 class PackageClient:
