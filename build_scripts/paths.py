@@ -24,6 +24,7 @@ KEPT_RESULTS = 30
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 SCHEMAS = Path(__file__).resolve().parent / "schema"
+TEMPLATES = SCHEMAS.with_name("templates")
 
 
 # What only a checkout holds, and a package installed by itself lacks.

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from build_scripts.errors import ExitCode, LabError
+from build_scripts.pages import render
 
 BEGIN = ".. start of the generated part\n"
 END = ".. end of the generated part\n"
@@ -33,14 +33,6 @@ TOUCHED = "native-touch"
 FLUSHES_PER_TRIP = 2
 
 
-def _table(title: str, widths: str, rows: Iterable[Iterable[str]]) -> Iterator[str]:
-    yield from (f".. list-table:: {title}", "   :header-rows: 1", f"   :widths: {widths}", "")
-    for row in rows:
-        for index, cell in enumerate(row):
-            yield f"   {'*' if index == 0 else ' '} - {cell}".rstrip()
-    yield ""
-
-
 def _spread(values: dict[str, float], form: str) -> str:
     """Median, followed by the quartiles if there are any."""
     text = format(values["median"], form)
@@ -57,7 +49,7 @@ def _one(counts: list[int]) -> str:
     return " or ".join(f"{count:,}" for count in counts)
 
 
-def _firmware(facts: dict[str, Any]) -> Iterator[str]:
+def _boots(facts: dict[str, Any]) -> list[list[str]]:
     plain, icount = facts["plain"], facts["icount"]
 
     def seconds(row: dict[str, Any]) -> list[str]:
@@ -66,30 +58,24 @@ def _firmware(facts: dict[str, Any]) -> Iterator[str]:
 
     instructions = [_one(icount[f"{name}_instructions"]) for name in ("unpatched", "ours")]
     same = "equal" if instructions[0] == instructions[1] else "different"
-    rows = [
-        ["", "Unpatched QEMU", "This machine", "Ratio"],
+    return [
         ["Processor time of the host, s", *seconds(plain)],
         ["The same with instructions counted (``-icount``), s", *seconds(icount)],
         ["Wall-clock time", "", "", f"{plain['wall_ratio']['median']:.3f} ({_range(plain['wall_ratio'])})"],
         ["Instructions until the Shell's first command", *instructions, same],
     ]
-    title = f"Boot of the firmware without VMX, {plain['pairs']} pairs each"
-    yield from _table(title, "34 22 22 22", rows)
 
 
 def _range(values: dict[str, float]) -> str:
     return f"{values['low']:.3f} … {values['high']:.3f}"
 
 
-def _compute(rows: list[dict[str, Any]]) -> Iterator[str]:
-    cells = [["Memory in use", "Translation", "Speed in the guest, outside VMX operation = 1"]]
-    cells += [[f"{row['pages'] * 4} KByte", EPT[row["ept"]], _spread(row["speed"], ".3f")] for row in rows]
-    yield from _table("The same loop in a guest and outside VMX operation", "22 30 48", cells)
+def _compute(rows: list[dict[str, Any]]) -> list[list[str]]:
+    return [[f"{row['pages'] * 4} KByte", EPT[row["ept"]], _spread(row["speed"], ".3f")] for row in rows]
 
 
-def _round_trips(rows: list[dict[str, Any]]) -> Iterator[str]:
-    cells = [["Round trip", "Translation", "Instructions", "Host time, µs"]]
-    cells += [
+def _round_trips(rows: list[dict[str, Any]]) -> list[list[str]]:
+    return [
         [
             TRIPS[row["name"]],
             EPT[row["ept"]] if not row["name"].startswith(("native", "smi")) else "",
@@ -99,7 +85,6 @@ def _round_trips(rows: list[dict[str, Any]]) -> Iterator[str]:
         for row in rows
         if row["pages"] == 0 and row["name"] in TRIPS
     ]
-    yield from _table("One round trip", "42 22 14 22", cells)
 
 
 def flush_prices(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -131,8 +116,8 @@ def flush_prices(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return prices
 
 
-def _flushes(rows: list[dict[str, Any]]) -> Iterator[str]:
-    cells = [["", "Translation", "Pages read", "Host time, µs", "Refill of a page, ns", "Flushes and refills"]]
+def _flushes(rows: list[dict[str, Any]]) -> list[list[str]]:
+    cells = []
     for price in flush_prices(rows):
         outside = price["name"] == FLUSHED
         cells.append(
@@ -145,23 +130,22 @@ def _flushes(rows: list[dict[str, Any]]) -> Iterator[str]:
                 f"{price['share']:.0%}",
             ]
         )
-    yield from _table("What the flushes of a round trip cost", "16 26 12 16 16 14", cells)
+    return cells
 
 
 def generated(facts: dict[str, Any]) -> str:
     """The tables of one run."""
-    host = facts["host"]
-    lines = [
-        f"Measured on {host['processors']} processors of an {host['processor']}, Linux {host['kernel']},"
-        f" {facts['machine']} against {facts['unpatched']}, load average {host['load']:.1f} at the start of the run.",
-        "Medians, quartiles in parentheses.",
-        "",
-        *_firmware(facts["firmware"]),
-        *_compute(facts["compute"]),
-        *_round_trips(facts["round_trips"]),
-        *_flushes(facts["round_trips"]),
-    ]
-    return "\n".join(lines)
+    return render(
+        "performance.rst.j2",
+        host=facts["host"],
+        machine=facts["machine"],
+        unpatched=facts["unpatched"],
+        pairs=facts["firmware"]["plain"]["pairs"],
+        boots=_boots(facts["firmware"]),
+        compute=_compute(facts["compute"]),
+        round_trips=_round_trips(facts["round_trips"]),
+        flushes=_flushes(facts["round_trips"]),
+    )
 
 
 def split(text: str) -> tuple[str, str, str]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from build_scripts.conformance.engine import Status
 from build_scripts.conformance.rules import Rule, RuleTable
+from build_scripts.pages import escaped, render
 
 Row = tuple[Rule, str, str]
 
@@ -146,44 +148,47 @@ _EPT_VPID_BITS = {
 }
 
 
-def _title(text: str, underline: str) -> list[str]:
-    return [text, underline * len(text), ""]
+@dataclass(frozen=True)
+class ControlWord:
+    """A word of controls as its capability MSR has it.
+
+    Attributes:
+        offered: bit, name and settings of each control.
+        fixed: bits that are always 1 and have no name.
+        missing: names of controls that are not offered.
+    """
+
+    title: str
+    offered: list[tuple[str, str, str]]
+    fixed: list[str]
+    missing: list[str]
 
 
-def _table(headings: Sequence[str], widths: Sequence[int], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [".. list-table::", "   :header-rows: 1", f"   :widths: {' '.join(map(str, widths))}", ""]
-    for row in [headings, *rows]:
-        for index, cell in enumerate(row):
-            # A backslash or an asterisk would be markup.
-            text = cell.replace("\\", "\\\\").replace("*", "\\*")
-            lines.append(f"   {'* -' if index == 0 else '  -'} {text}".rstrip())
-    return [*lines, ""]
+@dataclass(frozen=True)
+class Area:
+    """An area of the table of rules, with a row for each rule."""
+
+    title: str
+    rules: list[tuple[str, str, str, str]]
 
 
-def _controls(msrs: Mapping[int, int]) -> Iterator[str]:
+def _controls(msrs: Mapping[int, int]) -> Iterator[ControlWord]:
     for title, msr, names in _CONTROLS:
         allowed0, allowed1 = msrs.get(msr, 0) & 0xFFFF_FFFF, msrs.get(msr, 0) >> 32
-        rows = [
+        offered = [
             (str(bit), names.get(bit, "(without a name)"), "always 1" if allowed0 >> bit & 1 else "0 or 1")
             for bit in range(32)
             if allowed1 >> bit & 1 and (bit in names or not allowed0 >> bit & 1)
         ]
         fixed = [str(bit) for bit in range(32) if allowed0 >> bit & 1 and bit not in names]
-        yield from _title(title, "^")
-        yield from _table(("Bit", "Control", "Settings"), (8, 72, 20), rows)
-        if fixed:
-            yield f"Always 1 and without a name: {', '.join(fixed)}."
-            yield ""
         missing = [name for bit, name in names.items() if not allowed1 >> bit & 1]
-        if missing:
-            yield f"Not offered: {', '.join(missing)}."
-            yield ""
+        yield ControlWord(title, offered, fixed, missing)
 
 
-def _other(msrs: Mapping[int, int]) -> Iterator[str]:
+def _capabilities(msrs: Mapping[int, int]) -> list[tuple[str, str]]:
     misc, ept = msrs.get(_MISC, 0), msrs.get(_EPT_VPID, 0)
     states = [name for bit, name in ((6, "HLT"), (7, "shutdown"), (8, "wait-for-SIPI")) if misc >> bit & 1]
-    rows = [
+    return [
         ("activity states besides active", ", ".join(states)),
         ("CR3-target values", str(misc >> 16 & 0x1FF)),
         ("entries of an MSR area, recommended", str(512 * ((misc >> 25 & 7) + 1))),
@@ -193,34 +198,16 @@ def _other(msrs: Mapping[int, int]) -> Iterator[str]:
         ("EPT and VPID", ", ".join(name for bit, name in _EPT_VPID_BITS.items() if ept >> bit & 1)),
         ("VM functions", "EPTP switching" if msrs.get(_VMFUNC, 0) & 1 else "none"),
     ]
-    yield from _table(("Capability", "Value"), (35, 65), rows)
 
 
-def _rules(table: RuleTable, rows: Sequence[Row]) -> Iterator[str]:
+def _areas(table: RuleTable, rows: Sequence[Row]) -> Iterator[Area]:
     for area, title in table.areas.items():
-        yield from _title(title, "^")
-        cells = [
-            (rule.id, rule.text, rule.section, f"{status}: {reason}" if reason else status)
+        rules = [
+            (rule.id, escaped(rule.text), escaped(rule.section), escaped(f"{status}: {reason}" if reason else status))
             for rule, status, reason in rows
             if rule.area == area
         ]
-        yield from _table(("Rule", "Statement", "SDM volume 3", "Status"), (14, 46, 22, 18), cells)
-
-
-def _totals(suites: Mapping[str, Sequence[Row]]) -> Iterator[str]:
-    counts = {suite: Counter(status for _rule, status, _reason in rows) for suite, rows in suites.items()}
-    cells = [(suite, str(count.total()), *(str(count[status]) for status in Status)) for suite, count in counts.items()]
-    yield from _table(("Suite", "Rules", *Status), (25, *[15] * (1 + len(Status))), cells)
-
-
-def _untested(suites: Mapping[str, Sequence[Row]]) -> Iterator[str]:
-    for suite, rows in suites.items():
-        yield from _title(f"Suite {suite}", "^")
-        cells = [(rule.id, rule.text) for rule, status, _reason in rows if status == Status.UNTESTED]
-        if cells:
-            yield from _table(("Rule", "Statement"), (20, 80), cells)
-        else:
-            yield from ("None.", "")
+        yield Area(title, rules)
 
 
 def page(
@@ -233,40 +220,18 @@ def page(
 
     Each row is a rule, its status and the reason for it.
     """
-    lines = [
-        # REUSE-IgnoreStart
-        ".. SPDX-License-Identifier: BSD-2-Clause-Patent",
-        # REUSE-IgnoreEnd
-        "",
-        f".. Generated: {COMMAND}",
-        "",
-        *_title("What the machine implements", "="),
-        "This page comes from the capability MSRs and a run of the test images. Regenerate it with::",
-        "",
-        f"    {COMMAND}",
-        "",
-        *_totals(suites),
-        "``passed``: at least one check named the rule and all that did passed.",
-        "``failed``: one of them failed, or the run made none.",
-        "``untestable``: no image can see it, or the machine does not offer it.",
-        "``unconfirmed``: the manual leaves it open; a check, if there is one, records this machine's choice.",
-        "``untested``: no check of it has been written.",
-        "",
-        "What differs from a real processor is in :doc:`differences`.",
-        "",
-        *_title("Controls", "-"),
-        "The names are the SDM's. What is not in a table is refused by VM entry.",
-        "",
-        *_controls(msrs),
-        *_title("Other capabilities", "-"),
-        *_other(msrs),
-        *_title("Left out on purpose", "-"),
-        "Not advertised, hence refused by VM entry, and without rules below.",
-        "",
-        *_table(("Part", "Controls and instructions"), (35, 65), left_out),
-        *_title("Rules of plain VMX", "-"),
-        *_rules(table, suites[table.suite]),
-        *_title("Untested", "-"),
-        *_untested(suites),
-    ]
-    return "\n".join(lines).rstrip() + "\n"
+    counts = {suite: Counter(status for _rule, status, _reason in rows) for suite, rows in suites.items()}
+    return render(
+        "conformance.rst.j2",
+        command=COMMAND,
+        statuses=[str(status) for status in Status],
+        totals=[(suite, count.total(), *(str(count[status]) for status in Status)) for suite, count in counts.items()],
+        controls=list(_controls(msrs)),
+        capabilities=_capabilities(msrs),
+        left_out=left_out,
+        areas=list(_areas(table, suites[table.suite])),
+        untested={
+            suite: [(rule.id, escaped(rule.text)) for rule, status, _reason in rows if status == Status.UNTESTED]
+            for suite, rows in suites.items()
+        },
+    )

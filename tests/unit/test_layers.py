@@ -15,7 +15,7 @@ LAYERS = (
     ("errors", "nested", "processes"),
     ("paths",),
     ("disk",),
-    ("progress", "system", "stm_image", "tables"),
+    ("pages", "progress", "system", "stm_image", "tables"),
     ("bootstrap", "cache"),
     ("sources", "machine"),
     ("builds",),
