@@ -3,15 +3,27 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
 
 from build_scripts.sources import sources
+from tests.support.edk2 import dsc_lines
 
 OWN = Path("Platform/OvmfStmPkg/OvmfStmPkg.dsc")
 THEIRS = Path("OvmfPkg/OvmfPkgX64.dsc")
+
+# What PlatformBuild.py passes; OVMF's description has defaults for the rest.
+VARIABLES = {
+    "ARCH": "X64",
+    "TARGET": "DEBUG",
+    "TOOL_CHAIN_TAG": "GCC",
+    "SMM_REQUIRE": "TRUE",
+    "SECURE_BOOT_ENABLE": "FALSE",
+    "CC_MEASUREMENT_ENABLE": "FALSE",
+    "NETWORK_ENABLE": "FALSE",
+    "TPM2_ENABLE": "FALSE",
+}
 
 # Component -> lines of OVMF that ours does not have, lines that it has instead.
 CHANGED = {
@@ -33,43 +45,60 @@ CHANGED = {
 }
 
 
-def components(text: str) -> dict[str, set[str]]:
-    """The lines of each component's block; conditions are not evaluated, which these blocks do without."""
-    result: dict[str, set[str]] = {}
+Blocks = dict[str, list[set[str]]]
+
+
+def blocks(lines: list[str]) -> Blocks:
+    """The lines of each component's blocks, in the order in which it is named."""
+    found: Blocks = {}
     section, current = "", ""
-    for raw in text.splitlines():
-        line = re.sub(r"\s+", " ", raw.split("#")[0]).strip()
-        if match := re.fullmatch(r"\[(.+)\]", line):
-            section = match[1]
-        elif section != "Components" or not line or line.startswith("!"):
+    for raw in lines:
+        line = "".join(raw.split()) if "|" in raw else " ".join(raw.split())
+        if line.startswith("["):
+            section = line.strip("[]")
+        elif section != "Components":
             continue
         elif line == "}":
             current = ""
         elif current:
-            result[current].add(line.replace(" |", "|").replace("| ", "|"))
-        elif match := re.fullmatch(r"(\S+\.inf)( \{)?", line):
-            current = match[1] if match[2] else ""
-            result.setdefault(match[1], set())
-    return result
+            found[current][-1].add(line)
+        else:
+            name = line.removesuffix("{").strip()
+            found.setdefault(name, []).append(set())
+            current = name if line.endswith("{") else ""
+    return found
 
 
 @pytest.fixture(scope="module")
-def own(checkout: Path) -> dict[str, set[str]]:
-    return components((checkout / OWN).read_text(encoding="utf-8"))
+def theirs() -> Blocks:
+    edk2 = sources.edk2_dir()
+    return blocks(dsc_lines(edk2 / THEIRS, edk2, VARIABLES))
 
 
 @pytest.fixture(scope="module")
-def theirs() -> dict[str, set[str]]:
-    return components((sources.edk2_dir() / THEIRS).read_text(encoding="utf-8"))
+def own(checkout: Path, theirs: Blocks) -> Blocks:
+    """What ours adds behind OVMF's description, which it includes whole."""
+    whole = blocks(dsc_lines(checkout / OWN, sources.edk2_dir(), VARIABLES))
+    for name, included in theirs.items():
+        assert whole[name][: len(included)] == included
+    added = {name: found[len(theirs.get(name, ())) :] for name, found in whole.items()}
+    return {name: found for name, found in added.items() if found}
 
 
-def test_overridden_components_are_the_listed_ones(own: dict[str, set[str]], theirs: dict[str, set[str]]) -> None:
+def test_overridden_components_are_the_listed_ones(own: Blocks, theirs: Blocks) -> None:
     assert set(own) & set(theirs) == set(CHANGED)
 
 
 @pytest.mark.parametrize("component", CHANGED)
-def test_block_repeats_all_other_lines(own: dict[str, set[str]], theirs: dict[str, set[str]], component: str) -> None:
+def test_block_repeats_all_other_lines(own: Blocks, theirs: Blocks, component: str) -> None:
     removed, added = CHANGED[component]
-    assert removed <= theirs[component]
+    (mine,), before = own[component], theirs[component][-1]
+    assert removed <= before
     headers = {"<LibraryClasses>"}
-    assert own[component] - headers == (theirs[component] - removed - headers) | added
+    assert mine - headers == (before - removed - headers) | added
+
+
+def test_a_changed_block_is_noticed() -> None:
+    lines = ["[Components]", "A/A.inf", "B/B.inf {", "<LibraryClasses>", "X | Y/Y.inf", "}", "A/A.inf {", "}"]
+    assert blocks(lines) == {"A/A.inf": [set(), set()], "B/B.inf": [{"<LibraryClasses>", "X|Y/Y.inf"}]}
+    assert blocks([line.replace("Y/Y", "Z/Z") for line in lines]) != blocks(lines)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from build_scripts.sources import sources
+from tests.support.edk2 import fdf_lines
 
 OWN = Path("Platform/OvmfStmPkg/OvmfStmPkg.fdf")
 THEIRS = Path("OvmfPkg/OvmfPkgX64.fdf")
@@ -44,29 +45,14 @@ REMOVED = {
 ADDED = re.compile(r"StmPkg|StmImage|startup\.nsh|FvSimpleFileSystemDxe")
 
 
-def _condition(line: str) -> bool:
-    match = re.fullmatch(r"!if \$\((\w+)\)(?: == (\w+))?", line)
-    assert match, f"a condition this test cannot evaluate: {line}"
-    return FLAGS[match[1]] == (match[2] or "TRUE")
-
-
 def statements(text: str) -> dict[str, list[str]]:
     """Splits an FDF into sections of normalised lines, with the conditions resolved."""
     sections: dict[str, list[str]] = {}
     current = ""
-    active: list[bool] = []
-    for raw in text.splitlines():
-        line = re.sub(r"\s+", " ", raw.split("#")[0]).strip()
-        if line.startswith("!if"):
-            active.append(_condition(line))
-        elif line == "!else":
-            active[-1] = not active[-1]
-        elif line == "!endif":
-            active.pop()
-        elif not line or not all(active):
-            continue
-        elif match := re.fullmatch(r"\[(.+)\]", line):
-            current = match[1]
+    for raw in fdf_lines(text, FLAGS):
+        line = " ".join(raw.split())
+        if line.startswith("["):
+            current = line.strip("[]")
             sections[current] = []
         else:
             sections[current].append(line)
