@@ -17,7 +17,7 @@
 #define EXEC_HYPERCALL_PRESENT  0x4C000001
 
 ///
-/// Stop the STM, leave VMX operation, go on natively behind the VMCALL.
+/// Stop the STM, leave VMX operation, continue natively after the VMCALL.
 /// RAX: EXEC_HYPERCALL_SUCCESS, or an error and nothing changed.
 ///
 #define EXEC_HYPERCALL_LEAVE  0x4C000002

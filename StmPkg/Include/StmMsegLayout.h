@@ -34,8 +34,8 @@
 
 ///
 /// Selectors of the activation GDT. The processor derives every data selector
-/// from the header's CS selector plus 8 (SDM "Loading Host State", 32.15.6.6;
-/// DM-ACT-46, DM-ACT-47).
+/// from the header's CS selector plus 8 (SDM "Loading Host State", 34.15.6.6
+/// [32.15.6.6]).
 ///
 #define STM_MSEG_CS_SELECTOR  0x38
 #define STM_MSEG_DS_SELECTOR  0x40
@@ -43,7 +43,8 @@
 
 ///
 /// PML4, PDPT and four page directories: 4 GB identity in 2-MB pages. No XD
-/// bit, since the executive monitor may run with EFER.NXE = 0 (DM-ACT-62).
+/// bit, since the executive monitor may run with EFER.NXE = 0, which makes it a
+/// reserved one (DM-ACT-62).
 ///
 #define STM_MSEG_ACTIVATION_TABLES_PAGES  6
 #define STM_MSEG_ACTIVATION_TABLES_SIZE   (STM_MSEG_ACTIVATION_TABLES_PAGES * SIZE_4KB)
@@ -90,7 +91,7 @@ typedef struct {
 } STM_LAB_HEADER;
 
 ///
-/// What the loader tells the STM. Lies behind the activation tables, outside
+/// What the loader tells the STM. Follows the activation tables, outside
 /// the hashed range; the STM preserves it when it zeroes its dynamic area.
 ///
 typedef struct {

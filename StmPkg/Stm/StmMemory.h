@@ -1,7 +1,7 @@
 /** @file
   Dynamic area of the STM: everything in MSEG that changes.
 
-  Offsets are from the start of the dynamic area, which lies behind the
+  Offsets are from the start of the dynamic area, which follows the
   activation tables and STM_LOADER_DATA (StmMsegLayout.h). The Python converter
   takes STM_DYNAMIC_SHARED_SIZE into the software header; test_layout.py
   compares both.
@@ -14,8 +14,8 @@
     0x11000  EPT of the SMI handler
     0x27000  ring of records
     0x37000  processor blocks, STM_PER_PROCESSOR_SIZE each:
-               0x0000  VMCS of the SMI side
-               0x1000  VMCS of the SMI handler
+               0x0000  SMM-transfer VMCS
+               0x1000  SMM-guest VMCS
                0x2000  crash stack, stack, STM_PROCESSOR at the top
 
   Copyright (c) 2026, STM Lab contributors
@@ -50,9 +50,9 @@
 ///
 /// Parts of a processor block.
 ///
-#define STM_BLOCK_SMI_VMCS      0x0000
-#define STM_BLOCK_HANDLER_VMCS  0x1000
-#define STM_BLOCK_STACK         0x2000
+#define STM_BLOCK_TRANSFER_VMCS     0x0000
+#define STM_BLOCK_SMM_GUEST_VMCS    0x1000
+#define STM_BLOCK_STACK             0x2000
 #define STM_BLOCK_CRASH_STACK_SIZE  0x600
 
 #endif

@@ -18,10 +18,10 @@ BAD_STATES = {
     2: "the STM's page tables do not fit into their pages",
     3: "no EPT as the STM needs it, or it does not fit into its pages",
     4: "more processors than the loader announced",
-    5: "the activation VMCS lies in TSEG or cannot be read",
+    5: "the activation VMCS lies in SMRAM or cannot be read",
     6: "the processor refuses a VMCS in MSEG",
     7: "the PSD is malformed or outside the handler's SMRAM",
-    8: "the executive-VMCS pointer or the VMCS-link pointer lies in TSEG",
+    8: "the executive-VMCS pointer or the VMCS-link pointer lies in SMRAM",
     9: "the handler wrote an SMBASE that cannot be used",
 }
 _CR_ACCESS = 28
@@ -75,7 +75,7 @@ def _exception(crash: Record, vector: int) -> str:
 
 def _no_row(crash: Record, reason: int) -> str:
     if crash.source == "STM":
-        return "no row in the dispatch table of the STM (StmPkg/Stm/Exit/Dispatch.c)"
+        return "no row in the dispatch table of the STM (StmPkg/Stm/Entry/Dispatch.c)"
     if reason & 0xFFFF == _CR_ACCESS:
         return "an access that the executive monitor does not emulate"
     return "no row in the dispatch table of the executive monitor"

@@ -6,7 +6,9 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "Stm.h"
+#include "Log/Log.h"
+#include <Library/IoLib.h>
+#include <Library/SynchronizationLib.h>
 
 #define TEXT_LIMIT  0x40000
 
@@ -72,31 +74,28 @@ TestCrash (
   StmCrash (mProcessor.Shared, (STM_CRASH_CLASS)Class, 1, Reason, 2, 3, 4);
 }
 
-VOID
+UINT8
 EFIAPI
-AsmPortWrite8 (
-  IN UINT16  Port,
-  IN UINT8   Value
+IoWrite8 (
+  IN UINTN  Port,
+  IN UINT8  Value
   )
 {
   TestWrongPort += (Port != STM_RECORD_PORT_STM);
   if (TestTextLength < TEXT_LIMIT) {
     TestText[TestTextLength++] = (CHAR8)Value;
   }
+
+  return Value;
 }
 
 UINT32
 EFIAPI
-AsmAtomicAdd32 (
-  IN OUT UINT32  *Counter,
-  IN     UINT32  Addend
+InterlockedIncrement (
+  IN volatile UINT32  *Value
   )
 {
-  UINT32  Before;
-
-  Before    = *Counter;
-  *Counter += Addend;
-  return Before;
+  return ++*Value;
 }
 
 UINT64
@@ -119,7 +118,7 @@ AsmReadCr2 (
 
 VOID
 EFIAPI
-AsmResetPlatform (
+VmxResetPlatform (
   VOID
   )
 {

@@ -18,8 +18,8 @@
 /// What the resident part is asked to do.
 ///
 typedef enum {
-  ExecCommandLaunch,            ///< VMXON, the STM if it is there, VMLAUNCH: the caller goes on as guest
-  ExecCommandEnterRoot,         ///< as before without VMLAUNCH: the caller goes on in VMX root operation
+  ExecCommandLaunch,            ///< VMXON, the STM if it is there, VMLAUNCH: the caller continues as the guest
+  ExecCommandEnterRoot,         ///< as before without VMLAUNCH: the caller continues in VMX root operation
   ExecCommandLeaveRoot          ///< from VMX root operation: STOP, VMXOFF
 } EXEC_COMMAND;
 
@@ -57,8 +57,8 @@ typedef struct {
   BOOLEAN       SmiInWindow;          ///< raise an SMI between INITIALIZE_PROTECTION and START
   UINT8         Reserved[5];
   UINT64        SmiCountBefore;       ///< MSR 34H before that SMI
-  UINT64        SmiCountWindow;       ///< MSR 34H behind it, before START
-  UINT64        SmiCountAfter;        ///< MSR 34H behind START
+  UINT64        SmiCountWindow;       ///< MSR 34H after it, before START
+  UINT64        SmiCountAfter;        ///< MSR 34H after START
   UINT32        PhysicalAddressBits;
   UINT32        TableCount;           ///< page-directory-pointer tables that cover the physical width
   UINT64        VmxonRegion;          ///< 4 KB each, physical = linear address

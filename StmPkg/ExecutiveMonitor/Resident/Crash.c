@@ -8,10 +8,6 @@
 
 #include "Resident.h"
 
-#define PORT_RESET_CONTROL  0xCF9
-#define RESET_SYSTEM        0x02
-#define RESET_HARD          0x06
-
 /**
   Write the crash record and reset the platform. Does not return.
 
@@ -30,8 +26,6 @@ ExecCrash (
   IN UINT64       Address
   )
 {
-  IA32_DESCRIPTOR  Empty;
-
   StmRecord (
     STM_RECORD_PORT_EXECUTIVE,
     "EXEC",
@@ -43,16 +37,7 @@ ExecCrash (
     Rip,
     Address
     );
-  StmPortWrite8 (PORT_RESET_CONTROL, RESET_SYSTEM);
-  StmPortWrite8 (PORT_RESET_CONTROL, RESET_HARD);
-
-  //
-  // Nothing listens at CF9H: a triple fault resets every PC.
-  //
-  Empty.Base  = 0;
-  Empty.Limit = 0;
-  AsmWriteIdtr (&Empty);
-  CpuBreakpoint ();
+  VmxResetPlatform ();
 }
 
 /**
@@ -87,19 +72,16 @@ ExecResumeFailed (
 }
 
 /**
-  An exception in VMX root operation. Does not return.
+  An exception in VMX root operation: called by X64/Exception.nasm. Does not
+  return.
 
-  @param[in] Vector     Exception vector.
-  @param[in] ErrorCode  Error code, or 0.
-  @param[in] Rip        Where it happened.
+  @param[in] Frame  Vector, error code, interrupted state.
 **/
 VOID
 EFIAPI
 ExecException (
-  IN UINT64  Vector,
-  IN UINT64  ErrorCode,
-  IN UINT64  Rip
+  IN CONST VMX_EXCEPTION_FRAME  *Frame
   )
 {
-  ExecCrash ("exception", Vector, ErrorCode, Rip, AsmReadCr2 ());
+  ExecCrash ("exception", Frame->Vector, Frame->ErrorCode, Frame->Rip, AsmReadCr2 ());
 }

@@ -8,47 +8,13 @@
 
 #include "Resident.h"
 
-#pragma pack(1)
-
-typedef struct {
-  UINT32    Reserved1;
-  UINT64    Rsp[3];
-  UINT64    Reserved2;
-  UINT64    Ist[7];
-  UINT64    Reserved3;
-  UINT16    Reserved4;
-  UINT16    IoMapBase;
-} EXEC_TSS;
-
-typedef struct {
-  UINT16    OffsetLow;
-  UINT16    Selector;
-  UINT8     Ist;
-  UINT8     Type;
-  UINT16    OffsetMiddle;
-  UINT32    OffsetHigh;
-  UINT32    Reserved;
-} EXEC_IDT_ENTRY;
-
-#pragma pack()
-
-#define GDT_CODE64          0x00AF9B000000FFFFULL
-#define GDT_DATA            0x00CF93000000FFFFULL
-#define GDT_TSS64_BUSY      0x00008B0000000000ULL
-#define IDT_INTERRUPT_GATE  0x8E
-#define IDT_IST_CRASH       1
-
 #define TABLE_ENTRIES  512
 #define PAGE_PRESENT   BIT0
 #define PAGE_WRITABLE  BIT1
 #define PAGE_LARGE     BIT7
 
-///
-/// Null, code, data, and the two halves of the TSS descriptor.
-///
-STATIC UINT64          mGdt[5];
-STATIC EXEC_TSS        mTss;
-STATIC EXEC_IDT_ENTRY  mIdt[EXEC_IDT_VECTORS];
+STATIC VMX_HOST_TABLES           mTables;
+STATIC IA32_IDT_GATE_DESCRIPTOR  mIdt[VMX_EXCEPTION_VECTORS];
 
 /**
   Fill a two-level identity map of 1-GB pages over the physical width.
@@ -93,10 +59,6 @@ ExecBuildHostState (
   IN CONST EXEC_PARAMETERS  *Parameters
   )
 {
-  UINT64  Base;
-  UINT64  Stub;
-  UINTN   Vector;
-
   ExecBuildIdentityMap (
     Parameters->HostTables,
     Parameters->TableCount,
@@ -110,28 +72,8 @@ ExecBuildHostState (
     EPT_READ | EPT_WRITE | EPT_EXECUTE | EPT_LARGE_PAGE | (EPT_MEMORY_TYPE_WB << EPT_MEMORY_TYPE_SHIFT)
     );
 
-  ZeroMem (&mTss, sizeof (mTss));
-  mTss.Ist[IDT_IST_CRASH - 1] = Parameters->CrashStackTop;
-  mTss.IoMapBase              = sizeof (mTss);
-
-  Base    = (UINT64)(UINTN)&mTss;
-  mGdt[0] = 0;
-  mGdt[1] = GDT_CODE64;
-  mGdt[2] = GDT_DATA;
-  mGdt[3] = GDT_TSS64_BUSY | (sizeof (mTss) - 1) | LShiftU64 (Base & 0xFFFFFF, 16) |
-            LShiftU64 (RShiftU64 (Base, 24) & 0xFF, 56);
-  mGdt[4] = RShiftU64 (Base, 32);
-
-  for (Vector = 0; Vector < EXEC_IDT_VECTORS; Vector++) {
-    Stub                      = (UINT64)(UINTN)AsmExceptionStubs + Vector * EXEC_EXCEPTION_STUB_SIZE;
-    mIdt[Vector].OffsetLow    = (UINT16)Stub;
-    mIdt[Vector].Selector     = EXEC_HOST_CS;
-    mIdt[Vector].Ist          = IDT_IST_CRASH;
-    mIdt[Vector].Type         = IDT_INTERRUPT_GATE;
-    mIdt[Vector].OffsetMiddle = (UINT16)RShiftU64 (Stub, 16);
-    mIdt[Vector].OffsetHigh   = (UINT32)RShiftU64 (Stub, 32);
-    mIdt[Vector].Reserved     = 0;
-  }
+  VmxBuildHostTables (&mTables, (UINTN)Parameters->CrashStackTop);
+  VmxBuildIdt (mIdt, (UINTN)AsmExceptionStubs);
 }
 
 /**
@@ -144,26 +86,14 @@ ExecWriteHostState (
   IN CONST EXEC_PARAMETERS  *Parameters
   )
 {
-  VmWrite (VMCS_HOST_CR0, AsmReadCr0 ());
-  VmWrite (VMCS_HOST_CR3, Parameters->HostTables);
-  VmWrite (VMCS_HOST_CR4, AsmReadCr4 ());
-  VmWrite (VMCS_HOST_CS_SELECTOR, EXEC_HOST_CS);
-  VmWrite (VMCS_HOST_SS_SELECTOR, EXEC_HOST_DS);
-  VmWrite (VMCS_HOST_DS_SELECTOR, EXEC_HOST_DS);
-  VmWrite (VMCS_HOST_ES_SELECTOR, EXEC_HOST_DS);
-  VmWrite (VMCS_HOST_FS_SELECTOR, EXEC_HOST_DS);
-  VmWrite (VMCS_HOST_GS_SELECTOR, EXEC_HOST_DS);
-  VmWrite (VMCS_HOST_TR_SELECTOR, EXEC_HOST_TR);
-  VmWrite (VMCS_HOST_FS_BASE, 0);
-  VmWrite (VMCS_HOST_GS_BASE, 0);
-  VmWrite (VMCS_HOST_TR_BASE, (UINT64)(UINTN)&mTss);
-  VmWrite (VMCS_HOST_GDTR_BASE, (UINT64)(UINTN)mGdt);
-  VmWrite (VMCS_HOST_IDTR_BASE, (UINT64)(UINTN)mIdt);
-  VmWrite (VMCS_HOST_SYSENTER_CS, AsmReadMsr64 (MSR_IA32_SYSENTER_CS));
-  VmWrite (VMCS_HOST_SYSENTER_ESP, AsmReadMsr64 (MSR_IA32_SYSENTER_ESP));
-  VmWrite (VMCS_HOST_SYSENTER_EIP, AsmReadMsr64 (MSR_IA32_SYSENTER_EIP));
-  VmWrite (VMCS_HOST_IA32_PAT, AsmReadMsr64 (MSR_IA32_PAT));
-  VmWrite (VMCS_HOST_IA32_EFER, AsmReadMsr64 (MSR_IA32_EFER));
-  VmWrite (VMCS_HOST_RSP, Parameters->StackTop);
-  VmWrite (VMCS_HOST_RIP, (UINT64)(UINTN)AsmVmExit);
+  VMX_CONTEXT  *Context;
+
+  Context = (VMX_CONTEXT *)(UINTN)Parameters->StackTop - 1;
+  VmxWriteHostState (
+    &mTables,
+    mIdt,
+    Parameters->HostTables,
+    (UINT64)(UINTN)AsmVmExit,
+    (UINT64)(UINTN)&Context->Registers.Reserved
+    );
 }

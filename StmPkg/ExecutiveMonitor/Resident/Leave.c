@@ -1,13 +1,11 @@
 /** @file
-  The way out of VMX operation (design: "Leaving").
+  The way out of VMX operation (docs/architecture.rst, "Leaving").
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
 #include "Resident.h"
-
-#define CR4_VMXE  BIT13
 
 /**
   The value of a control register that the guest sees: the bits that the mask
@@ -31,6 +29,21 @@ ExecGuestControlRegister (
 
   Kept = VmRead (Mask);
   return (VmRead (Register) & ~Kept) | (VmRead (Shadow) & Kept);
+}
+
+/**
+  Clear CR4.VMXE, outside VMX operation.
+**/
+VOID
+ExecDisableVmx (
+  VOID
+  )
+{
+  IA32_CR4  Cr4;
+
+  Cr4.UintN     = AsmReadCr4 ();
+  Cr4.Bits.VMXE = 0;
+  AsmWriteCr4 (Cr4.UintN);
 }
 
 /**
@@ -61,14 +74,14 @@ ExecLeaveVmx (
   AsmVmClear (Parameters->GuestVmcs);
   AsmVmClear (Parameters->ActivationVmcs);
   AsmVmxOff ();
-  AsmWriteCr4 (AsmReadCr4 () & ~(UINTN)CR4_VMXE);
+  ExecDisableVmx ();
   Parameters->State = ExecStateOff;
   StmRecord (STM_RECORD_PORT_EXECUTIVE, "EXEC", "vmxoff", "region=0x%lx", Parameters->VmxonRegion);
   return ExecOk;
 }
 
 /**
-  Read from the current VMCS the state with which the guest goes on natively.
+  Read from the current VMCS the state with which the guest continues natively.
 
   @param[out] State  Everything but general-purpose registers.
 **/
@@ -109,7 +122,7 @@ ExecReadNativeState (
 }
 
 /**
-  Write the MSRs with which the guest goes on natively.
+  Write the MSRs with which the guest continues natively.
 
   @param[in] State  From ExecReadNativeState.
 **/

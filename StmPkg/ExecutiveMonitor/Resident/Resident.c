@@ -68,7 +68,7 @@ ExecEnterRoot (
   Vmx = AsmVmxOn (Parameters->VmxonRegion);
   if (Vmx != VmxSucceed) {
     Parameters->Detail = Vmx;
-    AsmWriteCr4 (AsmReadCr4 () & ~(UINTN)BIT13);
+    ExecDisableVmx ();
     return ExecVmxonFailed;
   }
 

@@ -9,47 +9,41 @@
 #define RESIDENT_H_
 
 #include <Base.h>
+#include <Uefi/UefiBaseType.h>
+#include <Protocol/DebugSupport.h>
 #include <Register/Intel/ArchitecturalMsr.h>
 #include <Register/Intel/Cpuid.h>
 #include <Register/Intel/StmApi.h>
 #include <Register/Vmx.h>
 #include <Library/BaseLib.h>
 #include <Library/BaseMemoryLib.h>
+#include <Library/IoLib.h>
 #include <Library/StmRecordLib.h>
 #include <Library/VmxLib.h>
+#include <Library/VmxMonitorLib.h>
 #include <StmHypercall.h>
 #include <StmRecord.h>
 
 #include "../Include/ExecutiveMonitor.h"
 
 ///
-/// General-purpose registers of the guest in the order of their numbers, so
-/// that an exit qualification can index them. RSP is in the VMCS.
+/// What exit handlers work on: lies at the top of the exit stack, where VM exits
+/// push the guest's registers.
 ///
-typedef struct {
-  UINT64    Gpr[16];
-} EXEC_REGISTERS;
-
-#define GPR_RAX  0
-#define GPR_RCX  1
-#define GPR_RDX  2
-#define GPR_RBX  3
-#define GPR_RSP  4
-
-#define EXEC_HOST_CS  0x08
-#define EXEC_HOST_DS  0x10
-#define EXEC_HOST_TR  0x18
+struct VMX_CONTEXT {
+  VMX_REGISTERS    Registers;
+};
 
 ///
-/// What the entry code does behind an exit handler.
+/// What the entry code does after an exit handler, which returns it as UINTN.
 ///
-typedef enum {
+enum {
   ExecResumeGuest,
   ExecContinueNatively          ///< VMX operation has been left; X64/Leave.nasm
-} EXEC_ACTION;
+};
 
 ///
-/// State with which the guest goes on natively; offsets in X64/Layout.inc.
+/// State with which the guest continues natively; offsets in X64/Layout.inc.
 ///
 typedef struct {
   IA32_DESCRIPTOR    Gdtr;
@@ -120,13 +114,10 @@ VOID
 EFIAPI
 AsmContinueNatively (
   IN CONST EXEC_NATIVE_STATE  *State,
-  IN CONST EXEC_REGISTERS     *Registers
+  IN CONST VMX_REGISTERS      *Registers
   );
 
 extern UINT8  AsmExceptionStubs[];
-
-#define EXEC_EXCEPTION_STUB_SIZE  16
-#define EXEC_IDT_VECTORS          32
 
 //
 // HostState.c
@@ -215,6 +206,14 @@ ExecStopStm (
 //
 
 /**
+  Clear CR4.VMXE, outside VMX operation.
+**/
+VOID
+ExecDisableVmx (
+  VOID
+  );
+
+/**
   Stop the STM and leave VMX operation.
 
   @param[in,out] Parameters  State, StmActive and Detail are set.
@@ -227,7 +226,7 @@ ExecLeaveVmx (
   );
 
 /**
-  Read from the current VMCS the state with which the guest goes on natively.
+  Read from the current VMCS the state with which the guest continues natively.
 
   @param[out] State  Everything but general-purpose registers.
 **/
@@ -237,7 +236,7 @@ ExecReadNativeState (
   );
 
 /**
-  Write the MSRs with which the guest goes on natively.
+  Write the MSRs with which the guest continues natively.
 
   @param[in] State  From ExecReadNativeState.
 **/
@@ -250,75 +249,58 @@ ExecWriteNativeMsrs (
 // Exit/
 //
 
-typedef
-EXEC_ACTION
-(*EXEC_EXIT_HANDLER)(
-  IN OUT EXEC_REGISTERS  *Registers
-  );
-
-EXEC_ACTION
+UINTN
+EFIAPI
 ExecExitCpuid (
-  IN OUT EXEC_REGISTERS  *Registers
+  IN OUT VMX_CONTEXT  *Context
   );
 
-EXEC_ACTION
+UINTN
+EFIAPI
 ExecExitXsetbv (
-  IN OUT EXEC_REGISTERS  *Registers
+  IN OUT VMX_CONTEXT  *Context
   );
 
-EXEC_ACTION
+UINTN
+EFIAPI
 ExecExitInvd (
-  IN OUT EXEC_REGISTERS  *Registers
+  IN OUT VMX_CONTEXT  *Context
   );
 
-EXEC_ACTION
+UINTN
+EFIAPI
 ExecExitUndefined (
-  IN OUT EXEC_REGISTERS  *Registers
+  IN OUT VMX_CONTEXT  *Context
   );
 
-EXEC_ACTION
+UINTN
+EFIAPI
 ExecExitControlRegister (
-  IN OUT EXEC_REGISTERS  *Registers
+  IN OUT VMX_CONTEXT  *Context
   );
 
-EXEC_ACTION
+UINTN
+EFIAPI
 ExecExitMsr (
-  IN OUT EXEC_REGISTERS  *Registers
+  IN OUT VMX_CONTEXT  *Context
   );
 
-EXEC_ACTION
+UINTN
+EFIAPI
 ExecExitVmcall (
-  IN OUT EXEC_REGISTERS  *Registers
+  IN OUT VMX_CONTEXT  *Context
   );
 
-EXEC_ACTION
+UINTN
+EFIAPI
 ExecExitEptViolation (
-  IN OUT EXEC_REGISTERS  *Registers
+  IN OUT VMX_CONTEXT  *Context
   );
 
-EXEC_ACTION
+UINTN
+EFIAPI
 ExecExitTripleFault (
-  IN OUT EXEC_REGISTERS  *Registers
-  );
-
-/**
-  Step over the instruction that caused the current exit.
-**/
-VOID
-ExecSkipInstruction (
-  VOID
-  );
-
-/**
-  Make the guest take a fault at the instruction that caused the current exit.
-
-  @param[in] Vector        Exception vector.
-  @param[in] HasErrorCode  TRUE to push error code 0.
-**/
-VOID
-ExecInjectFault (
-  IN UINT8    Vector,
-  IN BOOLEAN  HasErrorCode
+  IN OUT VMX_CONTEXT  *Context
   );
 
 //

@@ -78,16 +78,16 @@ ExecRaiseSmiInWindow (
   )
 {
   Parameters->SmiCountBefore = AsmReadMsr64 (MSR_SMI_COUNT);
-  StmPortWrite8 (PORT_APM_COMMAND, WINDOW_SMI_COMMAND);
+  IoWrite8 (PORT_APM_COMMAND, WINDOW_SMI_COMMAND);
   Parameters->SmiCountWindow = AsmReadMsr64 (MSR_SMI_COUNT);
 }
 
 /**
   Activate and start the STM on this processor.
 
-  The activation VMCS is used for nothing else. The processor checks only its
-  launch state and VM-exit controls (DM-ACT-12, DM-ACT-13); host state comes
-  from the MSEG header.
+  The activation VMCS is used for nothing else. The processor checks only that it
+  is clear (DM-ACT-12) and that its VM-exit controls are legal (DM-ACT-13); host
+  state comes from the MSEG header.
 
   @param[in,out] Parameters  StmActive and Detail are set.
 
@@ -108,9 +108,9 @@ ExecStartStm (
   AsmVmPtrLoad (Parameters->ActivationVmcs);
   VmWrite (
     VMCS_EXIT_CONTROLS,
-    VmxAdjustControls (
+    VmxLegalControls (
       VMX_EXIT_SAVE_DEBUG | VMX_EXIT_HOST_64_BIT | VMX_EXIT_SAVE_PAT | VMX_EXIT_SAVE_EFER,
-      AsmReadMsr64 (MSR_IA32_VMX_TRUE_EXIT_CTLS)
+      MSR_IA32_VMX_EXIT_CTLS
       )
     );
 

@@ -11,7 +11,6 @@
 #include "Resident.h"
 
 #define MSR_BITMAP_WRITE_LOW_OFFSET  0x800
-#define CPUID_EDX_PAGE_1GB           BIT26
 #define EPT_NEEDED                   (EPT_CAP_WALK_4 | EPT_CAP_TABLES_WB | EPT_CAP_1GB_PAGES)
 
 ///
@@ -66,52 +65,10 @@ ExecBuildMsrBitmap (
 }
 
 /**
-  Secondary controls that keep instructions working that CPUID shows: without
-  them the guest gets #UD (RDTSCP, INVPCID, XSAVES).
-
-  @return Bits wanted.
-**/
-STATIC
-UINT32
-ExecPassThroughControls (
-  VOID
-  )
-{
-  UINT32  Wanted;
-  UINT32  Ebx;
-  UINT32  Eax;
-  UINT32  Edx;
-  UINT32  MaxLeaf;
-
-  Wanted = 0;
-  AsmCpuid (CPUID_EXTENDED_CPU_SIG, NULL, NULL, NULL, &Edx);
-  if ((Edx & BIT27) != 0) {
-    Wanted |= VMX_CPU2_RDTSCP;
-  }
-
-  AsmCpuid (CPUID_SIGNATURE, &MaxLeaf, NULL, NULL, NULL);
-  if (MaxLeaf >= CPUID_STRUCTURED_EXTENDED_FEATURE_FLAGS) {
-    AsmCpuidEx (CPUID_STRUCTURED_EXTENDED_FEATURE_FLAGS, 0, NULL, &Ebx, NULL, NULL);
-    if ((Ebx & BIT10) != 0) {
-      Wanted |= VMX_CPU2_INVPCID;
-    }
-  }
-
-  if (MaxLeaf >= CPUID_EXTENDED_STATE) {
-    AsmCpuidEx (CPUID_EXTENDED_STATE, 1, &Eax, NULL, NULL, NULL);
-    if ((Eax & BIT3) != 0) {
-      Wanted |= VMX_CPU2_XSAVES;
-    }
-  }
-
-  return Wanted;
-}
-
-/**
   Write one control word and check that the processor grants what is needed.
 
   @param[in]     Field       Encoding of the control word.
-  @param[in]     Capability  Capability MSR.
+  @param[in]     Capability  Capability MSR, the plain one.
   @param[in]     Needed      Bits that must be 1.
   @param[in,out] Parameters  Detail is set on failure.
 
@@ -127,16 +84,12 @@ ExecWriteControl (
   IN OUT EXEC_PARAMETERS  *Parameters
   )
 {
-  UINT32  Value;
-
-  Value = VmxAdjustControls (Needed, AsmReadMsr64 (Capability));
-  if ((Value & Needed) != Needed) {
-    Parameters->Detail = Capability;
-    return FALSE;
+  if (VmxWriteControls (Field, Capability, Needed, Needed)) {
+    return TRUE;
   }
 
-  VmWrite (Field, Value);
-  return TRUE;
+  Parameters->Detail = VmxCapabilityMsr (Capability);
+  return FALSE;
 }
 
 /**
@@ -153,12 +106,10 @@ ExecHasLargePages (
   IN OUT EXEC_PARAMETERS  *Parameters
   )
 {
-  UINT32  Edx;
+  CPUID_EXTENDED_CPU_SIG_EDX  Extended;
 
-  AsmCpuid (CPUID_EXTENDED_CPU_SIG, NULL, NULL, NULL, &Edx);
-  if (((Edx & CPUID_EDX_PAGE_1GB) != 0) &&
-      ((AsmReadMsr64 (MSR_IA32_VMX_EPT_VPID_CAP) & EPT_NEEDED) == EPT_NEEDED))
-  {
+  AsmCpuid (CPUID_EXTENDED_CPU_SIG, NULL, NULL, NULL, &Extended.Uint32);
+  if ((Extended.Bits.Page1GB != 0) && ((VmxReadEptCapability () & EPT_NEEDED) == EPT_NEEDED)) {
     return TRUE;
   }
 
@@ -185,29 +136,29 @@ ExecSetUpVmcs (
   AsmVmPtrLoad (Parameters->GuestVmcs);
   ExecBuildMsrBitmap (Parameters->MsrBitmap);
 
-  if (!ExecWriteControl (VMCS_PIN_CONTROLS, MSR_IA32_VMX_TRUE_PINBASED_CTLS, 0, Parameters) ||
+  if (!ExecWriteControl (VMCS_PIN_CONTROLS, MSR_IA32_VMX_PINBASED_CTLS, 0, Parameters) ||
       !ExecWriteControl (
          VMCS_PROCESSOR_CONTROLS,
-         MSR_IA32_VMX_TRUE_PROCBASED_CTLS,
+         MSR_IA32_VMX_PROCBASED_CTLS,
          VMX_CPU_MSR_BITMAPS | VMX_CPU_SECONDARY_CONTROLS,
          Parameters
          ) ||
       !ExecWriteControl (
          VMCS_SECONDARY_CONTROLS,
          MSR_IA32_VMX_PROCBASED_CTLS2,
-         VMX_CPU2_EPT | ExecPassThroughControls (),
+         VMX_CPU2_EPT | VmxPassThroughControls (),
          Parameters
          ) ||
       !ExecWriteControl (
          VMCS_EXIT_CONTROLS,
-         MSR_IA32_VMX_TRUE_EXIT_CTLS,
+         MSR_IA32_VMX_EXIT_CTLS,
          VMX_EXIT_SAVE_DEBUG | VMX_EXIT_HOST_64_BIT | VMX_EXIT_SAVE_PAT | VMX_EXIT_LOAD_PAT |
          VMX_EXIT_SAVE_EFER | VMX_EXIT_LOAD_EFER,
          Parameters
          ) ||
       !ExecWriteControl (
          VMCS_ENTRY_CONTROLS,
-         MSR_IA32_VMX_TRUE_ENTRY_CTLS,
+         MSR_IA32_VMX_ENTRY_CTLS,
          VMX_ENTRY_LOAD_DEBUG | VMX_ENTRY_IA32E_GUEST | VMX_ENTRY_LOAD_PAT | VMX_ENTRY_LOAD_EFER,
          Parameters
          ))

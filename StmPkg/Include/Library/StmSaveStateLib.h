@@ -16,6 +16,8 @@
 #ifndef STM_SAVE_STATE_LIB_H_
 #define STM_SAVE_STATE_LIB_H_
 
+#include <VmxRegisters.h>
+
 ///
 /// Offset of STM_SAVE_STATE_MAP from SMBASE.
 ///
@@ -89,29 +91,6 @@ typedef struct {
 #pragma pack()
 
 ///
-/// General-purpose registers without RSP, which is a VMCS field. The entry
-/// code pushes them in this order, RAX at the lowest address.
-///
-typedef struct {
-  UINT64    Rax;
-  UINT64    Rcx;
-  UINT64    Rdx;
-  UINT64    Rbx;
-  UINT64    Rbp;
-  UINT64    Rsi;
-  UINT64    Rdi;
-  UINT64    R8;
-  UINT64    R9;
-  UINT64    R10;
-  UINT64    R11;
-  UINT64    R12;
-  UINT64    R13;
-  UINT64    R14;
-  UINT64    R15;
-  UINT64    Reserved;                    ///< keeps the size a multiple of 16
-} STM_REGISTERS;
-
-///
 /// A segment register as VMCS fields hold it.
 ///
 typedef struct {
@@ -171,7 +150,7 @@ EFIAPI
 StmSaveStateCompose (
   OUT STM_SAVE_STATE_MAP           *Map,
   IN  CONST STM_INTERRUPTED_STATE  *State,
-  IN  CONST STM_REGISTERS          *Registers
+  IN  CONST VMX_REGISTERS          *Registers
   );
 
 /**
@@ -191,7 +170,7 @@ EFIAPI
 StmSaveStateExtract (
   IN     CONST STM_SAVE_STATE_MAP  *Map,
   IN OUT STM_INTERRUPTED_STATE     *State,
-  IN OUT STM_REGISTERS             *Registers
+  IN OUT VMX_REGISTERS             *Registers
   );
 
 #endif

@@ -35,7 +35,7 @@ typedef struct {
 
 /**
   Whether a processor has the dual-monitor treatment and may use it (SDM
-  "Enabling the Dual-Monitor Treatment", 32.15.5; DM-ENA rules).
+  "Enabling the Dual-Monitor Treatment", 34.15.5 [32.15.5]).
 
   @param[in] Facts  The processor.
 

@@ -87,33 +87,39 @@ AsmVmPtrStore (
   );
 
 /**
-  VMREAD with its outcome.
+  VMREAD a list of fields that exist.
 
-  @param[in]  Field  VMCS field encoding.
-  @param[out] Value  Contents, zero-extended; unchanged on failure.
-
-  @return Outcome.
+  @param[in]  Fields  Encodings.
+  @param[out] Values  Contents in the same order, zero-extended.
+  @param[in]  Count   Number of fields, at least 1.
 **/
-VMX_RESULT
+VOID
 EFIAPI
-AsmVmRead (
-  IN  UINT64  Field,
-  OUT UINT64  *Value
+AsmVmReadList (
+  IN  CONST UINT16  *Fields,
+  OUT UINT64        *Values,
+  IN  UINTN         Count
   );
 
+///
+/// A field and what to write to it.
+///
+typedef struct {
+  UINT64    Field;
+  UINT64    Value;
+} VMX_FIELD_VALUE;
+
 /**
-  VMWRITE with its outcome.
+  VMWRITE a list of fields that exist.
 
-  @param[in] Field  VMCS field encoding.
-  @param[in] Value  New contents.
-
-  @return Outcome.
+  @param[in] List   Fields and values.
+  @param[in] Count  Number of entries, at least 1.
 **/
-VMX_RESULT
+VOID
 EFIAPI
-AsmVmWrite (
-  IN UINT64  Field,
-  IN UINT64  Value
+AsmVmWriteList (
+  IN CONST VMX_FIELD_VALUE  *List,
+  IN UINTN                  Count
   );
 
 /**
@@ -139,7 +145,7 @@ AsmInvEpt (
   @param[in,out] Ebx  In: low half of the request's address. Out: capabilities.
   @param[in]     Ecx  High half of the request's address.
   @param[in,out] Edx  Scalar argument and result.
-  @param[out]    Flags RFLAGS behind the VMCALL: CF = 1 if the STM refused, or
+  @param[out]    Flags RFLAGS after the VMCALL: CF = 1 if the STM refused, or
                  if the VMCALL itself failed (VMfailInvalid); ZF = 1 for
                  VMfailValid (EAX then still holds the number).
 **/
@@ -180,22 +186,6 @@ EFIAPI
 VmWrite (
   IN UINT64  Field,
   IN UINT64  Value
-  );
-
-/**
-  Make wanted control bits legal: add the bits that must be 1, drop those that
-  must be 0 ("VMX Capability Reporting Facility", appendix A.2 to A.5).
-
-  @param[in] Wanted      Control bits the caller would like.
-  @param[in] Capability  Capability MSR: bits 31:0 must-be-1, bits 63:32 may-be-1.
-
-  @return The legal control word.
-**/
-UINT32
-EFIAPI
-VmxAdjustControls (
-  IN UINT32  Wanted,
-  IN UINT64  Capability
   );
 
 #endif

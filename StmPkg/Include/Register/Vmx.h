@@ -395,7 +395,7 @@
 #define VMX_CR_ACCESS_LMSW                            3
 
 //
-// Exit qualification for I/O instructions and I/O SMIs, 27.2.1 [28.2.1], T10
+// Exit qualification for I/O instructions and I/O SMIs, 27.2.1 [28.2.1]
 //
 #define VMX_IO_QUALIFICATION_SIZE(Qualification)  (((UINT32)(Qualification) & 7) + 1)
 #define VMX_IO_QUALIFICATION_IN                   BIT3

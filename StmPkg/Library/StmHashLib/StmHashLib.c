@@ -146,7 +146,7 @@ StmSha256 (
 
   //
   // Padding (5.1.1): a one bit, zeros, the length in bits. If the length does
-  // not fit behind the data, it goes into a block of its own.
+  // not fit after the data, it goes into a block of its own.
   //
   for (Index = 0; Index < SHA256_BLOCK_SIZE; Index++) {
     Tail[Index] = (Index < Remaining) ? Bytes[Index] : 0;

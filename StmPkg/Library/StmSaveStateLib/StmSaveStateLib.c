@@ -14,7 +14,7 @@ STATIC_ASSERT (OFFSET_OF (STM_SAVE_STATE_MAP, Efer) == 0xD0, "EFER at FED0");
 STATIC_ASSERT (OFFSET_OF (STM_SAVE_STATE_MAP, RevisionId) == 0xFC, "revision at FEFC");
 STATIC_ASSERT (OFFSET_OF (STM_SAVE_STATE_MAP, Cr4) == 0x148, "CR4 at FF48");
 STATIC_ASSERT (OFFSET_OF (STM_SAVE_STATE_MAP, R15) == 0x180, "R15 at FF80");
-STATIC_ASSERT (sizeof (STM_REGISTERS) == 128, "the entry code relies on it");
+STATIC_ASSERT (sizeof (VMX_REGISTERS) == 128, "the entry code relies on it");
 
 ///
 /// Access rights that the map holds: all but the reserved bits 11:8 and the
@@ -67,7 +67,7 @@ EFIAPI
 StmSaveStateCompose (
   OUT STM_SAVE_STATE_MAP           *Map,
   IN  CONST STM_INTERRUPTED_STATE  *State,
-  IN  CONST STM_REGISTERS          *Registers
+  IN  CONST VMX_REGISTERS          *Registers
   )
 {
   ComposeSegment (&Map->Es, &State->Es);
@@ -160,7 +160,7 @@ EFIAPI
 StmSaveStateExtract (
   IN     CONST STM_SAVE_STATE_MAP  *Map,
   IN OUT STM_INTERRUPTED_STATE     *State,
-  IN OUT STM_REGISTERS             *Registers
+  IN OUT VMX_REGISTERS             *Registers
   )
 {
   CONST volatile STM_SAVE_STATE_MAP  *Source;

@@ -5,7 +5,10 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "Stm.h"
+#include "Api.h"
+#include "Guest/Guest.h"
+#include "Log/Log.h"
+#include "State/State.h"
 
 ///
 /// Capabilities that INITIALIZE_PROTECTION reports in EBX: none of bit-granular
@@ -16,7 +19,7 @@
 /**
   Set or clear blocking by SMI of the interrupted side.
 
-  @param[in] Blocked  TRUE to keep SMIs pending behind the return (DM-RET-56).
+  @param[in] Blocked  TRUE to keep SMIs pending after the return (DM-RET-56).
 **/
 STATIC
 VOID
@@ -33,7 +36,7 @@ BlockSmis (
 /**
   Prepare a processor for the STM: SMIs stay blocked until START.
 
-  @param[in,out] Processor  This processor, the SMI side's VMCS current.
+  @param[in,out] Processor  This processor, the SMM-transfer VMCS current.
 
   @return STM_SUCCESS, or why it cannot be done.
 **/
@@ -52,14 +55,15 @@ Initialize (
     return (UINT32)ERROR_STM_UNSPECIFIED;
   }
 
-  if (!StmReadDescriptor (Processor->Shared, Processor->Saved.Smbase, StmEventSmi, &Entry) ||
+  if (!StmReadPsd (Processor->Shared, Processor->Saved.Smbase, StmEventSmi, &Entry) ||
       (Entry.Rip == 0) ||
-      !StmSetUpHandlerVmcs (Processor->Shared, Processor))
+      !StmSetUpSmmGuestVmcs (Processor))
   {
     return (UINT32)ERROR_STM_UNSPECIFIED;
   }
 
-  Processor->State = StmProcessorInitialized;
+  Processor->State               = StmProcessorInitialized;
+  Processor->Shared->Initialized = TRUE;
   BlockSmis (TRUE);
 
   StmLineBegin ("init", AsmReadTsc ());
@@ -74,7 +78,7 @@ Initialize (
 /**
   INITIALIZE_PROTECTION (10007H).
 
-  @param[in,out] Processor  This processor, the SMI side's VMCS current.
+  @param[in,out] Processor  This processor, the SMM-transfer VMCS current.
 
   @return What the entry code shall do.
 **/
@@ -132,10 +136,31 @@ SetVmxOffBehaviour (
 }
 
 /**
-  START (10001H). On a processor other than the one that called
-  INITIALIZE_PROTECTION this is the call that activates the STM.
+  Second half of START, after the RSM of the firmware's setup code.
 
-  @param[in,out] Processor  This processor, the SMI side's VMCS current.
+  @param[in,out] Processor  This processor, the SMM-transfer VMCS current.
+
+  @return What the entry code shall do.
+**/
+STM_ENTER
+StmApiCompleteStart (
+  IN OUT STM_PROCESSOR  *Processor
+  )
+{
+  Processor->State = StmProcessorStarted;
+  BlockSmis (FALSE);
+  StmLineBegin ("start", AsmReadTsc ());
+  StmLineDecimal ("cpu", Processor->Slot);
+  StmLineEnd ();
+  return StmApiAnswer (Processor, STM_SUCCESS);
+}
+
+/**
+  START (10001H). On a processor other than the one that called
+  INITIALIZE_PROTECTION this is the call that activates the STM; before any has
+  called it there is nothing to start.
+
+  @param[in,out] Processor  This processor, the SMM-transfer VMCS current.
 
   @return What the entry code shall do.
 **/
@@ -150,6 +175,10 @@ StmApiStart (
     return StmApiAnswer (Processor, (UINT32)ERROR_STM_ALREADY_STARTED);
   }
 
+  if (!Processor->Shared->Initialized) {
+    return StmApiAnswer (Processor, (UINT32)ERROR_STM_UNSPECIFIED);
+  }
+
   if (!SetVmxOffBehaviour ((UINT32)Processor->Interrupted.Rdx)) {
     return StmApiAnswer (Processor, (UINT32)ERROR_STM_UNSUPPORTED_MSR_BIT);
   }
@@ -161,61 +190,22 @@ StmApiStart (
     }
   }
 
-  return StmEnterHandler (Processor, StmEventSetup);
-}
-
-/**
-  Second half of START, behind the RSM of the firmware's setup code.
-
-  @param[in,out] Processor  This processor, the SMI side's VMCS current.
-
-  @return What the entry code shall do.
-**/
-STM_ENTER
-StmApiStartDone (
-  IN OUT STM_PROCESSOR  *Processor
-  )
-{
-  Processor->State = StmProcessorStarted;
-  BlockSmis (FALSE);
-  StmLineBegin ("start", AsmReadTsc ());
-  StmLineDecimal ("cpu", Processor->Slot);
-  StmLineEnd ();
-  return StmApiAnswer (Processor, STM_SUCCESS);
-}
-
-/**
-  STOP (10002H). Before START it undoes INITIALIZE_PROTECTION; the firmware's
-  setup code did not run then, so its teardown code does not run either.
-
-  @param[in,out] Processor  This processor, the SMI side's VMCS current.
-
-  @return What the entry code shall do.
-**/
-STM_ENTER
-StmApiStop (
-  IN OUT STM_PROCESSOR  *Processor
-  )
-{
-  switch (Processor->State) {
-    case StmProcessorStarted:
-      return StmEnterHandler (Processor, StmEventTeardown);
-    case StmProcessorInitialized:
-      return StmApiStopDone (Processor);
-    default:
-      return StmApiAnswer (Processor, (UINT32)ERROR_STM_STOPPED);
+  if (StmPrepareHandler (Processor, StmEventSetup)) {
+    return StmEnterHandler (Processor);
   }
+
+  return StmApiCompleteStart (Processor);
 }
 
 /**
-  Second half of STOP, behind the RSM of the firmware's teardown code.
+  Second half of STOP, after the RSM of the firmware's teardown code.
 
-  @param[in,out] Processor  This processor, the SMI side's VMCS current.
+  @param[in,out] Processor  This processor, the SMM-transfer VMCS current.
 
   @return What the entry code shall do.
 **/
 STM_ENTER
-StmApiStopDone (
+StmApiCompleteStop (
   IN OUT STM_PROCESSOR  *Processor
   )
 {
@@ -227,4 +217,31 @@ StmApiStopDone (
 
   Processor->State = StmProcessorOff;
   return StmApiAnswer (Processor, STM_SUCCESS);
+}
+
+/**
+  STOP (10002H). Before START it undoes INITIALIZE_PROTECTION; the firmware's
+  setup code did not run then, so its teardown code does not run either.
+
+  @param[in,out] Processor  This processor, the SMM-transfer VMCS current.
+
+  @return What the entry code shall do.
+**/
+STM_ENTER
+StmApiStop (
+  IN OUT STM_PROCESSOR  *Processor
+  )
+{
+  switch (Processor->State) {
+    case StmProcessorStarted:
+      if (StmPrepareHandler (Processor, StmEventTeardown)) {
+        return StmEnterHandler (Processor);
+      }
+
+      return StmApiCompleteStop (Processor);
+    case StmProcessorInitialized:
+      return StmApiCompleteStop (Processor);
+    default:
+      return StmApiAnswer (Processor, (UINT32)ERROR_STM_STOPPED);
+  }
 }

@@ -1,5 +1,5 @@
 ;; @file
-;  First instruction of the STM: where the processor continues behind an
+;  First instruction of the STM: where the processor continues after an
 ;  activating VMCALL.
 ;
 ;  State on entry ("Activating the Dual-Monitor Treatment", SDM 34.15.6 [32.15.6];
@@ -16,10 +16,14 @@
     SECTION .text
 
 %include "Layout.inc"
+%include "VmxRegisters.inc"
 
 extern ASM_PFX(StmActivate)
 extern ASM_PFX(StmActivateProcessor)
 extern ASM_PFX(AsmEnter)
+extern ASM_PFX(AsmExceptionStubs)
+extern ASM_PFX(AsmSmmExit)
+extern ASM_PFX(AsmSmmGuestExit)
 
 global ASM_PFX(_ModuleEntryPoint)
 ASM_PFX(_ModuleEntryPoint):
@@ -35,11 +39,14 @@ ASM_PFX(_ModuleEntryPoint):
     jmp     .lock
 .locked:
     lea     rsp, [rsp + STM_DYNAMIC_FROM_TABLES + STM_ENTRY_STACK_TOP]
-    push    0                           ; STM_REGISTERS.Reserved
+    push    0                           ; VMX_REGISTERS.Reserved
     PUSH_REGISTERS
     cld
 
     mov     rcx, rsp
+    lea     rdx, [ASM_PFX(AsmExceptionStubs)]
+    lea     r8, [ASM_PFX(AsmSmmExit)]
+    lea     r9, [ASM_PFX(AsmSmmGuestExit)]
     sub     rsp, 0x20
     call    ASM_PFX(StmActivate)        ; the processor's block, on its own tables
 

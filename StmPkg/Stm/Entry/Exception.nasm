@@ -9,33 +9,8 @@
     DEFAULT REL
     SECTION .text
 
+%include "VmxException.inc"
+
 extern ASM_PFX(StmException)
 
-;
-; 32 stubs of 16 bytes. Vectors 8, 10-14, 17, 21, 29 and 30 come with an error
-; code; the others push 0 in its place.
-;
-%define VECTORS_WITH_ERROR_CODE  0x60227D00
-
-align 16
-global ASM_PFX(AsmExceptionStubs)
-ASM_PFX(AsmExceptionStubs):
-%assign vector 0
-%rep 32
-    align   16
-  %if ((VECTORS_WITH_ERROR_CODE >> vector) & 1) == 0
-    push    0
-  %endif
-    push    vector
-    jmp     near ExceptionCommon
-  %assign vector vector + 1
-%endrep
-    align   16
-
-ExceptionCommon:
-    mov     rcx, rsp                    ; STM_EXCEPTION_FRAME
-    sub     rsp, 0x20
-    and     rsp, -16
-    cld
-    call    ASM_PFX(StmException)       ; does not return
-    ud2
+EXCEPTION_STUBS ASM_PFX(AsmExceptionStubs), ASM_PFX(StmException)

@@ -1,7 +1,7 @@
 ;; @file
 ;  VM exits and VM entries of the STM.
 ;
-;  HOST_RSP of a VMCS points behind the last register of one of the two register
+;  HOST_RSP of a VMCS points just past the last register of one of the two register
 ;  sets at the start of STM_PROCESSOR. So the pushes fill that set, and the stack
 ;  below STM_PROCESSOR is free.
 ;
@@ -12,25 +12,32 @@
     DEFAULT REL
     SECTION .text
 
-%include "Layout.inc"
+%include "VmxRegisters.inc"
 
-extern ASM_PFX(StmDispatchSmiSide)
-extern ASM_PFX(StmDispatchHandlerSide)
+extern ASM_PFX(StmDispatchSmmExit)
+extern ASM_PFX(StmDispatchHandlerExit)
 extern ASM_PFX(StmEntryFailed)
 
 ;
-; SMM VM exits: STM_PROCESSOR.Interrupted.
+; SMM VM exits arrive here, from root and from non-root operation: SMIs, and the
+; executive monitor's VMCALLs. The processor is in SMM, on host state of the
+; SMM-transfer VMCS; the general-purpose registers are still the interrupted ones,
+; and go to STM_PROCESSOR.Interrupted.
 ;
-global ASM_PFX(AsmSmiExit)
-ASM_PFX(AsmSmiExit):
+global ASM_PFX(AsmSmmExit)
+ASM_PFX(AsmSmmExit):
     PUSH_REGISTERS
     mov     rcx, rsp
     sub     rsp, 0x20
-    call    ASM_PFX(StmDispatchSmiSide)
+    call    ASM_PFX(StmDispatchSmmExit)
 
 ;
-; Enter what the C code decided on. rax = STM_ENTER: register set, bit 0 for
-; VMRESUME. RSP is STM_PROCESSOR - 20H and stays so.
+; The only way out of the STM: enter what the C code decided on. Into the SMI
+; handler or back to the interrupted side, the current VMCS knows; the processor
+; takes guest state from it, and the general-purpose registers from here.
+;
+; rax = STM_ENTER: register set, bit 0 for VMRESUME. RSP is STM_PROCESSOR - 20H and
+; stays so.
 ;
 global ASM_PFX(AsmEnter)
 ASM_PFX(AsmEnter):
@@ -49,12 +56,13 @@ ASM_PFX(AsmEnter):
     ud2
 
 ;
-; Exits of the SMI handler: STM_PROCESSOR.Handler.
+; VM exits of the SMI handler arrive here, RSM among them. Its registers go to
+; STM_PROCESSOR.Handler, the second set; RCX and RSP end up as for the first.
 ;
-global ASM_PFX(AsmHandlerExit)
-ASM_PFX(AsmHandlerExit):
+global ASM_PFX(AsmSmmGuestExit)
+ASM_PFX(AsmSmmGuestExit):
     PUSH_REGISTERS
     lea     rcx, [rsp - 0x80]
     lea     rsp, [rcx - 0x20]
-    call    ASM_PFX(StmDispatchHandlerSide)
+    call    ASM_PFX(StmDispatchHandlerExit)
     jmp     ASM_PFX(AsmEnter)

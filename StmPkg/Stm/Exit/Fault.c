@@ -1,12 +1,14 @@
 /** @file
-  Ends: a triple fault of the SMI handler, a VM entry that fails, an exception in
-  the STM.
+  Ends: a VM exit that nobody expects, a triple fault of the SMI handler, a VM
+  entry that fails, an exception in the STM.
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "Stm.h"
+#include "Exit.h"
+#include "Guest/Guest.h"
+#include "Log/Log.h"
 
 VOID
 EFIAPI
@@ -17,7 +19,7 @@ StmEntryFailed (
 VOID
 EFIAPI
 StmException (
-  IN CONST STM_EXCEPTION_FRAME  *Frame
+  IN CONST VMX_EXCEPTION_FRAME  *Frame
   );
 
 /**
@@ -34,7 +36,27 @@ StmExitTripleFault (
   )
 {
   StmCrashFromVmcs (Processor, StmCrashHandlerTripleFault);
-  return StmReturn (Processor);
+  return StmResumeHandler (Processor);
+}
+
+/**
+  A VM exit that has no handler, or a VM entry that failed while it loaded guest
+  state: such a failure arrives where VM exits do (DM-RET-36, DM-STM-30). Does not
+  return.
+
+  @param[in] Processor  This processor.
+  @param[in] Reason     Exit-reason field.
+**/
+VOID
+StmExitUnexpected (
+  IN CONST STM_PROCESSOR  *Processor,
+  IN UINT32               Reason
+  )
+{
+  StmCrashFromVmcs (
+    Processor,
+    ((Reason & VMX_REASON_ENTRY_FAILURE) != 0) ? StmCrashEntryFailure : StmCrashUnexpectedExit
+    );
 }
 
 /**
@@ -59,7 +81,7 @@ StmEntryFailed (
 VOID
 EFIAPI
 StmException (
-  IN CONST STM_EXCEPTION_FRAME  *Frame
+  IN CONST VMX_EXCEPTION_FRAME  *Frame
   )
 {
   CONST STM_PROCESSOR  *Processor;

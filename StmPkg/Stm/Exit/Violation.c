@@ -10,9 +10,9 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "Stm.h"
-
-#define EXCEPTION_GP  13
+#include "Exit.h"
+#include "Guest/Guest.h"
+#include "Log/Log.h"
 
 /**
   Refuse an access.
@@ -35,6 +35,6 @@ StmExitViolation (
     StmCrashFromVmcs (Processor, StmCrashUnexpectedExit);
   }
 
-  StmInjectException (EXCEPTION_GP, TRUE);
+  VmxInjectException (EXCEPT_IA32_GP_FAULT);
   return StmResumeHandler (Processor);
 }

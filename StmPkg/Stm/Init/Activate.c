@@ -6,7 +6,10 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "Stm.h"
+#include "Init.h"
+#include <Register/Intel/Cpuid.h>
+#include "Api/Api.h"
+#include "Log/Log.h"
 
 //
 // Entry/Layout.inc
@@ -25,7 +28,10 @@ STATIC_ASSERT ((STM_RING_RECORDS & (STM_RING_RECORDS - 1)) == 0, "the ring is a 
 STM_PROCESSOR *
 EFIAPI
 StmActivate (
-  IN CONST STM_REGISTERS  *Registers
+  IN CONST VMX_REGISTERS  *Registers,
+  IN UINTN                Stubs,
+  IN UINTN                SmmExit,
+  IN UINTN                SmmGuestExit
   );
 
 STM_ENTER
@@ -49,22 +55,22 @@ ReadApicId (
   UINT32  Ebx;
   UINT32  Edx;
 
-  AsmCpuid (0, &MaximumLeaf, NULL, NULL, NULL);
-  if (MaximumLeaf >= 0x0B) {
-    AsmCpuidEx (0x0B, 0, NULL, &Ebx, NULL, &Edx);
+  AsmCpuid (CPUID_SIGNATURE, &MaximumLeaf, NULL, NULL, NULL);
+  if (MaximumLeaf >= CPUID_EXTENDED_TOPOLOGY) {
+    AsmCpuidEx (CPUID_EXTENDED_TOPOLOGY, 0, NULL, &Ebx, NULL, &Edx);
     if (Ebx != 0) {
       return Edx;
     }
   }
 
-  AsmCpuid (1, NULL, &Ebx, NULL, NULL);
+  AsmCpuid (CPUID_VERSION_INFO, NULL, &Ebx, NULL, NULL);
   return Ebx >> 24;
 }
 
 /**
   Fill the shared state from what the loader says, if that is consistent.
 
-  @param[out] Shared  Shared state, zeroed behind Active.
+  @param[out] Shared  Shared state, zeroed after Active.
   @param[in]  Loader  The loader's data.
   @param[in]  Tables  Physical address of the activation page tables.
 
@@ -112,13 +118,15 @@ TakeLoaderData (
   @param[in,out] Shared  Start of the dynamic area.
   @param[in]     Loader  The loader's data.
   @param[in]     Tables  Physical address of the activation page tables.
+  @param[in]     Stubs   First exception stub.
 **/
 STATIC
 VOID
 ActivateFirst (
   IN OUT STM_SHARED             *Shared,
   IN     CONST STM_LOADER_DATA  *Loader,
-  IN     UINT64                 Tables
+  IN     UINT64                 Tables,
+  IN     UINTN                  Stubs
   )
 {
   UINT8   Digest[STM_SHA256_DIGEST_SIZE];
@@ -142,7 +150,7 @@ ActivateFirst (
     StmCrash (NULL, StmCrashImageModified, 0, 0, 0, 0, 0);
   }
 
-  Problem = StmBuildShared (Shared);
+  Problem = StmBuildShared (Shared, Stubs);
   if (Problem != 0) {
     StmCrash (NULL, StmCrashBadState, 0, 0, 0, 0, Problem);
   }
@@ -190,8 +198,9 @@ TakeSlot (
   Processor->Slot        = Slot;
   Processor->ApicId      = ApicId;
   Processor->State       = StmProcessorOff;
-  Processor->SmiVmcs     = Block + STM_BLOCK_SMI_VMCS;
-  Processor->HandlerVmcs = Block + STM_BLOCK_HANDLER_VMCS;
+  Processor->TransferVmcs  = Block + STM_BLOCK_TRANSFER_VMCS;
+  Processor->SmmGuestVmcs  = Block + STM_BLOCK_SMM_GUEST_VMCS;
+  Processor->SmmMonitorCtl = AsmReadMsr64 (MSR_IA32_SMM_MONITOR_CTL);
   return Processor;
 }
 
@@ -199,14 +208,20 @@ TakeSlot (
   Called by Entry/Activate.nasm on the entry stack, under the lock, with the
   activation page tables and without an IDT.
 
-  @param[in] Registers  General-purpose registers of the executive monitor.
+  @param[in] Registers     General-purpose registers of the executive monitor.
+  @param[in] Stubs         First exception stub.
+  @param[in] SmmExit       Where SMM VM exits are to arrive.
+  @param[in] SmmGuestExit  Where VM exits of the SMI handler are to arrive.
 
   @return The processor's state; the processor is on its own tables.
 **/
 STM_PROCESSOR *
 EFIAPI
 StmActivate (
-  IN CONST STM_REGISTERS  *Registers
+  IN CONST VMX_REGISTERS  *Registers,
+  IN UINTN                Stubs,
+  IN UINTN                SmmExit,
+  IN UINTN                SmmGuestExit
   )
 {
   STM_SHARED             *Shared;
@@ -218,7 +233,9 @@ StmActivate (
   Loader = (CONST STM_LOADER_DATA *)(UINTN)(Tables + STM_MSEG_ACTIVATION_TABLES_SIZE);
   Shared = (STM_SHARED *)(UINTN)(Tables + STM_DYNAMIC_FROM_TABLES);
   if (Shared->Active == 0) {
-    ActivateFirst (Shared, Loader, Tables);
+    ActivateFirst (Shared, Loader, Tables, Stubs);
+    Shared->SmmExit      = SmmExit;
+    Shared->SmmGuestExit = SmmGuestExit;
   }
 
   Processor = TakeSlot (Shared);
@@ -234,7 +251,7 @@ StmActivate (
 
 /**
   Called by Entry/Activate.nasm on the processor's own stack, still under the
-  lock: moves the SMI side to a VMCS in MSEG, then serves the call that
+  lock: moves the interrupted side to a VMCS in MSEG, then serves the call that
   activated the STM like any other.
 
   @param[in,out] Processor  This processor.
@@ -250,7 +267,7 @@ StmActivateProcessor (
   STM_SHARED  *Shared;
 
   Shared = Processor->Shared;
-  StmSetUpSmiVmcs (Shared, Processor);
+  StmSetUpTransferVmcs (Shared, Processor);
   *(volatile UINT32 *)&Shared->Lock = 0;
   return StmApiExecutive (Processor);
 }

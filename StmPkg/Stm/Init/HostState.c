@@ -6,7 +6,10 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "Stm.h"
+#include "Init.h"
+#include <Register/Intel/Cpuid.h>
+#include "Log/Log.h"
+#include "Protect/Protect.h"
 
 #define PAGE_PRESENT  BIT0
 #define PAGE_WRITE    BIT1
@@ -26,20 +29,7 @@
 ///
 #define WINDOW_ADDRESS  0x8000000000ULL
 
-#define GDT_CODE64           0x00AF9B000000FFFFULL
-#define GDT_DATA             0x00CF93000000FFFFULL
-#define GDT_TSS_AVAILABLE    0x89
-#define IDT_INTERRUPT_GATE   0x8E
-#define IST_CRASH            1
-
-#define CPUID_1_ECX_XSAVE  BIT26
-
-#define CR0_WP       BIT16
-#define CR4_PAE      BIT5
-#define CR4_MCE      BIT6
-#define CR4_VMXE     BIT13
-#define CR4_OSXSAVE  BIT18
-#define EFER_NXE     BIT11
+#define EFER_NXE  BIT11
 
 /**
   Build the page tables: TSEG identity-mapped, nothing else. Of MSEG only the
@@ -90,34 +80,23 @@ BuildPageTables (
   processor.
 
   @param[in,out] Shared  Shared state with the memory map filled in.
+  @param[in]     Stubs   First exception stub.
 
   @return 0, or why it cannot be done (STM_BAD_STATE).
 **/
 UINT32
 StmBuildShared (
-  IN OUT STM_SHARED  *Shared
+  IN OUT STM_SHARED  *Shared,
+  IN     UINTN       Stubs
   )
 {
-  STM_IDT_ENTRY  *Gate;
-  UINTN          Stub;
-  UINTN          Vector;
-
-  for (Vector = 0; Vector < STM_IDT_ENTRIES; Vector++) {
-    Gate               = &Shared->Idt[Vector];
-    Stub               = (UINTN)AsmExceptionStubs + Vector * STM_EXCEPTION_STUB_SIZE;
-    Gate->OffsetLow    = (UINT16)Stub;
-    Gate->OffsetMiddle = (UINT16)(Stub >> 16);
-    Gate->OffsetHigh   = (UINT32)(Stub >> 32);
-    Gate->Selector     = STM_HOST_CS;
-    Gate->Ist          = IST_CRASH;
-    Gate->Type         = IDT_INTERRUPT_GATE;
-  }
-
+  VmxBuildIdt (Shared->Idt, Stubs);
   if (!BuildPageTables (Shared)) {
     return StmBadPageTables;
   }
 
-  return StmBuildProtection (Shared) ? 0 : StmBadProtection;
+  StmBuildBitmaps (Shared);
+  return StmBuildEpt (Shared) ? 0 : StmBadProtection;
 }
 
 /**
@@ -163,22 +142,18 @@ StmEnterHostState (
   IN OUT STM_PROCESSOR  *Processor
   )
 {
-  IA32_DESCRIPTOR  Gdtr;
-  IA32_DESCRIPTOR  Idtr;
-  UINT64           Tss;
-  UINT32           Ecx;
+  IA32_DESCRIPTOR         Gdtr;
+  IA32_DESCRIPTOR         Idtr;
+  IA32_CR0                Cr0;
+  IA32_CR4                Cr4;
+  CPUID_VERSION_INFO_ECX  Version;
 
-  Tss                        = (UINT64)(UINTN)&Processor->Tss;
-  Processor->Tss.Ist[0]      = Processor->SmiVmcs + STM_BLOCK_STACK + STM_BLOCK_CRASH_STACK_SIZE;
-  Processor->Tss.IoMapBase   = sizeof (STM_TSS);
-  Processor->Gdt[1]          = GDT_CODE64;
-  Processor->Gdt[2]          = GDT_DATA;
-  Processor->Gdt[3]          = (sizeof (STM_TSS) - 1) | ((Tss & 0xFFFFFF) << 16) |
-                               ((UINT64)GDT_TSS_AVAILABLE << 40) | (((Tss >> 24) & 0xFF) << 56);
-  Processor->Gdt[4]          = Tss >> 32;
-
-  Gdtr.Limit = sizeof (Processor->Gdt) - 1;
-  Gdtr.Base  = (UINTN)Processor->Gdt;
+  VmxBuildHostTables (
+    &Processor->Host,
+    (UINTN)Processor->TransferVmcs + STM_BLOCK_STACK + STM_BLOCK_CRASH_STACK_SIZE
+    );
+  Gdtr.Limit = sizeof (Processor->Host.Gdt) - 1;
+  Gdtr.Base  = (UINTN)&Processor->Host.Gdt;
   Idtr.Limit = sizeof (Shared->Idt) - 1;
   Idtr.Base  = (UINTN)Shared->Idt;
   AsmLoadTables (&Gdtr, &Idtr);
@@ -189,9 +164,17 @@ StmEnterHostState (
   //
   Processor->Saved.Efer = AsmReadMsr64 (MSR_IA32_EFER);
   AsmWriteMsr64 (MSR_IA32_EFER, Processor->Saved.Efer | EFER_NXE);
-  AsmWriteCr0 (AsmReadCr0 () | CR0_WP);
 
-  AsmCpuid (1, NULL, NULL, &Ecx, NULL);
-  AsmWriteCr4 (CR4_PAE | CR4_MCE | CR4_VMXE | (((Ecx & CPUID_1_ECX_XSAVE) != 0) ? CR4_OSXSAVE : 0));
+  Cr0.UintN   = AsmReadCr0 ();
+  Cr0.Bits.WP = 1;
+  AsmWriteCr0 (Cr0.UintN);
+
+  AsmCpuid (CPUID_VERSION_INFO, NULL, NULL, &Version.Uint32, NULL);
+  Cr4.UintN        = 0;
+  Cr4.Bits.PAE     = 1;
+  Cr4.Bits.MCE     = 1;
+  Cr4.Bits.VMXE    = 1;
+  Cr4.Bits.OSXSAVE = Version.Bits.XSAVE;
+  AsmWriteCr4 (Cr4.UintN);
   AsmWriteCr3 (Shared->HostCr3);
 }

@@ -6,7 +6,7 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "Stm.h"
+#include "Log.h"
 
 ///
 /// In the order of STM_CRASH_CLASS.
@@ -62,7 +62,7 @@ StmCrash (
     StmRingFlush (Shared);
   }
 
-  AsmResetPlatform ();
+  VmxResetPlatform ();
 }
 
 /**

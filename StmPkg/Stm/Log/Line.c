@@ -6,7 +6,8 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "Stm.h"
+#include "Log.h"
+#include <Library/IoLib.h>
 
 #define DECIMAL_DIGITS  20
 #define HEX_DIGITS      16
@@ -25,7 +26,7 @@ PutText (
   )
 {
   while (*Text != '\0') {
-    AsmPortWrite8 (STM_RECORD_PORT_STM, (UINT8)*Text);
+    IoWrite8 (STM_RECORD_PORT_STM, (UINT8)*Text);
     Text++;
   }
 }
@@ -153,8 +154,8 @@ StmLineBytes (
 
   PutKey (Key);
   for (Index = 0; Index < Length; Index++) {
-    AsmPortWrite8 (STM_RECORD_PORT_STM, (UINT8)mHexDigits[Bytes[Index] >> 4]);
-    AsmPortWrite8 (STM_RECORD_PORT_STM, (UINT8)mHexDigits[Bytes[Index] & 0xF]);
+    IoWrite8 (STM_RECORD_PORT_STM, (UINT8)mHexDigits[Bytes[Index] >> 4]);
+    IoWrite8 (STM_RECORD_PORT_STM, (UINT8)mHexDigits[Bytes[Index] & 0xF]);
   }
 }
 
@@ -166,5 +167,5 @@ StmLineEnd (
   VOID
   )
 {
-  AsmPortWrite8 (STM_RECORD_PORT_STM, '\n');
+  IoWrite8 (STM_RECORD_PORT_STM, '\n');
 }

@@ -5,7 +5,8 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "Stm.h"
+#include "Log.h"
+#include <Library/SynchronizationLib.h>
 
 ///
 /// Names of STM_RING_TYPE in line records.
@@ -53,7 +54,7 @@ StmRing (
   STM_RING_RECORD  *Record;
   UINT32           Sequence;
 
-  Sequence              = AsmAtomicAdd32 (&Processor->Shared->RingSequence, 1);
+  Sequence              = InterlockedIncrement (&Processor->Shared->RingSequence) - 1;
   Record                = RingPlace (Processor->Shared, Sequence);
   Record->Time          = AsmReadTsc ();
   Record->Sequence      = Sequence;

@@ -6,9 +6,15 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "Stm.h"
+#include "State.h"
+#include "Log/Log.h"
 
 #define RFLAGS_IF  BIT9
+
+///
+/// CR0.NW and CR0.CD.
+///
+#define CR0_CACHE  (BIT29 | BIT30)
 
 #define SEGMENT_FIELDS(Name)                                                   \
   VMCS_GUEST_##Name##_SELECTOR, VMCS_GUEST_##Name##_LIMIT,                     \
@@ -47,10 +53,12 @@ STATIC_ASSERT (
   );
 
 /**
-  Read the interrupted state from the current VMCS, the SMI side's, and refuse
-  pointers of the executive monitor into TSEG: the processor reads the regions
-  of executive-VMCS and link pointer while still in SMM, so it would accept them
-  (DM-RET-70).
+  Read the interrupted state from the SMM-transfer VMCS, which is current, and
+  refuse pointers of the executive monitor into SMRAM: the return from SMM would
+  read the regions of executive-VMCS and link pointer while still in SMM.
+
+  All of it is read before the handler runs, since the handler may ask for any of
+  it in its save state.
 
   @param[in,out] Processor  This processor.
 
@@ -78,8 +86,8 @@ StmReadInterrupted (
 
   Executive = VmRead (VMCS_EXECUTIVE_VMCS_POINTER);
   Link      = VmRead (VMCS_LINK_POINTER);
-  if (StmPageInTseg (Processor->Shared, Executive) ||
-      ((Link != VMCS_POINTER_NONE) && StmPageInTseg (Processor->Shared, Link)))
+  if (StmPageInSmram (Processor->Shared, Executive) ||
+      ((Link != VMCS_POINTER_NONE) && StmPageInSmram (Processor->Shared, Link)))
   {
     StmCrash (
       Processor->Shared,
@@ -96,15 +104,36 @@ StmReadInterrupted (
 }
 
 /**
-  Restore what neither the VMCS nor the save-state map holds.
+  Restore what neither the VMCS nor the save-state map holds: RSM restores it
+  under the default treatment, and VM exits and VM entries leave it alone.
 
-  @param[in] Processor  This processor.
+  Most handlers change nothing of it. Reading a register and comparing is cheaper
+  than writing it.
+
+  @param[in,out] Processor  This processor.
 **/
 VOID
 StmRestoreRegisters (
-  IN CONST STM_PROCESSOR  *Processor
+  IN OUT STM_PROCESSOR  *Processor
   )
 {
+  UINT64  Cr0;
+
+  if (Processor->RestoreXcr0) {
+    AsmXSetBv (0, Processor->Xcr0);
+    Processor->RestoreXcr0 = FALSE;
+  }
+
+  //
+  // Of CR0, VM exits and VM entries do not load CD and NW: caching would stay as
+  // the handler set it ("Loading Host Control Registers, Debug Registers, MSRs",
+  // 27.5.1 [28.5.1]).
+  //
+  Cr0 = AsmReadCr0 ();
+  if (((Cr0 ^ Processor->Saved.Cr0) & CR0_CACHE) != 0) {
+    AsmWriteCr0 ((Cr0 & ~(UINT64)CR0_CACHE) | (Processor->Saved.Cr0 & CR0_CACHE));
+  }
+
   if (AsmReadDr0 () != Processor->Dr[0]) {
     AsmWriteDr0 (Processor->Dr[0]);
   }
@@ -131,7 +160,8 @@ StmRestoreRegisters (
 }
 
 /**
-  Write what the handler changed back to the current VMCS, the SMI side's.
+  Write what the handler changed back to the SMM-transfer VMCS, which is current:
+  the processor's RSM would have read the save state, so the STM does it.
 
   @param[in,out] Processor  This processor.
 **/

@@ -11,13 +11,14 @@
   The guest's address space is the whole physical width: a violation is an
   address that the processor does not have, or an error of ours.
 
-  @param[in,out] Registers  The guest's.
+  @param[in,out] Context  The guest's registers.
 
   @return Does not return.
 **/
-EXEC_ACTION
+UINTN
+EFIAPI
 ExecExitEptViolation (
-  IN OUT EXEC_REGISTERS  *Registers
+  IN OUT VMX_CONTEXT  *Context
   )
 {
   ExecCrashFromVmcs ("ept-violation");
@@ -27,13 +28,14 @@ ExecExitEptViolation (
 /**
   Triple fault: what resets a PC without us.
 
-  @param[in,out] Registers  The guest's.
+  @param[in,out] Context  The guest's registers.
 
   @return Does not return.
 **/
-EXEC_ACTION
+UINTN
+EFIAPI
 ExecExitTripleFault (
-  IN OUT EXEC_REGISTERS  *Registers
+  IN OUT VMX_CONTEXT  *Context
   )
 {
   ExecCrashFromVmcs ("guest-triple-fault");

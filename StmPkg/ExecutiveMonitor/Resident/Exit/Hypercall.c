@@ -8,42 +8,43 @@
 
 #include "../Resident.h"
 
-#define VECTOR_UD  6
-
 /**
   VMCALL. Only CPL 0 may call us; above it the instruction does not exist.
 
-  @param[in,out] Registers  The guest's.
+  @param[in,out] Context  The guest's registers.
 
   @return What the entry code shall do.
 **/
-EXEC_ACTION
+UINTN
+EFIAPI
 ExecExitVmcall (
-  IN OUT EXEC_REGISTERS  *Registers
+  IN OUT VMX_CONTEXT  *Context
   )
 {
-  UINT64  Reason;
+  VMX_REGISTERS  *Registers;
+  UINT64         Reason;
 
   if ((VmRead (VMCS_GUEST_SS_ACCESS) & VMX_ACCESS_DPL_MASK) != 0) {
-    ExecInjectFault (VECTOR_UD, FALSE);
+    VmxInjectException (EXCEPT_IA32_INVALID_OPCODE);
     return ExecResumeGuest;
   }
 
-  ExecSkipInstruction ();
-  switch ((UINT32)Registers->Gpr[GPR_RAX]) {
+  VmxSkipInstruction ();
+  Registers = &Context->Registers;
+  switch ((UINT32)Registers->Rax) {
     case EXEC_HYPERCALL_PRESENT:
-      Registers->Gpr[GPR_RAX] = EXEC_HYPERCALL_SIGNATURE;
+      Registers->Rax = EXEC_HYPERCALL_SIGNATURE;
       return ExecResumeGuest;
 
     case EXEC_HYPERCALL_STATISTICS:
-      Reason = Registers->Gpr[GPR_RBX];
+      Reason = Registers->Rbx;
       if (Reason >= EXEC_EXIT_REASONS) {
-        Registers->Gpr[GPR_RAX] = EXEC_HYPERCALL_BAD_INPUT;
+        Registers->Rax = EXEC_HYPERCALL_BAD_INPUT;
         return ExecResumeGuest;
       }
 
-      Registers->Gpr[GPR_RBX] = gExecParameters->ExitCount[Reason];
-      Registers->Gpr[GPR_RAX] = EXEC_HYPERCALL_SUCCESS;
+      Registers->Rbx = gExecParameters->ExitCount[Reason];
+      Registers->Rax = EXEC_HYPERCALL_SUCCESS;
       return ExecResumeGuest;
 
     case EXEC_HYPERCALL_LEAVE:
@@ -54,11 +55,11 @@ ExecExitVmcall (
         "rip=0x%lx",
         VmRead (VMCS_GUEST_RIP)
         );
-      Registers->Gpr[GPR_RAX] = EXEC_HYPERCALL_SUCCESS;
+      Registers->Rax = EXEC_HYPERCALL_SUCCESS;
       return ExecContinueNatively;
 
     default:
-      Registers->Gpr[GPR_RAX] = EXEC_HYPERCALL_UNKNOWN;
+      Registers->Rax = EXEC_HYPERCALL_UNKNOWN;
       return ExecResumeGuest;
   }
 }

@@ -8,20 +8,19 @@
 
 #include "../Resident.h"
 
-#define VECTOR_GP  13
-
 /**
   RDMSR or WRMSR of an MSR that the guest does not have: #GP(0).
 
-  @param[in,out] Registers  The guest's.
+  @param[in,out] Context  The guest's registers.
 
   @retval ExecResumeGuest  Always.
 **/
-EXEC_ACTION
+UINTN
+EFIAPI
 ExecExitMsr (
-  IN OUT EXEC_REGISTERS  *Registers
+  IN OUT VMX_CONTEXT  *Context
   )
 {
-  ExecInjectFault (VECTOR_GP, TRUE);
+  VmxInjectException (EXCEPT_IA32_GP_FAULT);
   return ExecResumeGuest;
 }

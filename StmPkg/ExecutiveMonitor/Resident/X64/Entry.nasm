@@ -1,5 +1,5 @@
 ;; @file
-;  Entry point of the resident part, launch, VM exits.
+;  Entry point of the resident part.
 ;
 ;  Copyright (c) 2026, STM Lab contributors
 ;  SPDX-License-Identifier: BSD-2-Clause-Patent
@@ -8,15 +8,7 @@
     DEFAULT REL
     SECTION .text
 
-%include "Layout.inc"
-
-%define VMCS_GUEST_RSP     0x681C
-%define VMCS_GUEST_RIP     0x681E
-%define VMCS_GUEST_RFLAGS  0x6820
-
 extern ASM_PFX(ExecMain)
-extern ASM_PFX(ExecDispatch)
-extern ASM_PFX(ExecResumeFailed)
 
 ;
 ; rcx = EXEC_PARAMETERS. On the caller's stack and page tables.
@@ -24,62 +16,3 @@ extern ASM_PFX(ExecResumeFailed)
 global ASM_PFX(_ModuleEntryPoint)
 ASM_PFX(_ModuleEntryPoint):
     jmp     ASM_PFX(ExecMain)
-
-;
-; The guest goes on at .guest with the callee-saved registers that were pushed
-; here: VM entry loads RSP and RIP, and no instruction in between changes the
-; others.
-;
-global ASM_PFX(AsmLaunch)
-ASM_PFX(AsmLaunch):
-    push    rbx
-    push    rbp
-    push    rsi
-    push    rdi
-    push    r12
-    push    r13
-    push    r14
-    push    r15
-    mov     eax, VMCS_GUEST_RSP
-    vmwrite rax, rsp
-    lea     rcx, [.guest]
-    mov     eax, VMCS_GUEST_RIP
-    vmwrite rax, rcx
-    pushfq
-    pop     rcx
-    mov     eax, VMCS_GUEST_RFLAGS
-    vmwrite rax, rcx
-    vmlaunch
-    mov     eax, 1                      ; VmxFailInvalid
-    jc      .out
-    mov     eax, 2                      ; VmxFailValid
-    jmp     .out
-.guest:
-    xor     eax, eax                    ; VmxSucceed
-.out:
-    pop     r15
-    pop     r14
-    pop     r13
-    pop     r12
-    pop     rdi
-    pop     rsi
-    pop     rbp
-    pop     rbx
-    ret
-
-;
-; HOST_RIP. HOST_RSP is the top of the exit stack, 16-byte aligned.
-;
-global ASM_PFX(AsmVmExit)
-ASM_PFX(AsmVmExit):
-    PUSH_REGISTERS
-    mov     rcx, rsp
-    cld
-    sub     rsp, 0x20
-    call    ASM_PFX(ExecDispatch)       ; returns only to resume the guest
-    lea     rax, [rsp + 0x20]
-    LOAD_REGISTERS
-    vmresume
-    sub     rsp, 0x20
-    call    ASM_PFX(ExecResumeFailed)   ; does not return
-    ud2

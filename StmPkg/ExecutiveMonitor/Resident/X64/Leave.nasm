@@ -9,12 +9,13 @@
     SECTION .text
 
 %include "Layout.inc"
+%include "VmxRegisters.inc"
 
 %define MSR_FS_BASE  0xC0000100
 %define MSR_GS_BASE  0xC0000101
 
 ;
-; rcx = EXEC_NATIVE_STATE, rdx = EXEC_REGISTERS. Both, this code and the exit
+; rcx = EXEC_NATIVE_STATE, rdx = VMX_REGISTERS. Both, this code and the exit
 ; stack lie in reserved memory that the guest's page tables map at its own
 ; address: the firmware's do.
 ;

@@ -56,20 +56,48 @@ ASM_PFX(AsmVmPtrStore):
     pop     rax
     ret
 
-global ASM_PFX(AsmVmRead)
-ASM_PFX(AsmVmRead):
-    vmread  r8, rcx
-    jbe     .failed                     ; CF or ZF
-    mov     [rdx], r8
+;
+; rcx = field. A VMREAD that fails leaves its destination alone.
+;
+global ASM_PFX(VmRead)
+ASM_PFX(VmRead):
     xor     eax, eax
+    vmread  rax, rcx
     ret
-.failed:
-    VMX_RETURN
 
-global ASM_PFX(AsmVmWrite)
-ASM_PFX(AsmVmWrite):
+;
+; rcx = field, rdx = value. Neither CF nor ZF: TRUE.
+;
+global ASM_PFX(VmWrite)
+ASM_PFX(VmWrite):
     vmwrite rcx, rdx
-    VMX_RETURN
+    seta    al
+    ret
+
+;
+; rcx = UINT16 encodings, rdx = UINT64 values, r8 = count.
+;
+global ASM_PFX(AsmVmReadList)
+ASM_PFX(AsmVmReadList):
+    movzx   eax, word [rcx]
+    vmread  [rdx], rax
+    add     rcx, 2
+    add     rdx, 8
+    dec     r8
+    jnz     ASM_PFX(AsmVmReadList)
+    ret
+
+;
+; rcx = VMX_FIELD_VALUE, rdx = count.
+;
+global ASM_PFX(AsmVmWriteList)
+ASM_PFX(AsmVmWriteList):
+    mov     rax, [rcx]
+    vmwrite rax, [rcx + 8]
+    add     rcx, 16
+    dec     rdx
+    jnz     ASM_PFX(AsmVmWriteList)
+    ret
 
 ;
 ; rcx = type, rdx = EPT pointer; the descriptor's upper half is reserved.

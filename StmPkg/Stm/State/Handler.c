@@ -6,7 +6,9 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "Stm.h"
+#include "State.h"
+#include "Guest/Guest.h"
+#include "Log/Log.h"
 
 ///
 /// CR0: PG, WP, NE, ET, MP, PE. CR4: PAE, and PSE as the PSD's entry state has
@@ -19,8 +21,6 @@
 #define EFER_LMA  BIT10
 #define EFER_NXE  BIT11
 
-#define DEFAULT_PAT  0x0007040600070406ULL
-
 #define TSS64_LIMIT  0x67
 
 #define DATA_SEGMENT(Name)                                                     \
@@ -32,7 +32,7 @@
 /// Everything that is the same for each entry. The handler may have changed any
 /// of it, so it is written each time.
 ///
-STATIC CONST STM_FIELD_VALUE  mHandlerConstants[] = {
+STATIC CONST VMX_FIELD_VALUE  mHandlerConstants[] = {
   DATA_SEGMENT (ES),
   DATA_SEGMENT (SS),
   DATA_SEGMENT (DS),
@@ -57,93 +57,21 @@ STATIC CONST STM_FIELD_VALUE  mHandlerConstants[] = {
   { VMCS_GUEST_SYSENTER_ESP,     0                                         },
   { VMCS_GUEST_SYSENTER_EIP,     0                                         },
   { VMCS_GUEST_ACTIVITY,         VMX_ACTIVITY_ACTIVE                       },
-  { VMCS_GUEST_IA32_PAT,         DEFAULT_PAT                               },
+  { VMCS_GUEST_IA32_PAT,         VMX_HOST_PAT                              },
   { VMCS_CR4_READ_SHADOW,        HANDLER_CR4                               },
   { VMCS_GUEST_INTERRUPTIBILITY, VMX_BLOCKING_BY_SMI | VMX_BLOCKING_BY_NMI },
   { VMCS_ENTRY_INTERRUPTION,     0                                         }
 };
 
 /**
-  Copy and check the PSD at SMBASE + TXT_SMM_PSD_OFFSET.
-
-  The PSD lies in SMRAM that the firmware can write at any time, so each member
-  is read once, and what the STM itself will dereference is checked.
-
-  @param[in]  Shared  Shared state.
-  @param[in]  Smbase  SMBASE of the processor.
-  @param[in]  Event   Which entry point to take.
-  @param[out] Entry   What an entry to the handler needs.
-
-  @retval TRUE   Usable. Entry->Rip is 0 if the firmware has no code for Event.
-  @retval FALSE  SMBASE or PSD are outside the handler's SMRAM or malformed.
-**/
-BOOLEAN
-StmReadDescriptor (
-  IN  CONST STM_SHARED   *Shared,
-  IN  UINT64             Smbase,
-  IN  STM_EVENT          Event,
-  OUT STM_HANDLER_ENTRY  *Entry
-  )
-{
-  CONST volatile TXT_PROCESSOR_SMM_DESCRIPTOR  *Psd;
-  CONST volatile UINT32                        *Tss;
-
-  if (!StmInHandlerSmram (Shared, Smbase + 0x8000, 0x8000)) {
-    return FALSE;
-  }
-
-  Psd = (CONST volatile TXT_PROCESSOR_SMM_DESCRIPTOR *)(UINTN)(Smbase + TXT_SMM_PSD_OFFSET);
-  if ((Psd->Signature != TXT_PROCESSOR_SMM_DESCRIPTOR_SIGNATURE) ||
-      (Psd->RequiredStmSmmRevId != STM_SMM_REVISION_ID))
-  {
-    return FALSE;
-  }
-
-  switch (Event) {
-    case StmEventSetup:
-      Entry->Rip = Psd->SmmStmSetupRip;
-      break;
-    case StmEventTeardown:
-      Entry->Rip = Psd->SmmStmTeardownRip;
-      break;
-    default:
-      Entry->Rip = Psd->SmmSmiHandlerRip;
-      break;
-  }
-
-  Entry->Rsp            = Psd->SmmSmiHandlerRsp;
-  Entry->Cr3            = Psd->SmmCr3;
-  Entry->Cs             = Psd->SmmCs;
-  Entry->Ds             = Psd->SmmDs;
-  Entry->Ss             = Psd->SmmSs;
-  Entry->Other          = Psd->SmmOtherSegment;
-  Entry->Tr             = Psd->SmmTr;
-  Entry->GdtBase        = Psd->SmmGdtPtr;
-  Entry->GdtSize        = Psd->SmmGdtSize;
-  Entry->ExecuteDisable = Psd->SmmEntryState.ExecutionDisableOutsideSmrr;
-  if ((Entry->GdtSize < sizeof (UINT64)) || (Entry->GdtSize > SIZE_64KB) ||
-      ((UINT32)Entry->Tr + 2 * sizeof (UINT64) > Entry->GdtSize) ||
-      !StmInHandlerSmram (Shared, Entry->GdtBase, Entry->GdtSize))
-  {
-    return FALSE;
-  }
-
-  //
-  // Base of a 64-bit TSS descriptor: "TSS Descriptor in 64-bit mode", 7.2.3.
-  //
-  Tss           = (CONST volatile UINT32 *)(UINTN)(Entry->GdtBase + (Entry->Tr & 0xFFF8));
-  Entry->TrBase = (Tss[0] >> 16) | ((Tss[1] & 0xFF) << 16) | (Tss[1] & 0xFF000000) | LShiftU64 (Tss[2], 32);
-  return TRUE;
-}
-
-/**
-  Write the guest state of the SMI handler to the current VMCS, the handler's.
+  Write the guest state of the SMI handler to the SMM-guest VMCS, which is current.
 
   @param[in] Processor  This processor.
-  @param[in] Entry      From StmReadDescriptor.
+  @param[in] Entry      From StmReadPsd.
 **/
+STATIC
 VOID
-StmWriteHandlerState (
+WriteHandlerState (
   IN CONST STM_PROCESSOR      *Processor,
   IN CONST STM_HANDLER_ENTRY  *Entry
   )
@@ -154,7 +82,7 @@ StmWriteHandlerState (
   Cr0  = HANDLER_CR0 | Processor->HandlerCr0Fixed0;
   Efer = EFER_LME | EFER_LMA | ((Entry->ExecuteDisable != 0) ? EFER_NXE : 0);
 
-  STM_FIELD_VALUE  List[] = {
+  VMX_FIELD_VALUE  List[] = {
     { VMCS_GUEST_CR0,         Cr0                                        },
     { VMCS_CR0_READ_SHADOW,   Cr0                                        },
     { VMCS_GUEST_CR4,         HANDLER_CR4 | Processor->HandlerCr4Fixed0  },
@@ -176,4 +104,51 @@ StmWriteHandlerState (
 
   AsmVmWriteList (mHandlerConstants, ARRAY_SIZE (mHandlerConstants));
   AsmVmWriteList (List, ARRAY_SIZE (List));
+}
+
+/**
+  Make everything ready for an entry to the SMI handler: its save state, the
+  SMM-guest VMCS current, its guest state.
+
+  @param[in,out] Processor  This processor, the interrupted state read.
+  @param[in]     Event      What the handler runs for.
+
+  @retval TRUE   Enter it.
+  @retval FALSE  The firmware has no setup or teardown code: nothing has changed.
+**/
+BOOLEAN
+StmPrepareHandler (
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     STM_EVENT      Event
+  )
+{
+  STM_HANDLER_ENTRY  Entry;
+  UINT64             Smbase;
+
+  Smbase = Processor->Saved.Smbase;
+  if (!StmReadPsd (Processor->Shared, Smbase, Event, &Entry) || ((Event == StmEventSmi) && (Entry.Rip == 0))) {
+    StmCrash (Processor->Shared, StmCrashBadState, Processor->Slot, 0, Smbase, Processor->Saved.Rip, StmBadPsd);
+  }
+
+  if (Entry.Rip == 0) {
+    return FALSE;
+  }
+
+  //
+  // Under the default treatment the processor writes the save state; here nobody
+  // does it but the STM, and firmware looks for the interrupted registers there.
+  // Setup and teardown interrupt nobody.
+  //
+  if (Event == StmEventSmi) {
+    StmSaveStateCompose (
+      (STM_SAVE_STATE_MAP *)(UINTN)(Smbase + STM_SAVE_STATE_OFFSET),
+      &Processor->Saved,
+      &Processor->Interrupted
+      );
+  }
+
+  Processor->Event = Event;
+  StmMakeCurrent (Processor, Processor->SmmGuestVmcs);
+  WriteHandlerState (Processor, &Entry);
+  return TRUE;
 }

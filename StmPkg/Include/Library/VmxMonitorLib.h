@@ -1,0 +1,352 @@
+/** @file
+  What every monitor does alike, the STM and the executive monitor: read the
+  processor's capabilities, set up its host state, find the handler of a VM
+  exit, and emulate the instructions that VMX operation takes from a guest.
+
+  Every function that reads or writes VMCS fields works on the current VMCS. The
+  library has no state of its own and knows neither monitor.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#ifndef VMX_MONITOR_LIB_H_
+#define VMX_MONITOR_LIB_H_
+
+#include <Register/Vmx.h>
+#include <Library/BaseLib.h>
+#include <VmxRegisters.h>
+
+//
+// Capability.c
+//
+
+/**
+  The capability MSR to ask about a control word. The TRUE MSRs tell which of the
+  default-1 controls, such as CR3-load exiting, may be 0; they exist only where
+  IA32_VMX_BASIC[55] is 1, and reading them elsewhere raises #GP ("Basic VMX
+  Information", appendix A.1; "VM-Execution Controls", A.3).
+
+  @param[in] Msr  MSR_IA32_VMX_PINBASED_CTLS, _PROCBASED_CTLS, _EXIT_CTLS,
+                  _ENTRY_CTLS or _PROCBASED_CTLS2; the last has no TRUE twin.
+
+  @return Number of the MSR that holds.
+**/
+UINT32
+EFIAPI
+VmxCapabilityMsr (
+  IN UINT32  Msr
+  );
+
+/**
+  Make wanted control bits legal: add the bits that must be 1, drop those that
+  must be 0 ("VMX Capability Reporting Facility", appendix A.2 to A.5).
+
+  @param[in] Wanted  Control bits the caller would like.
+  @param[in] Msr     As for VmxCapabilityMsr.
+
+  @return The legal control word.
+**/
+UINT32
+EFIAPI
+VmxLegalControls (
+  IN UINT32  Wanted,
+  IN UINT32  Msr
+  );
+
+/**
+  Write a control word of the current VMCS.
+
+  @param[in] Field   VMCS field.
+  @param[in] Msr     As for VmxCapabilityMsr.
+  @param[in] Wanted  Control bits the caller would like.
+  @param[in] Needed  Those of them without which it cannot work.
+
+  @retval TRUE   The control word in the VMCS has all needed bits.
+  @retval FALSE  The processor lacks one; the VMCS is unchanged.
+**/
+BOOLEAN
+EFIAPI
+VmxWriteControls (
+  IN UINT32  Field,
+  IN UINT32  Msr,
+  IN UINT32  Wanted,
+  IN UINT32  Needed
+  );
+
+/**
+  Secondary controls that keep instructions working that CPUID shows: without
+  them RDTSCP, INVPCID, XSAVES and XRSTORS raise #UD in the guest.
+
+  @return Control bits, EPT not among them.
+**/
+UINT32
+EFIAPI
+VmxPassThroughControls (
+  VOID
+  );
+
+/**
+  IA32_VMX_EPT_VPID_CAP, which exists only where EPT or VPID can be enabled.
+
+  @return Contents; 0 on a processor without EPT.
+**/
+UINT64
+EFIAPI
+VmxReadEptCapability (
+  VOID
+  );
+
+//
+// HostState.c
+//
+
+#define VMX_HOST_CS   0x08
+#define VMX_HOST_DS   0x10
+#define VMX_HOST_TR   0x18
+#define VMX_HOST_PAT  0x0007040600070406ULL   ///< the value after reset
+
+#define VMX_EXCEPTION_STUB_SIZE  16           ///< VmxException.inc
+#define VMX_EXCEPTION_VECTORS    32
+
+///
+/// What an exception stub leaves on the stack.
+///
+typedef struct {
+  UINT64    Vector;
+  UINT64    ErrorCode;      ///< 0 for a vector without one
+  UINT64    Rip;
+  UINT64    Cs;
+  UINT64    Rflags;
+  UINT64    Rsp;
+  UINT64    Ss;
+} VMX_EXCEPTION_FRAME;
+
+///
+/// GDT and TSS of one processor in VMX root operation.
+///
+typedef struct {
+  IA32_SEGMENT_DESCRIPTOR    Null;
+  IA32_SEGMENT_DESCRIPTOR    Code;          ///< VMX_HOST_CS
+  IA32_SEGMENT_DESCRIPTOR    Data;          ///< VMX_HOST_DS
+  IA32_TSS_DESCRIPTOR        TssDescriptor; ///< VMX_HOST_TR
+} VMX_HOST_GDT;
+
+typedef struct {
+  VMX_HOST_GDT               Gdt;
+  IA32_TASK_STATE_SEGMENT    Tss;
+} VMX_HOST_TABLES;
+
+/**
+  Fill GDT and TSS. The TSS serves for one thing: exceptions get a stack of their
+  own, IST 1.
+
+  @param[out] Tables         GDT and TSS.
+  @param[in]  CrashStackTop  End of the stack for exceptions.
+**/
+VOID
+EFIAPI
+VmxBuildHostTables (
+  OUT VMX_HOST_TABLES  *Tables,
+  IN  UINTN            CrashStackTop
+  );
+
+/**
+  Fill an IDT with gates to exception stubs.
+
+  @param[out] Idt    VMX_EXCEPTION_VECTORS gates.
+  @param[in]  Stubs  First stub (EXCEPTION_STUBS of VmxException.inc).
+**/
+VOID
+EFIAPI
+VmxBuildIdt (
+  OUT IA32_IDT_GATE_DESCRIPTOR  *Idt,
+  IN  UINTN                     Stubs
+  );
+
+/**
+  Write the host-state area of the current VMCS: CR0, CR4 and EFER as they are
+  now, the tables given, SYSENTER unused.
+
+  @param[in] Tables  GDT and TSS.
+  @param[in] Idt     IDT.
+  @param[in] Cr3     Page tables.
+  @param[in] Rip     Where VM exits continue.
+  @param[in] Rsp     With what stack pointer.
+**/
+VOID
+EFIAPI
+VmxWriteHostState (
+  IN CONST VMX_HOST_TABLES           *Tables,
+  IN CONST IA32_IDT_GATE_DESCRIPTOR  *Idt,
+  IN UINT64                          Cr3,
+  IN UINT64                          Rip,
+  IN UINT64                          Rsp
+  );
+
+/**
+  Reset the platform: port CF9H, then a triple fault in case nothing listens
+  there. Does not return.
+**/
+VOID
+EFIAPI
+VmxResetPlatform (
+  VOID
+  );
+
+//
+// Dispatch.c
+//
+
+///
+/// What a monitor hands to its exit handlers: it defines the structure.
+///
+typedef struct VMX_CONTEXT VMX_CONTEXT;
+
+///
+/// Handler of one basic exit reason; the monitor knows what its result means.
+///
+typedef
+UINTN
+(EFIAPI *VMX_EXIT_HANDLER)(
+  IN OUT VMX_CONTEXT  *Context
+  );
+
+///
+/// A dispatch table has a place for each basic exit reason, and one for every
+/// instruction that exists only with VMX or SMX and whose own place is empty: a
+/// monitor that shows its guest neither treats them alike, and none can be
+/// forgotten. VMCALL is not among them, since monitors are called by it.
+///
+#define VMX_EXIT_VMX_INSTRUCTION  VMX_REASON_COUNT
+#define VMX_EXIT_PLACES           (VMX_REASON_COUNT + 1)
+
+/**
+  Find the handler of a VM exit.
+
+  @param[in] Table   VMX_EXIT_PLACES handlers; NULL for an exit that the monitor
+                     does not expect.
+  @param[in] Reason  Exit-reason field.
+
+  @return The handler. NULL if there is none, or if the field reports a VM entry
+          that failed while it loaded guest state: such a failure arrives where
+          VM exits do ("VM-Entry Failures During or After Loading Guest State",
+          26.7 [27.8]).
+**/
+VMX_EXIT_HANDLER
+EFIAPI
+VmxFindExitHandler (
+  IN CONST VMX_EXIT_HANDLER  *Table,
+  IN UINT32                  Reason
+  );
+
+//
+// Instruction.c
+//
+
+/**
+  Step over the instruction that caused the current VM exit, as if it had been
+  executed: blocking by STI and by MOV SS ends with it, and a guest that
+  single-steps takes its debug trap ("Pending debug exceptions", 24.4.2
+  [25.4.2]).
+**/
+VOID
+EFIAPI
+VmxSkipInstruction (
+  VOID
+  );
+
+/**
+  Make the guest take an exception, at the instruction that caused the current VM
+  exit, with error code 0 if the vector has one.
+
+  @param[in] Vector  #UD or #GP: EXCEPT_IA32_INVALID_OPCODE, EXCEPT_IA32_GP_FAULT.
+**/
+VOID
+EFIAPI
+VmxInjectException (
+  IN UINT8  Vector
+  );
+
+/**
+  CPUID: what the processor says, except for the bits that mirror CR4 of the
+  context that executes it, OSXSAVE and OSPKE: the guest gets its own.
+
+  @param[in,out] Registers  The guest's.
+**/
+VOID
+EFIAPI
+VmxEmulateCpuid (
+  IN OUT VMX_REGISTERS  *Registers
+  );
+
+/**
+  INVD: dropping modified lines would drop the monitor's too, so they are written
+  back.
+**/
+VOID
+EFIAPI
+VmxEmulateInvd (
+  VOID
+  );
+
+/**
+  Would XSETBV accept a value for XCR0 ("Enabling the XSAVE Feature Set and
+  XSAVE-Enabled Features", SDM volume 1, 13.3)?
+
+  @param[in] Supported  Bits that the processor allows, CPUID.(EAX=0DH,ECX=0):EDX:EAX.
+  @param[in] Value      The value.
+
+  @retval TRUE   It would.
+  @retval FALSE  It would raise #GP(0).
+**/
+BOOLEAN
+EFIAPI
+VmxIsXcr0Valid (
+  IN UINT64  Supported,
+  IN UINT64  Value
+  );
+
+/**
+  XSETBV: the first half. What follows for an accepted value is the monitor's:
+  AsmXSetBv, which needs CR4.OSXSAVE, and VmxSkipInstruction.
+
+  @param[in]  Registers  The guest's.
+  @param[out] Value      New value of XCR0.
+
+  @retval TRUE   The processor would accept it.
+  @retval FALSE  The guest has got #GP(0).
+**/
+BOOLEAN
+EFIAPI
+VmxCheckXsetbv (
+  IN  CONST VMX_REGISTERS  *Registers,
+  OUT UINT64               *Value
+  );
+
+//
+// ControlRegister.c
+//
+
+/**
+  MOV to CR0, CR3 or CR4, MOV from CR3. Bits that the guest/host masks give to
+  the monitor keep their value, and the guest sees what it wrote. Leaving long
+  mode, setting CR4.VMXE, CR0.NW without CR0.CD, and a bit that VMX operation
+  requires to be 0 (IA32_VMX_CR0_FIXED1, IA32_VMX_CR4_FIXED1) raise #GP(0).
+
+  Accesses to CR3 exit only on a processor without the TRUE capability MSRs,
+  where CR3-load and CR3-store exiting cannot be 0.
+
+  @param[in,out] Registers  The guest's.
+
+  @retval TRUE   Done, or the guest has got #GP(0).
+  @retval FALSE  CLTS, LMSW or another register: with masks that hold only bits
+                 that VMX operation fixes there is no such exit.
+**/
+BOOLEAN
+EFIAPI
+VmxEmulateControlRegister (
+  IN OUT VMX_REGISTERS  *Registers
+  );
+
+#endif

@@ -1,0 +1,252 @@
+/** @file
+  Accesses of a guest to control registers.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#include <Uefi/UefiBaseType.h>
+#include <Protocol/DebugSupport.h>
+#include <Register/Intel/ArchitecturalMsr.h>
+#include <Register/Intel/Cpuid.h>
+#include <Library/BaseLib.h>
+#include <Library/VmxLib.h>
+#include <Library/VmxMonitorLib.h>
+
+#define REGISTER_RSP  4
+
+///
+/// MOV to CR3 with CR4.PCIDE = 1: keep the TLB's entries. The bit is not stored.
+///
+#define CR3_NO_INVALIDATION  BIT63
+
+/**
+  Where a general-purpose register is stored.
+
+  @param[in] Registers  Registers of the guest.
+  @param[in] Number     0 to 15 without REGISTER_RSP.
+
+  @return The register.
+**/
+STATIC
+UINT64 *
+RegisterPlace (
+  IN VMX_REGISTERS  *Registers,
+  IN UINT32         Number
+  )
+{
+  return &Registers->Rax + ((Number > REGISTER_RSP) ? Number - 1 : Number);
+}
+
+/**
+  Value of a general-purpose register by its number in an exit qualification.
+
+  @param[in] Registers  Registers of the guest.
+  @param[in] Number     0 to 15.
+
+  @return The value.
+**/
+STATIC
+UINT64
+ReadRegister (
+  IN VMX_REGISTERS  *Registers,
+  IN UINT32         Number
+  )
+{
+  return (Number == REGISTER_RSP) ? VmRead (VMCS_GUEST_RSP) : *RegisterPlace (Registers, Number);
+}
+
+/**
+  Store a value in a general-purpose register by its number.
+
+  @param[in,out] Registers  Registers of the guest.
+  @param[in]     Number     0 to 15.
+  @param[in]     Value      The value.
+**/
+STATIC
+VOID
+WriteRegister (
+  IN OUT VMX_REGISTERS  *Registers,
+  IN     UINT32         Number,
+  IN     UINT64         Value
+  )
+{
+  if (Number == REGISTER_RSP) {
+    VmWrite (VMCS_GUEST_RSP, Value);
+  } else {
+    *RegisterPlace (Registers, Number) = Value;
+  }
+}
+
+/**
+  Give the guest's bits of a control register their new value; those of the
+  monitor stay.
+
+  @param[in] Register  VMCS field of the register.
+  @param[in] Mask      VMCS field of its guest/host mask.
+  @param[in] Shadow    VMCS field of its read shadow.
+  @param[in] Value     What the guest wrote.
+**/
+STATIC
+VOID
+WriteMasked (
+  IN UINT32  Register,
+  IN UINT32  Mask,
+  IN UINT32  Shadow,
+  IN UINT64  Value
+  )
+{
+  UINT64  Owned;
+
+  Owned = VmRead (Mask);
+  VmWrite (Register, (Value & ~Owned) | (VmRead (Register) & Owned));
+  VmWrite (Shadow, Value);
+}
+
+/**
+  MOV to CR0.
+
+  @param[in] Value  New value.
+
+  @retval TRUE   Done.
+  @retval FALSE  #GP(0).
+**/
+STATIC
+BOOLEAN
+WriteCr0 (
+  IN UINT64  Value
+  )
+{
+  IA32_CR0  Cr0;
+
+  Cr0.UintN = (UINTN)Value;
+  if (((Value & ~AsmReadMsr64 (MSR_IA32_VMX_CR0_FIXED1)) != 0) ||
+      (Cr0.Bits.PE == 0) || (Cr0.Bits.PG == 0) ||
+      ((Cr0.Bits.NW != 0) && (Cr0.Bits.CD == 0)))
+  {
+    return FALSE;
+  }
+
+  WriteMasked (VMCS_GUEST_CR0, VMCS_CR0_MASK, VMCS_CR0_READ_SHADOW, Value);
+  return TRUE;
+}
+
+/**
+  MOV to CR4.
+
+  @param[in] Value  New value.
+
+  @retval TRUE   Done.
+  @retval FALSE  #GP(0).
+**/
+STATIC
+BOOLEAN
+WriteCr4 (
+  IN UINT64  Value
+  )
+{
+  IA32_CR4  Cr4;
+
+  Cr4.UintN = (UINTN)Value;
+  if (((Value & ~AsmReadMsr64 (MSR_IA32_VMX_CR4_FIXED1)) != 0) || (Cr4.Bits.VMXE != 0) || (Cr4.Bits.PAE == 0)) {
+    return FALSE;
+  }
+
+  WriteMasked (VMCS_GUEST_CR4, VMCS_CR4_MASK, VMCS_CR4_READ_SHADOW, Value);
+  return TRUE;
+}
+
+/**
+  MOV to CR3. VM entries of a monitor without VPID invalidate the TLB anyhow.
+
+  @param[in] Value  New value.
+
+  @retval TRUE   Done.
+  @retval FALSE  #GP(0): a bit beyond the physical width is set.
+**/
+STATIC
+BOOLEAN
+WriteCr3 (
+  IN UINT64  Value
+  )
+{
+  CPUID_VIR_PHY_ADDRESS_SIZE_EAX  Size;
+  IA32_CR4                        Cr4;
+
+  Cr4.UintN = (UINTN)VmRead (VMCS_GUEST_CR4);
+  if (Cr4.Bits.PCIDE != 0) {
+    Value &= ~CR3_NO_INVALIDATION;
+  }
+
+  AsmCpuid (CPUID_VIR_PHY_ADDRESS_SIZE, &Size.Uint32, NULL, NULL, NULL);
+  if (RShiftU64 (Value, Size.Bits.PhysicalAddressBits) != 0) {
+    return FALSE;
+  }
+
+  VmWrite (VMCS_GUEST_CR3, Value);
+  return TRUE;
+}
+
+/**
+  MOV to CR0, CR3 or CR4, MOV from CR3. Bits that the guest/host masks give to
+  the monitor keep their value, and the guest sees what it wrote. Leaving long
+  mode, setting CR4.VMXE, CR0.NW without CR0.CD, and a bit that VMX operation
+  requires to be 0 (IA32_VMX_CR0_FIXED1, IA32_VMX_CR4_FIXED1) raise #GP(0).
+
+  Accesses to CR3 exit only on a processor without the TRUE capability MSRs,
+  where CR3-load and CR3-store exiting cannot be 0.
+
+  @param[in,out] Registers  The guest's.
+
+  @retval TRUE   Done, or the guest has got #GP(0).
+  @retval FALSE  CLTS, LMSW or another register: with masks that hold only bits
+                 that VMX operation fixes there is no such exit.
+**/
+BOOLEAN
+EFIAPI
+VmxEmulateControlRegister (
+  IN OUT VMX_REGISTERS  *Registers
+  )
+{
+  UINT64   Qualification;
+  UINT64   Value;
+  UINT32   ControlRegister;
+  UINT32   Number;
+  BOOLEAN  Accepted;
+
+  Qualification   = VmRead (VMCS_EXIT_QUALIFICATION);
+  ControlRegister = VMX_CR_QUALIFICATION_NUMBER (Qualification);
+  Number          = VMX_CR_QUALIFICATION_REGISTER (Qualification);
+  if ((VMX_CR_QUALIFICATION_TYPE (Qualification) == VMX_CR_ACCESS_MOV_FROM) && (ControlRegister == 3)) {
+    WriteRegister (Registers, Number, VmRead (VMCS_GUEST_CR3));
+    VmxSkipInstruction ();
+    return TRUE;
+  }
+
+  if (VMX_CR_QUALIFICATION_TYPE (Qualification) != VMX_CR_ACCESS_MOV_TO) {
+    return FALSE;
+  }
+
+  Value = ReadRegister (Registers, Number);
+  switch (ControlRegister) {
+    case 0:
+      Accepted = WriteCr0 (Value);
+      break;
+    case 3:
+      Accepted = WriteCr3 (Value);
+      break;
+    case 4:
+      Accepted = WriteCr4 (Value);
+      break;
+    default:
+      return FALSE;
+  }
+
+  if (Accepted) {
+    VmxSkipInstruction ();
+  } else {
+    VmxInjectException (EXCEPT_IA32_GP_FAULT);
+  }
+
+  return TRUE;
+}

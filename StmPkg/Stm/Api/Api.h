@@ -1,0 +1,116 @@
+/** @file
+  Api/: calls of the STM API.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#ifndef STM_API_FOLDER_H_
+#define STM_API_FOLDER_H_
+
+#include "StmState.h"
+
+/**
+  API calls of the executive monitor: VMCALL in VMX root operation outside SMM.
+
+  @param[in,out] Processor  This processor, the SMM-transfer VMCS current.
+
+  @return What the entry code shall do.
+**/
+STM_ENTER
+EFIAPI
+StmApiExecutive (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+/**
+  API calls of the SMI handler: VMCALL in the guest of the STM.
+
+  @param[in,out] Processor  This processor, the SMM-guest VMCS current.
+
+  @return What the entry code shall do.
+**/
+STM_ENTER
+EFIAPI
+StmApiHandler (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+/**
+  Answer the executive monitor and return to it.
+
+  @param[in,out] Processor  This processor, the SMM-transfer VMCS current.
+  @param[in]     Status     STM_SUCCESS or an error of StmStatusCode.h.
+
+  @return What the entry code shall do.
+**/
+STM_ENTER
+StmApiAnswer (
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     UINT32         Status
+  );
+
+/**
+  Answer the SMI handler and let it continue.
+
+  @param[in,out] Processor  This processor, the SMM-guest VMCS current.
+  @param[in]     Status     STM_SUCCESS or an error of StmStatusCode.h.
+
+  @return What the entry code shall do.
+**/
+STM_ENTER
+StmApiAnswerHandler (
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     UINT32         Status
+  );
+
+/**
+  Let the next return from SMM deactivate the dual-monitor treatment.
+
+  @param[in,out] Processor  This processor, the SMM-transfer VMCS current.
+**/
+VOID
+StmDeactivate (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+STM_ENTER
+StmApiInitializeProtection (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+STM_ENTER
+StmApiStart (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+STM_ENTER
+StmApiStop (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+/**
+  Second half of START, after the RSM of the firmware's setup code.
+
+  @param[in,out] Processor  This processor, the SMM-transfer VMCS current.
+
+  @return What the entry code shall do.
+**/
+STM_ENTER
+StmApiCompleteStart (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+/**
+  Second half of STOP, after the RSM of the firmware's teardown code.
+
+  @param[in,out] Processor  This processor, the SMM-transfer VMCS current.
+
+  @return What the entry code shall do.
+**/
+STM_ENTER
+StmApiCompleteStop (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+#endif

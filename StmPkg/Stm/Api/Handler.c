@@ -1,0 +1,43 @@
+/** @file
+  Calls of the STM API, by number, from the SMI handler.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#include "Api.h"
+
+/**
+  API calls of the SMI handler: VMCALL in the guest of the STM.
+
+  The handler maps memory itself, since it runs with EPT; address lookup and
+  protection exceptions are not there yet. StmApi.h allows
+  ERROR_STM_FUNCTION_NOT_SUPPORTED for the former; for the others it is the one
+  honest answer.
+
+  @param[in,out] Processor  This processor, the SMM-guest VMCS current.
+
+  @return What the entry code shall do.
+**/
+STM_ENTER
+EFIAPI
+StmApiHandler (
+  IN OUT STM_PROCESSOR  *Processor
+  )
+{
+  UINT32  Status;
+
+  switch ((UINT32)Processor->Handler.Rax) {
+    case STM_API_MAP_ADDRESS_RANGE:
+    case STM_API_UNMAP_ADDRESS_RANGE:
+    case STM_API_ADDRESS_LOOKUP:
+    case STM_API_RETURN_FROM_PROTECTION_EXCEPTION:
+      Status = (UINT32)ERROR_STM_FUNCTION_NOT_SUPPORTED;
+      break;
+    default:
+      Status = (UINT32)ERROR_INVALID_API;
+      break;
+  }
+
+  return StmApiAnswerHandler (Processor, Status);
+}

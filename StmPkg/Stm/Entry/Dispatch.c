@@ -1,0 +1,154 @@
+/** @file
+  Where VM exits go: a table of exit handlers for each of the two VMCSs, by basic
+  exit reason.
+
+  One SMI passes through here twice. It comes in as an SMM VM exit and leaves as
+  the entry of the SMI handler; the handler's RSM comes in as a VM exit of the
+  handler and leaves as the return from SMM.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#include "StmState.h"
+#include "Api/Api.h"
+#include "Exit/Exit.h"
+#include "Guest/Guest.h"
+#include "Log/Log.h"
+
+STM_ENTER
+EFIAPI
+StmDispatchSmmExit (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+STM_ENTER
+EFIAPI
+StmDispatchHandlerExit (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+/**
+  RSM: the handler is done, and what follows depends on what it ran for.
+
+  @param[in,out] Processor  This processor, the SMM-guest VMCS current.
+
+  @return What the entry code shall do.
+**/
+STATIC
+STM_ENTER
+EFIAPI
+CompleteRsm (
+  IN OUT STM_PROCESSOR  *Processor
+  )
+{
+  switch (StmFinishHandler (Processor)) {
+    case StmEventSetup:
+      return StmApiCompleteStart (Processor);
+    case StmEventTeardown:
+      return StmApiCompleteStop (Processor);
+    default:
+      return StmReturn (Processor);
+  }
+}
+
+///
+/// SMM VM exits. An empty place is an unexpected exit.
+///
+/// Pointers only: the image holds no other data that the loader has to place in a
+/// writable section (build_scripts/stm_image).
+///
+STATIC CONST VMX_EXIT_HANDLER  mSmmExits[VMX_EXIT_PLACES] = {
+  [VMX_REASON_IO_SMI]    = StmExitSmi,
+  [VMX_REASON_OTHER_SMI] = StmExitSmi,
+  [VMX_REASON_VMCALL]    = StmApiExecutive
+};
+
+///
+/// VM exits of the SMI handler. What it can cause has a place; an empty one is an
+/// exit that the controls of the SMM-guest VMCS exclude.
+///
+STATIC CONST VMX_EXIT_HANDLER  mHandlerExits[VMX_EXIT_PLACES] = {
+  [VMX_REASON_TRIPLE_FAULT]  = StmExitTripleFault,
+  [VMX_REASON_CPUID]         = StmExitCpuid,
+  [VMX_REASON_INVD]          = StmExitInvd,
+  [VMX_REASON_RSM]           = CompleteRsm,
+  [VMX_REASON_VMCALL]        = StmApiHandler,
+  [VMX_REASON_CR_ACCESS]     = StmExitControlRegister,
+  [VMX_REASON_IO]            = StmExitViolation,
+  [VMX_REASON_RDMSR]         = StmExitViolation,
+  [VMX_REASON_WRMSR]         = StmExitViolation,
+  [VMX_REASON_EPT_VIOLATION] = StmExitViolation,
+  [VMX_REASON_XSETBV]        = StmExitXsetbv,
+  [VMX_EXIT_VMX_INSTRUCTION] = StmExitUndefined
+};
+
+/**
+  SMM VM exits: called by Entry/Exit.nasm. The processor has made the SMM-transfer
+  VMCS current.
+
+  @param[in,out] Processor  This processor, registers in Interrupted.
+
+  @return What the entry code shall do.
+**/
+STM_ENTER
+EFIAPI
+StmDispatchSmmExit (
+  IN OUT STM_PROCESSOR  *Processor
+  )
+{
+  VMX_EXIT_HANDLER  Handler;
+  UINT32            Reason;
+
+  Reason  = (UINT32)VmRead (VMCS_EXIT_REASON);
+  Handler = VmxFindExitHandler (mSmmExits, Reason);
+  if (Handler == NULL) {
+    StmExitUnexpected (Processor, Reason);
+  }
+
+  //
+  // An SMM VM exit leaves the launch state of the SMM-transfer VMCS "launched", so
+  // the next entry takes VMRESUME.
+  //
+  Processor->TransferLaunched = TRUE;
+  return Handler (Processor);
+}
+
+/**
+  VM exits of the SMI handler: called by Entry/Exit.nasm, the SMM-guest VMCS is
+  current.
+
+  @param[in,out] Processor  This processor, registers in Handler.
+
+  @return What the entry code shall do.
+**/
+STM_ENTER
+EFIAPI
+StmDispatchHandlerExit (
+  IN OUT STM_PROCESSOR  *Processor
+  )
+{
+  VMX_EXIT_HANDLER  Handler;
+  UINT32            Reason;
+
+  Reason  = (UINT32)VmRead (VMCS_EXIT_REASON);
+  Handler = VmxFindExitHandler (mHandlerExits, Reason);
+  if (Handler == NULL) {
+    StmExitUnexpected (Processor, Reason);
+  }
+
+  Processor->SmmGuestLaunched = TRUE;
+  if (Reason != VMX_REASON_RSM) {
+    Processor->ExitCount++;
+    StmRing (
+      Processor,
+      StmRingHandlerExit,
+      Reason,
+      VmRead (VMCS_EXIT_QUALIFICATION),
+      VmRead (VMCS_GUEST_RIP),
+      (Reason == VMX_REASON_EPT_VIOLATION) ? VmRead (VMCS_GUEST_PHYSICAL_ADDRESS) : 0
+      );
+  }
+
+  return Handler (Processor);
+}

@@ -1,0 +1,102 @@
+/** @file
+  Exit/: what the STM does about an SMI, and about VM exits of the SMI handler.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#ifndef STM_EXIT_H_
+#define STM_EXIT_H_
+
+#include <Uefi/UefiBaseType.h>
+#include <Protocol/DebugSupport.h>
+#include "StmState.h"
+
+/**
+  SMM VM exit for an SMI, reason 5 or 6.
+
+  @param[in,out] Processor  This processor, the SMM-transfer VMCS current.
+
+  @return What the entry code shall do.
+**/
+STM_ENTER
+EFIAPI
+StmExitSmi (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+/**
+  RSM of the SMI handler, or of the firmware's setup or teardown code. Afterwards
+  the SMM-transfer VMCS is current; for an SMI the interrupted side is ready for
+  the return.
+
+  @param[in,out] Processor  This processor, the SMM-guest VMCS current.
+
+  @return What the handler ran for.
+**/
+STM_EVENT
+StmFinishHandler (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+//
+// VM exits of the SMI handler, the SMM-guest VMCS current. Each returns what the
+// entry code shall do.
+//
+
+STM_ENTER
+EFIAPI
+StmExitCpuid (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+STM_ENTER
+EFIAPI
+StmExitInvd (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+STM_ENTER
+EFIAPI
+StmExitXsetbv (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+STM_ENTER
+EFIAPI
+StmExitControlRegister (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+STM_ENTER
+EFIAPI
+StmExitUndefined (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+STM_ENTER
+EFIAPI
+StmExitViolation (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+STM_ENTER
+EFIAPI
+StmExitTripleFault (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+/**
+  A VM exit that has no handler, or a VM entry that failed while it loaded guest
+  state. Does not return.
+
+  @param[in] Processor  This processor.
+  @param[in] Reason     Exit-reason field.
+**/
+VOID
+StmExitUnexpected (
+  IN CONST STM_PROCESSOR  *Processor,
+  IN UINT32               Reason
+  );
+
+#endif

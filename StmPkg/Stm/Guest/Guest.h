@@ -1,0 +1,109 @@
+/** @file
+  Guest/: the two VMCSs of a processor, and the ways into them.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#ifndef STM_GUEST_H_
+#define STM_GUEST_H_
+
+#include "StmState.h"
+
+///
+/// VM-entry controls that both VMCSs want.
+///
+#define STM_WANTED_ENTRY_CONTROLS  (VMX_ENTRY_LOAD_DEBUG | VMX_ENTRY_LOAD_PAT | VMX_ENTRY_LOAD_EFER)
+
+/**
+  Make one of this processor's VMCSs current, or crash: the region lies in MSEG
+  and is the STM's own.
+
+  @param[in] Processor  This processor.
+  @param[in] Vmcs       Processor->TransferVmcs or Processor->SmmGuestVmcs.
+**/
+VOID
+StmMakeCurrent (
+  IN CONST STM_PROCESSOR  *Processor,
+  IN UINT64               Vmcs
+  );
+
+/**
+  VMCLEAR one of this processor's VMCSs, or crash.
+
+  @param[in] Processor  This processor.
+  @param[in] Vmcs       Processor->TransferVmcs or Processor->SmmGuestVmcs.
+**/
+VOID
+StmClearOwnVmcs (
+  IN CONST STM_PROCESSOR  *Processor,
+  IN UINT64               Vmcs
+  );
+
+/**
+  Write what both VMCSs share to the current one: host state and VM-exit controls.
+
+  @param[in] Processor  This processor.
+  @param[in] Rip        Where VM exits continue.
+  @param[in] Registers  Register set that VM exits push.
+
+  @retval TRUE   Done.
+  @retval FALSE  Done, but the processor lacks a control that the STM needs.
+**/
+BOOLEAN
+StmWriteHostArea (
+  IN CONST STM_PROCESSOR  *Processor,
+  IN UINT64               Rip,
+  IN CONST VMX_REGISTERS  *Registers
+  );
+
+/**
+  Set up the SMM-guest VMCS. Leaves the SMM-transfer VMCS current.
+
+  @param[in,out] Processor  This processor.
+
+  @retval TRUE   Done.
+  @retval FALSE  The processor lacks a control that the STM needs.
+**/
+BOOLEAN
+StmSetUpSmmGuestVmcs (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+/**
+  Enter the SMI handler at its start, with the SMM-guest VMCS current.
+
+  @param[in] Processor  This processor.
+
+  @return What the entry code shall do.
+**/
+STM_ENTER
+StmEnterHandler (
+  IN CONST STM_PROCESSOR  *Processor
+  );
+
+/**
+  Let the SMI handler continue after a VM exit other than RSM.
+
+  @param[in] Processor  This processor, the SMM-guest VMCS current.
+
+  @return What the entry code shall do.
+**/
+STM_ENTER
+StmResumeHandler (
+  IN CONST STM_PROCESSOR  *Processor
+  );
+
+/**
+  Return to the interrupted side, with the SMM-transfer VMCS current.
+
+  @param[in] Processor  This processor.
+
+  @return What the entry code shall do.
+**/
+STM_ENTER
+StmReturn (
+  IN CONST STM_PROCESSOR  *Processor
+  );
+
+#endif

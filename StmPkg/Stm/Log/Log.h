@@ -1,0 +1,147 @@
+/** @file
+  Log/: records in the ring and on the record port, and the crash record.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#ifndef STM_LOG_H_
+#define STM_LOG_H_
+
+#include "StmState.h"
+
+///
+/// Why the STM cannot go on. Names in crash records: Crash.c.
+///
+typedef enum {
+  StmCrashEntryFailure,
+  StmCrashUnexpectedExit,
+  StmCrashException,
+  StmCrashHandlerTripleFault,
+  StmCrashImageModified,
+  StmCrashBadState
+} STM_CRASH_CLASS;
+
+///
+/// What is wrong, in the error= of a crash record of class bad-state.
+///
+typedef enum {
+  StmBadLoaderData       = 1,   ///< the loader's data contradict each other or the processor
+  StmBadPageTables       = 2,   ///< the STM's page tables do not fit into their pages
+  StmBadProtection       = 3,   ///< no EPT as the STM needs it, or it does not fit into its pages
+  StmBadProcessorCount   = 4,   ///< more processors than the loader announced
+  StmBadActivatingVmcs   = 5,   ///< qual: its address, in SMRAM or not readable
+  StmBadOwnVmcs          = 6,   ///< qual: address of a VMCS in MSEG that the processor refuses
+  StmBadPsd              = 7,   ///< qual: SMBASE whose PSD is malformed or outside the handler's SMRAM
+  StmBadExecutivePointer = 8,   ///< qual: executive-VMCS pointer; it or the link pointer is in SMRAM
+  StmBadSmbase           = 9    ///< qual: SMBASE that the handler wrote to the save state
+} STM_BAD_STATE;
+
+/**
+  Put a record into the ring.
+
+  @param[in] Processor      This processor.
+  @param[in] Type           STM_RING_TYPE.
+  @param[in] Reason         Exit reason field, or API number.
+  @param[in] Qualification  Exit qualification, or status.
+  @param[in] Rip            RIP of the interrupted code.
+  @param[in] Address        See STM_RING_TYPE.
+**/
+VOID
+StmRing (
+  IN CONST STM_PROCESSOR  *Processor,
+  IN STM_RING_TYPE        Type,
+  IN UINT64               Reason,
+  IN UINT64               Qualification,
+  IN UINT64               Rip,
+  IN UINT64               Address
+  );
+
+/**
+  Write all records that the ring still holds and that were not written before
+  to the record port.
+
+  @param[in,out] Shared  Shared state.
+**/
+VOID
+StmRingFlush (
+  IN OUT STM_SHARED  *Shared
+  );
+
+/**
+  Begin a line record: "STM: ev=NAME t=TIME".
+
+  @param[in] Event  Name.
+  @param[in] Time   Time-stamp counter.
+**/
+VOID
+StmLineBegin (
+  IN CONST CHAR8  *Event,
+  IN UINT64       Time
+  );
+
+VOID
+StmLineText (
+  IN CONST CHAR8  *Key,
+  IN CONST CHAR8  *Value
+  );
+
+VOID
+StmLineDecimal (
+  IN CONST CHAR8  *Key,
+  IN UINT64       Value
+  );
+
+VOID
+StmLineHex (
+  IN CONST CHAR8  *Key,
+  IN UINT64       Value
+  );
+
+VOID
+StmLineBytes (
+  IN CONST CHAR8  *Key,
+  IN CONST UINT8  *Bytes,
+  IN UINTN        Length
+  );
+
+VOID
+StmLineEnd (
+  VOID
+  );
+
+/**
+  Write the crash record and reset the platform. Does not return.
+
+  @param[in] Shared         Shared state, NULL while there is none.
+  @param[in] Class          Why.
+  @param[in] Processor      Slot of the processor.
+  @param[in] Reason         Exit reason, exception vector, or 0.
+  @param[in] Qualification  Exit qualification, or 0.
+  @param[in] Rip            RIP of the failing code.
+  @param[in] Error          VM-instruction error, exception error code, or STM_BAD_STATE.
+**/
+VOID
+StmCrash (
+  IN STM_SHARED       *Shared,
+  IN STM_CRASH_CLASS  Class,
+  IN UINT32           Processor,
+  IN UINT64           Reason,
+  IN UINT64           Qualification,
+  IN UINT64           Rip,
+  IN UINT64           Error
+  );
+
+/**
+  Crash on behalf of the exit recorded in the current VMCS.
+
+  @param[in] Processor  This processor.
+  @param[in] Class      Why.
+**/
+VOID
+StmCrashFromVmcs (
+  IN CONST STM_PROCESSOR  *Processor,
+  IN STM_CRASH_CLASS      Class
+  );
+
+#endif

@@ -1,0 +1,62 @@
+/** @file
+  Which memory is SMRAM, and whose.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#include "State.h"
+
+///
+/// SMRAM of the first processors with SMM. The chipset still has it, whether the
+/// firmware uses it or not, and what lies there differs between SMM and outside.
+///
+#define LEGACY_SMRAM_BASE  0xA0000
+#define LEGACY_SMRAM_END   0xC0000
+
+/**
+  Does a range lie in TSEG and outside MSEG?
+
+  @param[in] Shared  Shared state.
+  @param[in] Base    Physical address.
+  @param[in] Length  Bytes, not 0.
+
+  @retval TRUE   Every byte does.
+  @retval FALSE  Some byte does not.
+**/
+BOOLEAN
+StmInHandlerSmram (
+  IN CONST STM_SHARED  *Shared,
+  IN UINT64            Base,
+  IN UINT64            Length
+  )
+{
+  UINT64  End;
+
+  End = Base + Length;
+  return (BOOLEAN)((End > Base) &&
+                   (Base >= Shared->TsegBase) && (End <= Shared->TsegEnd) &&
+                   ((End <= Shared->MsegBase) || (Base >= Shared->MsegEnd)));
+}
+
+/**
+  Does a page that the executive monitor names overlap SMRAM: TSEG, or the legacy
+  region at A0000H? The processor reads VMCS regions while still in SMM, so it
+  would accept one there (DM-RET-70), and what the executive monitor cannot write
+  itself would be read from a place that it chooses.
+
+  @param[in] Shared  Shared state.
+  @param[in] Page    Physical address of a 4-KB page.
+
+  @retval TRUE   It does.
+  @retval FALSE  It does not.
+**/
+BOOLEAN
+StmPageInSmram (
+  IN CONST STM_SHARED  *Shared,
+  IN UINT64            Page
+  )
+{
+  return (BOOLEAN)(((Page < Shared->TsegEnd) && (Page + SIZE_4KB > Shared->TsegBase)) ||
+                   ((Page < LEGACY_SMRAM_END) && (Page + SIZE_4KB > LEGACY_SMRAM_BASE)));
+}

@@ -1,0 +1,132 @@
+/** @file
+  State/: the interrupted side, and the state with which the SMI handler starts.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#ifndef STM_STATE_FOLDER_H_
+#define STM_STATE_FOLDER_H_
+
+#include "StmState.h"
+
+///
+/// The part of the PSD that an SMI needs, copied from SMRAM once per entry.
+///
+typedef struct {
+  UINT16    Cs;
+  UINT16    Ds;
+  UINT16    Ss;
+  UINT16    Other;
+  UINT16    Tr;
+  UINT8     ExecuteDisable;
+  UINT64    Cr3;
+  UINT64    Rip;
+  UINT64    Rsp;
+  UINT64    GdtBase;
+  UINT32    GdtSize;
+  UINT64    TrBase;
+} STM_HANDLER_ENTRY;
+
+/**
+  Does a range lie in TSEG and outside MSEG?
+
+  @param[in] Shared  Shared state.
+  @param[in] Base    Physical address.
+  @param[in] Length  Bytes, not 0.
+
+  @retval TRUE   Every byte does.
+  @retval FALSE  Some byte does not.
+**/
+BOOLEAN
+StmInHandlerSmram (
+  IN CONST STM_SHARED  *Shared,
+  IN UINT64            Base,
+  IN UINT64            Length
+  );
+
+/**
+  Does a page that the executive monitor names overlap SMRAM: TSEG, or the legacy
+  region at A0000H?
+
+  @param[in] Shared  Shared state.
+  @param[in] Page    Physical address of a 4-KB page.
+
+  @retval TRUE   It does.
+  @retval FALSE  It does not.
+**/
+BOOLEAN
+StmPageInSmram (
+  IN CONST STM_SHARED  *Shared,
+  IN UINT64            Page
+  );
+
+/**
+  Read the interrupted state from the SMM-transfer VMCS, which is current, and
+  refuse pointers of the executive monitor into SMRAM.
+
+  @param[in,out] Processor  This processor.
+
+  @return The executive-VMCS pointer.
+**/
+UINT64
+StmReadInterrupted (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+/**
+  Write what the handler changed back to the SMM-transfer VMCS, which is current.
+
+  @param[in,out] Processor  This processor.
+**/
+VOID
+StmWriteInterrupted (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+/**
+  Restore what neither the VMCS nor the save-state map holds.
+
+  @param[in,out] Processor  This processor.
+**/
+VOID
+StmRestoreRegisters (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+/**
+  Copy and check the PSD at SMBASE + TXT_SMM_PSD_OFFSET.
+
+  @param[in]  Shared  Shared state.
+  @param[in]  Smbase  SMBASE of the processor.
+  @param[in]  Event   Which entry point to take.
+  @param[out] Entry   What an entry to the handler needs.
+
+  @retval TRUE   Usable. Entry->Rip is 0 if the firmware has no code for Event.
+  @retval FALSE  SMBASE or PSD are outside the handler's SMRAM or malformed.
+**/
+BOOLEAN
+StmReadPsd (
+  IN  CONST STM_SHARED   *Shared,
+  IN  UINT64             Smbase,
+  IN  STM_EVENT          Event,
+  OUT STM_HANDLER_ENTRY  *Entry
+  );
+
+/**
+  Make everything ready for an entry to the SMI handler: its save state, the
+  SMM-guest VMCS current, its guest state.
+
+  @param[in,out] Processor  This processor, the interrupted state read.
+  @param[in]     Event      What the handler runs for.
+
+  @retval TRUE   Enter it.
+  @retval FALSE  The firmware has no setup or teardown code: nothing has changed.
+**/
+BOOLEAN
+StmPrepareHandler (
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     STM_EVENT      Event
+  );
+
+#endif

@@ -1,0 +1,139 @@
+/** @file
+  State of the STM: what its parts work on. The functions of a part are in the
+  header of its folder. Folders are layers, and a lower one never calls a higher
+  one; from the top:
+
+    Entry    where VM exits arrive, and the tables that send them on
+    Init     activation: the STM's own environment and its VMCSs
+    Api      calls of the executive monitor and of the SMI handler
+    Exit     VM exits of the SMI handler, SMIs and RSM
+    Protect  what the handler can reach: EPT and bitmaps
+    State    the interrupted side, PSD and save state, the handler's start
+    Guest    the SMM-guest VMCS; make a VMCS current, enter, resume, return
+    Log      records, and the end: crash
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#ifndef STM_STATE_H_
+#define STM_STATE_H_
+
+#include <Base.h>
+#include <Register/Intel/ArchitecturalMsr.h>
+#include <Register/Intel/StmApi.h>
+#include <Register/Vmx.h>
+#include <Library/BaseLib.h>
+#include <Library/BaseMemoryLib.h>
+#include <Library/StmHashLib.h>
+#include <Library/StmSaveStateLib.h>
+#include <Library/VmxLib.h>
+#include <Library/VmxMonitorLib.h>
+#include <StmMsegLayout.h>
+#include <StmRecord.h>
+
+#include "StmMemory.h"
+#include "Protect/PageMap.h"
+
+///
+/// What the SMI handler, as a guest of the STM, is running for. Setup and
+/// teardown are events of their own, not SMIs.
+///
+typedef enum {
+  StmEventNone,
+  StmEventSmi,
+  StmEventSetup,
+  StmEventTeardown
+} STM_EVENT;
+
+///
+/// Life of a processor under the dual-monitor treatment.
+///
+typedef enum {
+  StmProcessorOff,           ///< not activated, or stopped
+  StmProcessorInitialized,   ///< between INITIALIZE_PROTECTION and START: SMIs stay blocked
+  StmProcessorStarted        ///< SMIs come to the STM
+} STM_PROCESSOR_STATE;
+
+///
+/// State of one processor, at the top of its block. The two register sets come
+/// first: VM exits push them, so their place fixes HOST_RSP of both VMCSs
+/// (Entry/Exit.nasm).
+///
+/// Two VMCSs, both in MSEG. The SMM-transfer VMCS holds the interrupted side:
+/// SMM VM exits write it, the return from SMM reads it. The SMM-guest VMCS is
+/// that of the SMI handler.
+///
+struct VMX_CONTEXT {
+  VMX_REGISTERS            Interrupted;
+  VMX_REGISTERS            Handler;
+  struct STM_SHARED_STATE  *Shared;
+  UINT64                   Reserved1;
+  UINT32                   Slot;
+  UINT32                   ApicId;
+  STM_PROCESSOR_STATE      State;
+  STM_EVENT                Event;
+  UINT64                   TransferVmcs;
+  UINT64                   SmmGuestVmcs;
+  UINT64                   VmxonPointer;
+  BOOLEAN                  TransferLaunched;
+  BOOLEAN                  SmmGuestLaunched;
+  BOOLEAN                  RestoreXcr0;
+  BOOLEAN                  Reserved2;
+  UINT32                   HandlerCr0Fixed0;
+  UINT32                   HandlerCr4Fixed0;
+  UINT32                   Reserved3;
+  UINT64                   SmmMonitorCtl;    ///< IA32_SMM_MONITOR_CTL before START
+  UINT64                   Xcr0;
+  UINT64                   Cr2;
+  UINT64                   Dr[4];
+  UINT64                   SmiCount;
+  UINT64                   ExitCount;
+  STM_INTERRUPTED_STATE    Saved;
+  VMX_HOST_TABLES          Host;
+};
+
+typedef VMX_CONTEXT STM_PROCESSOR;
+
+#define STM_BLOCK_PROCESSOR  (STM_PER_PROCESSOR_SIZE - 0x500)
+
+///
+/// State of all processors, first page of the dynamic area. Lock and Active
+/// survive the zeroing that the first processor does.
+///
+typedef struct STM_SHARED_STATE {
+  UINT32                      Lock;             ///< bit 0, taken by Entry/Activate.nasm
+  UINT32                      Active;           ///< processors activated and not stopped
+  //
+  // Zeroed from here on.
+  //
+  UINT64                      MsegBase;
+  UINT64                      MsegEnd;
+  UINT64                      TsegBase;
+  UINT64                      TsegEnd;
+  UINT64                      Dynamic;
+  UINT64                      HostCr3;
+  UINT64                      EptPointer;
+  UINT64                      SmmExit;          ///< where SMM VM exits arrive: Entry/Exit.nasm
+  UINT64                      SmmGuestExit;     ///< where VM exits of the SMI handler arrive
+  UINT32                      Processors;       ///< blocks handed out
+  UINT32                      ProcessorLimit;   ///< blocks there is room for
+  UINT32                      RingSequence;
+  UINT32                      RingFlushed;
+  UINT32                      PhysicalBits;
+  BOOLEAN                     Initialized;      ///< INITIALIZE_PROTECTION has succeeded
+  UINT8                       Reserved[3];
+  UINT8                       MsegSha256[STM_SHA256_DIGEST_SIZE];
+  STM_PAGE_MAP                PageTables;
+  IA32_IDT_GATE_DESCRIPTOR    Idt[VMX_EXCEPTION_VECTORS];
+} STM_SHARED;
+
+///
+/// What an exit handler returns to the entry code: the register set to load,
+/// plus STM_ENTER_RESUME for VMRESUME instead of VMLAUNCH.
+///
+typedef UINTN STM_ENTER;
+
+#define STM_ENTER_RESUME  BIT0
+
+#endif
