@@ -53,8 +53,8 @@ def stop_at(gdb: GdbRemote, address: int) -> None:
 
 
 def jump_outside(gdb: GdbRemote, symbols: Symbols) -> None:
-    """The STM goes on in data: #PF, since nothing but its text is executable."""
-    stop_at(gdb, symbols["AsmSmiExit"])
+    """The STM continues in data: #PF, since nothing but its text is executable."""
+    stop_at(gdb, symbols["AsmSmmExit"])
     gdb.write_register("rip", MSEG)
 
 
@@ -74,9 +74,9 @@ def stop_at_next(gdb: GdbRemote, address: int) -> None:
 
 def misread_reason(gdb: GdbRemote, symbols: Symbols) -> None:
     """Another field is read in place of the exit reason: no such reason."""
-    stop_at(gdb, symbols["StmDispatchSmiSide"])
+    stop_at(gdb, symbols["StmDispatchSmmExit"])
     while True:
-        stop_at(gdb, symbols["AsmVmRead"])
+        stop_at(gdb, symbols["VmRead"])
         if gdb.read_register("rcx") == VMCS_EXIT_REASON:
             break
         gdb.request("s")
@@ -126,7 +126,7 @@ def test_machine_without_a_crash_is_not_blamed(firmware: Firmware) -> None:
     """The breakpoints themselves change nothing."""
 
     def only_look(gdb: GdbRemote, symbols: Symbols) -> None:
-        stop_at(gdb, symbols["AsmSmiExit"])
+        stop_at(gdb, symbols["AsmSmmExit"])
 
     stream, reason, verdict, run_dir = boot_broken(firmware, only_look)
     assert stream.of("STM", "crash") == [] and verdict is None, run_dir

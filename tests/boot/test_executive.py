@@ -5,12 +5,16 @@ from __future__ import annotations
 
 import pytest
 
-from build_scripts.commands.run import Result
-from build_scripts.machine.processors import Configuration
-from build_scripts.observation.events import Kind, Mode
+from build_scripts import paths
+from build_scripts.builds.firmware_build import Firmware
+from build_scripts.commands.run import TRACE, Result, find_qemu
+from build_scripts.machine.machine import boot
+from build_scripts.machine.processors import DUAL_MONITOR_CPU, Configuration, Guest
+from build_scripts.observation import demo
+from build_scripts.observation.events import Kind, Mode, read_stream
 from build_scripts.observation.report import group_smis
 
-from .conftest import BootScript
+from .conftest import BOOT_TIMEOUT_SECONDS, BootScript
 
 pytestmark = pytest.mark.boot
 
@@ -82,3 +86,29 @@ def test_the_way_out_is_a_hypercall(boot_script: BootScript) -> None:
     result = boot_script(Configuration.DUAL_MONITOR, "ExecMon.efi start", "ExecMon.efi status", "ExecMon.efi stop")
     exits = [event for event in result.stream.transitions if event.kind is Kind.EXIT]
     assert exits and exits[-1].basic_reason == 18
+
+
+NO_TRUE_CONTROLS = f"{DUAL_MONITOR_CPU},vmx-true-ctls=off"
+
+
+def test_processor_without_true_capability_msrs(firmware: Firmware) -> None:
+    """IA32_VMX_BASIC[55] = 0: reading the TRUE MSRs raises #GP, and CR3 accesses of a guest cannot but exit."""
+    run_dir = paths.new_run_dir("no-true-controls")
+    guest = Guest(
+        qemu=find_qemu(Configuration.DUAL_MONITOR),
+        cpu=NO_TRUE_CONTROLS,
+        code=firmware.code,
+        variables=firmware.variables,
+        script=("ExecMon.efi start", "SmiTool.efi b2 3", "SmiTool.efi state", "ExecMon.efi stop", "reset -s"),
+        trace=TRACE,
+    )
+    ending = boot(guest, run_dir, BOOT_TIMEOUT_SECONDS)
+    stream = read_stream(run_dir)
+    assert ending.requested, f"{run_dir}: {ending}"
+    assert demo.command_problems(stream) == [], run_dir
+    smis = [smi for smi in group_smis(stream.transitions) if smi.dual_monitor]
+    assert len(smis) >= 3 and all(smi.complete for smi in smis)
+    assert all(smi.events[0].source is Mode.GUEST for smi in smis)
+    checks = stream.of("APP", "state-check")
+    assert checks and {check.text("result") for check in checks} == {"pass"}
+    assert [record for record in stream.records if record.event == "crash"] == []

@@ -13,10 +13,10 @@ struct answer {
     uint32_t status, ebx;
 };
 
-static struct answer api(uint32_t number)
+static struct answer api_edx(uint32_t number, uint32_t edx)
 {
     struct answer result = { .status = number, .ebx = 0x5555 };
-    uint32_t ecx = 0, edx = 0;
+    uint32_t ecx = 0;
 
     __asm__ volatile("vmcall\n\tpushfq\n\tpopq %0"
                      : "=r"(result.flags), "+a"(result.status),
@@ -27,12 +27,34 @@ static struct answer api(uint32_t number)
     return result;
 }
 
-static void expect(const char *name, uint32_t number, uint32_t status)
+static struct answer api(uint32_t number)
 {
-    struct answer answer = api(number);
+    return api_edx(number, 0);
+}
+
+static void expect_edx(const char *name, uint32_t number, uint32_t edx,
+                       uint32_t status)
+{
+    struct answer answer = api_edx(number, edx);
 
     check_eq("API-STATUS", name, answer.status, status);
     check_eq("API-FLAGS", name, answer.flags, status ? RFLAGS_CF : 0);
+}
+
+static void expect(const char *name, uint32_t number, uint32_t status)
+{
+    expect_edx(name, number, 0, status);
+}
+
+volatile uint32_t nmi_count;
+
+static bool count_nmi(struct fault_frame *frame)
+{
+    if (frame->vector != 2) {
+        return false;
+    }
+    nmi_count++;
+    return true;
 }
 
 /*
@@ -202,12 +224,41 @@ static void check_policy(void)
     smi(HANDLER_VMXE);
     check_eq("POLICY", "vmxe", handler_value, FAULT_GP);
 
+    smi(HANDLER_VMX);
+    check_eq("POLICY", "vmx-instructions", handler_value, 0);
+
     write_cr4(read_cr4() | 0x40000);
     before = xcr0();
     smi(HANDLER_XSETBV);
     check_eq("STATE", "xcr0", xcr0(), before);
     handler_action = HANDLER_NOTHING;
     write_cr4(read_cr4() & ~0x40000ull);
+}
+
+/* CR0.CD and CR0.NW are in no VMCS. */
+static void check_caching(void)
+{
+    uint64_t cr0 = read_cr0();
+
+    smi(HANDLER_CACHE);
+    check_eq("STATE", "caching-set", handler_value, 0x60000000);
+    check_eq("STATE", "caching", read_cr0(), cr0);
+    handler_action = HANDLER_NOTHING;
+}
+
+/*
+ * IRET of the handler, which unblocks NMIs: one that is sent then is delivered
+ * once, after the return.
+ */
+static void check_nmi(void)
+{
+    uint32_t before = nmi_count;
+
+    smi(HANDLER_NMI);
+    check_eq("STATE", "nmi-in-handler", handler_value, before);
+    check_eq("STATE", "nmi-after-return", nmi_count, before + 1);
+    smi(HANDLER_NOTHING);
+    check_eq("STATE", "nmi-once", nmi_count, before + 1);
 }
 
 static void check_smis(void)
@@ -235,6 +286,8 @@ static void check_smis(void)
     smi(HANDLER_VMCALL);
     check_eq("SMI", "handler-api", handler_value,
              1ull << 32 | STM_INVALID_API);
+    smi(HANDLER_CR3);
+    check_eq("SMI", "handler-cr3", handler_value, phys(page_tables));
     smi(HANDLER_SMBASE);
     check_eq("SMI", "smbase", handler_value, SMBASE);
     handler_action = HANDLER_NOTHING;
@@ -270,9 +323,10 @@ static void check_guest_smis(void)
     check_eq("SMI", "guest", handler_count, before + GUEST_SMIS);
 }
 
-static void cycle(void)
+static void cycle(uint32_t options)
 {
     uint64_t activating = activation_vmcs();
+    uint64_t control = rdmsr(0x9B), cr0 = read_cr0();
     struct answer answer = api(API_INITIALIZE);
     uint32_t before;
 
@@ -291,13 +345,17 @@ static void cycle(void)
     handler_action = HANDLER_NOTHING;
     smi_port_raise(0);
     check_eq("WINDOW", "blocked", handler_count, before);
-    expect("start", API_START, STM_SUCCESS);
+    expect_edx("start", API_START, options, STM_SUCCESS);
+    check_eq("API", "unblocking", rdmsr(0x9B) & MONITOR_CTL_UNBLOCKING,
+             options ? MONITOR_CTL_UNBLOCKING : 0);
     check_eq("WINDOW", "served", handler_count, before + 1);
     expect("start-again", API_START, STM_ALREADY_STARTED);
 
     check_smis();
     check_halt();
     check_state_kept();
+    check_caching();
+    check_nmi();
     check_policy();
     check_guest_smis();
 
@@ -305,19 +363,22 @@ static void cycle(void)
     before = teardown_count;
     expect("stop", API_STOP, STM_SUCCESS);
     check_eq("API", "teardown", teardown_count, before + 1);
+    check_eq("API", "monitor-ctl-restored", rdmsr(0x9B), control);
+    check_eq("API", "caching-restored", read_cr0(), cr0);
     vmclear(activating);
     before = smi_count;
     smi_port_write(0);
     check_eq("API", "default-treatment", smi_count, before + 1);
 }
 
-/* A first call that is no first call: refused, and no STM stays behind. */
+/* A first call that is no first call: refused, and no STM stays active. */
 static void check_rollback(uint32_t number, uint32_t status)
 {
-    uint64_t activating = activation_vmcs();
+    uint64_t activating = activation_vmcs(), control = rdmsr(0x9B);
     uint32_t before = smi_count;
 
-    expect("rollback", number, status);
+    expect_edx("rollback", number, SMI_UNBLOCKING_BY_VMXOFF, status);
+    check_eq("API", "rollback-monitor-ctl", rdmsr(0x9B), control);
     vmclear(activating);
     smi_port_write(0);
     check_eq("API", "rollback-default", smi_count, before + 1);
@@ -335,8 +396,39 @@ static void check_stop_in_window(void)
     vmclear(activating);
 }
 
+/* For a debugger that sends an NMI while the STM serves the handler's CPUID. */
+static void nmi_in_the_stm(void)
+{
+    write32(0xFEE00360, 0x400); /* LINT1: NMI */
+    activation_vmcs();
+    expect("nmi-initialize", API_INITIALIZE, STM_SUCCESS);
+    expect("nmi-start", API_START, STM_SUCCESS);
+    check_eq("NMI", "none-before", nmi_count, 0);
+    smi(HANDLER_IRET);
+    check_eq("NMI", "delivered-after-return", nmi_count, 1);
+    smi(HANDLER_NOTHING);
+    check_eq("NMI", "once", nmi_count, 1);
+    expect("nmi-stop", API_STOP, STM_SUCCESS);
+}
+
+/* An activation VMCS in SMRAM that the chipset shows outside SMM, too. */
+static void activate_from_legacy_smram(void)
+{
+    legacy_smram(true);
+    memset((void *)0xA0000, 0, PAGE_SIZE);
+    write32(0xA0000, (uint32_t)rdmsr(MSR_VMX_BASIC) & 0x7FFFFFFF);
+    check_eq("CRASH", "vmcs-at-a0000", vmclear(0xA0000) | vmptrld(0xA0000), 0);
+    wr(F_EXIT, controls(MSR_VMX_TRUE_EXIT, EXIT_HOST_64));
+    expect_shutdown("CRASH", "the STM resets the platform");
+    api(API_INITIALIZE);
+    panic("the STM accepted it");
+}
+
 static void crash(void)
 {
+    if (CRASH == EXECUTIVE_LEGACY_SMRAM) {
+        activate_from_legacy_smram();
+    }
     if (CRASH == HANDLER_READ_MSEG) {
         modify_image();
     }
@@ -357,14 +449,20 @@ void run_tests(void)
         default_maps();
     }
     smm_monitor_ctl(MSEG_BASE | 1);
+    fault_hook = count_nmi;
+    if (CRASH == HANDLER_IRET) {
+        nmi_in_the_stm();
+        return;
+    }
     if (CRASH != HANDLER_NOTHING) {
         crash();
     }
     check_eq("TSEG", "mseg-reads-ones", read32(MSEG_BASE), 0xFFFFFFFF);
     check_rollback(0x10099, STM_INVALID_API);
     check_rollback(API_STOP, STM_STOPPED);
+    check_rollback(API_START, STM_UNSPECIFIED);
     check_stop_in_window();
-    cycle();
-    cycle();
+    cycle(0);
+    cycle(SMI_UNBLOCKING_BY_VMXOFF);
     check_eq("VMX", "vmxoff", vmxoff(), 0);
 }

@@ -82,6 +82,57 @@ static void clobber(void)
     wrmsr(0xC0000080, rdmsr(0xC0000080) | 1);
 }
 
+/* IRET to the next instruction: what it does to NMIs is the point. */
+static void iret_to_itself(void)
+{
+    __asm__ volatile("mov %%rsp, %%rcx\n\t"
+                     "mov %%ss, %%eax\n\tpush %%rax\n\tpush %%rcx\n\tpushfq\n\t"
+                     "mov %%cs, %%eax\n\tpush %%rax\n\t"
+                     "lea 1f(%%rip), %%rax\n\tpush %%rax\n\tiretq\n1:"
+                     :
+                     :
+                     : "rax", "rcx", "cc", "memory");
+}
+
+/* Memory operand of the VMX instructions below: not a VMCS. */
+static uint64_t operand[2];
+
+#define TRY(name, text)                                                        \
+    static void name(void *arg)                                                \
+    {                                                                          \
+        (void)arg;                                                             \
+        __asm__ volatile(text : : "r"(operand), "a"(0ull) : "cc", "memory");   \
+    }
+TRY(try_vmclear, "vmclear (%0)")
+TRY(try_vmlaunch, "vmlaunch")
+TRY(try_vmptrld, "vmptrld (%0)")
+TRY(try_vmptrst, "vmptrst (%0)")
+TRY(try_vmread, "vmread %1, (%0)")
+TRY(try_vmresume, "vmresume")
+TRY(try_vmwrite, "vmwrite (%0), %1")
+TRY(try_vmxoff, "vmxoff")
+TRY(try_vmxon, "vmxon (%0)")
+TRY(try_invept, "invept (%0), %1")
+TRY(try_invvpid, "invvpid (%0), %1")
+TRY(try_vmfunc, "vmfunc")
+TRY(try_getsec, ".byte 0x0F, 0x37")
+
+/* How many of them do not raise #UD. */
+static uint32_t vmx_instructions(void)
+{
+    static void (*const all[])(void *) = {
+        try_vmclear, try_vmlaunch, try_vmptrld, try_vmptrst, try_vmread,
+        try_vmresume, try_vmwrite, try_vmxoff, try_vmxon, try_invept,
+        try_invvpid, try_vmfunc, try_getsec,
+    };
+    uint32_t others = 0;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(all); i++) {
+        others += try_call(all[i], NULL) != FAULT_UD;
+    }
+    return others;
+}
+
 static void triple_fault(void)
 {
     static const struct table_register none;
@@ -142,9 +193,6 @@ void handler_main(void)
     case HANDLER_TRIPLE_FAULT:
         triple_fault();
         break;
-    case HANDLER_VMXOFF:
-        vmxoff();
-        break;
     case HANDLER_BREAK_PSD:
         write64(PSD_CR3, 1ull << 50);
         break;
@@ -152,6 +200,30 @@ void handler_main(void)
         if (++handler_value == 2) {
             write64(SAVE_MAP + 0x178, read64(SAVE_MAP + 0x178) + 1);
         }
+        break;
+    case HANDLER_CACHE:
+        write_cr0(read_cr0() | 0x60000000);
+        handler_value = read_cr0() & 0x60000000;
+        break;
+    case HANDLER_CR3:
+        write_cr3(read_cr3());
+        handler_value = read_cr3();
+        break;
+    case HANDLER_VMX:
+        handler_value = vmx_instructions();
+        break;
+    case HANDLER_NMI:
+        iret_to_itself();
+        self_ipi(IPI_NMI, 0);
+        cpuid(1, 0, out);
+        handler_value = nmi_count;
+        break;
+    case HANDLER_IRET:
+        iret_to_itself();
+        cpuid(1, 0, out);
+        handler_value = nmi_count;
+        break;
+    case EXECUTIVE_LEGACY_SMRAM:
         break;
     case HANDLER_MOVE_SMBASE:
         write32(SAVE_MAP + 0x100, 0x30000);

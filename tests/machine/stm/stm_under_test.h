@@ -19,6 +19,10 @@
 #define STM_STOPPED             0x8001000Au
 #define STM_NOT_SUPPORTED       0x80010016u
 #define STM_INVALID_API         0x80038001u
+#define STM_UNSPECIFIED         0x8001FFFFu
+
+#define SMI_UNBLOCKING_BY_VMXOFF 1u /* EDX of START */
+#define MONITOR_CTL_UNBLOCKING   4u /* its bit in MSR 9BH */
 
 #define SMBASE   (TSEG_BASE + 0x10000u)
 #define SAVE_MAP (SMBASE + 0xFE00u)
@@ -39,16 +43,22 @@ enum handler_action {
     HANDLER_VMXE,
     HANDLER_XSETBV,
     HANDLER_TRIPLE_FAULT,
-    HANDLER_VMXOFF,
     HANDLER_BREAK_PSD,
     HANDLER_MOVE_SMBASE,
     HANDLER_SKIP_BYTE, /* at its second SMI */
+    HANDLER_CACHE,
+    HANDLER_CR3,
+    HANDLER_VMX,
+    HANDLER_NMI,        /* IRET, an NMI to itself, CPUID */
+    HANDLER_IRET,       /* IRET, CPUID */
+    EXECUTIVE_LEGACY_SMRAM, /* the executive monitor misbehaves */
 };
 
 /* firmware.c */
 extern volatile uint32_t handler_count, setup_count, teardown_count;
 extern volatile enum handler_action handler_action;
 extern volatile uint64_t handler_value;
+extern volatile uint32_t nmi_count; /* delivered, to whomever */
 extern uint8_t handler_map[512]; /* the save-state map of the last SMI */
 extern uint8_t default_map[512]; /* the same under the default treatment */
 void firmware_start(void);       /* MSEG, PSD, SMBASE; closes TSEG */

@@ -13,6 +13,8 @@ import os
 import struct
 import subprocess
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +22,7 @@ import pytest
 
 from build_scripts.builds.firmware_build import build_firmware
 from build_scripts.conformance.image_build import Rom, build_image
-from build_scripts.conformance.image_run import Outcome, qemu_arguments, run_image
+from build_scripts.conformance.image_run import Outcome, parse_log, qemu_arguments, run_image
 from build_scripts.conformance.image_table import DUAL_CPU
 from build_scripts.observation.events import Kind, Record, Transition, parse_records, parse_trace
 from build_scripts.stm_image import inspect_image, layout
@@ -30,13 +32,17 @@ HERE = Path(__file__).resolve().parent
 SOURCES = tuple(str(HERE / name) for name in ("firmware.c", "executive.c"))
 MSEG_BASE = 0x3E0_0000
 VM_ENTRY_FAILURE = 0x8000_0021
-REASON_TRIPLE_FAULT, REASON_CPUID, REASON_RSM, REASON_VMCALL, REASON_VMXOFF = 2, 10, 17, 18, 26
+REASON_TRIPLE_FAULT, REASON_CPUID, REASON_RSM, REASON_VMCALL = 2, 10, 17, 18
 REASON_CR, REASON_IO, REASON_WRMSR, REASON_EPT, REASON_XSETBV = 28, 30, 32, 48, 55
-STM_BAD_SMBASE = 9
+# VMX instructions other than VMCALL: VMCLEAR to VMXON, INVEPT, INVVPID.
+REASONS_VMX = (*range(19, 28), 50, 53)
+STM_BAD_ACTIVATING_VMCS, STM_BAD_SMBASE = 5, 9
 
 #: How Entry/Exit.nasm starts on an SMM VM exit: all registers pushed, RCX = RSP.
 PUSHES = bytes.fromhex("4157415641554154415341524151415057565553525150")
-SMI_EXIT = PUSHES + bytes.fromhex("4889e14883ec20e8")
+SMM_EXIT = PUSHES + bytes.fromhex("4889e14883ec20e8")
+#: How it starts on a VM exit of the SMI handler: the second register set, RCX = its start.
+HANDLER_EXIT = PUSHES + bytes.fromhex("488d4c2480")
 
 
 @dataclass(frozen=True)
@@ -140,20 +146,36 @@ def test_plain_smis_take_four_transitions(good: Run) -> None:
         plain += len(group) == 4
         extra.update(exits[:-1])
     assert plain >= 2 * 11
-    reasons = (REASON_CPUID, REASON_VMCALL, REASON_EPT, REASON_WRMSR, REASON_IO, REASON_CR, REASON_XSETBV)
-    assert extra == {reason: 2 for reason in reasons}
+    reasons = (REASON_VMCALL, REASON_EPT, REASON_WRMSR, REASON_IO, REASON_CR, REASON_XSETBV, *REASONS_VMX)
+    # CPUID: once to look at it, once after the handler's IRET.
+    assert extra == {REASON_CPUID: 4} | {reason: 2 for reason in reasons}
 
 
 def test_ring_names_what_was_refused(good: Run) -> None:
     exits = [(record.number("reason"), record.number("address")) for record in good.of("exit")]
     assert exits.count((REASON_EPT, MSEG_BASE + 0x800)) == 2
     assert sorted({reason for reason, _ in exits}) == sorted(
-        {REASON_CPUID, REASON_VMCALL, REASON_EPT, REASON_WRMSR, REASON_IO, REASON_CR, REASON_XSETBV}
+        {REASON_CPUID, REASON_VMCALL, REASON_EPT, REASON_WRMSR, REASON_IO, REASON_CR, REASON_XSETBV, *REASONS_VMX}
     )
     stops = [(record.number("smis"), record.number("exits")) for record in good.of("stop")]
     assert stops[0] == (0, 0)
     assert stops[1] == stops[2]
     assert stops[1][1] == len(exits) // 2
+
+
+def test_without_true_capability_msrs(qemu: Path, mseg: Path, tmp_path: Path) -> None:
+    """IA32_VMX_BASIC[55] = 0: the TRUE MSRs do not exist, and MOV to and from CR3 cause VM exits."""
+    outcome = run_image(
+        qemu, image(mseg).rom, tmp_path, f"{DUAL_CPU},vmx-true-ctls=off", extra_arguments(tmp_path), timeout=60
+    )
+    run = read_run(tmp_path, outcome)
+    assert outcome.problems(expect_shutdown=False) == []
+    assert run.of("crash") == []
+    accesses = [record for record in run.of("exit") if record.number("reason") == REASON_CR]
+    assert sum(record.number("qual") & 0xF == 3 for record in accesses) >= 2 * 3
+
+
+Debugged = tuple[subprocess.Popen[bytes], GdbRemote]
 
 
 def crash_run(qemu: Path, mseg: Path, work: Path, crash: str) -> Run:
@@ -166,9 +188,9 @@ def crash_run(qemu: Path, mseg: Path, work: Path, crash: str) -> Run:
     [
         ("HANDLER_TRIPLE_FAULT", "handler-triple-fault", REASON_TRIPLE_FAULT),
         ("HANDLER_BREAK_PSD", "entry-failure", VM_ENTRY_FAILURE),
-        ("HANDLER_VMXOFF", "unexpected-exit", REASON_VMXOFF),
         ("HANDLER_MOVE_SMBASE", "bad-state", 0),
         ("HANDLER_READ_MSEG", "image-modified", 0),
+        ("EXECUTIVE_LEGACY_SMRAM", "bad-state", 0),
     ],
 )
 def test_crash(qemu: Path, mseg: Path, tmp_path: Path, action: str, name: str, reason: int) -> None:
@@ -180,34 +202,77 @@ def test_crash(qemu: Path, mseg: Path, tmp_path: Path, action: str, name: str, r
     assert "PANIC" not in run.outcome.log
     if action == "HANDLER_MOVE_SMBASE":
         assert (crash.number("error"), crash.number("qual")) == (STM_BAD_SMBASE, 0x30000)
+    if action == "EXECUTIVE_LEGACY_SMRAM":
+        assert (crash.number("error"), crash.number("qual")) == (STM_BAD_ACTIVATING_VMCS, 0xA0000)
 
 
-def test_exception_in_the_stm(qemu: Path, mseg: Path, tmp_path: Path) -> None:
-    """A jump to nowhere, made with the gdb stub at an SMM VM exit."""
-    data = mseg.read_bytes()
-    entry = data.find(SMI_EXIT)
-    assert entry > 0 and data.find(SMI_EXIT, entry + 1) < 0
-    socket = tmp_path / "gdb"
+@contextmanager
+def debugged(
+    qemu: Path, mseg: Path, work: Path, crash: str = ""
+) -> Iterator[tuple[subprocess.Popen[bytes], GdbRemote]]:
+    """The image under the gdb stub, stopped at its first instruction."""
+    socket = work / "gdb"
     arguments = qemu_arguments(
         qemu,
-        image(mseg).rom,
-        tmp_path / "debug.log",
+        image(mseg, crash).rom,
+        work / "debug.log",
         DUAL_CPU,
-        (*extra_arguments(tmp_path), "-S", "-gdb", f"unix:{socket},server=on,wait=off"),
+        (*extra_arguments(work), "-S", "-gdb", f"unix:{socket},server=on,wait=off"),
     )
     process = subprocess.Popen(arguments, stderr=subprocess.DEVNULL)
     try:
         with GdbRemote(socket) as gdb:
-            gdb.set_breakpoint(MSEG_BASE + entry)
-            gdb.run_to_stop()
-            gdb.clear_breakpoint(MSEG_BASE + entry)
-            gdb.write_register("rip", 0x1234_5678)
-            gdb.run()
-            assert process.wait(timeout=60) == 0
+            yield process, gdb
     finally:
         process.kill()
         process.wait()
+
+
+def address_of(mseg: Path, code: bytes) -> int:
+    """Where an entry point of the STM lies in MSEG, found by how it starts."""
+    data = mseg.read_bytes()
+    entry = data.find(code)
+    assert entry > 0 and data.find(code, entry + 1) < 0
+    return MSEG_BASE + entry
+
+
+def test_exception_in_the_stm(qemu: Path, mseg: Path, tmp_path: Path) -> None:
+    """A jump to nowhere, made with the gdb stub at an SMM VM exit."""
+    entry = address_of(mseg, SMM_EXIT)
+    with debugged(qemu, mseg, tmp_path) as (process, gdb):
+        gdb.set_breakpoint(entry)
+        gdb.run_to_stop()
+        gdb.clear_breakpoint(entry)
+        gdb.write_register("rip", 0x1234_5678)
+        gdb.run()
+        assert process.wait(timeout=60) == 0
     (crash,) = parse_records((tmp_path / "stm.log").read_text(encoding="ascii"), "stm.log")[-1:]
     assert crash.event == "crash"
     assert crash.fields["class"] == "exception"
     assert [crash.number(key) for key in ("reason", "rip", "cr2")] == [14, 0x1234_5678, 0x1234_5678]
+
+
+def test_nmi_while_the_stm_runs(qemu: Path, mseg: Path, tmp_path: Path) -> None:
+    """The handler has executed IRET, which unblocks NMIs; one arrives while the STM serves its CPUID.
+
+    It stays pending, and the interrupted side gets it once: the image's checks.
+    """
+    entry = address_of(mseg, HANDLER_EXIT)
+    with debugged(qemu, mseg, tmp_path, "HANDLER_IRET") as (process, gdb):
+        gdb.set_breakpoint(entry)
+        gdb.run_to_stop()  # RSM of the firmware's setup code
+        gdb.request("s")
+        gdb.run_to_stop()  # CPUID of the handler
+        gdb.clear_breakpoint(entry)
+        gdb.request(f"qRcmd,{b'nmi'.hex()}")
+        gdb.run()
+        status = process.wait(timeout=60)
+    outcome = parse_log((tmp_path / "debug.log").read_text(encoding="ascii", errors="replace"), status)
+    assert outcome.problems(expect_shutdown=False) == []
+    assert [check.name for check in outcome.checks if check.rule == "NMI"] == [
+        "none-before",
+        "delivered-after-return",
+        "once",
+    ]
+    records = parse_records((tmp_path / "stm.log").read_text(encoding="ascii"), "stm.log")
+    assert [record.event for record in records if record.event in ("crash", "stop")] == ["stop"]
