@@ -54,9 +54,9 @@
 ///
 /// Sizes of one processor's block in the dynamic area.
 ///
-#define STM_VMCS_REGION_SIZE        SIZE_4KB
-#define STM_PER_PROCESSOR_STACK     0x2000
-#define STM_PER_PROCESSOR_SIZE      (STM_PER_PROCESSOR_STACK + 2 * STM_VMCS_REGION_SIZE)
+#define STM_VMCS_REGION_SIZE     SIZE_4KB
+#define STM_PER_PROCESSOR_STACK  0x2000
+#define STM_PER_PROCESSOR_SIZE   (STM_PER_PROCESSOR_STACK + 2 * STM_VMCS_REGION_SIZE)
 
 ///
 /// The save-state map that the STM composes, announced in the software header

@@ -65,32 +65,32 @@ typedef enum {
 /// that of the SMI handler.
 ///
 struct VMX_CONTEXT {
-  VMX_REGISTERS            Interrupted;
-  VMX_REGISTERS            Handler;
-  struct STM_SHARED_STATE  *Shared;
-  UINT64                   Reserved1;
-  UINT32                   Slot;
-  UINT32                   ApicId;
-  STM_PROCESSOR_STATE      State;
-  STM_EVENT                Event;
-  UINT64                   TransferVmcs;
-  UINT64                   SmmGuestVmcs;
-  UINT64                   VmxonPointer;
-  BOOLEAN                  TransferLaunched;
-  BOOLEAN                  SmmGuestLaunched;
-  BOOLEAN                  RestoreXcr0;
-  BOOLEAN                  Reserved2;
-  UINT32                   HandlerCr0Fixed0;
-  UINT32                   HandlerCr4Fixed0;
-  UINT32                   Reserved3;
-  UINT64                   SmmMonitorCtl;    ///< IA32_SMM_MONITOR_CTL before START
-  UINT64                   Xcr0;
-  UINT64                   Cr2;
-  UINT64                   Dr[4];
-  UINT64                   SmiCount;
-  UINT64                   ExitCount;
-  STM_INTERRUPTED_STATE    Saved;
-  VMX_HOST_TABLES          Host;
+  VMX_REGISTERS              Interrupted;
+  VMX_REGISTERS              Handler;
+  struct STM_SHARED_STATE    *Shared;
+  UINT64                     Reserved1;
+  UINT32                     Slot;
+  UINT32                     ApicId;
+  STM_PROCESSOR_STATE        State;
+  STM_EVENT                  Event;
+  UINT64                     TransferVmcs;
+  UINT64                     SmmGuestVmcs;
+  UINT64                     VmxonPointer;
+  BOOLEAN                    TransferLaunched;
+  BOOLEAN                    SmmGuestLaunched;
+  BOOLEAN                    RestoreXcr0;
+  BOOLEAN                    Reserved2;
+  UINT32                     HandlerCr0Fixed0;
+  UINT32                     HandlerCr4Fixed0;
+  UINT32                     Reserved3;
+  UINT64                     SmmMonitorCtl;  ///< IA32_SMM_MONITOR_CTL before START
+  UINT64                     Xcr0;
+  UINT64                     Cr2;
+  UINT64                     Dr[4];
+  UINT64                     SmiCount;
+  UINT64                     ExitCount;
+  STM_INTERRUPTED_STATE      Saved;
+  VMX_HOST_TABLES            Host;
 };
 
 typedef VMX_CONTEXT STM_PROCESSOR;

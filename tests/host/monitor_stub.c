@@ -74,7 +74,9 @@ TestSetCpuid (
   )
 {
   TestCpuids[TestCpuidCount++] = (TEST_CPUID) {
-    Leaf, SubLeaf, { Eax, Ebx, Ecx, Edx }
+    Leaf, SubLeaf, {
+      Eax, Ebx, Ecx, Edx
+    }
   };
 }
 

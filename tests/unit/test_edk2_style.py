@@ -21,20 +21,8 @@ NOT_YET = {
     "StmPkg/Applications/SmiTool/Halt.c",
     "StmPkg/Applications/SmiTool/State.c",
     "StmPkg/Applications/SmiTool/Vector.c",
-    "StmPkg/ExecutiveMonitor/Include/ExecutiveMonitor.h",
-    "StmPkg/ExecutiveMonitor/Resident/Resident.c",
-    "StmPkg/ExecutiveMonitor/Resident/StmClient.c",
     "StmPkg/Firmware/TestHandler/TestHandlerSmm.c",
     "StmPkg/Include/Register/Vmx.h",
-    "StmPkg/Include/StmMsegLayout.h",
-    "StmPkg/Library/StmSaveStateLib/StmSaveStateLib.c",
-    "StmPkg/Stm/Api/Dispatch.c",
-    "StmPkg/Stm/Init/Activate.c",
-    "StmPkg/Stm/Init/HostState.c",
-    "StmPkg/Stm/Init/Vmcs.c",
-    "StmPkg/Stm/State/HandlerState.c",
-    "StmPkg/Stm/Stm.h",
-    "StmPkg/Stm/StmMemory.h",
 }
 
 GOOD = """\

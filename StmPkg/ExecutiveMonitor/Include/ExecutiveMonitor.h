@@ -47,29 +47,29 @@ typedef enum {
 #define EXEC_EXIT_REASONS  65
 
 typedef struct {
-  UINT64        Signature;            ///< EXEC_PARAMETERS_SIGNATURE
-  EXEC_COMMAND  Command;
-  EXEC_STATE    State;
-  EXEC_RESULT   Result;
-  UINT64        Detail;
-  BOOLEAN       UseStm;               ///< the firmware says the dual-monitor treatment is enabled
-  BOOLEAN       StmActive;            ///< INITIALIZE_PROTECTION has succeeded, STOP has not
-  BOOLEAN       SmiInWindow;          ///< raise an SMI between INITIALIZE_PROTECTION and START
-  UINT8         Reserved[5];
-  UINT64        SmiCountBefore;       ///< MSR 34H before that SMI
-  UINT64        SmiCountWindow;       ///< MSR 34H after it, before START
-  UINT64        SmiCountAfter;        ///< MSR 34H after START
-  UINT32        PhysicalAddressBits;
-  UINT32        TableCount;           ///< page-directory-pointer tables that cover the physical width
-  UINT64        VmxonRegion;          ///< 4 KB each, physical = linear address
-  UINT64        ActivationVmcs;
-  UINT64        GuestVmcs;
-  UINT64        MsrBitmap;
-  UINT64        HostTables;           ///< PML4, then TableCount tables of 1-GB pages
-  UINT64        EptTables;            ///< likewise
-  UINT64        StackTop;             ///< of the stack for VM exits
-  UINT64        CrashStackTop;
-  UINT64        ExitCount[EXEC_EXIT_REASONS];
+  UINT64          Signature;          ///< EXEC_PARAMETERS_SIGNATURE
+  EXEC_COMMAND    Command;
+  EXEC_STATE      State;
+  EXEC_RESULT     Result;
+  UINT64          Detail;
+  BOOLEAN         UseStm;             ///< the firmware says the dual-monitor treatment is enabled
+  BOOLEAN         StmActive;          ///< INITIALIZE_PROTECTION has succeeded, STOP has not
+  BOOLEAN         SmiInWindow;        ///< raise an SMI between INITIALIZE_PROTECTION and START
+  UINT8           Reserved[5];
+  UINT64          SmiCountBefore;     ///< MSR 34H before that SMI
+  UINT64          SmiCountWindow;     ///< MSR 34H after it, before START
+  UINT64          SmiCountAfter;      ///< MSR 34H after START
+  UINT32          PhysicalAddressBits;
+  UINT32          TableCount;         ///< page-directory-pointer tables that cover the physical width
+  UINT64          VmxonRegion;        ///< 4 KB each, physical = linear address
+  UINT64          ActivationVmcs;
+  UINT64          GuestVmcs;
+  UINT64          MsrBitmap;
+  UINT64          HostTables;         ///< PML4, then TableCount tables of 1-GB pages
+  UINT64          EptTables;          ///< likewise
+  UINT64          StackTop;           ///< of the stack for VM exits
+  UINT64          CrashStackTop;
+  UINT64          ExitCount[EXEC_EXIT_REASONS];
 } EXEC_PARAMETERS;
 
 /**

@@ -59,7 +59,7 @@ ExecEnterRoot (
   EXEC_RESULT  Result;
   UINT64       Detail;
 
-  Revision                                = (UINT32)AsmReadMsr64 (MSR_IA32_VMX_BASIC) & VMX_BASIC_REVISION_MASK;
+  Revision                                     = (UINT32)AsmReadMsr64 (MSR_IA32_VMX_BASIC) & VMX_BASIC_REVISION_MASK;
   *(UINT32 *)(UINTN)Parameters->VmxonRegion    = Revision;
   *(UINT32 *)(UINTN)Parameters->ActivationVmcs = Revision;
   *(UINT32 *)(UINTN)Parameters->GuestVmcs      = Revision;

@@ -8,9 +8,9 @@
 
 #include "Resident.h"
 
-#define MSR_SMI_COUNT      0x34
-#define PORT_APM_COMMAND   0xB2
-#define WINDOW_SMI_COMMAND 0x55
+#define MSR_SMI_COUNT       0x34
+#define PORT_APM_COMMAND    0xB2
+#define WINDOW_SMI_COMMAND  0x55
 
 /**
   Call the STM and log the call.

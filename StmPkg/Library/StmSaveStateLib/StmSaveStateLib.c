@@ -84,10 +84,10 @@ StmSaveStateCompose (
   // available one, as TCG keeps it.
   //
   Map->Tr.Attributes &= (UINT16) ~SAVE_TSS_BUSY;
-  Map->Gdtr.Limit = (UINT32)State->GdtrLimit;
-  Map->Gdtr.Base  = State->GdtrBase;
-  Map->Idtr.Limit = (UINT32)State->IdtrLimit;
-  Map->Idtr.Base  = State->IdtrBase;
+  Map->Gdtr.Limit     = (UINT32)State->GdtrLimit;
+  Map->Gdtr.Base      = State->GdtrBase;
+  Map->Idtr.Limit     = (UINT32)State->IdtrLimit;
+  Map->Idtr.Base      = State->IdtrBase;
 
   Map->Efer       = State->Efer;
   Map->RevisionId = STM_SMM_REVISION_ID;
@@ -184,8 +184,8 @@ StmSaveStateExtract (
   Changed |= TakeOver (&Registers->R14, Source->R14, STM_SAVE_CHANGED_REGISTERS);
   Changed |= TakeOver (&Registers->R15, Source->R15, STM_SAVE_CHANGED_REGISTERS);
 
-  Rflags   = (Source->Rflags & SAVE_RFLAGS_WRITABLE) | SAVE_RFLAGS_FIXED |
-             (State->Rflags & ~(UINT64)SAVE_RFLAGS_WRITABLE);
+  Rflags = (Source->Rflags & SAVE_RFLAGS_WRITABLE) | SAVE_RFLAGS_FIXED |
+           (State->Rflags & ~(UINT64)SAVE_RFLAGS_WRITABLE);
   Changed |= TakeOver (&State->Rflags, Rflags, STM_SAVE_CHANGED_RFLAGS);
   Changed |= TakeOver (&State->Rsp, Source->Rsp, STM_SAVE_CHANGED_RSP);
   Changed |= TakeOver (&State->Rip, Source->Rip, STM_SAVE_CHANGED_RIP);

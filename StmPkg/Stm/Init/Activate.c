@@ -194,10 +194,10 @@ TakeSlot (
   Block     = Shared->Dynamic + STM_DYNAMIC_SHARED_SIZE + (UINT64)Slot * STM_PER_PROCESSOR_SIZE;
   Processor = (STM_PROCESSOR *)(UINTN)(Block + STM_BLOCK_PROCESSOR);
   ZeroMem ((VOID *)(UINTN)Block, STM_PER_PROCESSOR_SIZE);
-  Processor->Shared      = Shared;
-  Processor->Slot        = Slot;
-  Processor->ApicId      = ApicId;
-  Processor->State       = StmProcessorOff;
+  Processor->Shared        = Shared;
+  Processor->Slot          = Slot;
+  Processor->ApicId        = ApicId;
+  Processor->State         = StmProcessorOff;
   Processor->TransferVmcs  = Block + STM_BLOCK_TRANSFER_VMCS;
   Processor->SmmGuestVmcs  = Block + STM_BLOCK_SMM_GUEST_VMCS;
   Processor->SmmMonitorCtl = AsmReadMsr64 (MSR_IA32_SMM_MONITOR_CTL);
@@ -268,6 +268,6 @@ StmActivateProcessor (
 
   Shared = Processor->Shared;
   StmSetUpTransferVmcs (Shared, Processor);
-  *(volatile UINT32 *)&Shared->Lock = 0;
+  *(volatile UINT32 *) &Shared->Lock = 0;
   return StmApiExecutive (Processor);
 }
