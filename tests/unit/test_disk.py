@@ -110,6 +110,12 @@ def test_output_that_cannot_be_written_is_refused_at_once(
         assert f"{path} cannot be written" in error and "remedy" in error and "qemu" not in error
 
 
+def test_pipe_is_not_opened(tmp_path: Path) -> None:
+    """Opening a pipe that nobody reads would wait for ever; closing one ends what its reader reads."""
+    os.mkfifo(tmp_path / "pipe")
+    need_writable("--json", tmp_path / "pipe")
+
+
 def test_question_whether_a_file_can_be_written_leaves_no_trace(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     kept.write_text("content")
