@@ -163,6 +163,11 @@ def test_garbled_image_is_explained(data: st.DataObject) -> None:
     json.dumps(report.as_json())
 
 
+def test_cut_relocation_table() -> None:
+    data = convert(GOOD.bytes()).data
+    assert inspect_image(data[:-1]).problems == ("the file ends before the relocation table does",)
+
+
 def test_short_image() -> None:
     with pytest.raises(ValueError, match="less than the header page"):
         inspect_image(b"x")

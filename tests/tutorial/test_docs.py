@@ -16,10 +16,10 @@ from tests.tutorial.docs_commands import Page, commands_of, pages_with_commands
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = pages_with_commands(ROOT)
 
-# The suite cannot run itself, and the build with sanitizers is outside the ordinary run: these commands are checked
-# up to the collected tests.
+# The suite cannot run itself, and the build with sanitizers and the mutants are outside the ordinary run: these
+# commands are checked up to the collected tests.
 SUITE_COMMAND = "python3 -m build_scripts test"
-COLLECTED = (SUITE_COMMAND, f"{SUITE_COMMAND} -m sanitize")
+COLLECTED = (SUITE_COMMAND, f"{SUITE_COMMAND} -m sanitize", f"{SUITE_COMMAND} -m mutation")
 # A clean stuart build takes three minutes on two cores; a first machine build six.
 PAGE_TIMEOUT_SECONDS = 2400
 

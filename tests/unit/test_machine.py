@@ -50,6 +50,7 @@ def test_command_line_holds_what_the_platform_needs(tmp_path: Path) -> None:
 
 def test_cpu_models() -> None:
     assert Configuration.DUAL_MONITOR.cpu == Configuration.NO_DUAL_MONITOR.cpu + ",vmx-dual-monitor=on"
+    assert "+vmx" in Configuration.NO_DUAL_MONITOR.cpu
     assert "+vmx" not in Configuration.STOCK.cpu and not Configuration.STOCK.extended
 
 

@@ -36,8 +36,8 @@ Checksums-Sha256:
 Package: odd
 Version: 1
 """
-TARGETS = """http://mirror.example/debian/ bookworm
-http://mirror.example/debian/ bookworm-updates
+TARGETS = """http://updates.example/debian/ bookworm-updates
+http://mirror.example/debian/ bookworm
 http://mirror.example/debian-security/ bookworm-security
 """
 ORIGIN = {
