@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -58,7 +59,9 @@ class Symbols:
             # The linker has applied the relocations that it left in the file.
             dwarf = elf.get_dwarf_info(relocate_dwarf_sections=False) if elf.has_dwarf_info() else None
             programs = (dwarf.line_program_for_CU(unit) for unit in dwarf.iter_CUs()) if dwarf is not None else ()
-            lines = sorted(row for program in programs if program is not None for row in _rows(program))
+            rows = (row for program in programs if program is not None for row in _rows(program))
+            # Of the rows of one address the last of its program counts; an end is before what begins there.
+            lines = sorted(rows, key=lambda row: (row[0], row[2] != 0))
         return cls(tuple(functions), tuple(lines), end)
 
     def locate(self, address: int) -> str | None:
@@ -95,6 +98,8 @@ def _source_name(program: LineProgram, number: int) -> str:
     folder = entry.dir_index - first
     if folder >= 0 and not name.startswith("/"):
         name = f"{program['include_directory'][folder].decode(errors='replace')}/{name}"
+    # With link-time optimisation names are relative to the module's output folder, in a package's folder itself.
+    name = posixpath.normpath(name)
     package = _PACKAGE.search(name)
     return package[1] if package is not None else name
 

@@ -7,6 +7,7 @@ the moment that matters. What an SMI handler can provoke is in test_misbehaviour
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ from build_scripts.commands.run import TRACE, find_qemu
 from build_scripts.errors import ExitCode
 from build_scripts.machine.machine import Machine
 from build_scripts.machine.processors import Configuration, Guest
-from build_scripts.observation import demo
+from build_scripts.observation import crash, demo
 from build_scripts.observation.events import Stream, read_stream
 from tests.support.gdb_remote import GdbRemote
 
@@ -29,6 +30,7 @@ MSEG = 0x1FE00000
 SCRIPT = ("ExecMon.efi start", "SmiTool.efi b2 3", "ExecMon.efi stop", "ExecMon.efi start", "reset -s")
 VMCS_EXIT_REASON = 0x4402
 VMCS_GUEST_CR3 = 0x6802
+NOT_CANONICAL = 1 << 63
 ENTER_RESUME = 1  # bit 0 of AsmEnter's argument
 
 Breaker = Callable[[GdbRemote, "Symbols"], None]
@@ -83,10 +85,22 @@ def misread_reason(gdb: GdbRemote, symbols: Symbols) -> None:
     gdb.write_register("rcx", VMCS_GUEST_CR3)
 
 
+def lose_processor(gdb: GdbRemote, symbols: Symbols) -> None:
+    """The STM's C code takes a non-canonical address for its processor's state: #GP where it uses it."""
+    stop_at(gdb, symbols["StmDispatchSmmExit"])
+    gdb.write_register("rcx", NOT_CANONICAL)
+
+
 CRASHES: dict[str, Breaker] = {
     "exception": jump_outside,
     "entry-failure": launch_twice,
     "unexpected-exit": misread_reason,
+}
+# What the lab says about each, beside the record.
+EXPLAINED = {
+    "exception": rf"exception 14 \(#PF\), .*\nRIP {MSEG:#x}: in MSEG, outside the STM's code",
+    "entry-failure": r"VM-instruction error 4: VMLAUNCH with non-clear VMCS",
+    "unexpected-exit": r"no row in the dispatch table of the STM \(StmPkg/Stm/Entry/Dispatch\.c\)",
 }
 
 
@@ -116,10 +130,26 @@ def boot_broken(firmware: Firmware, breaker: Breaker) -> tuple[Stream, str, Exit
 def test_crash_leaves_a_record_and_resets(name: str, firmware: Firmware) -> None:
     stream, reason, verdict, run_dir = boot_broken(firmware, CRASHES[name])
     crashes = stream.of("STM", "crash")
-    assert [crash.text("class") for crash in crashes] == [name], run_dir
+    assert [record.text("class") for record in crashes] == [name], run_dir
     assert reason == "guest-reset", run_dir
     assert verdict is ExitCode.GUEST_CRASHED
     assert stream.errors == ()
+    explained = "\n".join(crash.explain(crashes[0], stream, run_dir, firmware.symbols))
+    assert re.search(EXPLAINED[name], explained), explained
+
+
+def test_crash_in_the_stm_names_the_line(firmware: Firmware, checkout: Path) -> None:
+    """L16: symbol and source line, from the linker's debug information of this build."""
+    stream, _reason, verdict, run_dir = boot_broken(firmware, lose_processor)
+    assert verdict is ExitCode.GUEST_CRASHED, run_dir
+    first, second = crash.explain(stream.of("STM", "crash")[0], stream, run_dir, firmware.symbols)
+    assert first == "exception 13 (#GP), error code 0x0"
+    found = re.fullmatch(r"RIP 0x[0-9a-f]+: in the STM, (\w+)\+0x[0-9a-f]+, (StmPkg/Stm/\S+\.c):(\d+)", second)
+    assert found is not None, second
+    function, source, line = found.groups()
+    lines = (checkout / source).read_text().splitlines()
+    assert "Processor" in lines[int(line) - 1], f"{source}:{line}: {lines[int(line) - 1]}"
+    assert any(text.startswith(f"{function} (") for text in lines), f"{function} is not in {source}"
 
 
 def test_machine_without_a_crash_is_not_blamed(firmware: Firmware) -> None:

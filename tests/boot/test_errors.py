@@ -59,6 +59,8 @@ def test_crash_of_a_monitor(tmp_path: Path) -> None:
     result = run_command(["run", "--script", str(script)])
     assert result.returncode == ExitCode.GUEST_CRASHED
     assert "the executive monitor crashed" in result.stderr and "class=guest-triple-fault" in result.stderr
+    assert "\n  exit reason 2: triple fault\n" in result.stderr
+    assert re.search(r"\n  RIP 0x[0-9a-f]+: in GuestTool\.efi\+0x[0-9a-f]+\n", result.stderr), result.stderr
     assert (log_of(result) / "executive.log").is_file()
 
 

@@ -26,11 +26,14 @@ SOURCE = "int second(int value)\n{\n  return value * 7;\n}\n\nint _start(int val
 def elf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A program at the addresses that edk2 links a module to, made like one: relocations stay in the file."""
     folder = tmp_path_factory.mktemp("elf") / "SomePkg"
+    output = folder.parent / "Build" / "SomePkg" / "DEBUG"
+    output.mkdir(parents=True)
     folder.mkdir()
     (folder / "Code.c").write_text(SOURCE)
-    command = ["gcc", "-g", "-O1", "-fno-inline", "-nostdlib", "-static", "-Wl,-q,-Ttext=0x1000", "-o", "stm", "Code.c"]
-    subprocess.run(command, cwd=folder, check=True)
-    return folder / "stm"
+    command = ["gcc", "-g", "-O1", "-fno-inline", "-nostdlib", "-static", "-Wl,-q,-Ttext=0x1000", "-o", "stm"]
+    command += ["../../../SomePkg/Code.c"]  # as edk2's link-time optimisation names it
+    subprocess.run(command, cwd=output, check=True)
+    return output / "stm"
 
 
 def address_of(elf: Path, name: str) -> int:
@@ -47,7 +50,7 @@ def test_symbol_and_line(elf: Path) -> None:
         said = subprocess.run(
             ["addr2line", "-f", "-e", str(elf), hex(address)], capture_output=True, text=True, check=True
         ).stdout.split("\n")
-        found = re.fullmatch(r"(\w+)\+0x([0-9a-f]+), .*Code\.c:(\d+)", symbols.locate(address) or "")
+        found = re.fullmatch(r"(\w+)\+0x([0-9a-f]+), SomePkg/Code\.c:(\d+)", symbols.locate(address) or "")
         assert found is not None, symbols.locate(address)
         assert found[1] == said[0] and found[3] == said[1].rpartition(":")[2].split()[0]
         assert address - int(found[2], 16) == address_of(elf, found[1])
