@@ -64,7 +64,8 @@ SHUTDOWNS = (
 LESS = {
     "reduced": "ept vpid mtf preemption-timer vnmi vnmi-pending flexpriority apicv-xapic",
     "minimal": "secondary-ctls intr-exit nmi-exit vintr-pending",
-    "no-msrs": "exit-save-pat exit-load-pat exit-load-efer exit-save-efer entry-load-efer entry-load-pat",
+    "no-msrs": "exit-save-pat exit-load-pat exit-load-efer exit-save-efer entry-load-efer entry-load-pat "
+    "exit-load-perf-global-ctrl entry-load-perf-global-ctrl",
     "no-true": "true-ctls",
 }
 ICOUNT = ("-icount", processors.ICOUNT)
@@ -80,14 +81,29 @@ TABLE = (
     _defect(5, at_least=1),
     _defect(12, at_least=5),
     _defect(13, at_least=4),
+    Image("smi-sources", ("t_smi_sources.c",), STOCK_CPU, at_least=24),
+    Image("smi-sources-icount", ("t_smi_sources.c",), STOCK_CPU, extra=ICOUNT, at_least=24),
+    Image("shadow", ("t_shadow.c",), STOCK_CPU, ("WHERE=0",), at_least=3),
+    *(
+        Image(f"wait-sipi{suffix}", ("t_wait_sipi.c", "ap.asm"), STOCK_CPU, extra=("-smp", "2", *extra), at_least=25)
+        for suffix, extra in (("", ()), ("-multi", MULTI))
+    ),
+    Image("accessed", ("t_accessed.c", "accessed.asm"), STOCK_CPU, extra=("-smp", "2"), at_least=41),
     # VMX without the dual-monitor treatment.
+    Image("shadow-root", ("t_shadow.c",), VMX_CPU, ("WHERE=1",), at_least=3),
+    Image("shadow-guest", ("t_shadow.c",), VMX_CPU, ("WHERE=2",), at_least=4),
+    Image("bus", ("t_bus.c",), VMX_CPU, at_least=29),
+    Image("pending-debug", ("t_pending_debug.c",), VMX_CPU, at_least=32),
+    Image("perf-global", ("t_perf_global.c", "entry_check.c"), VMX_CPU, at_least=11),
+    Image("mwait", ("t_mwait.c",), VMX_CPU, at_least=11),
+    Image("stack-fault", ("t_stack_fault.c",), VMX_CPU, at_least=31),
     Image("msr-vmx", ("t_msr.c",), VMX_CPU, ("DUAL=0",), at_least=81),
     Image("capabilities-vmx", ("t_capabilities.c",), VMX_CPU, at_least=31),
     Image("no-ept", ("t_no_ept.c",), f"{VMX_CPU},-vmx-ept,-vmx-vpid", at_least=6),
     Image("loading-vmx", ("t_loading.c", "entry_check.c"), VMX_CPU, at_least=96),
     Image("vmx-insn-vmx", ("t_vmx_insn.c", "compat.asm"), VMX_CPU, at_least=184),
     Image("exits-vmx", ("t_exits.c",), VMX_CPU, at_least=197),
-    Image("checks-vmx", ("t_checks.c", "entry_check.c"), VMX_CPU, at_least=139),
+    Image("checks-vmx", ("t_checks.c", "entry_check.c"), VMX_CPU, at_least=140),
     Image("control-bits-vmx", ("t_control_bits.c", "entry_check.c"), VMX_CPU, at_least=31),
     Image("guest-checks-vmx", ("t_guest_checks.c", "entry_check.c"), VMX_CPU, at_least=93),
     Image("segment-checks-vmx", ("t_segment_checks.c", "entry_check.c"), VMX_CPU, at_least=139),
@@ -117,14 +133,14 @@ TABLE = (
         ("t_sipi.c", "entry_check.c", "ap.asm"),
         VMX_CPU,
         extra=("-smp", "2"),
-        at_least=16,
+        at_least=21,
     ),
     Image(
         "sipi-multi",
         ("t_sipi.c", "entry_check.c", "ap.asm"),
         VMX_CPU,
         extra=("-smp", "2", *MULTI),
-        at_least=16,
+        at_least=21,
     ),
     Image("host32", ("t_host32.c", "entry_check.c", "host32.asm"), VMX_CPU, at_least=19),
     Image(
@@ -141,7 +157,7 @@ TABLE = (
         Image(f"smp{suffix}", ("t_smp.c", "smp.asm"), VMX_CPU, extra=("-smp", "2", *extra), at_least=27)
         for suffix, extra in (("", ()), ("-multi", MULTI), ("-icount", ICOUNT))
     ),
-    Image("inject-vmx", ("t_inject.c",), VMX_CPU, at_least=79),
+    Image("inject-vmx", ("t_inject.c",), VMX_CPU, at_least=83),
     Image("default-vmx", ("t_default.c",), VMX_CPU, at_least=50),
     # With it, before it is active.
     Image("platform", ("t_platform.c",), at_least=18),
@@ -192,6 +208,10 @@ TABLE = (
         Image(f"shutdown-{name}", ("t_shutdown.c",), defines=(f"CASE={case}",), at_least=0, ends_in_shutdown=True)
         for case, name in enumerate(SHUTDOWNS)
     ),
+    # Without the TRUE capability MSRs, which software may read only if IA32_VMX_BASIC says so.
+    Image("activate-no-true", ("t_activate.c",), f"{DUAL_CPU},-vmx-true-ctls", at_least=91),
+    Image("smi-exit-no-true", ("t_smi_exit.c",), f"{DUAL_CPU},-vmx-true-ctls", at_least=124),
+    Image("return-no-true", ("t_return.c",), f"{DUAL_CPU},-vmx-true-ctls", at_least=43),
     *(
         Image(
             f"control-bits-{name}",
@@ -216,6 +236,8 @@ TABLE = (
     Image("xsaves", ("t_xsaves.c",), f"{VMX_CPU},+xsavec,+xsaves", at_least=76),
     Image("wrmsr", ("t_wrmsr.c",), VMX_CPU, at_least=44),
     Image("ltr", ("t_ltr.c",), STOCK_CPU, at_least=10),
+    # A width of 57 bits, which VMX does not go with.
+    Image("ltr-la57", ("t_ltr.c",), "max,vendor=GenuineIntel,-svm", ("LA57",), at_least=11),
     *(
         Image(f"fuzz-guest-{seed}", ("t_fuzz_guest.c",), VMX_CPU, (f"SEED={seed}",), ICOUNT, at_least=4)
         for seed in (1, 2)

@@ -22,7 +22,7 @@ LEFT_OUT = (
     ("Safer mode extensions", "GETSEC, VMXON in SMX operation"),
     ("Software guard extensions", "ENCLS exiting, enclave interruption"),
     ("Processor trace", "conceal VMX from PT, Intel PT uses guest-physical addresses"),
-    ("Performance monitoring", "load and save IA32_PERF_GLOBAL_CTRL"),
+    ("Performance monitoring", "save IA32_PERF_GLOBAL_CTRL, PMU interrupts and counters"),
 )
 
 

@@ -8,6 +8,7 @@ import json
 import sys
 from pathlib import Path
 
+from build_scripts.stm_image import layout
 from build_scripts.stm_image.convert import ImageError, convert
 from build_scripts.stm_image.inspector import inspect_image, read_image
 
@@ -52,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--efi", type=Path, required=True, help="linked module, PE32+")
     command.add_argument("--out", type=Path, required=True, help="MSEG image to write")
     command.add_argument("--json", type=Path, help="facts about the image")
-    command.add_argument("--mseg-revision", type=int, default=1, help="MSEG revision identifier")
+    command.add_argument("--mseg-revision", type=int, default=layout.MSEG_REVISION, help="MSEG revision identifier")
     command.set_defaults(run=_convert)
     command = commands.add_parser("inspect", help="explain an MSEG image")
     command.add_argument("file", type=Path)

@@ -90,7 +90,7 @@ def _check_tables(image: bytes, tables: Section, relocations: tuple[int, ...]) -
             raise ImageError(f"initialised writable data at {tables.name}+{offset - tables.address:#x}")
 
 
-def convert(efi: bytes, mseg_revision: int = 1) -> Image:
+def convert(efi: bytes, mseg_revision: int = layout.MSEG_REVISION) -> Image:
     """Make the MSEG image.
 
     Args:

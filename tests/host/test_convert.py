@@ -107,6 +107,7 @@ def test_build_directory_does_not_show() -> None:
 
 
 def test_mseg_revision_is_a_parameter() -> None:
+    assert convert(GOOD.bytes()).hardware.revision == 0
     assert convert(GOOD.bytes(), 7).hardware.revision == 7
 
 

@@ -15,7 +15,7 @@ SOURCES = sorted(IMAGES.glob("*.[ch]"))
 # An id of a table; checks of defects of stock QEMU have ids of their own.
 RULE_ID = re.compile(r'"((?:VMX|DM)-[A-Z]+-\d+)"')
 FIRST_ARGUMENT = re.compile(r'\b(?:check|check_eq|check_vmx|not_offered|expect_shutdown)\(\s*"([^"]*)"')
-STOCK_DEFECT = re.compile(r"SDM-[A-Z0-9-]+")
+STOCK_DEFECT = re.compile(r"(?:SDM|ICH9)-[A-Z0-9-]+")
 
 
 def _named() -> set[str]:

@@ -90,12 +90,14 @@ enum {
     VMCS_GUEST_IA32_DEBUGCTL            = 0x2802,
     VMCS_GUEST_IA32_PAT                 = 0x2804,
     VMCS_GUEST_IA32_EFER                = 0x2806,
+    VMCS_GUEST_IA32_PERF_GLOBAL_CTRL    = 0x2808,
     VMCS_GUEST_PDPTE0                   = 0x280a,
     VMCS_GUEST_PDPTE1                   = 0x280c,
     VMCS_GUEST_PDPTE2                   = 0x280e,
     VMCS_GUEST_PDPTE3                   = 0x2810,
     VMCS_HOST_IA32_PAT                  = 0x2c00,
     VMCS_HOST_IA32_EFER                 = 0x2c02,
+    VMCS_HOST_IA32_PERF_GLOBAL_CTRL     = 0x2c04,
 
     /* 32-bit */
     VMCS_PIN_CONTROLS                   = 0x4000,

@@ -159,6 +159,15 @@ static uint64_t vmx_basic(CPUX86State *env)
            VMX_MEMTYPE_WB << 50 | env->features[FEAT_VMX_BASIC];
 }
 
+/* The MSR is there with one of the controls that load it. */
+static bool has_perf_global_ctrl(CPUX86State *env)
+{
+    return (env->features[FEAT_VMX_EXIT_CTLS] &
+            VMX_EXIT_LOAD_PERF_GLOBAL_CTRL) ||
+           (env->features[FEAT_VMX_ENTRY_CTLS] &
+            VMX_ENTRY_LOAD_PERF_GLOBAL_CTRL);
+}
+
 int vmx_rdmsr(CPUX86State *env, uint32_t index, uint64_t *value)
 {
     bool have_ept = env->features[FEAT_VMX_SECONDARY_CTLS] &
@@ -171,6 +180,12 @@ int vmx_rdmsr(CPUX86State *env, uint32_t index, uint64_t *value)
         return 0;
     case MSR_IA32_DEBUGCTLMSR:
         *value = env->vmx.debugctl;
+        return 0;
+    case MSR_CORE_PERF_GLOBAL_CTRL:
+        if (!has_perf_global_ctrl(env)) {
+            return 1;
+        }
+        *value = env->msr_global_ctrl;
         return 0;
     case MSR_IA32_TSC:
         *value = cpu_get_tsc(env) + env->tsc_offset;
@@ -282,6 +297,15 @@ int vmx_wrmsr(CPUX86State *env, uint32_t index, uint64_t value)
             return -1;
         }
         env->vmx.debugctl = value;
+        return 0;
+    case MSR_CORE_PERF_GLOBAL_CTRL:
+        if (!has_perf_global_ctrl(env)) {
+            return 1;
+        }
+        if (value & ~VMX_PERF_GLOBAL_CTRL) {
+            return -1;
+        }
+        env->msr_global_ctrl = value;
         return 0;
     case MSR_IA32_XSS:
         if (!(env->features[FEAT_XSAVE] & CPUID_XSAVE_XSAVES) || value) {

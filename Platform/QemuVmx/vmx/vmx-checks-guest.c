@@ -100,6 +100,11 @@ static bool check_registers(CPUX86State *env, const VMXEntry *entry)
         !vmx_pat_valid(vmcs_read(v, VMCS_GUEST_IA32_PAT))) {
         return false;
     }
+    if ((entry->entry_ctls & VMX_ENTRY_LOAD_PERF_GLOBAL_CTRL) &&
+        (vmcs_read(v, VMCS_GUEST_IA32_PERF_GLOBAL_CTRL) &
+         ~VMX_PERF_GLOBAL_CTRL)) {
+        return false;
+    }
     if (entry->entry_ctls & VMX_ENTRY_LOAD_EFER) {
         uint64_t efer = vmcs_read(v, VMCS_GUEST_IA32_EFER);
 

@@ -191,7 +191,7 @@ static bool vmx_check_injection(CPUX86State *env, const VMXEntry *entry)
         return false;
     }
     return !want_error ||
-           vmcs_read(v, VMCS_ENTRY_EXCEPTION_ERROR_CODE) <= 0x7fff;
+           vmcs_read(v, VMCS_ENTRY_EXCEPTION_ERROR_CODE) <= 0xffff;
 }
 
 /* "VM-Entry Control Fields" */
@@ -238,6 +238,11 @@ static bool vmx_check_host(CPUX86State *env, const VMXEntry *entry)
     }
     if ((entry->exit_ctls & VMX_EXIT_LOAD_PAT) &&
         !vmx_pat_valid(vmcs_read(v, VMCS_HOST_IA32_PAT))) {
+        return false;
+    }
+    if ((entry->exit_ctls & VMX_EXIT_LOAD_PERF_GLOBAL_CTRL) &&
+        (vmcs_read(v, VMCS_HOST_IA32_PERF_GLOBAL_CTRL) &
+         ~VMX_PERF_GLOBAL_CTRL)) {
         return false;
     }
     if (entry->exit_ctls & VMX_EXIT_LOAD_EFER) {

@@ -104,6 +104,9 @@ static void vmx_load_guest(CPUX86State *env, const VMXEntry *entry)
     if (entry->entry_ctls & VMX_ENTRY_LOAD_PAT) {
         env->pat = vmcs_read(v, VMCS_GUEST_IA32_PAT);
     }
+    if (entry->entry_ctls & VMX_ENTRY_LOAD_PERF_GLOBAL_CTRL) {
+        env->msr_global_ctrl = vmcs_read(v, VMCS_GUEST_IA32_PERF_GLOBAL_CTRL);
+    }
     env->sysenter_cs = vmcs_read(v, VMCS_GUEST_SYSENTER_CS);
     env->sysenter_esp = vmcs_read(v, VMCS_GUEST_SYSENTER_ESP);
     env->sysenter_eip = vmcs_read(v, VMCS_GUEST_SYSENTER_EIP);
@@ -346,6 +349,7 @@ bool vmx_vm_entry(CPUX86State *env, bool launch)
     env->vmx.hlt = false;
     env->vmx.event.info = 0;
     env->vmx.pause_loop.valid = false;
+    env->vmx.monitor_armed = false;     /* "Clearing Address-Range Monitoring" */
     env->old_exception = -1;
     if (entry.returns_from_smm) {
         vmx_smm_return_commit(env, &entry);

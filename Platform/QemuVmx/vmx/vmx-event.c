@@ -21,6 +21,7 @@
 
 typedef enum VMXEvent {
     VMX_EVENT_NONE,
+    VMX_EVENT_INIT_LOST,
     VMX_EVENT_SIPI,
     VMX_EVENT_TPR,
     VMX_EVENT_SMI,
@@ -84,7 +85,8 @@ static VMXEvent vmx_next_event(CPUState *cs, int request)
     VMXEvent event;
 
     if (env->vmx.activity == VMX_ACTIVITY_WAIT_FOR_SIPI) {
-        return request & CPU_INTERRUPT_SIPI ? VMX_EVENT_SIPI : VMX_EVENT_NONE;
+        return request & CPU_INTERRUPT_INIT ? VMX_EVENT_INIT_LOST :
+               request & CPU_INTERRUPT_SIPI ? VMX_EVENT_SIPI : VMX_EVENT_NONE;
     }
     if (env->vmx.tpr_check && vmx_tpr_below_threshold(env)) {
         return VMX_EVENT_TPR;
@@ -134,6 +136,7 @@ static int vmx_event_request(VMXEvent event)
         return CPU_INTERRUPT_SIPI;
     case VMX_EVENT_SMI:
         return CPU_INTERRUPT_SMI;
+    case VMX_EVENT_INIT_LOST:
     case VMX_EVENT_INIT:
         return CPU_INTERRUPT_INIT;
     case VMX_EVENT_NMI:
@@ -171,6 +174,17 @@ static G_NORETURN void vmx_take_sipi(CPUState *cs)
     replay_interrupt();
     vmx_vmexit(env, VMX_REASON_SIPI,
                apic_sipi_vector(env_archcpu(env)->apic_state), 0);
+}
+
+/*
+ * INIT that arrives in wait-for-SIPI, or waited for it in root operation, is
+ * nothing that the guest could see later; the processor waits on.
+ */
+static void vmx_lose_init(CPUState *cs)
+{
+    cpu_reset_interrupt(cs, CPU_INTERRUPT_INIT);
+    cs->interrupt_request |= CPU_INTERRUPT_HALT;
+    qatomic_set(&cs->neg.icount_decr.u16.high, -1);
 }
 
 static void vmx_take_interrupt(CPUState *cs)
@@ -241,6 +255,9 @@ int vmx_exec_interrupt(CPUState *cs, int interrupt_request)
     }
     switch (event) {
     case VMX_EVENT_NONE:
+        return 0;
+    case VMX_EVENT_INIT_LOST:
+        vmx_lose_init(cs);
         return 0;
     case VMX_EVENT_SIPI:
         vmx_take_sipi(cs);

@@ -48,10 +48,6 @@ static uint32_t vmx_access_rights(const SegmentCache *seg)
     if (!(seg->flags & DESC_P_MASK)) {
         return ar | VMX_ACCESS_UNUSABLE;
     }
-    if (seg->flags & DESC_S_MASK) {
-        /* Loading a segment sets its accessed flag; TCG caches it late. */
-        ar |= 1;
-    }
     return ar;
 }
 
@@ -80,6 +76,31 @@ static void vmx_save_segments(CPUX86State *env, VMXVmcs *v)
     vmcs_write(v, VMCS_GUEST_GDTR_LIMIT, env->gdt.limit);
     vmcs_write(v, VMCS_GUEST_IDTR_BASE, env->idt.base);
     vmcs_write(v, VMCS_GUEST_IDTR_LIMIT, env->idt.limit);
+}
+
+/*
+ * "Saving Non-Register State": the causes of VM exits that leave debug
+ * exceptions pending; all others have the field saved as clear.
+ */
+static bool vmx_keeps_pending_debug(const VMXVmcs *v, uint32_t blocked)
+{
+    switch ((uint16_t)vmcs_read(v, VMCS_EXIT_REASON)) {
+    case VMX_REASON_INIT:
+    case VMX_REASON_IO_SMI:
+    case VMX_REASON_OTHER_SMI:
+    case VMX_REASON_MONITOR_TRAP_FLAG:
+    case VMX_REASON_TPR_BELOW_THRESHOLD:
+        return true;
+    case VMX_REASON_EXCEPTION_NMI:
+        switch ((uint8_t)vmcs_read(v, VMCS_EXIT_INTERRUPTION_INFO)) {
+        case EXCP01_DB:
+            return false;
+        case EXCP12_MCHK:
+            return true;
+        }
+        break;
+    }
+    return blocked & VMX_BLOCKING_BY_MOV_SS;
 }
 
 /* "Saving Non-Register State" */
@@ -113,7 +134,8 @@ static void vmx_save_non_register(CPUX86State *env, VMXVmcs *v)
         (env->eflags & TF_MASK) && !(env->vmx.debugctl & VMX_DEBUGCTL_BTF)) {
         env->vmx.pending_debug |= VMX_PENDING_DEBUG_BS;
     }
-    vmcs_write(v, VMCS_GUEST_PENDING_DEBUG, env->vmx.pending_debug);
+    vmcs_write(v, VMCS_GUEST_PENDING_DEBUG,
+               vmx_keeps_pending_debug(v, blocked) ? env->vmx.pending_debug : 0);
     env->vmx.pending_debug = 0;
 }
 
@@ -242,6 +264,9 @@ void vmx_exit_load_host(CPUX86State *env, VMXVmcs *v)
     env->vmx.debugctl = 0;
     if (exit_ctls & VMX_EXIT_LOAD_PAT) {
         env->pat = vmcs_read(v, VMCS_HOST_IA32_PAT);
+    }
+    if (exit_ctls & VMX_EXIT_LOAD_PERF_GLOBAL_CTRL) {
+        env->msr_global_ctrl = vmcs_read(v, VMCS_HOST_IA32_PERF_GLOBAL_CTRL);
     }
     env->sysenter_cs = vmcs_read(v, VMCS_HOST_SYSENTER_CS);
     env->sysenter_esp = vmcs_read(v, VMCS_HOST_SYSENTER_ESP);

@@ -301,12 +301,10 @@ void vmx_check_intercept(CPUX86State *env, uint32_t type, uint64_t param,
     case SVM_EXIT_MONITOR:
         exit_if(env, vmx_proc(env, VMX_CPU_MONITOR),
                 VMX_REASON_MONITOR, 0, ra);
-        env->vmx.monitor_armed = true;
         break;
     case SVM_EXIT_MWAIT:
         exit_if(env, vmx_proc(env, VMX_CPU_MWAIT),
                 VMX_REASON_MWAIT, env->vmx.monitor_armed, ra);
-        env->vmx.monitor_armed = false;
         break;
     case SVM_EXIT_PAUSE:
         exit_if(env, vmx_proc(env, VMX_CPU_PAUSE) ||

@@ -159,6 +159,7 @@ enum {
 #define VMX_EXIT_SAVE_EFER                VMX_VM_EXIT_SAVE_IA32_EFER
 #define VMX_EXIT_LOAD_EFER                VMX_VM_EXIT_LOAD_IA32_EFER
 #define VMX_EXIT_SAVE_PREEMPTION_TIMER    VMX_VM_EXIT_SAVE_VMX_PREEMPTION_TIMER
+#define VMX_EXIT_LOAD_PERF_GLOBAL_CTRL    VMX_VM_EXIT_LOAD_IA32_PERF_GLOBAL_CTRL
 
 /* VM-entry controls */
 #define VMX_ENTRY_LOAD_DEBUG   VMX_VM_ENTRY_LOAD_DEBUG_CONTROLS
@@ -167,6 +168,7 @@ enum {
 #define VMX_ENTRY_DEACTIVATE   VMX_VM_ENTRY_DEACT_DUAL_MONITOR
 #define VMX_ENTRY_LOAD_PAT     VMX_VM_ENTRY_LOAD_IA32_PAT
 #define VMX_ENTRY_LOAD_EFER    VMX_VM_ENTRY_LOAD_IA32_EFER
+#define VMX_ENTRY_LOAD_PERF_GLOBAL_CTRL  VMX_VM_ENTRY_LOAD_IA32_PERF_GLOBAL_CTRL
 
 /* Interruption information (entry, exit, IDT vectoring). */
 #define VMX_INTERRUPTION_TYPE_EXTERNAL              (0u << 8)
@@ -210,7 +212,10 @@ enum {
 /* The preemption timer counts once in 2^VMX_TIMER_RATE ticks of the TSC. */
 #define VMX_TIMER_RATE              5
 
+/* IA32_PERF_GLOBAL_CTRL: enables of four and three counters that stand still. */
+#define VMX_PERF_GLOBAL_CTRL        0x70000000fULL
+
 /* MSEG revision identifier, IA32_VMX_MISC[63:32]. */
-#define VMX_MSEG_REVISION  0x00000001u
+#define VMX_MSEG_REVISION  0x00000000u
 
 #endif

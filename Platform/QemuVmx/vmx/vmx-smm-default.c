@@ -34,12 +34,13 @@ void vmx_smi_default_enter(CPUX86State *env)
     smm->io.valid = false;
     env->vmx.hlt = false;
 
+    smm->saved_inhibit = env->hflags & HF_INHIBIT_IRQ_MASK;
+    smm->saved_mov_ss = env->hflags2 & HF2_MOV_SS_MASK;
+    env->hflags &= ~HF_INHIBIT_IRQ_MASK;
+    env->hflags2 &= ~HF2_MOV_SS_MASK;
+
     if (env->vmx.mode != VMX_MODE_NONE) {
         smm->saved_current = env->vmx.current_vmcs;
-        smm->saved_inhibit = env->hflags & HF_INHIBIT_IRQ_MASK;
-        smm->saved_mov_ss = env->hflags2 & HF2_MOV_SS_MASK;
-        env->hflags &= ~HF_INHIBIT_IRQ_MASK;
-        env->hflags2 &= ~HF2_MOV_SS_MASK;
         if (env->vmx.mode == VMX_MODE_GUEST) {
             /* Timer, monitor trap flag and traps stay as they are. */
             smm->saved_virtual_nmi = env->vmx.virtual_nmi_blocked;
@@ -146,14 +147,17 @@ void vmx_rsm_resume(CPUX86State *env)
         if (!(env->eflags & VM_MASK) && !unrestricted) {
             vmx_rsm_fix_rpl(env);
         }
-
-        if (smm->saved_inhibit) {
-            env->hflags |= HF_INHIBIT_IRQ_MASK;
-        }
-        if (smm->saved_mov_ss) {
-            env->hflags2 |= HF2_MOV_SS_MASK;
-        }
         smm->saved_mode = VMX_MODE_NONE;
+    }
+
+    /* RSM returns into the shadow of STI or MOV SS that the SMI left. */
+    if (smm->saved_inhibit) {
+        env->hflags |= HF_INHIBIT_IRQ_MASK;
+        smm->saved_inhibit = false;
+    }
+    if (smm->saved_mov_ss) {
+        env->hflags2 |= HF2_MOV_SS_MASK;
+        smm->saved_mov_ss = false;
     }
 
     if (cpu_has_vmx(env)) {

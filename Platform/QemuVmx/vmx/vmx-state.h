@@ -108,7 +108,7 @@ typedef struct X86VMXState {
     bool iret;                  /* IRET under way has unblocked NMIs */
     bool int1;                  /* the #DB being delivered is that of INT1 */
     uint8_t int1_length;
-    bool monitor_armed;         /* MONITOR without MWAIT, non-root only */
+    bool monitor_armed;         /* MONITOR without MWAIT or event */
     bool injecting;             /* VM entry's event is being delivered */
     uint8_t sw_exception;       /* the last INT was INT3 or INTO */
     bool tpr_check;             /* compare TPR and threshold at the boundary */

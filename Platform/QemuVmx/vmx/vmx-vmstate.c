@@ -20,10 +20,12 @@ static bool vmx_needed(void *opaque)
     X86CPU *cpu = opaque;
     CPUX86State *env = &cpu->env;
 
-    return cpu_has_vmx(env) &&
-           (vmx_in_operation(env) || env->vmx.smm_monitor_ctl ||
-            env->vmx.debugctl || env->vmx.smm.saved_vmxe ||
-            env->vmx.smm.saved_mode != VMX_MODE_NONE);
+    /* An SMI handler has a shadow of STI to go back to on any processor. */
+    return env->vmx.smm.saved_inhibit ||
+           (cpu_has_vmx(env) &&
+            (vmx_in_operation(env) || env->vmx.smm_monitor_ctl ||
+             env->vmx.debugctl || env->vmx.smm.saved_vmxe ||
+             env->vmx.smm.saved_mode != VMX_MODE_NONE));
 }
 
 static int vmx_post_load(void *opaque, int version_id)

@@ -8,6 +8,7 @@
 ;   MAILBOX + 8   rounds so far
 ;   MAILBOX + 12  1 when the processor is there
 ;   MAILBOX + 16  ICR low of a second interrupt, 0: none
+;   MAILBOX + 20  1: one round only, after which MAILBOX is 0
 
         global  ap_block, ap_block_end
 
@@ -46,7 +47,10 @@ protected:
         jz      .sent
         mov     [ICR_HIGH], edx
         mov     [ICR_LOW], eax
-.sent:  inc     dword [MAILBOX + 8]
+.sent:  cmp     dword [MAILBOX + 20], 1
+        jne     .next
+        mov     dword [MAILBOX], 0
+.next:  inc     dword [MAILBOX + 8]
         mov     ecx, PAUSES
 .pause: pause
         loop    .pause

@@ -161,6 +161,17 @@ static void test_error_codes(void)
         }
     }
     check_eq("VMX-CTL-30", "exceptions", wrong, 0);
+    wrong = 0;
+    for (uint32_t bit = 0; bit < 32; bit++) {
+        entry_fresh(MODE_64);
+        wr(F_GUEST_IDTR_LIMIT, 0);
+        wr(F_ENTRY_INTR, 0x80000B0D);
+        wr(F_ENTRY_ERROR, 1u << bit);
+        if (entry_outcome() != (bit < 16 ? ENTERED : CONTROLS)) {
+            wrong |= 1u << bit;
+        }
+    }
+    check_eq("VMX-CTL-32", "bit-by-bit", wrong, 0);
     for (uint32_t type = 0; type < 7; type++) {
         if (type == 1 || type == 3) {
             continue;

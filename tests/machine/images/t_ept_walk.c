@@ -135,14 +135,14 @@ static void test_no_ram(void)
     static const struct {
         const char *name;
         uint64_t address;
-        uint32_t reason; /* zeros are no entries; the HPET's id and ROM misconfigure */
+        uint32_t reason; /* zeros are no entries; ones, the HPET id and ROM misconfigure */
     } rows[] = {
         {"local-apic", 0xFEE00000, REASON_EPT_VIOLATION},
         {"hpet", 0xFED00000, REASON_EPT_MISCONFIG},
         {"io-apic", 0xFEC00000, REASON_EPT_VIOLATION},
-        {"nothing", 0x80000000, REASON_EPT_VIOLATION},
+        {"nothing", 0x80000000, REASON_EPT_MISCONFIG},
         {"last-page-32", 0xFFFFF000, REASON_EPT_MISCONFIG},
-        {"last-page", 0xFFFFFFF000, REASON_EPT_VIOLATION},
+        {"last-page", 0xFFFFFFF000, REASON_EPT_MISCONFIG},
     };
 
     for (size_t i = 0; i < 2 * ARRAY_SIZE(rows); i++) {

@@ -24,16 +24,33 @@ static const struct place {
     {"last-page", (1ull << 40) - PAGE_SIZE},
 };
 
-/* 9BH holds an address below 4 GiB. */
+static volatile uint64_t header_at;
+static volatile uint32_t header_revision;
+
+static void read_revision(void)
+{
+    header_revision = read32(header_at);
+}
+
+/*
+ * 9BH holds an address below 4 GiB.  Zeros have a revision that fits, but features
+ * that do not.
+ */
 static void mseg_places(void)
 {
+    bool fits;
+
     for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
         if (places[i].address >> 32) {
             continue;
         }
         smm_monitor_ctl(places[i].address | 1);
         activation_vmcs();
-        check_vmx("DM-ACT-15", places[i].name, vmcall(), ERR_MSEG_REVISION);
+        header_at = places[i].address;
+        smm_call(read_revision);
+        fits = header_revision == mseg_default_header().revision;
+        check_vmx(fits ? "DM-ACT-18" : "DM-ACT-15", places[i].name, vmcall(),
+                  fits ? ERR_MSEG_FEATURES : ERR_MSEG_REVISION);
     }
     smm_monitor_ctl(MSEG_BASE | 1);
 }

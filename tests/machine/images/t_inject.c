@@ -32,6 +32,7 @@ static void test_injection(void)
         /* Hardware exceptions, with and without error code. */
         {"VMX-EVT-03", "ud", 0x80000306, 0, 0, 6},
         {"VMX-EVT-03", "gp", 0x80000B0D, 0x1238, 0, 13},
+        {"VMX-EVT-03", "gp-bit-15", 0x80000B0D, 0xBEEF, 0, 13},
         {"VMX-EVT-03", "gp-zero", 0x80000B0D, 0, 0, 13},
         {"VMX-EVT-03", "pf", 0x80000B0E, 2, 0, 14},
         {"VMX-EVT-01", "external", 0x80000040, 0, 0, 0x40},

@@ -31,7 +31,7 @@ static void test_basic(void)
     check_eq("DM-ENA-04", "bit-2-allowed", misc >> 28 & 1, DUAL);
     if (DUAL) {
         /* DM-ENA-05: MSEG revision identifier of this machine. */
-        check_eq("DM-ENA-05", "mseg-revision", misc >> 32, 1);
+        check_eq("DM-ENA-05", "mseg-revision", misc >> 32, 0);
     }
 }
 

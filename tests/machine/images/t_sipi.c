@@ -146,6 +146,54 @@ static void test_others(void)
     check_eq("VMX-ACT-05", "interrupt-later", interrupts, 1);
 }
 
+/* These once; returns the number of rounds before. */
+static uint32_t send_once(uint32_t first_icr, uint32_t second_icr)
+{
+    uint32_t rounds = read32(MAILBOX + 8);
+
+    write32(MAILBOX + 20, 1);
+    write32(MAILBOX + 16, second_icr);
+    write32(MAILBOX, first_icr);
+    return rounds;
+}
+
+static void wait_until_sent(uint32_t rounds)
+{
+    while (read32(MAILBOX + 8) == rounds) {
+        __asm__ volatile("pause");
+    }
+    write32(MAILBOX + 20, 0);
+}
+
+static uint32_t run_waiting(void)
+{
+    entry_fresh(MODE_64);
+    wr(F_ACTIVITY, WAIT_SIPI);
+    return guest_run(LAUNCH);
+}
+
+/* Blocked in wait-for-SIPI means gone: neither an exit later nor a SIPI lost. */
+static void test_lost_init(void)
+{
+    uint32_t rounds = send_once(ICR_INIT, ICR_SIPI | VECTOR);
+
+    check_eq("VMX-ACT-09", "in-the-state", run_waiting(), REASON_SIPI);
+    wait_until_sent(rounds);
+    /* The second SIPI of a start-up sequence. */
+    send(ICR_SIPI | VECTOR, 0);
+    check_eq("VMX-ACT-09", "second-sipi", run_waiting(), REASON_SIPI);
+    send(0, 0);
+    entry_fresh(MODE_64);
+    check_eq("VMX-ACT-09", "no-init-left", guest_run(LAUNCH), REASON_VMCALL);
+
+    wait_until_sent(send_once(ICR_INIT, 0));
+    send(ICR_SIPI | VECTOR, 0);
+    check_eq("VMX-ACT-09", "in-root-before", run_waiting(), REASON_SIPI);
+    send(0, 0);
+    entry_fresh(MODE_64);
+    check_eq("VMX-ACT-09", "none-left-of-root", guest_run(LAUNCH), REASON_VMCALL);
+}
+
 static void test_init(void)
 {
     uint32_t reason;
@@ -163,6 +211,7 @@ static void test_init(void)
         panic("next guest: reason=%d", reason);
     }
 
+    test_lost_init();
     send(ICR_INIT, 0);
     entry_fresh(MODE_64);
     wr(F_GUEST_RIP, phys((void *)guest_waits));

@@ -109,11 +109,11 @@ void run_tests(void)
     /* DM-ACT-15, DM-ACT-16, DM-ACT-18: one header defect each. */
     bad_header("DM-ACT-15", "revision-plus-1",
                mseg_default_header().revision + 1, 1, ERR_MSEG_REVISION);
-    bad_header("DM-ACT-15", "revision-zero", 0, 1, ERR_MSEG_REVISION);
-    bad_header("DM-ACT-15", "revision-bit-31", 0x80000001, 1, ERR_MSEG_REVISION);
-    bad_header("DM-ACT-16", "features-bit-1", 1, 3, ERR_MSEG_FEATURES);
-    bad_header("DM-ACT-16", "features-bit-31", 1, 0x80000001, ERR_MSEG_FEATURES);
-    bad_header("DM-ACT-18", "features-bit-0-clear", 1, 0, ERR_MSEG_FEATURES);
+    bad_header("DM-ACT-15", "revision-ones", UINT32_MAX, 1, ERR_MSEG_REVISION);
+    bad_header("DM-ACT-15", "revision-bit-31", mseg_default_header().revision ^ 1u << 31, 1, ERR_MSEG_REVISION);
+    bad_header("DM-ACT-16", "features-bit-1", mseg_default_header().revision, 3, ERR_MSEG_FEATURES);
+    bad_header("DM-ACT-16", "features-bit-31", mseg_default_header().revision, 0x80000001, ERR_MSEG_FEATURES);
+    bad_header("DM-ACT-18", "features-bit-0-clear", mseg_default_header().revision, 0, ERR_MSEG_FEATURES);
     check_nothing_changed("after-24", current);
     /* DM-ENA-38: the header was read although MSEG is closed here. */
     check_eq("DM-ENA-38", "mseg-reads-ones", read32(MSEG_BASE), 0xFFFFFFFF);

@@ -18,6 +18,7 @@
 #define LPC_GEN_PMCON_3     0xA4u
 #define PMBASE              0x600u
 #define SMI_EN              (PMBASE + 0x30u)
+#define SMI_STS             (PMBASE + 0x34u)
 #define SMI_EN_GBL          0x01u
 #define SMI_EN_APMC         0x20u
 #define SMI_EN_SWSMI_TMR    0x40u
@@ -114,6 +115,7 @@ void smi_timer_start_at(uint32_t rate)
     uint32_t pmcon = pci_read32(LPC, 0, LPC_GEN_PMCON_3) & ~0xC0u;
 
     pci_write32(LPC, 0, LPC_GEN_PMCON_3, pmcon | rate << SWSMI_RATE_SHIFT);
+    outl(SMI_STS, SMI_EN_SWSMI_TMR); /* left by the last one, it would be an SMI now */
     outl(SMI_EN, SMI_EN_GBL | SMI_EN_APMC | SMI_EN_SWSMI_TMR);
 }
 

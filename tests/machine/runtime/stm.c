@@ -2,7 +2,7 @@
 /* The stub STM and its activation, see stm.h. */
 #include "stm.h"
 
-#define MSEG_REVISION   1u
+#define MSEG_REVISION   0u
 #define GDT_LIMIT       0x57u
 #define PAGE_FLAGS      0x67u /* P, RW, US, A, D */
 #define LARGE_FLAGS     0xE7u

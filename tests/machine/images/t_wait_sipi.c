@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * SMIs for a processor that waits for its start-up IPI: held pending, across
+ * INIT too, and taken before the first instruction of the start-up code.
+ */
+#include "runtime.h"
+
+#define AP_AT     0x8000u
+#define MAILBOX   0x9000u
+#define RUNS      (MAILBOX + 12)
+#define ICR_INIT  0x4500u
+#define ICR_SIPI  (0x4600u | AP_AT >> 12)
+#define ICR_SMI   0x4200u
+#define SAVED_RIP 0x7F78u /* AMD64 save-state map, from SMBASE + 8000H */
+#define SAVED_CS  0x7E10u
+
+extern uint8_t ap_block[], ap_block_end[];
+
+static volatile uint64_t smi_rip;
+static volatile uint32_t smi_cs;
+
+static void note_state(void)
+{
+    smi_rip = read64(DEFAULT_SMBASE + 0x8000u + SAVED_RIP);
+    smi_cs = read32(DEFAULT_SMBASE + 0x8000u + SAVED_CS) & 0xFFFF;
+}
+
+static void send(uint32_t icr)
+{
+    write32(0xFEE00310, 1u << 24);
+    write32(0xFEE00300, icr);
+    /* PAUSE gives the other processor its turn. */
+    for (uint32_t i = 0; i < 20000; i++) {
+        __asm__ volatile("pause" : : : "memory");
+    }
+}
+
+/* In wait-for-SIPI at the beginning and at the end. */
+static void one_start(const char *name, uint32_t first, uint32_t second)
+{
+    uint32_t before = smi_count;
+
+    memset((void *)(uintptr_t)MAILBOX, 0, 32);
+    smi_rip = UINT64_MAX;
+    send(first);
+    if (second) {
+        send(second);
+    }
+    check_eq("SDM-MP-WAIT", "held", smi_count, before);
+    send(ICR_SIPI);
+    for (uint32_t i = 0; i < 100000000 && !read32(RUNS); i++) {
+        __asm__ volatile("pause" : : : "memory");
+    }
+    /* Vol. 3 "MP Initialization Protocol", "External Signaling for SMI". */
+    check_eq("SDM-MP-WAIT", "starts", read32(RUNS), 1);
+    check_eq("SDM-MP-WAIT", name, smi_count, before + 1);
+    check_eq("SDM-MP-WAIT", "before-the-first-instruction", smi_rip, 0);
+    check_eq("SDM-MP-WAIT", "code-segment", smi_cs, AP_AT >> 4);
+    send(ICR_INIT);
+}
+
+void run_tests(void)
+{
+    memcpy((void *)(uintptr_t)AP_AT, ap_block, (size_t)(ap_block_end - ap_block));
+    smi_hook = note_state;
+    one_start("after-reset", ICR_SMI, 0);
+    one_start("after-init", ICR_SMI, 0);
+    one_start("twice-is-once", ICR_SMI, ICR_SMI);
+    one_start("over-init", ICR_SMI, ICR_INIT);
+    one_start("init-before", ICR_INIT, ICR_SMI);
+}
