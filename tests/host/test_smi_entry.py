@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
-"""What the SMI entry code must not do: set CR4.MCE before the IDT, or touch MSRs on the STM's path."""
+"""What the SMI entry code must not do: set CR4.MCE before the IDT, or touch data before EFER.NXE."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from build_scripts.sources import sources
 
 SOURCE = Path("StmPkg/Firmware/SmmCpuFeaturesLib/X64/SmiEntry.nasm")
 MCE = 0x40
+EFER = 0xC0000080
+NXE = 0x800
 # Labels are local to the source; the disassembler needs the parts' widths.
 PARTS = {"Template": 16, "ProtectedEntry": 32, "LongEntry": 64, "StmEntry": 64}
 
@@ -69,5 +71,24 @@ def test_cr4_gets_mce_after_the_idt_is_loaded(parts: dict[str, list[str]], name:
     assert value and int(value[1], 16) & MCE
 
 
-def test_the_stms_path_accesses_no_msr(parts: dict[str, list[str]]) -> None:
-    assert not any(re.match("rdmsr|wrmsr|cpuid", text) for text in parts["StmEntry"])
+def test_the_stms_path_costs_one_msr_read_where_nxe_is_set(parts: dict[str, list[str]]) -> None:
+    """A monitor that has set EFER.NXE, as ours has, is asked for EFER once and nothing else."""
+    instructions = parts["StmEntry"]
+    accesses = [index for index, text in enumerate(instructions) if re.match("rdmsr|wrmsr|cpuid", text)]
+    first, idt = accesses[0], position(instructions, "lidt")
+    assert instructions[first - 1] == f"mov ecx,{EFER:#x}" and instructions[first] == "rdmsr"
+    assert instructions[first + 1] == f"test eax,{NXE:#x}"
+    skip = re.fullmatch(r"jne (0x[0-9a-f]+)", instructions[first + 2])
+    # All other accesses lie between this jump and the instruction that it goes to.
+    assert skip and [index for index in accesses[1:] if index < first + 2 or index > idt] == []
+    jumps = [text for text in instructions[:idt] if text.endswith(skip[1])]
+    assert len(jumps) == 2, "processors without XD go the same way"
+
+
+def test_the_stms_path_touches_no_data_before_nxe_is_set(parts: dict[str, list[str]]) -> None:
+    """Bit 63 of the page-table entries of stack and data is reserved until then; the copy itself is code."""
+    instructions = parts["StmEntry"]
+    early = instructions[: position(instructions, "lidt")]
+    assert not any(re.match("push|pop|call|ret|int|iret", text) for text in early)
+    operands = [text for text in early if "[" in text]
+    assert len(operands) == 1 and all("[rip+" in text for text in operands)

@@ -12,7 +12,7 @@
 #include <Library/HobLib.h>
 
 /**
-  Check what the rest of the library relies on.
+  Check what the rest of the library relies on, and prepare the descriptors for the STM.
 
   @param[in] ImageHandle  Handle of the driver.
   @param[in] SystemTable  EFI system table.
@@ -27,6 +27,7 @@ SmmCpuFeaturesLibConstructor (
   )
 {
   ASSERT (GetFirstGuidHob (&gSmmBaseHobGuid) != NULL);
+  PsdInitialize ();
   return EFI_SUCCESS;
 }
 
@@ -52,7 +53,7 @@ SmmCpuFeaturesInitializeProcessor (
   IN CPU_HOT_PLUG_DATA          *CpuHotPlugData
   )
 {
-  ProcessorDescriptor (CpuHotPlugData->SmBase[CpuIndex])->LocalApicId = (UINT32)ProcessorInfo[CpuIndex].ProcessorId;
+  PsdOf (CpuHotPlugData->SmBase[CpuIndex])->LocalApicId = (UINT32)ProcessorInfo[CpuIndex].ProcessorId;
 }
 
 /**

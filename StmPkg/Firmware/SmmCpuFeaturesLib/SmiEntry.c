@@ -1,5 +1,5 @@
 /** @file
-  Installs the SMI entry code and the descriptor that tells the STM about it.
+  Installs the SMI entry code.
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
@@ -11,7 +11,6 @@
 #include <Library/BaseMemoryLib.h>
 #include <Library/DebugLib.h>
 #include <Register/Intel/Cpuid.h>
-#include <StmMsegLayout.h>
 
 #define CPUID_EXTENDED_XD       BIT20
 #define FOUR_LEVEL_PAGING_BITS  48
@@ -54,38 +53,6 @@ EntryFlags (
 }
 
 /**
-  The width of physical addresses.
-
-  @return Bits.
-**/
-STATIC
-UINT8
-PhysicalAddressBits (
-  VOID
-  )
-{
-  CPUID_VIR_PHY_ADDRESS_SIZE_EAX  Eax;
-
-  AsmCpuid (CPUID_VIR_PHY_ADDRESS_SIZE, &Eax.Uint32, NULL, NULL, NULL);
-  return (UINT8)Eax.Bits.PhysicalAddressBits;
-}
-
-/**
-  The processor's descriptor for the STM.
-
-  @param[in] SmBase  SMBASE of the processor.
-
-  @return The descriptor in SMRAM.
-**/
-TXT_PROCESSOR_SMM_DESCRIPTOR *
-ProcessorDescriptor (
-  IN UINTN  SmBase
-  )
-{
-  return (TXT_PROCESSOR_SMM_DESCRIPTOR *)(SmBase + TXT_SMM_PSD_OFFSET);
-}
-
-/**
   Size of the SMI entry code.
 
   @return Bytes; never 0, since the default entry code of PiSmmCpuDxeSmm reads a
@@ -98,57 +65,6 @@ SmmCpuFeaturesGetSmiHandlerSize (
   )
 {
   return gSmiEntrySize;
-}
-
-/**
-  Fill the descriptor that the STM reads when it starts.
-
-  The local APIC ID follows in SmmCpuFeaturesInitializeProcessor. There is no
-  handler for protection exceptions, so the STM must treat one as a crash, and
-  no list of BIOS resources.
-
-  @param[in] SmBase   SMBASE of the processor.
-  @param[in] Stack    Where the index of the processor is stored; RSP at the entry.
-  @param[in] GdtBase  The processor's GDT in SMM.
-  @param[in] GdtSize  Bytes of the GDT.
-  @param[in] Cr3      Page tables of SMM.
-**/
-STATIC
-VOID
-FillDescriptor (
-  IN UINTN   SmBase,
-  IN UINTN   Stack,
-  IN UINTN   GdtBase,
-  IN UINTN   GdtSize,
-  IN UINT32  Cr3
-  )
-{
-  TXT_PROCESSOR_SMM_DESCRIPTOR  *Descriptor;
-
-  Descriptor = ProcessorDescriptor (SmBase);
-  ZeroMem (Descriptor, sizeof (*Descriptor));
-  Descriptor->Signature                                 = TXT_PROCESSOR_SMM_DESCRIPTOR_SIGNATURE;
-  Descriptor->Size                                      = sizeof (*Descriptor);
-  Descriptor->SmmDescriptorVerMajor                     = TXT_PROCESSOR_SMM_DESCRIPTOR_VERSION_MAJOR;
-  Descriptor->SmmDescriptorVerMinor                     = TXT_PROCESSOR_SMM_DESCRIPTOR_VERSION_MINOR;
-  Descriptor->SmmEntryState.ExecutionDisableOutsideSmrr = 1;
-  Descriptor->SmmEntryState.Intel64Mode                 = 1;
-  Descriptor->SmmEntryState.Cr4Pae                      = 1;
-  Descriptor->SmmEntryState.Cr4Pse                      = 1;
-  Descriptor->SmmCs                                     = SMM_CODE64_SELECTOR;
-  Descriptor->SmmDs                                     = SMM_DATA_SELECTOR;
-  Descriptor->SmmSs                                     = SMM_DATA_SELECTOR;
-  Descriptor->SmmOtherSegment                           = SMM_DATA_SELECTOR;
-  Descriptor->SmmTr                                     = SMM_TSS_SELECTOR;
-  Descriptor->SmmCr3                                    = Cr3;
-  Descriptor->SmmStmSetupRip                            = (UINTN)SmiEntryStmSetup;
-  Descriptor->SmmStmTeardownRip                         = (UINTN)SmiEntryStmTeardown;
-  Descriptor->SmmSmiHandlerRip                          = SmBase + SMM_HANDLER_OFFSET + gSmiEntryStmOffset;
-  Descriptor->SmmSmiHandlerRsp                          = Stack;
-  Descriptor->SmmGdtPtr                                 = GdtBase;
-  Descriptor->SmmGdtSize                                = (UINT32)GdtSize;
-  Descriptor->RequiredStmSmmRevId                       = STM_SMM_REVISION_ID;
-  Descriptor->PhysicalAddressBits                       = PhysicalAddressBits ();
 }
 
 /**
@@ -193,7 +109,7 @@ SmmCpuFeaturesInstallSmiHandler (
   // PiSmmCpuDxeSmm builds page tables of five levels only for wider addresses;
   // the entry code does not set CR4.LA57.
   //
-  ASSERT (PhysicalAddressBits () <= FOUR_LEVEL_PAGING_BITS);
+  ASSERT (SmiPhysicalAddressBits () <= FOUR_LEVEL_PAGING_BITS);
 
   //
   // The index lies where RSP points at the entry, for both kinds of it.
@@ -219,5 +135,5 @@ SmmCpuFeaturesInstallSmiHandler (
   Parameters->IdtBase       = IdtBase;
   Parameters->CommonHandler = (UINTN)SmiEntryCommonHandler;
 
-  FillDescriptor (SmBase, (UINTN)Stack, GdtBase, GdtSize, Cr3);
+  PsdFill (SmBase, (UINTN)Stack, GdtBase, GdtSize, Cr3);
 }

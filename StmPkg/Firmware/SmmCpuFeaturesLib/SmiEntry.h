@@ -90,15 +90,53 @@ SmiEntryStmTeardown (
   );
 
 /**
-  The processor's descriptor for the STM.
+  The width of physical addresses.
+
+  @return Bits.
+**/
+UINT8
+SmiPhysicalAddressBits (
+  VOID
+  );
+
+/**
+  The processor's descriptor for the STM (PSD).
 
   @param[in] SmBase  SMBASE of the processor.
 
   @return The descriptor in SMRAM.
 **/
 TXT_PROCESSOR_SMM_DESCRIPTOR *
-ProcessorDescriptor (
+PsdOf (
   IN UINTN  SmBase
+  );
+
+/**
+  Fill the descriptor that the STM reads when it starts. The local APIC ID
+  follows in SmmCpuFeaturesInitializeProcessor, the ACPI tables at the end of DXE.
+
+  @param[in] SmBase   SMBASE of the processor.
+  @param[in] Stack    Where the index of the processor is stored; RSP at the entry.
+  @param[in] GdtBase  The processor's GDT in SMM.
+  @param[in] GdtSize  Bytes of the GDT.
+  @param[in] Cr3      Page tables of SMM.
+**/
+VOID
+PsdFill (
+  IN UINTN   SmBase,
+  IN UINTN   Stack,
+  IN UINTN   GdtBase,
+  IN UINTN   GdtSize,
+  IN UINT32  Cr3
+  );
+
+/**
+  Prepare what all descriptors share: the list of BIOS resources, and the wait
+  for the end of DXE.
+**/
+VOID
+PsdInitialize (
+  VOID
   );
 
 #endif

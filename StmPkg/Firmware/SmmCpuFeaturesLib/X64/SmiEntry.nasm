@@ -8,8 +8,8 @@
 ; off, EFER and CR4 cleared (SDM "SMI Handler Execution Environment", 32.5).
 ; By the STM (dual-monitor treatment): StmEntry, in 64-bit mode with the page
 ; tables, GDT and selectors of the processor's descriptor (PSD) and RSP =
-; PSD.SmmSmiHandlerRsp. EFER and IA32_MISC_ENABLE are then the STM's business
-; and not touched, since each access might be a VM exit.
+; PSD.SmmSmiHandlerRsp. Nothing in the PSD asks for EFER.NXE, which the page
+; tables need, so StmEntry sets it where the monitor has not.
 ;
 ; CR4.MCE is set only when the IDT is: a machine check in between would be
 ; delivered through whatever IDTR the interrupted code left (CVE-2025-3770).
@@ -151,13 +151,40 @@ LongEntry:
     jmp     [Parameters + PARAMETER_HANDLER]
 
 StmEntry:
+; Until EFER.NXE is set, bit 63 of a page-table entry is reserved. Only code is
+; mapped without it, so neither stack nor data may be touched here. A monitor
+; that has set NXE (ours has) costs one RDMSR and no VM exit; any access might
+; be one under another monitor.
+    xor     esi, esi                        ; nothing of IA32_MISC_ENABLE to restore
+    mov     ebp, [Parameters + PARAMETER_FLAGS]
+    test    ebp, FLAG_XD
+    jz      .nxe_ready
+    mov     ecx, MSR_EFER
+    rdmsr
+    test    eax, EFER_NXE
+    jnz     .nxe_ready
+    test    ebp, FLAG_MISC_ENABLE
+    jz      .xd_allowed
+    mov     ecx, MSR_MISC_ENABLE
+    rdmsr
+    mov     esi, edx
+    and     esi, MISC_ENABLE_XD_OFF
+    jz      .xd_allowed
+    and     edx, ~MISC_ENABLE_XD_OFF
+    wrmsr
+.xd_allowed:
+    mov     ecx, MSR_EFER
+    rdmsr
+    or      eax, EFER_NXE
+    wrmsr
+.nxe_ready:
     lidt    [Parameters + PARAMETER_IDT]
     mov     rax, cr0
     or      eax, CR0_LONG
     mov     cr0, rax
     mov     eax, CR4_WITHOUT_MCE | CR4_MCE
     mov     cr4, rax
-    push    0                               ; nothing of IA32_MISC_ENABLE to restore
+    push    rsi
     jmp     [Parameters + PARAMETER_HANDLER]
 
 align 8
