@@ -34,6 +34,8 @@ import flash  # noqa: E402
 import images  # noqa: E402
 
 from build_scripts import nested  # noqa: E402
+from build_scripts.errors import LabError  # noqa: E402
+from build_scripts.sources import sources  # noqa: E402
 
 # Whatever make flags or edk2 variables the caller's shell carries: the build must
 # not meet them. edk2-pytool has a copy, which it brings back at every checkpoint.
@@ -81,21 +83,19 @@ def edk2_dir() -> Path:
     """The edk2 tree: ``EDK2_DIR`` if set, else the lab's cached one.
 
     Raises:
-        RuntimeError: no tree, or one without compiled BaseTools.
+        SystemExit: no tree, or one without compiled BaseTools. stuart would show
+            any other exception as a traceback.
     """
     given = os.environ.get("EDK2_DIR")
-    if given:
-        tree = Path(given).resolve()
-    else:
-        try:
-            from build_scripts.sources import sources
-        except ImportError as error:
-            raise RuntimeError(f"set EDK2_DIR to an edk2-stable202502 tree ({error})") from error
-        tree = sources.edk2_dir()
+    try:
+        tree = Path(given).resolve() if given else sources.edk2_dir()
+    except LabError as error:
+        raise SystemExit(f"error: {error}") from error
     if not (tree / "MdePkg" / "MdePkg.dec").is_file():
-        raise RuntimeError(f"{tree} is not an edk2 tree (EDK2_DIR)")
+        raise SystemExit(f"error: EDK2_DIR={given} is not an edk2 tree\nremedy: unset it, or give a tree")
     if not (tree / "BaseTools" / "Source" / "C" / "bin" / "GenFw").is_file():
-        raise RuntimeError(f"compile the BaseTools first: make -C {tree}/BaseTools/Source/C")
+        command = f"make -C {tree}/BaseTools/Source/C"
+        raise SystemExit(f"error: the BaseTools of {tree} are not compiled\nremedy: {command}")
     return tree
 
 

@@ -86,6 +86,14 @@ def test_flash_before_a_build_is_one_error(clone: Path) -> None:
     assert "remedy: build it first: stuart_build" in text
 
 
+@pytest.mark.parametrize(("command", "settings"), [("stuart_build", PLATFORM_BUILD), ("stuart_ci_build", CI_SETTINGS)])
+def test_a_wrong_edk2_tree_is_one_error(checkout: Path, tmp_path: Path, command: str, settings: Path) -> None:
+    result = _stuart(checkout, command, "-c", str(settings), variables={"EDK2_DIR": str(tmp_path)})
+    assert result.returncode != 0
+    assert "Traceback" not in result.stdout
+    assert f"error: EDK2_DIR={tmp_path} is not an edk2 tree" in result.stdout and "remedy: " in result.stdout
+
+
 @pytest.mark.parametrize("package", ["StmPkg", "OvmfStmPkg"])
 def test_edk2s_checks_find_nothing(checkout: Path, package: str) -> None:
     arguments = ("-c", str(CI_SETTINGS), "-p", package, "-t", "NO-TARGET")
