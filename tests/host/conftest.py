@@ -17,14 +17,17 @@ import pytest
 from build_scripts.sources import sources
 
 FLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Werror", "-fshort-wchar", "-fno-builtin", "-fno-strict-aliasing"]
+# Variable arguments of the host's calling convention, since EFIAPI is empty.
+FLAGS += ["-DNO_MSABI_VA_FUNCS"]
 
 
 @pytest.fixture(scope="session")
 def include_flags(checkout: Path) -> list[str]:
-    """Include paths of edk2's MdePkg and of StmPkg."""
+    """Include paths of edk2's MdePkg and OvmfPkg and of StmPkg."""
     mde = sources.edk2_dir() / "MdePkg" / "Include"
+    ovmf = sources.edk2_dir() / "OvmfPkg" / "Include"
     package = checkout / "StmPkg"
-    folders = [mde, mde / "X64", package / "Include", package / "Stm"]
+    folders = [mde, mde / "X64", ovmf, package / "Include", package / "Stm"]
     return [f"-I{folder}" for folder in folders]
 
 

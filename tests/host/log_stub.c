@@ -136,16 +136,6 @@ VmRead (
 
 UINT64
 EFIAPI
-RShiftU64 (
-  IN UINT64  Operand,
-  IN UINTN   Count
-  )
-{
-  return Operand >> Count;
-}
-
-UINT64
-EFIAPI
 DivU64x32Remainder (
   IN  UINT64  Dividend,
   IN  UINT32  Divisor,

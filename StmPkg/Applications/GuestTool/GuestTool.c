@@ -56,15 +56,15 @@ STATIC CONST CHAR8  *mInstructions[TryInstructionCount] = {
 };
 
 STATIC CONST GUEST_MSR  mMsrs[] = {
-  { "rdmsr-feature-control",  MSR_IA32_FEATURE_CONTROL, VECTOR_GP   },
-  { "rdmsr-smm-monitor-ctl",  MSR_IA32_SMM_MONITOR_CTL, VECTOR_GP   },
-  { "rdmsr-vmx-basic",        MSR_IA32_VMX_BASIC,       VECTOR_GP   },
-  { "rdmsr-vmx-vmfunc",       MSR_IA32_VMX_VMFUNC,      VECTOR_GP   },
-  { "rdmsr-above-low-range",  0x2000,                   VECTOR_GP   },
-  { "rdmsr-between-ranges",   0x40000000,               VECTOR_GP   },
-  { "rdmsr-above-high-range", 0xC0002000,               VECTOR_GP   },
-  { "rdmsr-tsc",              MSR_IA32_TIME_STAMP_COUNTER, VECTOR_NONE },
-  { "rdmsr-efer",             MSR_IA32_EFER,            VECTOR_NONE }
+  { "rdmsr-feature-control",  MSR_IA32_FEATURE_CONTROL,    EXCEPT_IA32_GP_FAULT },
+  { "rdmsr-smm-monitor-ctl",  MSR_IA32_SMM_MONITOR_CTL,    EXCEPT_IA32_GP_FAULT },
+  { "rdmsr-vmx-basic",        MSR_IA32_VMX_BASIC,          EXCEPT_IA32_GP_FAULT },
+  { "rdmsr-vmx-vmfunc",       MSR_IA32_VMX_VMFUNC,         EXCEPT_IA32_GP_FAULT },
+  { "rdmsr-above-low-range",  0x2000,                      EXCEPT_IA32_GP_FAULT },
+  { "rdmsr-between-ranges",   0x40000000,                  EXCEPT_IA32_GP_FAULT },
+  { "rdmsr-above-high-range", 0xC0002000,                  EXCEPT_IA32_GP_FAULT },
+  { "rdmsr-tsc",              MSR_IA32_TIME_STAMP_COUNTER, STM_TRY_DONE         },
+  { "rdmsr-efer",             MSR_IA32_EFER,               STM_TRY_DONE         }
 };
 
 STATIC GUEST_CHECK  mChecks[MAXIMUM_CHECKS];
@@ -114,12 +114,12 @@ GuestCheckInstructions (
 
     GuestCheck (
       mInstructions[Instruction],
-      (Instruction < TryInvd) ? VECTOR_UD : VECTOR_NONE,
-      AsmTryInstruction (Instruction)
+      (Instruction < TryInvd) ? EXCEPT_IA32_INVALID_OPCODE : STM_TRY_DONE,
+      TryInstruction (Instruction)
       );
   }
 
-  GuestCheck ("step-over-cpuid", VECTOR_DB, AsmTryStep ());
+  GuestCheck ("step-over-cpuid", EXCEPT_IA32_DEBUG, TryStep ());
   GuestCheck ("step-over-cpuid-rip", gTryStepExpected, gTryStepRip);
 }
 
@@ -132,16 +132,15 @@ GuestCheckMsrs (
   VOID
   )
 {
-  UINTN   Index;
-  UINT64  Value;
+  UINTN  Index;
 
   for (Index = 0; Index < ARRAY_SIZE (mMsrs); Index++) {
-    GuestCheck (mMsrs[Index].Name, mMsrs[Index].Vector, AsmTryReadMsr (mMsrs[Index].Index, &Value));
+    GuestCheck (mMsrs[Index].Name, mMsrs[Index].Vector, TryReadMsr (mMsrs[Index].Index));
   }
 
-  GuestCheck ("wrmsr-feature-control", VECTOR_GP, AsmTryWriteMsr (MSR_IA32_FEATURE_CONTROL, 0));
-  GuestCheck ("wrmsr-smm-monitor-ctl", VECTOR_GP, AsmTryWriteMsr (MSR_IA32_SMM_MONITOR_CTL, 0));
-  GuestCheck ("wrmsr-between-ranges", VECTOR_GP, AsmTryWriteMsr (0x40000000, 0));
+  GuestCheck ("wrmsr-feature-control", EXCEPT_IA32_GP_FAULT, TryWriteMsr (MSR_IA32_FEATURE_CONTROL, 0));
+  GuestCheck ("wrmsr-smm-monitor-ctl", EXCEPT_IA32_GP_FAULT, TryWriteMsr (MSR_IA32_SMM_MONITOR_CTL, 0));
+  GuestCheck ("wrmsr-between-ranges", EXCEPT_IA32_GP_FAULT, TryWriteMsr (0x40000000, 0));
 }
 
 /**
@@ -159,13 +158,13 @@ GuestCheckControlRegisters (
   Cr0 = AsmReadCr0 ();
   Cr4 = AsmReadCr4 ();
   GuestCheck ("cr4-vmxe", 0, Cr4 & CR4_VMXE);
-  GuestCheck ("set-cr4-vmxe", VECTOR_GP, AsmTryWriteCr4 (Cr4 | CR4_VMXE));
+  GuestCheck ("set-cr4-vmxe", EXCEPT_IA32_GP_FAULT, TryWriteCr4 (Cr4 | CR4_VMXE));
   GuestCheck ("cr4-unchanged", Cr4, AsmReadCr4 ());
-  GuestCheck ("clear-cr0-pg", VECTOR_GP, AsmTryWriteCr0 (Cr0 & ~(UINT64)CR0_PG));
+  GuestCheck ("clear-cr0-pg", EXCEPT_IA32_GP_FAULT, TryWriteCr0 (Cr0 & ~(UINT64)CR0_PG));
   GuestCheck ("cr0-unchanged", Cr0, AsmReadCr0 ());
-  GuestCheck ("clear-cr0-ne", VECTOR_NONE, AsmTryWriteCr0 (Cr0 & ~(UINT64)CR0_NE));
+  GuestCheck ("clear-cr0-ne", STM_TRY_DONE, TryWriteCr0 (Cr0 & ~(UINT64)CR0_NE));
   GuestCheck ("cr0-without-ne", Cr0 & ~(UINT64)CR0_NE, AsmReadCr0 ());
-  GuestCheck ("restore-cr0", VECTOR_NONE, AsmTryWriteCr0 (Cr0));
+  GuestCheck ("restore-cr0", STM_TRY_DONE, TryWriteCr0 (Cr0));
   GuestCheck ("cr0-restored", Cr0, AsmReadCr0 ());
 }
 
@@ -197,11 +196,11 @@ GuestCheckFeatures (
   GuestCheck ("cpuid-osxsave-on", CPUID_ECX_OSXSAVE, Ecx & CPUID_ECX_OSXSAVE);
 
   Xcr0 = AsmXGetBv (0);
-  GuestCheck ("xsetbv-same", VECTOR_NONE, AsmTryXsetbv (0, Xcr0));
-  GuestCheck ("xsetbv-other-register", VECTOR_GP, AsmTryXsetbv (1, Xcr0));
-  GuestCheck ("xsetbv-without-x87", VECTOR_GP, AsmTryXsetbv (0, XCR0_SSE));
-  GuestCheck ("xsetbv-avx-alone", VECTOR_GP, AsmTryXsetbv (0, BIT0 | XCR0_AVX));
-  GuestCheck ("xsetbv-reserved", VECTOR_GP, AsmTryXsetbv (0, BIT0 | BIT62));
+  GuestCheck ("xsetbv-same", STM_TRY_DONE, TryXsetbv (0, Xcr0));
+  GuestCheck ("xsetbv-other-register", EXCEPT_IA32_GP_FAULT, TryXsetbv (1, Xcr0));
+  GuestCheck ("xsetbv-without-x87", EXCEPT_IA32_GP_FAULT, TryXsetbv (0, XCR0_SSE));
+  GuestCheck ("xsetbv-avx-alone", EXCEPT_IA32_GP_FAULT, TryXsetbv (0, BIT0 | XCR0_AVX));
+  GuestCheck ("xsetbv-reserved", EXCEPT_IA32_GP_FAULT, TryXsetbv (0, BIT0 | BIT62));
   GuestCheck ("xcr0-unchanged", Xcr0, AsmXGetBv (0));
   AsmWriteCr4 ((UINTN)Cr4);
 }
@@ -218,13 +217,13 @@ GuestCheckHypercalls (
 {
   UINT64  Rax;
 
-  AsmTryVmcall (EXEC_HYPERCALL_STATISTICS, MAX_UINT64, &Rax);
+  TryVmcall (EXEC_HYPERCALL_STATISTICS, MAX_UINT64, &Rax);
   GuestCheck ("hypercall-bad-input", EXEC_HYPERCALL_BAD_INPUT, Rax);
-  AsmTryVmcall (EXEC_HYPERCALL_PRESENT + 0x100, 0, &Rax);
+  TryVmcall (EXEC_HYPERCALL_PRESENT + 0x100, 0, &Rax);
   GuestCheck ("hypercall-unknown", EXEC_HYPERCALL_UNKNOWN, Rax);
-  AsmTryVmcall (STM_API_STOP, 0, &Rax);
+  TryVmcall (STM_API_STOP, 0, &Rax);
   GuestCheck ("hypercall-stm-stop", EXEC_HYPERCALL_UNKNOWN, Rax);
-  AsmTryVmcall (STM_API_INITIALIZE_PROTECTION, 0, &Rax);
+  TryVmcall (STM_API_INITIALIZE_PROTECTION, 0, &Rax);
   GuestCheck ("hypercall-stm-initialize", EXEC_HYPERCALL_UNKNOWN, Rax);
 }
 
@@ -260,17 +259,16 @@ GuestObserve (
   VOID
   )
 {
-  EFI_TPL          Tpl;
-  IA32_DESCRIPTOR  Idtr;
-  UINT64           Rax;
-  BOOLEAN          Guest;
-  UINTN            Index;
-  UINTN            Failures;
+  EFI_TPL  Tpl;
+  UINT64   Rax;
+  BOOLEAN  Guest;
+  UINTN    Index;
+  UINTN    Failures;
 
-  Rax   = 0;
-  Tpl   = gBS->RaiseTPL (TPL_HIGH_LEVEL);
-  TryBegin (&Idtr);
-  Guest = (BOOLEAN)((AsmTryVmcall (EXEC_HYPERCALL_PRESENT, 0, &Rax) == VECTOR_NONE) &&
+  Rax = 0;
+  Tpl = gBS->RaiseTPL (TPL_HIGH_LEVEL);
+  StmIdtLoad ();
+  Guest = (BOOLEAN)((TryVmcall (EXEC_HYPERCALL_PRESENT, 0, &Rax) == STM_TRY_DONE) &&
                     (Rax == EXEC_HYPERCALL_SIGNATURE));
   if (Guest) {
     GuestCheckInstructions ();
@@ -280,7 +278,7 @@ GuestObserve (
     GuestCheckHypercalls ();
   }
 
-  AsmWriteIdtr (&Idtr);
+  StmIdtRestore ();
   gBS->RestoreTPL (Tpl);
   if (!Guest) {
     Print (L"GuestTool: not the guest of the executive monitor\n");

@@ -1,5 +1,5 @@
 /** @file
-  The IDT that catches faults.
+  Instructions that may fault, as routines for StmTry.
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
@@ -7,57 +7,280 @@
 
 #include "Try.h"
 
-#define IDT_ENTRIES  256
+///
+/// Operands and result of a routine; X64/Try.nasm knows the offsets.
+///
+typedef struct {
+  UINT64    Number;               ///< 0x00: instruction, register, or EAX of VMCALL
+  UINT64    Value;                ///< 0x08: new contents, or RBX of VMCALL
+  UINT64    Result;               ///< 0x10: RAX of VMCALL
+} TRY_OPERANDS;
 
-///
-/// Not allocated: at TPL_HIGH_LEVEL there are no memory services.
-///
-STATIC IA32_IDT_GATE_DESCRIPTOR  mIdt[IDT_ENTRIES];
+//
+// Routines and an interrupt entry of X64/Try.nasm.
+//
+VOID
+EFIAPI
+AsmRunInstruction (
+  IN OUT VOID  *Operands
+  );
+
+VOID
+EFIAPI
+AsmRunVmcall (
+  IN OUT VOID  *Operands
+  );
+
+VOID
+EFIAPI
+AsmRunStep (
+  VOID
+  );
+
+VOID
+EFIAPI
+AsmStepped (
+  VOID
+  );
 
 /**
-  Lead a vector to our code.
+  RDMSR.
 
-  @param[in] Vector  Which.
-  @param[in] Entry   Where to.
+  @param[in,out] Context  TRY_OPERANDS.
 **/
 STATIC
 VOID
-TrySetGate (
-  IN UINTN  Vector,
-  IN UINTN  Entry
+EFIAPI
+RunReadMsr (
+  IN OUT VOID  *Context
   )
 {
-  IA32_IDT_GATE_DESCRIPTOR  *Gate;
-
-  Gate                   = &mIdt[Vector];
-  Gate->Uint128.Uint64   = 0;
-  Gate->Uint128.Uint64_1 = 0;
-  Gate->Bits.OffsetLow   = (UINT16)Entry;
-  Gate->Bits.OffsetHigh  = (UINT16)(Entry >> 16);
-  Gate->Bits.OffsetUpper = (UINT32)(Entry >> 32);
-  Gate->Bits.Selector    = AsmReadCs ();
-  Gate->Bits.GateType    = IA32_IDT_GATE_TYPE_INTERRUPT_32;
+  AsmReadMsr64 ((UINT32)((TRY_OPERANDS *)Context)->Number);
 }
 
 /**
-  Load an IDT whose #DB, #UD and #GP lead to the instruction behind the try.
-  Interrupts off.
+  WRMSR.
 
-  @param[out] Firmware  The firmware's IDTR, to be loaded again.
+  @param[in,out] Context  TRY_OPERANDS.
 **/
+STATIC
 VOID
-TryBegin (
-  OUT IA32_DESCRIPTOR  *Firmware
+EFIAPI
+RunWriteMsr (
+  IN OUT VOID  *Context
   )
 {
-  IA32_DESCRIPTOR  Idtr;
+  AsmWriteMsr64 ((UINT32)((TRY_OPERANDS *)Context)->Number, ((TRY_OPERANDS *)Context)->Value);
+}
 
-  AsmReadIdtr (Firmware);
-  CopyMem (mIdt, (VOID *)Firmware->Base, MIN (sizeof (mIdt), (UINTN)Firmware->Limit + 1));
-  TrySetGate (VECTOR_DB, (UINTN)AsmTryDebug);
-  TrySetGate (VECTOR_UD, (UINTN)AsmTryUndefined);
-  TrySetGate (VECTOR_GP, (UINTN)AsmTryProtection);
-  Idtr.Base  = (UINTN)mIdt;
-  Idtr.Limit = sizeof (mIdt) - 1;
-  AsmWriteIdtr (&Idtr);
+/**
+  MOV to CR0.
+
+  @param[in,out] Context  TRY_OPERANDS.
+**/
+STATIC
+VOID
+EFIAPI
+RunWriteCr0 (
+  IN OUT VOID  *Context
+  )
+{
+  AsmWriteCr0 ((UINTN)((TRY_OPERANDS *)Context)->Value);
+}
+
+/**
+  MOV to CR4.
+
+  @param[in,out] Context  TRY_OPERANDS.
+**/
+STATIC
+VOID
+EFIAPI
+RunWriteCr4 (
+  IN OUT VOID  *Context
+  )
+{
+  AsmWriteCr4 ((UINTN)((TRY_OPERANDS *)Context)->Value);
+}
+
+/**
+  XSETBV.
+
+  @param[in,out] Context  TRY_OPERANDS.
+**/
+STATIC
+VOID
+EFIAPI
+RunXsetbv (
+  IN OUT VOID  *Context
+  )
+{
+  AsmXSetBv ((UINT32)((TRY_OPERANDS *)Context)->Number, ((TRY_OPERANDS *)Context)->Value);
+}
+
+/**
+  Try a routine with operands.
+
+  @param[in] Routine  Which.
+  @param[in] Number   First operand.
+  @param[in] Value    Second operand.
+
+  @return Vector of the fault, or STM_TRY_DONE.
+**/
+STATIC
+UINTN
+TryWithOperands (
+  IN STM_TRY_ROUTINE  Routine,
+  IN UINT64           Number,
+  IN UINT64           Value
+  )
+{
+  TRY_OPERANDS  Operands;
+
+  Operands.Number = Number;
+  Operands.Value  = Value;
+  Operands.Result = 0;
+  return StmTry (Routine, &Operands);
+}
+
+/**
+  Execute an instruction without operands of interest.
+
+  @param[in] Instruction  Which.
+
+  @return Vector of the fault, or STM_TRY_DONE.
+**/
+UINTN
+TryInstruction (
+  IN TRY_INSTRUCTION  Instruction
+  )
+{
+  return TryWithOperands (AsmRunInstruction, Instruction, 0);
+}
+
+/**
+  RDMSR.
+
+  @param[in] Index  MSR.
+
+  @return Vector of the fault, or STM_TRY_DONE.
+**/
+UINTN
+TryReadMsr (
+  IN UINT32  Index
+  )
+{
+  return TryWithOperands (RunReadMsr, Index, 0);
+}
+
+/**
+  WRMSR.
+
+  @param[in] Index  MSR.
+  @param[in] Value  New contents.
+
+  @return Vector of the fault, or STM_TRY_DONE.
+**/
+UINTN
+TryWriteMsr (
+  IN UINT32  Index,
+  IN UINT64  Value
+  )
+{
+  return TryWithOperands (RunWriteMsr, Index, Value);
+}
+
+/**
+  MOV to CR0.
+
+  @param[in] Value  New contents.
+
+  @return Vector of the fault, or STM_TRY_DONE.
+**/
+UINTN
+TryWriteCr0 (
+  IN UINT64  Value
+  )
+{
+  return TryWithOperands (RunWriteCr0, 0, Value);
+}
+
+/**
+  MOV to CR4.
+
+  @param[in] Value  New contents.
+
+  @return Vector of the fault, or STM_TRY_DONE.
+**/
+UINTN
+TryWriteCr4 (
+  IN UINT64  Value
+  )
+{
+  return TryWithOperands (RunWriteCr4, 0, Value);
+}
+
+/**
+  XSETBV.
+
+  @param[in] Index  Extended control register.
+  @param[in] Value  New contents.
+
+  @return Vector of the fault, or STM_TRY_DONE.
+**/
+UINTN
+TryXsetbv (
+  IN UINT32  Index,
+  IN UINT64  Value
+  )
+{
+  return TryWithOperands (RunXsetbv, Index, Value);
+}
+
+/**
+  VMCALL.
+
+  @param[in]  Number  For EAX.
+  @param[in]  Rbx     For RBX.
+  @param[out] Rax     RAX if there was no fault.
+
+  @return Vector of the fault, or STM_TRY_DONE.
+**/
+UINTN
+TryVmcall (
+  IN  UINT32  Number,
+  IN  UINT64  Rbx,
+  OUT UINT64  *Rax
+  )
+{
+  TRY_OPERANDS  Operands;
+  UINTN         Vector;
+
+  Operands.Number = Number;
+  Operands.Value  = Rbx;
+  Vector          = StmTry (AsmRunVmcall, &Operands);
+  if (Vector == STM_TRY_DONE) {
+    *Rax = Operands.Result;
+  }
+
+  return Vector;
+}
+
+/**
+  Step over CPUID with RFLAGS.TF set; gTryStepRip tells where the trap came.
+
+  @return EXCEPT_IA32_DEBUG, or STM_TRY_DONE if no trap came.
+**/
+UINTN
+TryStep (
+  VOID
+  )
+{
+  //
+  // Not a fault to be left but a trap to return from.
+  //
+  StmIdtSetGate (EXCEPT_IA32_DEBUG, AsmStepped);
+  gTryStepRip = 0;
+  AsmRunStep ();
+  return (gTryStepRip != 0) ? EXCEPT_IA32_DEBUG : STM_TRY_DONE;
 }

@@ -10,12 +10,8 @@
 
 #include <Uefi.h>
 #include <Library/BaseLib.h>
-#include <Library/BaseMemoryLib.h>
-
-#define VECTOR_NONE  0            ///< no fault; #DE is never caught
-#define VECTOR_DB    1
-#define VECTOR_UD    6
-#define VECTOR_GP    13
+#include <Library/StmTryLib.h>
+#include <Protocol/DebugSupport.h>
 
 ///
 /// VMX and SMX instructions, in the order of Try.nasm.
@@ -45,42 +41,27 @@ extern UINT64  gTryStepRip;
 extern UINT64  gTryStepExpected;
 
 /**
-  Load an IDT whose #DB, #UD and #GP lead to the instruction behind the try.
-  Interrupts off.
-
-  @param[out] Firmware  The firmware's IDTR, to be loaded again.
-**/
-VOID
-TryBegin (
-  OUT IA32_DESCRIPTOR  *Firmware
-  );
-
-/**
   Execute an instruction without operands of interest.
 
   @param[in] Instruction  Which.
 
-  @return Vector of the fault, or VECTOR_NONE.
+  @return Vector of the fault, or STM_TRY_DONE.
 **/
 UINTN
-EFIAPI
-AsmTryInstruction (
+TryInstruction (
   IN TRY_INSTRUCTION  Instruction
   );
 
 /**
   RDMSR.
 
-  @param[in]  Index  MSR.
-  @param[out] Value  Contents if there was no fault.
+  @param[in] Index  MSR.
 
-  @return Vector of the fault, or VECTOR_NONE.
+  @return Vector of the fault, or STM_TRY_DONE.
 **/
 UINTN
-EFIAPI
-AsmTryReadMsr (
-  IN  UINT32  Index,
-  OUT UINT64  *Value
+TryReadMsr (
+  IN UINT32  Index
   );
 
 /**
@@ -89,11 +70,10 @@ AsmTryReadMsr (
   @param[in] Index  MSR.
   @param[in] Value  New contents.
 
-  @return Vector of the fault, or VECTOR_NONE.
+  @return Vector of the fault, or STM_TRY_DONE.
 **/
 UINTN
-EFIAPI
-AsmTryWriteMsr (
+TryWriteMsr (
   IN UINT32  Index,
   IN UINT64  Value
   );
@@ -103,11 +83,10 @@ AsmTryWriteMsr (
 
   @param[in] Value  New contents.
 
-  @return Vector of the fault, or VECTOR_NONE.
+  @return Vector of the fault, or STM_TRY_DONE.
 **/
 UINTN
-EFIAPI
-AsmTryWriteCr0 (
+TryWriteCr0 (
   IN UINT64  Value
   );
 
@@ -116,11 +95,10 @@ AsmTryWriteCr0 (
 
   @param[in] Value  New contents.
 
-  @return Vector of the fault, or VECTOR_NONE.
+  @return Vector of the fault, or STM_TRY_DONE.
 **/
 UINTN
-EFIAPI
-AsmTryWriteCr4 (
+TryWriteCr4 (
   IN UINT64  Value
   );
 
@@ -130,11 +108,10 @@ AsmTryWriteCr4 (
   @param[in] Index  Extended control register.
   @param[in] Value  New contents.
 
-  @return Vector of the fault, or VECTOR_NONE.
+  @return Vector of the fault, or STM_TRY_DONE.
 **/
 UINTN
-EFIAPI
-AsmTryXsetbv (
+TryXsetbv (
   IN UINT32  Index,
   IN UINT64  Value
   );
@@ -146,11 +123,10 @@ AsmTryXsetbv (
   @param[in]  Rbx     For RBX.
   @param[out] Rax     RAX if there was no fault.
 
-  @return Vector of the fault, or VECTOR_NONE.
+  @return Vector of the fault, or STM_TRY_DONE.
 **/
 UINTN
-EFIAPI
-AsmTryVmcall (
+TryVmcall (
   IN  UINT32  Number,
   IN  UINT64  Rbx,
   OUT UINT64  *Rax
@@ -159,32 +135,10 @@ AsmTryVmcall (
 /**
   Step over CPUID with RFLAGS.TF set; gTryStepRip tells where the trap came.
 
-  @return VECTOR_DB, or VECTOR_NONE if no trap came.
+  @return EXCEPT_IA32_DEBUG, or STM_TRY_DONE if no trap came.
 **/
 UINTN
-EFIAPI
-AsmTryStep (
-  VOID
-  );
-
-/**
-  Interrupt entries for #DB, #UD and #GP.
-**/
-VOID
-EFIAPI
-AsmTryDebug (
-  VOID
-  );
-
-VOID
-EFIAPI
-AsmTryUndefined (
-  VOID
-  );
-
-VOID
-EFIAPI
-AsmTryProtection (
+TryStep (
   VOID
   );
 

@@ -6,11 +6,22 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "LabScript.h"
+#include <Uefi.h>
+#include <Protocol/Shell.h>
+#include <Library/BaseLib.h>
+#include <Library/BaseMemoryLib.h>
+#include <Library/MemoryAllocationLib.h>
+#include <Library/ShellCEntryLib.h>
+#include <Library/StmFwCfgLib.h>
+#include <Library/StmRecordLib.h>
+#include <Library/UefiBootServicesTableLib.h>
+#include <Library/UefiLib.h>
+#include <Library/UefiRuntimeServicesTableLib.h>
+#include <StmRecord.h>
 
 #define SCRIPT_FILE          "opt/org.stmlab/script"
 #define SCRIPT_MAXIMUM_SIZE  SIZE_64KB
-#define ENCODED_LENGTH       (STM_RECORD_MAXIMUM_LENGTH / 2)
+#define ENCODED_LENGTH       256
 #define LAST_ERROR           L"lasterror"
 #define LAST_ERROR_LENGTH    19
 
@@ -157,8 +168,7 @@ ShellAppMain (
   EFI_STATUS          Status;
   EFI_SHELL_PROTOCOL  *Shell;
 
-  Size = LabFwCfgOpen (SCRIPT_FILE);
-  if (Size == 0) {
+  if (!StmFwCfgOpen (SCRIPT_FILE, &Size)) {
     return 0;
   }
 
@@ -173,7 +183,7 @@ ShellAppMain (
     return 1;
   }
 
-  LabFwCfgRead (Size, Script);
+  StmFwCfgRead (Size, Script);
 
   Status = EFI_SUCCESS;
   Number = 0;

@@ -13,6 +13,7 @@
 
 #include "State.h"
 #include <Library/LocalApicLib.h>
+#include <Library/StmTryLib.h>
 
 #define PORT_PIC_MASK_1    0x21
 #define PORT_PIC_MASK_2    0xA1
@@ -28,14 +29,8 @@
 #define REDIRECT_MASKED    BIT16
 #define REDIRECT_ID_SHIFT  24
 
-#define WAKE_VECTOR        0xE0             ///< above any task priority used here
-#define WAKE_COUNT         10000000         ///< 10 ms of QEMU's 1-GHz APIC clock
-#define IDT_ENTRIES        256
-
-///
-/// Not allocated: at TPL_HIGH_LEVEL there are no memory services.
-///
-STATIC IA32_IDT_GATE_DESCRIPTOR  mIdt[IDT_ENTRIES];
+#define WAKE_VECTOR  0xE0                   ///< above any task priority used here
+#define WAKE_COUNT   10000000               ///< 10 ms of QEMU's 1-GHz APIC clock
 
 /**
   Access a register of the I/O APIC.
@@ -72,39 +67,6 @@ IoApicRead (
 }
 
 /**
-  Load a copy of the firmware's IDT whose WAKE_VECTOR leads to AsmWake.
-
-  @param[out] Firmware  The firmware's IDTR.
-**/
-STATIC
-VOID
-HaltLoadIdt (
-  OUT IA32_DESCRIPTOR  *Firmware
-  )
-{
-  IA32_IDT_GATE_DESCRIPTOR  *Gate;
-  IA32_DESCRIPTOR           Idtr;
-  UINTN                     Entry;
-
-  AsmReadIdtr (Firmware);
-  CopyMem (mIdt, (VOID *)Firmware->Base, MIN (sizeof (mIdt), (UINTN)Firmware->Limit + 1));
-
-  Entry                  = (UINTN)AsmWake;
-  Gate                   = &mIdt[WAKE_VECTOR];
-  Gate->Uint128.Uint64   = 0;
-  Gate->Uint128.Uint64_1 = 0;
-  Gate->Bits.OffsetLow   = (UINT16)Entry;
-  Gate->Bits.OffsetHigh  = (UINT16)(Entry >> 16);
-  Gate->Bits.OffsetUpper = (UINT32)(Entry >> 32);
-  Gate->Bits.Selector    = AsmReadCs ();
-  Gate->Bits.GateType    = IA32_IDT_GATE_TYPE_INTERRUPT_32;
-
-  Idtr.Base  = (UINTN)mIdt;
-  Idtr.Limit = sizeof (mIdt) - 1;
-  AsmWriteIdtr (&Idtr);
-}
-
-/**
   Prepare a halt: an SMI comes soon, and an interrupt some time later, since
   behind an SMI the processor halts again. Interrupts off.
 
@@ -115,7 +77,8 @@ HaltArm (
   OUT HALT_CONTEXT  *Context
   )
 {
-  HaltLoadIdt (&Context->Idtr);
+  StmIdtLoad ();
+  StmIdtSetGate (WAKE_VECTOR, AsmWake);
   Context->PicMask[0] = IoRead8 (PORT_PIC_MASK_1);
   Context->PicMask[1] = IoRead8 (PORT_PIC_MASK_2);
   IoWrite8 (PORT_PIC_MASK_1, 0xFF);
@@ -184,7 +147,7 @@ HaltDisarm (
 
   IoWrite8 (PORT_PIC_MASK_1, Context->PicMask[0]);
   IoWrite8 (PORT_PIC_MASK_2, Context->PicMask[1]);
-  AsmWriteIdtr (&Context->Idtr);
+  StmIdtRestore ();
 }
 
 /**

@@ -175,14 +175,13 @@ StateReport (
 /// What has to be put back after a halt.
 ///
 typedef struct {
-  IA32_DESCRIPTOR    Idtr;
-  UINT8              PicMask[2];
-  UINT32             Redirection[2];
-  UINTN              Divisor;
-  BOOLEAN            Periodic;
-  UINT8              Vector;
-  BOOLEAN            TimerEnabled;
-  UINT32             TimerCount;
+  UINT8      PicMask[2];
+  UINT32     Redirection[2];
+  UINTN      Divisor;
+  BOOLEAN    Periodic;
+  UINT8      Vector;
+  BOOLEAN    TimerEnabled;
+  UINT32     TimerCount;
 } HALT_CONTEXT;
 
 /**

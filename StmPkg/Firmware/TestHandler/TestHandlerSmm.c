@@ -16,72 +16,65 @@
 #include <Library/BaseMemoryLib.h>
 #include <Library/DebugLib.h>
 #include <Library/HobLib.h>
-#include <Library/IoLib.h>
 #include <Library/SmmMemLib.h>
 #include <Library/SmmServicesTableLib.h>
+#include <Library/StmFwCfgLib.h>
+#include <Library/StmTryLib.h>
+#include <Protocol/DebugSupport.h>
 
-#define VECTOR_GP    13
-#define IDT_ENTRIES  256
-#define CPUID_LEAF   0
+#define CPUID_LEAF  0
 
-//
-// QEMU's fw_cfg by its ports. OVMF's library would use DMA, which reads and
-// writes memory as devices see it: SMRAM is not there.
-//
-#define FW_CFG_SELECTOR        0x510
-#define FW_CFG_DATA            0x511
-#define FW_CFG_SIGNATURE       0x00
-#define FW_CFG_FILE_DIRECTORY  0x19
+STATIC UINT64  mMsegBase;
+STATIC UINT64  mMsegSize;
 
-#pragma pack(1)
-
+///
+/// One access to memory.
+///
 typedef struct {
-  UINT32    Size;               ///< big-endian, as the next field
-  UINT16    Selector;
-  UINT16    Reserved;
-  CHAR8     Name[56];
-} FW_CFG_FILE;
-
-#pragma pack()
-
-//
-// Functions of X64/Probe.nasm.
-//
-typedef
-BOOLEAN
-(EFIAPI *PROBE) (
-  IN     volatile UINT8  *Address,
-  IN OUT UINT8           *Value
-  );
-
-BOOLEAN
-EFIAPI
-ProbeRead (
-  IN     volatile UINT8  *Address,
-  IN OUT UINT8           *Value
-  );
-
-BOOLEAN
-EFIAPI
-ProbeWrite (
-  IN     volatile UINT8  *Address,
-  IN OUT UINT8           *Value
-  );
-
-VOID
-EFIAPI
-ProbeFault (
-  VOID
-  );
-
-STATIC UINT64                    mMsegBase;
-STATIC UINT64                    mMsegSize;
-STATIC IA32_IDT_GATE_DESCRIPTOR  mIdt[IDT_ENTRIES];
+  volatile UINT8    *Address;
+  UINT8             Value;
+} MSEG_ACCESS;
 
 /**
-  Access one byte of MSEG with an IDT of our own in force.
+  Read a byte.
 
-  @param[in]      Probe    ProbeRead or ProbeWrite.
+  @param[in,out] Context  MSEG_ACCESS.
+**/
+STATIC
+VOID
+EFIAPI
+ReadByte (
+  IN OUT VOID  *Context
+  )
+{
+  MSEG_ACCESS  *Access;
+
+  Access        = Context;
+  Access->Value = *Access->Address;
+}
+
+/**
+  Write a byte.
+
+  @param[in,out] Context  MSEG_ACCESS.
+**/
+STATIC
+VOID
+EFIAPI
+WriteByte (
+  IN OUT VOID  *Context
+  )
+{
+  MSEG_ACCESS  *Access;
+
+  Access           = Context;
+  *Access->Address = Access->Value;
+}
+
+/**
+  Access one byte of MSEG, a fault caught.
+
+  @param[in]      Routine  ReadByte or WriteByte.
   @param[in, out] Request  Offset and value.
 
   @return StmTestDone, StmTestFaulted or StmTestRejected.
@@ -89,36 +82,29 @@ STATIC IA32_IDT_GATE_DESCRIPTOR  mIdt[IDT_ENTRIES];
 STATIC
 STM_TEST_RESULT
 AccessMseg (
-  IN     PROBE             Probe,
+  IN     STM_TRY_ROUTINE   Routine,
   IN OUT STM_TEST_REQUEST  *Request
   )
 {
-  IA32_DESCRIPTOR  Original;
-  IA32_DESCRIPTOR  Own;
-  UINT8            Value;
-  BOOLEAN          Done;
+  MSEG_ACCESS  Access;
+  UINTN        Vector;
 
-  AsmReadIdtr (&Original);
-  if ((Request->Offset >= mMsegSize) || (Original.Limit >= sizeof (mIdt))) {
+  if (Request->Offset >= mMsegSize) {
     return StmTestRejected;
   }
 
-  CopyMem (mIdt, (VOID *)Original.Base, Original.Limit + 1);
-  mIdt[VECTOR_GP].Bits.OffsetLow   = (UINT16)(UINTN)ProbeFault;
-  mIdt[VECTOR_GP].Bits.OffsetHigh  = (UINT16)((UINTN)ProbeFault >> 16);
-  mIdt[VECTOR_GP].Bits.OffsetUpper = (UINT32)((UINTN)ProbeFault >> 32);
-  mIdt[VECTOR_GP].Bits.Selector    = AsmReadCs ();
-  mIdt[VECTOR_GP].Bits.GateType    = IA32_IDT_GATE_TYPE_INTERRUPT_32;
+  Access.Address = (volatile UINT8 *)(UINTN)(mMsegBase + Request->Offset);
+  Access.Value   = (UINT8)Request->Value;
+  StmIdtLoad ();
+  Vector = StmTry (Routine, &Access);
+  StmIdtRestore ();
 
-  Own.Base  = (UINTN)mIdt;
-  Own.Limit = Original.Limit;
-  Value     = (UINT8)Request->Value;
-  AsmWriteIdtr (&Own);
-  Done = Probe ((volatile UINT8 *)(UINTN)(mMsegBase + Request->Offset), &Value);
-  AsmWriteIdtr (&Original);
+  Request->Value = Access.Value;
+  if (Vector == STM_TRY_DONE) {
+    return StmTestDone;
+  }
 
-  Request->Value = Value;
-  return Done ? StmTestDone : StmTestFaulted;
+  return (Vector == EXCEPT_IA32_GP_FAULT) ? StmTestFaulted : StmTestRejected;
 }
 
 /**
@@ -169,10 +155,10 @@ TestHandler (
   Request.Result = StmTestDone;
   switch (Request.Command) {
     case StmTestReadMseg:
-      Request.Result = AccessMseg (ProbeRead, &Request);
+      Request.Result = AccessMseg (ReadByte, &Request);
       break;
     case StmTestWriteMseg:
-      Request.Result = AccessMseg (ProbeWrite, &Request);
+      Request.Result = AccessMseg (WriteByte, &Request);
       break;
     case StmTestCpuid:
       AsmCpuid (CPUID_LEAF, &Request.Value, NULL, NULL, NULL);
@@ -187,39 +173,6 @@ TestHandler (
 
   CopyMem (CommBuffer, &Request, sizeof (Request));
   return EFI_SUCCESS;
-}
-
-/**
-  Whether QEMU has the file that arms the handler.
-
-  @retval TRUE   It has.
-  @retval FALSE  It has not.
-**/
-STATIC
-BOOLEAN
-IsArmed (
-  VOID
-  )
-{
-  FW_CFG_FILE  File;
-  UINT32       Count;
-
-  IoWrite16 (FW_CFG_SELECTOR, FW_CFG_SIGNATURE);
-  IoReadFifo8 (FW_CFG_DATA, sizeof (Count), &Count);
-  if (Count != SIGNATURE_32 ('Q', 'E', 'M', 'U')) {
-    return FALSE;
-  }
-
-  IoWrite16 (FW_CFG_SELECTOR, FW_CFG_FILE_DIRECTORY);
-  IoReadFifo8 (FW_CFG_DATA, sizeof (Count), &Count);
-  for (Count = SwapBytes32 (Count); Count > 0; Count--) {
-    IoReadFifo8 (FW_CFG_DATA, sizeof (File), &File);
-    if (AsciiStrnCmp (File.Name, STM_TEST_HANDLER_FILE, sizeof (File.Name)) == 0) {
-      return TRUE;
-    }
-  }
-
-  return FALSE;
 }
 
 /**
@@ -241,8 +194,9 @@ TestHandlerEntryPoint (
   EFI_HOB_GUID_TYPE     *Hob;
   EFI_SMRAM_DESCRIPTOR  *Mseg;
   EFI_HANDLE            DispatchHandle;
+  UINTN                 Size;
 
-  if (!IsArmed ()) {
+  if (!StmFwCfgOpen (STM_TEST_HANDLER_FILE, &Size)) {
     return EFI_SUCCESS;
   }
 

@@ -28,7 +28,7 @@ typedef enum {
   StmTestPending  = 0,          ///< no handler saw the request
   StmTestDone     = 1,
   StmTestFaulted  = 2,          ///< the access raised #GP
-  StmTestRejected = 3           ///< unknown command, or offset outside MSEG
+  StmTestRejected = 3           ///< unknown command, offset outside MSEG, or another exception
 } STM_TEST_RESULT;
 
 ///

@@ -1,5 +1,7 @@
 /** @file
-  Line records of the grammar in StmRecord.h, for code outside the SMI path.
+  The one writer of line records, whose grammar is in StmRecord.h.
+
+  It has no buffer, takes no lock and keeps no state, so that a crash can use it.
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
@@ -8,19 +10,18 @@
 #ifndef STM_RECORD_LIB_H_
 #define STM_RECORD_LIB_H_
 
-///
-/// Characters of a record without its line feed; what exceeds it is cut off.
-///
-#define STM_RECORD_MAXIMUM_LENGTH  511
-
 /**
-  Write one record: "SOURCE: ev=EVENT t=TSC " and the formatted fields.
+  Write one record that bears the present time: "SOURCE: ev=EVENT t=TSC " and
+  the formatted fields.
+
+  The format is "key=value" fields. Of PrintLib's conversions it knows %a, %u and
+  %x of a UINT32, and %lu and %lx of a UINT64.
 
   @param[in] Port    Record port of the writer.
   @param[in] Source  FW, STM, EXEC or APP.
   @param[in] Event   Name of the event.
-  @param[in] Format  PrintLib format of "key=value" fields, "" for none.
-  @param[in] ...     Its arguments.
+  @param[in] Format  Fields, "" for none.
+  @param[in] ...     Their values.
 **/
 VOID
 EFIAPI
@@ -33,17 +34,42 @@ StmRecord (
   );
 
 /**
-  OUT of one byte. Unlike IoLib it asks nothing about confidential computing,
-  whose answer lies outside protected memory.
+  The same for an event that happened earlier.
 
-  @param[in] Port   Port number.
-  @param[in] Value  Byte.
+  @param[in] Port    Record port of the writer.
+  @param[in] Source  FW, STM, EXEC or APP.
+  @param[in] Event   Name of the event.
+  @param[in] Time    Time-stamp counter at the event.
+  @param[in] Format  Fields, "" for none.
+  @param[in] ...     Their values.
 **/
 VOID
 EFIAPI
-StmPortWrite8 (
-  IN UINT16  Port,
-  IN UINT8   Value
+StmRecordAt (
+  IN UINT16       Port,
+  IN CONST CHAR8  *Source,
+  IN CONST CHAR8  *Event,
+  IN UINT64       Time,
+  IN CONST CHAR8  *Format,
+  ...
+  );
+
+/**
+  Compose the value of a field that holds bytes: two lower-case digits each, in
+  memory order.
+
+  @param[in]  Bytes   The bytes.
+  @param[in]  Length  Number of bytes.
+  @param[out] Text    2 * Length + 1 characters.
+
+  @return Text, for %a.
+**/
+CONST CHAR8 *
+EFIAPI
+StmRecordBytes (
+  IN  CONST UINT8  *Bytes,
+  IN  UINTN        Length,
+  OUT CHAR8        *Text
   );
 
 #endif

@@ -47,6 +47,7 @@ Initialize (
   )
 {
   STM_HANDLER_ENTRY  Entry;
+  CHAR8              Digest[2 * sizeof (Processor->Shared->MsegSha256) + 1];
 
   if ((AsmReadMsr64 (MSR_IA32_VMX_MISC) & VMX_MISC_STORE_LMA) == 0) {
     //
@@ -66,12 +67,14 @@ Initialize (
   Processor->Shared->Initialized = TRUE;
   BlockSmis (TRUE);
 
-  StmLineBegin ("init", AsmReadTsc ());
-  StmLineDecimal ("cpu", Processor->Slot);
-  StmLineHex ("exec_vmxon", Processor->VmxonPointer);
-  StmLineHex ("smbase", Processor->Saved.Smbase);
-  StmLineBytes ("mseg_sha256", Processor->Shared->MsegSha256, sizeof (Processor->Shared->MsegSha256));
-  StmLineEnd ();
+  STM_RECORD (
+    "init",
+    "cpu=%u exec_vmxon=0x%lx smbase=0x%lx mseg_sha256=%a",
+    Processor->Slot,
+    Processor->VmxonPointer,
+    Processor->Saved.Smbase,
+    StmRecordBytes (Processor->Shared->MsegSha256, sizeof (Processor->Shared->MsegSha256), Digest)
+    );
   return STM_SUCCESS;
 }
 
@@ -149,9 +152,7 @@ StmApiCompleteStart (
 {
   Processor->State = StmProcessorStarted;
   BlockSmis (FALSE);
-  StmLineBegin ("start", AsmReadTsc ());
-  StmLineDecimal ("cpu", Processor->Slot);
-  StmLineEnd ();
+  STM_RECORD ("start", "cpu=%u", Processor->Slot);
   return StmApiAnswer (Processor, STM_SUCCESS);
 }
 
@@ -209,11 +210,13 @@ StmApiCompleteStop (
   IN OUT STM_PROCESSOR  *Processor
   )
 {
-  StmLineBegin ("stop", AsmReadTsc ());
-  StmLineDecimal ("cpu", Processor->Slot);
-  StmLineDecimal ("smis", Processor->SmiCount);
-  StmLineDecimal ("exits", Processor->ExitCount);
-  StmLineEnd ();
+  STM_RECORD (
+    "stop",
+    "cpu=%u smis=%lu exits=%lu",
+    Processor->Slot,
+    Processor->SmiCount,
+    Processor->ExitCount
+    );
 
   Processor->State = StmProcessorOff;
   return StmApiAnswer (Processor, STM_SUCCESS);

@@ -45,15 +45,17 @@ StmCrash (
   //
   // The crash record first: what comes after may fail.
   //
-  StmLineBegin ("crash", AsmReadTsc ());
-  StmLineText ("class", mClassNames[Class]);
-  StmLineDecimal ("cpu", Processor);
-  StmLineHex ("reason", Reason);
-  StmLineHex ("qual", Qualification);
-  StmLineHex ("rip", Rip);
-  StmLineHex ("error", Error);
-  StmLineHex ("cr2", AsmReadCr2 ());
-  StmLineEnd ();
+  STM_RECORD (
+    "crash",
+    "class=%a cpu=%u reason=0x%lx qual=0x%lx rip=0x%lx error=0x%lx cr2=0x%lx",
+    mClassNames[Class],
+    Processor,
+    Reason,
+    Qualification,
+    Rip,
+    Error,
+    (UINT64)AsmReadCr2 ()
+    );
 
   //
   // An exception may mean that the ring is not readable.

@@ -9,6 +9,9 @@
 #define STM_LOG_H_
 
 #include "StmState.h"
+#include <Library/StmRecordLib.h>
+
+#define STM_RECORD(Event, ...)  StmRecord (STM_RECORD_PORT_STM, "STM", Event, __VA_ARGS__)
 
 ///
 /// Why the STM cannot go on. Names in crash records: Crash.c.
@@ -66,48 +69,6 @@ StmRing (
 VOID
 StmRingFlush (
   IN OUT STM_SHARED  *Shared
-  );
-
-/**
-  Begin a line record: "STM: ev=NAME t=TIME".
-
-  @param[in] Event  Name.
-  @param[in] Time   Time-stamp counter.
-**/
-VOID
-StmLineBegin (
-  IN CONST CHAR8  *Event,
-  IN UINT64       Time
-  );
-
-VOID
-StmLineText (
-  IN CONST CHAR8  *Key,
-  IN CONST CHAR8  *Value
-  );
-
-VOID
-StmLineDecimal (
-  IN CONST CHAR8  *Key,
-  IN UINT64       Value
-  );
-
-VOID
-StmLineHex (
-  IN CONST CHAR8  *Key,
-  IN UINT64       Value
-  );
-
-VOID
-StmLineBytes (
-  IN CONST CHAR8  *Key,
-  IN CONST UINT8  *Bytes,
-  IN UINTN        Length
-  );
-
-VOID
-StmLineEnd (
-  VOID
   );
 
 /**

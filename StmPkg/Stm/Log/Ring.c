@@ -93,14 +93,19 @@ StmRingFlush (
       continue;
     }
 
-    StmLineBegin (mTypeNames[Record->Type], Record->Time);
-    StmLineDecimal ("cpu", Record->Processor);
-    StmLineDecimal ("seq", Record->Sequence);
-    StmLineHex ("reason", Record->Reason);
-    StmLineHex ("rip", Record->Rip);
-    StmLineHex ("qual", Record->Qualification);
-    StmLineHex ("address", Record->Address);
-    StmLineEnd ();
+    StmRecordAt (
+      STM_RECORD_PORT_STM,
+      "STM",
+      mTypeNames[Record->Type],
+      Record->Time,
+      "cpu=%u seq=%u reason=0x%lx rip=0x%lx qual=0x%lx address=0x%lx",
+      (UINT32)Record->Processor,
+      Record->Sequence,
+      Record->Reason,
+      Record->Rip,
+      Record->Qualification,
+      Record->Address
+      );
   }
 
   Shared->RingFlushed = End;

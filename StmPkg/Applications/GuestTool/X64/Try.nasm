@@ -1,6 +1,5 @@
 ;; @file
-;  Instructions that may fault. A fault goes on at the address in Resume with the
-;  stack as it was, so a tried instruction may not stand behind a push.
+;  Instructions that may fault, as routines for StmTry.
 ;
 ;  Copyright (c) 2026, STM Lab contributors
 ;  SPDX-License-Identifier: BSD-2-Clause-Patent
@@ -8,10 +7,14 @@
 
     DEFAULT REL
 
-%define VECTOR_DB  1
-%define VECTOR_UD  6
-%define VECTOR_GP  13
 %define RFLAGS_TF  0x100
+
+;
+; TRY_OPERANDS, in Try.c.
+;
+%define OPERANDS_NUMBER  0x00
+%define OPERANDS_VALUE   0x08
+%define OPERANDS_RESULT  0x10
 
     SECTION .data
 
@@ -21,10 +24,6 @@ align 16
 ;
 Operand:
     dq      0, 0
-Resume:
-    dq      0
-Vector:
-    dq      0
 global ASM_PFX(gTryStepRip)
 ASM_PFX(gTryStepRip):
     dq      0
@@ -34,54 +33,29 @@ ASM_PFX(gTryStepExpected):
 
     SECTION .text
 
-;
-; Try one instruction; fall through with rax = 0, or go to label %1.
-;
-%macro TRY 2+
-    lea     rax, [%1]
-    mov     [Resume], rax
-    mov     qword [Vector], 0
-    %2
-%endmacro
-
-;
-; The same for an instruction that needs eax.
-;
-%macro TRY_EAX 3+
-    lea     r11, [%1]
-    mov     [Resume], r11
-    mov     qword [Vector], 0
-    mov     eax, %2
-    %3
-%endmacro
+%define BYTES_PER_INSTRUCTION  16
 
 %macro SIMPLE 1+
-    TRY     Done, %1
-    jmp     Done
-    align   64
+    %1
+    ret
+    align   BYTES_PER_INSTRUCTION
 %endmacro
 
 ;
-; Every try ends here, with or without a fault.
+; rcx = TRY_OPERANDS; OPERANDS_NUMBER selects the instruction.
 ;
-Done:
-    mov     rax, [Vector]
-    ret
-
-;
-; ecx = number of the instruction.
-;
-global ASM_PFX(AsmTryInstruction)
-ASM_PFX(AsmTryInstruction):
-    mov     ecx, ecx
-    shl     rcx, 6
+global ASM_PFX(AsmRunInstruction)
+ASM_PFX(AsmRunInstruction):
+    mov     rax, [rcx + OPERANDS_NUMBER]
+    shl     rax, 4                      ; BYTES_PER_INSTRUCTION
     lea     r10, [Instructions]
-    add     r10, rcx
+    add     r10, rax
+    xor     eax, eax
     xor     ecx, ecx
     xor     edx, edx
     jmp     r10
 
-    align   64
+    align   BYTES_PER_INSTRUCTION
 Instructions:
     SIMPLE  vmxon   [Operand]
     SIMPLE  vmxoff
@@ -98,62 +72,30 @@ Instructions:
     SIMPLE  invd
     SIMPLE  rdtscp
 
-global ASM_PFX(AsmTryReadMsr)
-ASM_PFX(AsmTryReadMsr):
-    mov     r8, rdx
-    TRY     Done, rdmsr
-    shl     rdx, 32
-    or      rax, rdx
-    mov     [r8], rax
-    jmp     Done
-
-global ASM_PFX(AsmTryWriteMsr)
-ASM_PFX(AsmTryWriteMsr):
-    mov     r8d, edx
-    shr     rdx, 32
-    TRY_EAX Done, r8d, wrmsr
-    jmp     Done
-
-global ASM_PFX(AsmTryWriteCr0)
-ASM_PFX(AsmTryWriteCr0):
-    TRY     Done, mov cr0, rcx
-    jmp     Done
-
-global ASM_PFX(AsmTryWriteCr4)
-ASM_PFX(AsmTryWriteCr4):
-    TRY     Done, mov cr4, rcx
-    jmp     Done
-
-global ASM_PFX(AsmTryXsetbv)
-ASM_PFX(AsmTryXsetbv):
-    mov     r8d, edx
-    shr     rdx, 32
-    TRY_EAX Done, r8d, xsetbv
-    jmp     Done
-
 ;
-; ecx = number, rdx = rbx, r8 = result.
+; rcx = TRY_OPERANDS. A fault is left with rbx as StmTry's caller had it, so that
+; it need not be restored here for that case.
 ;
-global ASM_PFX(AsmTryVmcall)
-ASM_PFX(AsmTryVmcall):
-    mov     r9, rbx
-    mov     rbx, rdx
-    TRY_EAX .fault, ecx, vmcall
-    mov     [r8], rax
-.fault:
-    mov     rbx, r9
-    jmp     Done
+global ASM_PFX(AsmRunVmcall)
+ASM_PFX(AsmRunVmcall):
+    push    rbx
+    mov     r8, rcx
+    mov     eax, [r8 + OPERANDS_NUMBER]
+    mov     rbx, [r8 + OPERANDS_VALUE]
+    vmcall
+    mov     [r8 + OPERANDS_RESULT], rax
+    pop     rbx
+    ret
 
 ;
 ; POPF sets TF; the trap comes behind the next instruction, which the executive
 ; monitor carries out for us.
 ;
-global ASM_PFX(AsmTryStep)
-ASM_PFX(AsmTryStep):
-    mov     r9, rbx
+global ASM_PFX(AsmRunStep)
+ASM_PFX(AsmRunStep):
+    push    rbx
     lea     rax, [.stepped]
     mov     [ASM_PFX(gTryStepExpected)], rax
-    mov     qword [Vector], 0
     xor     eax, eax
     xor     ecx, ecx
     pushfq
@@ -165,31 +107,17 @@ ASM_PFX(AsmTryStep):
     pushfq
     and     qword [rsp], ~RFLAGS_TF
     popfq
-    mov     rbx, r9
-    jmp     Done
+    pop     rbx
+    ret
 
-global ASM_PFX(AsmTryDebug)
-ASM_PFX(AsmTryDebug):
+;
+; Interrupt entry for the trap: notes where it came and goes on without TF.
+;
+global ASM_PFX(AsmStepped)
+ASM_PFX(AsmStepped):
     push    rax
     mov     rax, [rsp + 8]
     mov     [ASM_PFX(gTryStepRip)], rax
     pop     rax
-    mov     qword [Vector], VECTOR_DB
     and     qword [rsp + 16], ~RFLAGS_TF
-    iretq
-
-global ASM_PFX(AsmTryUndefined)
-ASM_PFX(AsmTryUndefined):
-    mov     qword [Vector], VECTOR_UD
-    jmp     GoOn
-
-global ASM_PFX(AsmTryProtection)
-ASM_PFX(AsmTryProtection):
-    add     rsp, 8                      ; error code
-    mov     qword [Vector], VECTOR_GP
-GoOn:
-    push    rax
-    mov     rax, [Resume]
-    mov     [rsp + 8], rax
-    pop     rax
     iretq
