@@ -77,6 +77,7 @@ def _run(options: argparse.Namespace) -> int:
         options.processors,
         tuple(options.fw_cfg),
         options.verbose,
+        options.stm_image,
     )
     return run.run(request)
 
@@ -184,6 +185,7 @@ def _run_parser(commands: Commands) -> None:
     show.add_argument(
         "--script", type=Path, metavar="FILE", help="run these Shell commands instead; end them with 'reset -s'"
     )
+    show.add_argument("--stm-image", type=Path, metavar="FILE", help="run this STM image instead of the checkout's own")
     show.add_argument(
         "--processors", type=_processors, default=1, metavar="N", help="how many the machine has (default: 1)"
     )

@@ -24,6 +24,9 @@ TOOL_CHAIN = "GCC"
 # The rest of that package explains images and makes none.
 CONVERTER = tuple(f"build_scripts/stm_image/{name}.py" for name in ("__main__", "convert", "layout", "pe"))
 INPUTS = ("StmPkg", "Platform/OvmfStmPkg", *CONVERTER)
+# Of these, what nothing but the STM image is made of.
+STM_INPUTS = ("StmPkg/Stm", *CONVERTER)
+INPUTS_FILE = "inputs.json"
 STM_OUTPUT = Path("X64/StmPkg/Stm/Stm/OUTPUT")
 # The STM's symbols are relative to this offset from the start of MSEG.
 STM_LOAD_OFFSET = 0x1000
@@ -35,7 +38,7 @@ FILES = {
     "Stm.debug": STM_OUTPUT.with_name("DEBUG") / "Stm.debug",
 }
 # edk2's build names each module when it begins with it.
-_MODULE = re.compile(r"(Building \.\.\. \S+\.inf|Generating \S+ FV)")
+MODULE_LINE = re.compile(r"(Building \.\.\. \S+\.inf|Generating \S+ FV)")
 TARGETS = ("DEBUG", "RELEASE", "NOOPT")
 
 
@@ -46,9 +49,10 @@ class Firmware:
     Attributes:
         code: flash image of the firmware.
         variables: flash image of an empty variable store.
-        mseg: the STM image (``Stm.mseg``) that `code` carries.
+        mseg: the STM image (``Stm.mseg``) that runs.
         description: the converter's description of `mseg`, JSON.
         symbols: the STM with its symbols (ELF), for a debugger; see `STM_LOAD_OFFSET`.
+        override: an STM image for fw_cfg, if `mseg` is not the one that `code` carries.
     """
 
     code: Path
@@ -56,6 +60,7 @@ class Firmware:
     mseg: Path
     description: Path
     symbols: Path
+    override: Path | None = None
 
     @classmethod
     def in_folder(cls, folder: Path) -> Firmware:
@@ -69,7 +74,39 @@ def firmware_key(tree: sources.Tree, target: str) -> str:
     return paths.content_key(files, [tree.identity, compiler_version(), target, TOOL_CHAIN, *FILES])
 
 
-def _stuart(target: str, edk2: Path) -> tuple[list[str], dict[str, str]]:
+def surroundings_key(tree: sources.Tree, target: str) -> str:
+    """The key of everything in finished images but the STM."""
+    own = set(paths.files_below(*(paths.CHECKOUT / name for name in STM_INPUTS)))
+    files = [path for path in paths.files_below(*(paths.CHECKOUT / name for name in INPUTS)) if path not in own]
+    return paths.content_key(files, [tree.identity, compiler_version(), target, TOOL_CHAIN, *FILES])
+
+
+def finished_firmware(target: str = "DEBUG") -> Firmware | None:
+    """The finished images of this checkout, if there are any."""
+    folder = cache.entry("firmware", firmware_key(sources.locate("edk2"), target))
+    if not folder.is_dir() or cache.damage(folder):
+        return None
+    os.utime(folder)  # the last used ones are kept
+    return Firmware.in_folder(folder)
+
+
+def surrounding_firmware(target: str) -> Firmware | None:
+    """The last used finished firmware that differs from this checkout in the STM at most, if there is one."""
+    wanted = surroundings_key(sources.locate("edk2"), target)
+    folders = [path for path in cache.entry("firmware", "").glob("*") if not path.name.startswith(".")]
+    for folder in sorted(folders, key=lambda path: path.stat().st_mtime, reverse=True):
+        try:
+            inputs = json.loads((folder / INPUTS_FILE).read_text())
+        except (OSError, ValueError):
+            continue  # one that is being removed, or damaged
+        if inputs.get("surroundings") == wanted and not cache.damage(folder):
+            os.utime(folder)
+            return Firmware.in_folder(folder)
+    return None
+
+
+def stuart(target: str, edk2: Path) -> tuple[list[str], dict[str, str]]:
+    """The command line of stuart_build and its environment; it is to run in the workspace."""
     scripts = Path(sys.executable).parent
     command = [str(scripts / "stuart_build"), "-c", str(PLATFORM)]
     command += [f"TARGET={target}", f"TOOL_CHAIN_TAG={TOOL_CHAIN}"]
@@ -107,14 +144,15 @@ def _build(target: str, finished: Path, log: Path) -> None:
     tree = sources.sound("edk2")
     _need_writable_checkout()
     output = paths.CHECKOUT / OUTPUT / f"{target}_{TOOL_CHAIN}"
-    command, environment = _stuart(target, tree.path)
+    command, environment = stuart(target, tree.path)
     with step(f"building the firmware ({target})") as shown:
-        run_logged(command, log, shown, "stuart_build", cwd=paths.CHECKOUT, environment=environment, pick=_MODULE)
+        run_logged(command, log, shown, "stuart_build", cwd=paths.CHECKOUT, environment=environment, pick=MODULE_LINE)
     for name, source in FILES.items():
         if not (output / source).is_file():
             raise LabError(f"the build produced no {source}", log=log)
         shutil.copyfile(output / source, finished / name)
-    (finished / "inputs.json").write_text(json.dumps({"edk2": tree.version}))
+    inputs = {"edk2": tree.version, "surroundings": surroundings_key(tree, target)}
+    (finished / INPUTS_FILE).write_text(json.dumps(inputs))
 
 
 def _need_writable_checkout() -> None:

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from build_scripts.builds.firmware_build import build_firmware
 from build_scripts.builds.qemu_build import extended_qemu
+from build_scripts.builds.stm_build import build_all
 from build_scripts.errors import ExitCode
 
 
@@ -15,6 +15,6 @@ def build(target: str) -> int:
         LabError: a source could not be obtained, or a build failed.
     """
     print(f"machine: {extended_qemu()}")
-    firmware = build_firmware(target)
+    firmware = build_all(target)
     print(f"firmware: {firmware.code}\nSTM image: {firmware.mseg}")
     return ExitCode.OK

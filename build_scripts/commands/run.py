@@ -6,14 +6,15 @@ from __future__ import annotations
 import shlex
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import jsonschema
 
 from build_scripts import paths
-from build_scripts.builds.firmware_build import Firmware, build_firmware
+from build_scripts.builds.firmware_build import Firmware
 from build_scripts.builds.qemu_build import BINARY, extended_qemu
+from build_scripts.builds.stm_build import firmware_to_boot
 from build_scripts.commands.output import need_writable
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.machine import fw_cfg, processors
@@ -39,6 +40,7 @@ class RunRequest:
         processors: how many the machine has.
         fw_cfg: further fw_cfg files, ``NAME=VALUE`` or ``NAME=@FILE``.
         verbose: tell of QEMU's command line and of each record while the guest runs.
+        stm_image: an STM image to run instead of this checkout's.
     """
 
     configuration: Configuration
@@ -48,6 +50,7 @@ class RunRequest:
     processors: int = 1
     fw_cfg: tuple[str, ...] = ()
     verbose: bool = False
+    stm_image: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,23 @@ def check_processors(number: int, configuration: Configuration, script: tuple[st
         )
 
 
+def find_firmware(request: RunRequest) -> Firmware:
+    """The images to boot; what the user's STM image replaces is not built.
+
+    Raises:
+        LabError: a build failed, or the user's image cannot be read.
+    """
+    image = request.stm_image
+    if image is None:
+        return firmware_to_boot()
+    try:
+        with image.open("rb"):
+            pass
+    except OSError as error:
+        raise LabError(f"--stm-image {image}: {error.strerror}", ExitCode.USAGE) from error
+    return replace(firmware_to_boot(need_stm=False), mseg=image, override=image)
+
+
 def boot_configuration(
     configuration: Configuration,
     firmware: Firmware,
@@ -140,6 +160,7 @@ def boot_configuration(
         icount=processors == 1,
         trace=TRACE if configuration.extended else (),
         extra=extra,
+        stm_image=firmware.override,
     )
     run_dir = paths.new_run_dir(configuration.value)
     follower = Follower(run_dir, told) if told is not None else None
@@ -158,7 +179,7 @@ def run(request: RunRequest) -> int:
     extra = fw_cfg.arguments(request.fw_cfg)
     need_writable("--json", request.json)
     qemu = find_qemu(request.configuration)
-    firmware = build_firmware()
+    firmware = find_firmware(request)
     version = processors.version(qemu)
     with step(f"booting the firmware on QEMU {version} ({request.configuration.value})") as shown:
         result = boot_configuration(
@@ -177,7 +198,7 @@ def run(request: RunRequest) -> int:
     try:
         facts = report.build_report(result.stream, request.configuration)
         show.show(facts, result.stream, out)
-        error = error or _missing(request, facts, result.stream)
+        error = error or _missing(request, firmware, facts, result.stream)
         if (record := demo.crash_record(result.stream)) is not None and error is not None:
             words = crash.explain(record, result.stream, result.run_dir, firmware.symbols)
             error.message = "\n  ".join([error.message, *words])
@@ -198,12 +219,14 @@ def run(request: RunRequest) -> int:
     return int(errors[0].code if errors else ExitCode.OK)
 
 
-def _missing(request: RunRequest, facts: report.Report, stream: Stream) -> LabError | None:
+def _missing(request: RunRequest, firmware: Firmware, facts: report.Report, stream: Stream) -> LabError | None:
     """What a run that powered off did not show: all of the demonstration, or success of each own command."""
     if request.script is None:
         heading, found = "the demonstration did not show what it should:", demo.problems(facts, stream)
     else:
         heading, found = f"the script {request.script} did not run as it should:", demo.script_problems(stream)
+    if firmware.override is not None:
+        found += demo.image_problems(stream, paths.sha256_file(firmware.override))
     return LabError("\n  ".join([heading, *found]), ExitCode.EXPECTATION_FAILED) if found else None
 
 

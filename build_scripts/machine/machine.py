@@ -23,7 +23,7 @@ from qemu.qmp import EventListener, QMPClient
 from qemu.qmp.error import QMPError
 
 from build_scripts.errors import ExitCode, LabError
-from build_scripts.machine.processors import Guest, arguments
+from build_scripts.machine.processors import STM_IMAGE_FILE, Guest, arguments
 from build_scripts.processes import ends_with_parent
 
 # The library logs each failed attempt as an error, also those that are tried again.
@@ -66,7 +66,7 @@ class Machine:
     """
 
     def __init__(self, guest: Guest, run_dir: Path) -> None:
-        """Prepare the run directory: the variable store's copy, the script.
+        """Prepare the run directory: copies of variable store and STM image, the script.
 
         Raises:
             LabError: the script is not ASCII.
@@ -76,6 +76,8 @@ class Machine:
         run_dir.mkdir(parents=True, exist_ok=True)
         # A boot writes its variable store; the build's own copy has to stay pristine.
         shutil.copyfile(guest.variables, run_dir / "OVMF_VARS.fd")
+        if guest.stm_image is not None:
+            shutil.copyfile(guest.stm_image, run_dir / STM_IMAGE_FILE)
         script = "".join(f"{line}\n" for line in guest.script)
         if not script.isascii():
             raise LabError("a guest script must be ASCII", ExitCode.USAGE)

@@ -38,6 +38,8 @@ class Configuration(StrEnum):
 # One device per stream of records; StmPkg/Include/StmRecord.h has the ports.
 STREAMS = {"firmware.log": 0x402, "stm.log": 0x403, "executive.log": 0x404, "records.log": 0x405}
 SCRIPT_KEY = "opt/org.stmlab/script"
+STM_IMAGE_KEY = "opt/org.stmlab/stm-image"
+STM_IMAGE_FILE = "Stm.mseg"
 ICOUNT = "shift=5,sleep=off"
 MEMORY = "512M"
 TSEG_MEGABYTES = 16
@@ -71,6 +73,7 @@ class Guest:
         icount: whether instructions are counted (slower clock, repeatable).
         trace: trace events to log, as patterns; only what the binary knows.
         extra: further QEMU arguments.
+        stm_image: an STM image for the firmware to run instead of its own; copied into the run directory.
     """
 
     qemu: Path
@@ -82,10 +85,11 @@ class Guest:
     icount: bool = True
     trace: tuple[str, ...] = ()
     extra: tuple[str, ...] = field(default=())
+    stm_image: Path | None = None
 
 
 def arguments(guest: Guest, run_dir: Path) -> list[str]:
-    """The command line of one boot; logs, the variable store's copy and the script are in `run_dir`."""
+    """The command line of one boot; logs, script and copies of what is passed are in `run_dir`."""
     result = [str(guest.qemu), "-machine", "q35,smm=on", "-cpu", guest.cpu, "-m", MEMORY]
     result += ["-smp", str(guest.processors)]
     result += ["-accel", "tcg", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]
@@ -103,6 +107,8 @@ def arguments(guest: Guest, run_dir: Path) -> list[str]:
         result += ["-device", f"isa-debugcon,iobase={port:#x},chardev={identity}"]
     if guest.script:
         result += ["-fw_cfg", f"name={SCRIPT_KEY},file={run_dir / 'script'}"]
+    if guest.stm_image is not None:
+        result += ["-fw_cfg", f"name={STM_IMAGE_KEY},file={run_dir / STM_IMAGE_FILE}"]
     if guest.trace:
         result += ["-D", str(run_dir / "machine.log")]
         for pattern in guest.trace:

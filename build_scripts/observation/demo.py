@@ -103,6 +103,19 @@ def command_problems(stream: Stream) -> list[str]:
     ]
 
 
+def image_problems(stream: Stream, sha256: str) -> list[str]:
+    """Whether the firmware took the STM image that was passed to it."""
+    status = stream.first("FW", "status")
+    if status is None:
+        return []  # said already
+    got = (status.fields.get("image_source"), status.fields.get("image_sha256"))
+    if got == ("fw-cfg", sha256):
+        return []
+    return [
+        f"the STM image passed has SHA-256 {sha256}; the firmware's is {got[1]}, from {got[0]}, {status.text('reason')}"
+    ]
+
+
 def _status_problems(report: Report) -> list[str]:
     if report.status is None:
         return ["the firmware reported no status"]

@@ -44,7 +44,10 @@ def _status(record: Record) -> str:
     fields = record.fields
     line = f"firmware: state={fields.get('state')} reason={fields.get('reason')}"
     line += f", MSEG {fields.get('mseg_base')} + {fields.get('mseg_size')}"
-    return f"{line}\n    STM image SHA-256\n    {fields.get('image_sha256')}"
+    passed = ", passed by fw_cfg" if fields.get("image_source") == "fw-cfg" else ""
+    refused = "\n    this firmware takes no STM image from fw_cfg: it is not built for the lab"
+    line += refused if fields.get("reason") == "override-forbidden" else ""
+    return f"{line}\n    STM image SHA-256{passed}\n    {fields.get('image_sha256')}"
 
 
 def _command_status(record: Record) -> str:

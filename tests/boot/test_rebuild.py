@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import uuid
@@ -12,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from build_scripts import paths
-from build_scripts.builds import qemu_build
+from build_scripts.builds import qemu_build, stm_build
 from build_scripts.sources import sources
 
 from .conftest import BUILD_TIMEOUT_SECONDS, Run, environment
@@ -89,16 +91,35 @@ def test_one_line_of_the_machine_compiles_one_file(stm_run: Run, clone: Path) ->
 
 
 @pytest.mark.slow
-def test_one_line_of_the_stm_compiles_one_file(stm_run: Run, clone: Path) -> None:
-    """The inner loop: one file of the STM is compiled, and the next SMI goes through it."""
-    assert stm_run.document, "the machine is built now"
-    source = clone / "StmPkg/Stm/Exit/Smi.c"
-    _change(source)
-    assert _command(["build"], clone, environment()).returncode == 0
-    _change(source)
-    result = _command(["run"], clone, environment())
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "entry to handler" in result.stdout
-    log = (clone / "Build/BUILDLOG_OvmfStm.txt").read_text(errors="replace")
-    compiled = [line for line in log.splitlines() if " -c -o " in line]
-    assert len(compiled) == 1 and source.name in compiled[0]
+def test_one_line_of_the_stm_builds_only_the_stm(stm_run: Run, clone: Path, tmp_path: Path) -> None:
+    """The inner loop, in a fresh clone: no firmware is built, and the next SMI goes through the new STM."""
+    assert stm_run.document, "machine and firmware are built now"
+    source = clone / "StmPkg/Stm/Log/Crash.c"
+    facts = tmp_path / "facts.json"
+    hashes = {stm_run.document["firmware"]["image_sha256"]}
+    text = '"bad-state"'
+    for _ in range(2):
+        # Another name for a crash that does not happen: it is in the image, and another one each time.
+        content = source.read_text()
+        assert content.count(text) == 1
+        changed = f'"bad-{uuid.uuid4().hex[:12]}"'
+        source.write_text(content.replace(text, changed))
+        text = changed
+        result = _command(["run", "--json", str(facts)], clone, environment())
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert "firmware unchanged; the image is passed by fw_cfg" in result.stderr
+        assert "entry to handler" in result.stdout, "an SMI went through the STM"
+        firmware = json.loads(facts.read_text())["firmware"]
+        assert firmware["state"] == "enabled" and firmware["image_source"] == "fw-cfg"
+        hashes.add(firmware["image_sha256"])
+        log = stm_build.build_log().read_text(errors="replace")
+        # edk2's build names each module; make, which does without it after the first time, names none.
+        modules = re.findall(r"^Building \.\.\. (\S+\.inf)", log, re.MULTILINE)
+        assert {Path(name).name for name in modules if "/Library/" not in name} <= {"Stm.inf"}
+        compiled = [line for line in log.splitlines() if " -c -o " in line]
+        assert compiled
+        objects = {line.split(" -c -o ")[1].split()[0] for line in compiled}
+        assert all("/X64/StmPkg/Stm/Stm/" in name or "/Library/" in name for name in objects), objects
+    assert len(hashes) == 3, "each run had another image"
+    assert len(compiled) == 1 and source.name in compiled[0], "the second time one file is compiled"
+    assert not (clone / "Build").exists(), "the clone built no firmware"

@@ -24,8 +24,10 @@ REASONS = [
     "image-missing",
     "image-malformed",
     "image-too-large",
+    "override-forbidden",
 ]
-REFUSED = {"mseg-revision", "image-missing", "image-malformed", "image-too-large"}
+SOURCES = ["none", "firmware-volume", "fw-cfg"]
+REFUSED = {"mseg-revision", "image-missing", "image-malformed", "image-too-large", "override-forbidden"}
 LOCK, VMX_OUTSIDE_SMX, DUAL_MONITOR = 1 << 0, 1 << 2, 1 << 49
 REVISION = 1
 VMCS_4K = 0x1000 << 32
@@ -53,7 +55,7 @@ GOOD = ProcessorFacts(1, LOCK | VMX_OUTSIDE_SMX, DUAL_MONITOR | VMCS_4K, REVISIO
 def library(build_library: Build) -> ctypes.CDLL:
     folder = "StmPkg/Firmware/StmStatusLib"
     loaded = build_library("status", f"{folder}/StmStatus.c", f"{folder}/StmImageCheck.c")
-    for name in ("StmStateName", "StmReasonName"):
+    for name in ("StmStateName", "StmReasonName", "StmSourceName"):
         getattr(loaded, name).restype = ctypes.c_char_p
     return loaded
 
@@ -68,6 +70,7 @@ def test_names_and_states(library: ctypes.CDLL) -> None:
         state = library.StmStateName(library.StmStateOf(number)).decode()
         assert state == ("enabled" if name == "none" else "refused" if name in REFUSED else "unavailable")
     assert reason(library, len(REASONS)) == "?"
+    assert [library.StmSourceName(number).decode() for number in range(4)] == [*SOURCES, "?"]
 
 
 @pytest.mark.parametrize(("vmx", "control", "dual"), list(itertools.product((0, 1), range(8), (0, 1))))

@@ -31,7 +31,12 @@ class Logs:
 
     def status(self, state: str, reason: str) -> None:
         fields = f"state={state} reason={reason} mseg_base=0x1fe00000 mseg_size=0x200000"
-        self.record("records.log", "FW", "status", f"{fields} image_sha256={HASH} mseg_sha256={HASH}")
+        self.record(
+            "records.log",
+            "FW",
+            "status",
+            f"{fields} image_source=firmware-volume image_sha256={HASH} mseg_sha256={HASH}",
+        )
 
     def transition(
         self, kind: str, source: str, target: str, reason: int = 0, instructions: int = 100, rip: int = 0x1234

@@ -29,7 +29,7 @@ def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Logs:
     """The logs of a good run, which is what the next boot leaves behind; a test may add to them."""
     made = good_run(tmp_path / "run")
     monkeypatch.setattr(run, "find_qemu", lambda _configuration: tmp_path / "qemu")
-    monkeypatch.setattr(run, "build_firmware", lambda: Firmware.in_folder(tmp_path))
+    monkeypatch.setattr(run, "find_firmware", lambda _request: Firmware.in_folder(tmp_path))
     monkeypatch.setattr(processors, "version", lambda _qemu: "10.0")
     monkeypatch.setattr(
         run,

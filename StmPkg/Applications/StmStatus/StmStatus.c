@@ -41,7 +41,7 @@ StmPrintDigest (
   @param[in] SystemTable  Not used.
 
   @retval EFI_SUCCESS    Shown.
-  @retval EFI_NOT_FOUND  This firmware publishes no status.
+  @retval EFI_NOT_FOUND  This firmware publishes no status, or of another version.
 **/
 EFI_STATUS
 EFIAPI
@@ -53,9 +53,9 @@ UefiMain (
   STM_STATUS_TABLE  *Table;
 
   if (EFI_ERROR (EfiGetSystemConfigurationTable (&gStmStatusTableGuid, (VOID **)&Table)) ||
-      (Table->Signature != STM_STATUS_TABLE_SIGNATURE))
+      (Table->Signature != STM_STATUS_TABLE_SIGNATURE) || (Table->Version != STM_STATUS_TABLE_VERSION))
   {
-    Print (L"this firmware publishes no STM status table\n");
+    Print (L"this firmware publishes no STM status table that this program knows\n");
     return EFI_NOT_FOUND;
   }
 
@@ -64,6 +64,7 @@ UefiMain (
     StmStateName ((STM_STATE)Table->State),
     StmReasonName ((STM_REASON)Table->Reason)
     );
+  Print (L"image from:   %a\n", StmSourceName ((STM_IMAGE_SOURCE)Table->ImageSource));
   Print (L"TSEG:         0x%lx, %ld KB\n", Table->TsegBase, Table->TsegSize / SIZE_1KB);
   Print (
     L"MSEG:         0x%lx, %ld KB, %ld KB needed\n",

@@ -8,43 +8,34 @@
 
 #include "StmLoader.h"
 
-#include <Library/BaseLib.h>
 #include <Library/BaseMemoryLib.h>
 #include <Library/DebugLib.h>
-#include <Library/IoLib.h>
-#include <Library/PrintLib.h>
+#include <Library/StmRecordLib.h>
 #include <Library/UefiBootServicesTableLib.h>
 #include <StmRecord.h>
 
-#define HEX_DIGEST_SIZE  (2 * STM_SHA256_DIGEST_SIZE + 1)
-#define RECORD_SIZE      512
+#define DIGEST_TEXT_SIZE  (2 * STM_SHA256_DIGEST_SIZE + 1)
 
 /**
-  Write a digest in the form that records use.
+  A digest in the form that records use.
 
   @param[in]  Digest  The digest; all zero if there is none.
-  @param[out] Text    Lower-case hexadecimal, or "-" if there is none.
+  @param[out] Text    For the text.
+
+  @return Lower-case hexadecimal, or "-" if there is none.
 **/
 STATIC
-VOID
+CONST CHAR8 *
 DigestText (
   IN  CONST UINT8  Digest[STM_SHA256_DIGEST_SIZE],
-  OUT CHAR8        Text[HEX_DIGEST_SIZE]
+  OUT CHAR8        Text[DIGEST_TEXT_SIZE]
   )
 {
-  UINTN  Index;
-
   if (IsZeroBuffer (Digest, STM_SHA256_DIGEST_SIZE)) {
-    AsciiStrCpyS (Text, HEX_DIGEST_SIZE, "-");
-    return;
+    return "-";
   }
 
-  for (Index = 0; Index < STM_SHA256_DIGEST_SIZE; Index++) {
-    Text[2 * Index]     = "0123456789abcdef"[Digest[Index] >> 4];
-    Text[2 * Index + 1] = "0123456789abcdef"[Digest[Index] & 0xF];
-  }
-
-  Text[HEX_DIGEST_SIZE - 1] = '\0';
+  return StmRecordBytes (Digest, STM_SHA256_DIGEST_SIZE, Text);
 }
 
 /**
@@ -58,28 +49,24 @@ WriteRecord (
   IN CONST STM_STATUS_TABLE  *Status
   )
 {
-  CHAR8  ImageDigest[HEX_DIGEST_SIZE];
-  CHAR8  MsegDigest[HEX_DIGEST_SIZE];
-  CHAR8  Line[RECORD_SIZE];
-  UINTN  Length;
+  CHAR8  ImageDigest[DIGEST_TEXT_SIZE];
+  CHAR8  MsegDigest[DIGEST_TEXT_SIZE];
 
-  DigestText (Status->ImageSha256, ImageDigest);
-  DigestText (Status->MsegSha256, MsegDigest);
-  Length = AsciiSPrint (
-             Line,
-             sizeof (Line),
-             "FW: ev=status t=%lu state=%a reason=%a mseg_base=0x%lx mseg_size=0x%lx "
-             "mseg_needed=0x%lx image_sha256=%a mseg_sha256=%a\n",
-             AsmReadTsc (),
-             StmStateName (Status->State),
-             StmReasonName (Status->Reason),
-             Status->MsegBase,
-             Status->MsegSize,
-             Status->MsegNeeded,
-             ImageDigest,
-             MsegDigest
-             );
-  IoWriteFifo8 (STM_RECORD_PORT_FIRMWARE, Length, Line);
+  StmRecord (
+    STM_RECORD_PORT_FIRMWARE,
+    "FW",
+    "status",
+    "state=%a reason=%a mseg_base=0x%lx mseg_size=0x%lx mseg_needed=0x%lx "
+    "image_source=%a image_sha256=%a mseg_sha256=%a",
+    StmStateName (Status->State),
+    StmReasonName (Status->Reason),
+    Status->MsegBase,
+    Status->MsegSize,
+    Status->MsegNeeded,
+    StmSourceName (Status->ImageSource),
+    DigestText (Status->ImageSha256, ImageDigest),
+    DigestText (Status->MsegSha256, MsegDigest)
+    );
 }
 
 /**
@@ -97,10 +84,11 @@ PublishStatus (
 
   DEBUG ((
     DEBUG_INFO,
-    "%a: %a, reason %a, MSEG 0x%lx, 0x%lx bytes, 0x%lx needed\n",
+    "%a: %a, reason %a, image from %a, MSEG 0x%lx, 0x%lx bytes, 0x%lx needed\n",
     gEfiCallerBaseName,
     StmStateName (Status->State),
     StmReasonName (Status->Reason),
+    StmSourceName (Status->ImageSource),
     Status->MsegBase,
     Status->MsegSize,
     Status->MsegNeeded

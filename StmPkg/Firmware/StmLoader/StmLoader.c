@@ -15,9 +15,7 @@
 #include <Guid/SmramMemoryReserve.h>
 #include <Library/BaseMemoryLib.h>
 #include <Library/DebugLib.h>
-#include <Library/DxeServicesLib.h>
 #include <Library/HobLib.h>
-#include <Library/PcdLib.h>
 #include <Library/SmmServicesTableLib.h>
 #include <Library/UefiBootServicesTableLib.h>
 
@@ -67,10 +65,10 @@ FindMemory (
 /**
   Go through all checks in order, load the image if they pass, and announce it.
 
-  @param[in]      Memory    MSEG and TSEG.
-  @param[in]      File      The image file, or NULL.
-  @param[in]      FileSize  Bytes of the file.
-  @param[in, out] Status    Gets the size needed and, after a load, the static size and its digest.
+  @param[in]      Memory  MSEG and TSEG.
+  @param[in]      Image   The image.
+  @param[in]      Found   StmReasonNone, or why there is no image.
+  @param[in, out] Status  Gets the size needed and, after a load, the static size and its digest.
 
   @return Why the dual-monitor treatment cannot be used; StmReasonNone if it can.
 **/
@@ -78,8 +76,8 @@ STATIC
 STM_REASON
 TryToEnable (
   IN     CONST STM_MEMORY_FACTS  *Memory,
-  IN     CONST UINT8             *File,
-  IN     UINTN                   FileSize,
+  IN     CONST STM_IMAGE         *Image,
+  IN     STM_REASON              Found,
   IN OUT STM_STATUS_TABLE        *Status
   )
 {
@@ -97,18 +95,25 @@ TryToEnable (
     return Reason;
   }
 
-  if (File == NULL) {
-    return StmReasonImageMissing;
+  if (Found != StmReasonNone) {
+    return Found;
   }
 
   NumberOfProcessors = (UINT32)gSmst->NumberOfCpus;
 
-  Reason = StmCheckImage (File, FileSize, &Facts, NumberOfProcessors, Memory->MsegSize, &Status->MsegNeeded);
+  Reason = StmCheckImage (
+             Image->File,
+             Image->Size,
+             &Facts,
+             NumberOfProcessors,
+             Memory->MsegSize,
+             &Status->MsegNeeded
+             );
   if (Reason != StmReasonNone) {
     return Reason;
   }
 
-  Status->StaticImageSize = LoadStmImage (File, Memory, NumberOfProcessors, Status->MsegSha256);
+  Status->StaticImageSize = LoadStmImage (Image->File, Memory, NumberOfProcessors, Status->MsegSha256);
   return EnableMseg (Memory->MsegBase);
 }
 
@@ -129,8 +134,8 @@ StmLoaderEntryPoint (
 {
   STM_STATUS_TABLE  Status;
   STM_MEMORY_FACTS  Memory;
-  UINT8             *File;
-  UINTN             FileSize;
+  STM_IMAGE         Image;
+  STM_REASON        Found;
 
   ZeroMem (&Status, sizeof (Status));
   FindMemory (&Memory);
@@ -142,18 +147,16 @@ StmLoaderEntryPoint (
   Status.TsegBase  = Memory.TsegBase;
   Status.TsegSize  = Memory.TsegSize;
 
-  File     = NULL;
-  FileSize = 0;
-  if (EFI_ERROR (GetSectionFromAnyFv (PcdGetPtr (PcdStmImageFile), EFI_SECTION_RAW, 0, (VOID **)&File, &FileSize))) {
-    File = NULL;
-  } else {
-    StmSha256 (File, FileSize, Status.ImageSha256);
+  Found              = FindImage (Memory.MsegSize, &Image);
+  Status.ImageSource = Image.Source;
+  if (Found == StmReasonNone) {
+    StmSha256 (Image.File, Image.Size, Status.ImageSha256);
   }
 
-  Status.Reason = TryToEnable (&Memory, File, FileSize, &Status);
+  Status.Reason = TryToEnable (&Memory, &Image, Found, &Status);
   Status.State  = StmStateOf (Status.Reason);
-  if (File != NULL) {
-    gBS->FreePool (File);
+  if (Image.File != NULL) {
+    gBS->FreePool (Image.File);
   }
 
   PublishStatus (&Status);

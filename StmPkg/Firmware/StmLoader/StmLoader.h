@@ -12,6 +12,31 @@
 #include <Library/StmHashLib.h>
 #include <Library/StmStatusLib.h>
 
+///
+/// The STM image as a file.
+///
+typedef struct {
+  UINT8               *File;      ///< from gBS->AllocatePool, NULL without one
+  UINTN               Size;       ///< its bytes
+  STM_IMAGE_SOURCE    Source;
+} STM_IMAGE;
+
+/**
+  Get the STM image: from fw_cfg file STM_IMAGE_OVERRIDE_FILE if there is one and
+  PcdStmImageOverride allows it, else from the firmware volume. An image that the
+  owner of the machine asks for is never replaced by another one.
+
+  @param[in]  Limit  Bytes of MSEG.
+  @param[out] Image  The image and its source; no file if the result is a reason.
+
+  @return StmReasonNone, or why there is no image.
+**/
+STM_REASON
+FindImage (
+  IN  UINT64     Limit,
+  OUT STM_IMAGE  *Image
+  );
+
 /**
   Ask every processor for its facts and decide for all of them.
 

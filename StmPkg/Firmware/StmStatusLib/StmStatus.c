@@ -108,6 +108,7 @@ StmStateOf (
     case StmReasonImageMissing:
     case StmReasonImageMalformed:
     case StmReasonImageTooLarge:
+    case StmReasonOverrideForbidden:
       return StmStateRefused;
     default:
       return StmStateUnavailable;
@@ -173,6 +174,33 @@ StmReasonName (
       return "image-malformed";
     case StmReasonImageTooLarge:
       return "image-too-large";
+    case StmReasonOverrideForbidden:
+      return "override-forbidden";
+    default:
+      return "?";
+  }
+}
+
+/**
+  The name of an image's source in records.
+
+  @param[in] Source  The source.
+
+  @return An ASCII string, "?" for a number without a name.
+**/
+CONST CHAR8 *
+EFIAPI
+StmSourceName (
+  IN STM_IMAGE_SOURCE  Source
+  )
+{
+  switch (Source) {
+    case StmSourceNone:
+      return "none";
+    case StmSourceFirmwareVolume:
+      return "firmware-volume";
+    case StmSourceFwCfg:
+      return "fw-cfg";
     default:
       return "?";
   }

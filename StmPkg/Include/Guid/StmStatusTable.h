@@ -17,7 +17,12 @@
 extern EFI_GUID  gStmStatusTableGuid;
 
 #define STM_STATUS_TABLE_SIGNATURE  SIGNATURE_32 ('S', 'T', 'M', 'S')
-#define STM_STATUS_TABLE_VERSION    1
+#define STM_STATUS_TABLE_VERSION    2
+
+///
+/// QEMU's fw_cfg file that holds an STM image to run instead of the built-in one.
+///
+#define STM_IMAGE_OVERRIDE_FILE  "opt/org.stmlab/stm-image"
 
 ///
 /// State of the STM. The record grammar uses the names in the comments.
@@ -32,17 +37,27 @@ typedef enum {
 /// Why the state is what it is.
 ///
 typedef enum {
-  StmReasonNone           = 0,  ///< "none": state is enabled
-  StmReasonNoVmx          = 1,  ///< "no-vmx": CPUID.1:ECX[5] = 0
-  StmReasonVmxLockedOut   = 2,  ///< "vmx-locked-out": IA32_FEATURE_CONTROL forbids VMXON outside SMX
-  StmReasonNoDualMonitor  = 3,  ///< "no-dual-monitor": IA32_VMX_BASIC[49] = 0
-  StmReasonMsegRevision   = 4,  ///< "mseg-revision": IA32_VMX_MISC[63:32] is not the image's
-  StmReasonNoMseg         = 5,  ///< "no-mseg": no MSEG HOB
-  StmReasonMsegPlacement  = 6,  ///< "mseg-placement": misaligned or outside TSEG
-  StmReasonImageMissing   = 7,  ///< "image-missing": not in any firmware volume
-  StmReasonImageMalformed = 8,  ///< "image-malformed": header or relocation table is wrong
-  StmReasonImageTooLarge  = 9   ///< "image-too-large": MSEG is smaller than the image needs
+  StmReasonNone              = 0,  ///< "none": state is enabled
+  StmReasonNoVmx             = 1,  ///< "no-vmx": CPUID.1:ECX[5] = 0
+  StmReasonVmxLockedOut      = 2,  ///< "vmx-locked-out": IA32_FEATURE_CONTROL forbids VMXON outside SMX
+  StmReasonNoDualMonitor     = 3,  ///< "no-dual-monitor": IA32_VMX_BASIC[49] = 0
+  StmReasonMsegRevision      = 4,  ///< "mseg-revision": IA32_VMX_MISC[63:32] is not the image's
+  StmReasonNoMseg            = 5,  ///< "no-mseg": no MSEG HOB
+  StmReasonMsegPlacement     = 6,  ///< "mseg-placement": misaligned or outside TSEG
+  StmReasonImageMissing      = 7,  ///< "image-missing": not in any firmware volume, or no memory to read it
+  StmReasonImageMalformed    = 8,  ///< "image-malformed": header or relocation table is wrong
+  StmReasonImageTooLarge     = 9,  ///< "image-too-large": MSEG is smaller than the image needs
+  StmReasonOverrideForbidden = 10  ///< "override-forbidden": fw_cfg has an image, this build takes none
 } STM_REASON;
+
+///
+/// Where the image comes from, or would have come from if it was refused.
+///
+typedef enum {
+  StmSourceNone           = 0,  ///< "none": nobody looked for an image
+  StmSourceFirmwareVolume = 1,  ///< "firmware-volume"
+  StmSourceFwCfg          = 2   ///< "fw-cfg": STM_IMAGE_OVERRIDE_FILE
+} STM_IMAGE_SOURCE;
 
 #pragma pack(1)
 
@@ -52,7 +67,7 @@ typedef struct {
   UINT32    Size;               ///< bytes of this structure
   UINT32    State;              ///< STM_STATE
   UINT32    Reason;             ///< STM_REASON
-  UINT32    Reserved;
+  UINT32    ImageSource;        ///< STM_IMAGE_SOURCE
   UINT64    MsegBase;           ///< physical address, 0 without MSEG
   UINT64    MsegSize;           ///< bytes, 0 without MSEG
   UINT64    MsegNeeded;         ///< bytes the image needs for the present processors

@@ -124,4 +124,17 @@ StmReasonName (
   IN STM_REASON  Reason
   );
 
+/**
+  The name of an image's source in records.
+
+  @param[in] Source  The source.
+
+  @return An ASCII string, "?" for a number without a name.
+**/
+CONST CHAR8 *
+EFIAPI
+StmSourceName (
+  IN STM_IMAGE_SOURCE  Source
+  );
+
 #endif

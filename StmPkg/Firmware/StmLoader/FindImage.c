@@ -1,0 +1,92 @@
+/** @file
+  Where the STM image comes from: the firmware volume, or in a build for the lab
+  the owner of the machine.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#include "StmLoader.h"
+
+#include <Library/DxeServicesLib.h>
+#include <Library/PcdLib.h>
+#include <Library/StmFwCfgLib.h>
+#include <Library/UefiBootServicesTableLib.h>
+
+/**
+  Read the selected fw_cfg file.
+
+  @param[in]  Size   Its bytes.
+  @param[in]  Limit  Bytes of MSEG: what is larger fits no better in memory.
+  @param[out] Image  Gets the file.
+
+  @return StmReasonNone, StmReasonImageMalformed, StmReasonImageTooLarge or StmReasonImageMissing.
+**/
+STATIC
+STM_REASON
+ReadOverride (
+  IN  UINTN      Size,
+  IN  UINT64     Limit,
+  OUT STM_IMAGE  *Image
+  )
+{
+  if (Size == 0) {
+    return StmReasonImageMalformed;
+  }
+
+  if (Size > Limit) {
+    return StmReasonImageTooLarge;
+  }
+
+  if (EFI_ERROR (gBS->AllocatePool (EfiBootServicesData, Size, (VOID **)&Image->File))) {
+    Image->File = NULL;
+    return StmReasonImageMissing;
+  }
+
+  Image->Size = Size;
+  StmFwCfgRead (Size, Image->File);
+  return StmReasonNone;
+}
+
+/**
+  Get the STM image: from fw_cfg file STM_IMAGE_OVERRIDE_FILE if there is one and
+  PcdStmImageOverride allows it, else from the firmware volume. An image that the
+  owner of the machine asks for is never replaced by another one.
+
+  @param[in]  Limit  Bytes of MSEG.
+  @param[out] Image  The image and its source; no file if the result is a reason.
+
+  @return StmReasonNone, or why there is no image.
+**/
+STM_REASON
+FindImage (
+  IN  UINT64     Limit,
+  OUT STM_IMAGE  *Image
+  )
+{
+  UINTN  Size;
+
+  Image->File = NULL;
+  Image->Size = 0;
+  if (StmFwCfgOpen (STM_IMAGE_OVERRIDE_FILE, &Size)) {
+    Image->Source = StmSourceFwCfg;
+    return FeaturePcdGet (PcdStmImageOverride) ? ReadOverride (Size, Limit, Image) : StmReasonOverrideForbidden;
+  }
+
+  Image->Source = StmSourceFirmwareVolume;
+  if (EFI_ERROR (
+        GetSectionFromAnyFv (
+          PcdGetPtr (PcdStmImageFile),
+          EFI_SECTION_RAW,
+          0,
+          (VOID **)&Image->File,
+          &Image->Size
+          )
+        ))
+  {
+    Image->File = NULL;
+    return StmReasonImageMissing;
+  }
+
+  return StmReasonNone;
+}

@@ -1,0 +1,90 @@
+/** @file
+  The loader's search for an image, with the firmware around it played: a fw_cfg
+  file, a firmware volume, memory, and the PCD of the build.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#include <PiSmm.h>
+#include <Library/PcdLib.h>
+
+BOOLEAN      TestAllowed;           ///< PcdStmImageOverride
+BOOLEAN      TestNoMemory;
+CONST UINT8  *TestFwCfg;            ///< NULL: no such file
+UINTN        TestFwCfgSize;
+CONST UINT8  *TestVolume;           ///< NULL: no image in the firmware volume
+UINTN        TestVolumeSize;
+UINTN        TestBytesRead;         ///< from fw_cfg
+
+STATIC UINT8  mFileGuid[16];
+
+#define _PCD_GET_MODE_BOOL_PcdStmImageOverride  TestAllowed
+#define _PCD_GET_MODE_PTR_PcdStmImageFile       ((VOID *)mFileGuid)
+
+#include "../../StmPkg/Firmware/StmLoader/FindImage.c"
+
+STATIC
+EFI_STATUS
+EFIAPI
+TestAllocate (
+  IN  EFI_MEMORY_TYPE  Type,
+  IN  UINTN            Size,
+  OUT VOID             **Buffer
+  )
+{
+  if (TestNoMemory) {
+    return EFI_OUT_OF_RESOURCES;
+  }
+
+  *Buffer = __builtin_malloc (Size);
+  return EFI_SUCCESS;
+}
+
+STATIC EFI_BOOT_SERVICES  mServices = { .AllocatePool = TestAllocate };
+EFI_BOOT_SERVICES         *gBS      = &mServices;
+
+BOOLEAN
+EFIAPI
+StmFwCfgOpen (
+  IN  CONST CHAR8  *Name,
+  OUT UINTN        *Size
+  )
+{
+  BOOLEAN  Found;
+
+  Found = (BOOLEAN)((TestFwCfg != NULL) && (__builtin_strcmp (Name, "opt/org.stmlab/stm-image") == 0));
+  *Size = Found ? TestFwCfgSize : 0;
+  return Found;
+}
+
+VOID
+EFIAPI
+StmFwCfgRead (
+  IN  UINTN  Size,
+  OUT VOID   *Buffer
+  )
+{
+  TestBytesRead += Size;
+  __builtin_memcpy (Buffer, TestFwCfg, Size);
+}
+
+EFI_STATUS
+EFIAPI
+GetSectionFromAnyFv (
+  IN  CONST EFI_GUID    *Name,
+  IN  EFI_SECTION_TYPE  Type,
+  IN  UINTN             Instance,
+  OUT VOID              **Buffer,
+  OUT UINTN             *Size
+  )
+{
+  if ((TestVolume == NULL) || ((CONST VOID *)Name != mFileGuid)) {
+    return EFI_NOT_FOUND;
+  }
+
+  *Buffer = __builtin_malloc (TestVolumeSize);
+  __builtin_memcpy (*Buffer, TestVolume, TestVolumeSize);
+  *Size = TestVolumeSize;
+  return EFI_SUCCESS;
+}
