@@ -19,9 +19,9 @@ SCHEMA_VERSION = 1
 SCHEMA_FILE = paths.SCHEMAS / f"run-{SCHEMA_VERSION}.json"
 
 # SDM "Basic VMX Exit Reasons".
-REASON_IO_SMI = 5
-REASON_OTHER_SMI = 6
-REASON_RSM = 17
+VMX_REASON_IO_SMI = 5
+VMX_REASON_OTHER_SMI = 6
+VMX_REASON_RSM = 17
 PLAIN_TRANSITIONS = 4
 
 CAUSES = ("port-b2", "variable", "hlt")
@@ -85,7 +85,7 @@ class Smi:
         return tuple(
             ExtraExit(event.basic_reason, event.rip)
             for event in self.events
-            if event.kind == Kind.HANDLER_EXIT and event.basic_reason != REASON_RSM
+            if event.kind == Kind.HANDLER_EXIT and event.basic_reason != VMX_REASON_RSM
         )
 
     @property
@@ -114,7 +114,7 @@ _ENDS = {Kind.SMM_EXIT: (Kind.SMM_RETURN, Kind.SMM_DEACTIVATE), Kind.SMI: (Kind.
 
 def _begins(event: Transition) -> bool:
     # A VMCALL under the treatment is an SMM VM exit too, but no SMI.
-    smi = event.kind == Kind.SMM_EXIT and event.basic_reason in (REASON_IO_SMI, REASON_OTHER_SMI)
+    smi = event.kind == Kind.SMM_EXIT and event.basic_reason in (VMX_REASON_IO_SMI, VMX_REASON_OTHER_SMI)
     return smi or event.kind == Kind.SMI
 
 

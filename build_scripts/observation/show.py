@@ -14,7 +14,7 @@ from rich.table import Table
 from build_scripts.machine.processors import Configuration
 from build_scripts.observation.events import Kind, Record, Stream, Transition
 from build_scripts.observation.names import EXIT_REASONS, shell_status
-from build_scripts.observation.report import REASON_IO_SMI, Report, Smi
+from build_scripts.observation.report import VMX_REASON_IO_SMI, Report, Smi
 from build_scripts.tables import compact_table
 
 # Of a pipe or a file, which has no width of its own.
@@ -91,7 +91,7 @@ _TOLD: dict[tuple[str, str], Callable[[Record], str]] = {
 def _arrow(event: Transition) -> str:
     match event.kind:
         case Kind.SMM_EXIT:
-            return "SMM VM exit (I/O SMI)" if event.basic_reason == REASON_IO_SMI else "SMM VM exit (SMI)"
+            return "SMM VM exit (I/O SMI)" if event.basic_reason == VMX_REASON_IO_SMI else "SMM VM exit (SMI)"
         case Kind.HANDLER_ENTRY:
             return "entry to handler"
         case Kind.HANDLER_EXIT:

@@ -50,7 +50,7 @@ def _with(caps: Capabilities, writes: dict[int, int], program: int, ept: bool = 
 def areas(caps: Capabilities) -> Iterator[Operation]:
     """Bitmaps, MSR areas, virtual-APIC page, APIC-access page, link pointer."""
     proc = b.base(caps)[b.PROC]
-    bitmaps = proc & ~b.PROC_UNCOND_IO | b.PROC_IO_BITMAPS | b.PROC_MSR_BITMAPS
+    bitmaps = proc & ~b.VMX_CPU_UNCONDITIONAL_IO | b.VMX_CPU_IO_BITMAPS | b.VMX_CPU_MSR_BITMAPS
     for name, place in places(caps).items():
         for other in (b.IO_A, place):
             fields = {b.PROC: bitmaps, b.IO_BITMAP_A: place, b.IO_BITMAP_B: other, b.MSR_BITMAPS: b.MSR_BITMAP}
@@ -69,13 +69,13 @@ def areas(caps: Capabilities) -> Iterator[Operation]:
                     yield b.entry(f"{kind}-{name}-{count}", _with(caps, fields, b.PLAIN), "fail-7")
                 elif kind == "entry-load" or count == 1:  # each abort costs a new machine
                     yield b.entry(f"{kind}-{name}-{count}", _with(caps, fields, b.PLAIN))
-        shadow = {b.PROC: proc | b.PROC_TPR_SHADOW, b.VIRTUAL_APIC: place}
+        shadow = {b.PROC: proc | b.VMX_CPU_TPR_SHADOW, b.VIRTUAL_APIC: place}
         yield b.entry(f"virtual-apic-{name}", _with(caps, shadow, b.CONTROL))
-        access = {b.PROC2: b.PROC2_APIC, b.APIC_ACCESS: place, b.RBX: place + 0x80}
+        access = {b.PROC2: b.VMX_CPU2_APIC_ACCESSES, b.APIC_ACCESS: place, b.RBX: place + 0x80}
         yield b.entry(f"apic-access-{name}", _with(caps, access, b.MEMORY))
         yield b.entry(f"apic-access-fetch-{name}", _with(caps, access, b.JUMP))
         yield b.entry(f"apic-access-and-virtual-apic-{name}", _with(caps, shadow | access, b.MEMORY))
-        to_place = {b.PROC2: b.PROC2_APIC, b.APIC_ACCESS: b.APIC_PAGE, b.RBX: b.APIC_PAGE + 0x80}
+        to_place = {b.PROC2: b.VMX_CPU2_APIC_ACCESSES, b.APIC_ACCESS: b.APIC_PAGE, b.RBX: b.APIC_PAGE + 0x80}
         yield b.entry(f"tpr-in-{name}", _with(caps, shadow | to_place, b.MEMORY))
         if place + 0x80 >= 0x100000000 or place == 0:
             continue
@@ -123,7 +123,7 @@ def clocks(caps: Capabilities) -> Iterator[Operation]:
             ("exit-load", b.EXIT_LOAD, b.EXIT_LOAD_COUNT),
         ):
             yield b.entry(f"clock-{kind}-{name}", _with(caps, {address: place + 8 * index, counter: 1}, b.PLAIN))
-        proc = b.base(caps)[b.PROC] & ~b.PROC_UNCOND_IO | b.PROC_IO_BITMAPS | b.PROC_MSR_BITMAPS
+        proc = b.base(caps)[b.PROC] & ~b.VMX_CPU_UNCONDITIONAL_IO | b.VMX_CPU_IO_BITMAPS | b.VMX_CPU_MSR_BITMAPS
         for msr in (64 * index, 0xC0000000 + 64 * index - 0x2000):
             fields = {b.PROC: proc, b.IO_BITMAP_A: place, b.IO_BITMAP_B: place, b.MSR_BITMAPS: place, b.RCX: msr}
             yield b.entry(f"clock-msr-bitmap-{name}", _with(caps, fields, b.MSR))
@@ -148,9 +148,9 @@ def ept(caps: Capabilities) -> Iterator[Operation]:
             yield b.entry(f"ept-code-{name}", _with(caps, used, b.JUMP, True))
         if caps.functions:
             fields = _with(caps, {b.VM_FUNCTIONS: 1, b.EPTP_LIST_FIELD: place}, b.VMX, True)
-            yield b.entry(f"eptp-list-{name}", fields | {b.PROC2: fields[b.PROC2] | b.PROC2_VMFUNC})
+            yield b.entry(f"eptp-list-{name}", fields | {b.PROC2: fields[b.PROC2] | b.VMX_CPU2_VMFUNC})
             fields |= {b.EPTP_LIST_FIELD: b.EPTP_LIST, b.EPTP_LIST: place | b.EPTP_4_LEVELS_WB}
-            yield b.entry(f"eptp-in-list-{name}", fields | {b.PROC2: fields[b.PROC2] | b.PROC2_VMFUNC})
+            yield b.entry(f"eptp-in-list-{name}", fields | {b.PROC2: fields[b.PROC2] | b.VMX_CPU2_VMFUNC})
 
 
 def tables(caps: Capabilities) -> Iterator[Operation]:

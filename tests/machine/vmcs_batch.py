@@ -49,12 +49,12 @@ PENDING_DEBUG = 0x6822
 
 # Controls.
 PIN_BASE = 0x49  # external interrupts, NMIs, preemption timer
-PIN_TIMER = 0x40
-PROC_HLT, PROC_TPR_SHADOW, PROC_UNCOND_IO, PROC_IO_BITMAPS = 1 << 7, 1 << 21, 1 << 24, 1 << 25
-PROC_MSR_BITMAPS, PROC_SECONDARY = 1 << 28, 1 << 31
-PROC2_APIC, PROC2_EPT, PROC2_UNRESTRICTED, PROC2_VMFUNC = 1 << 0, 1 << 1, 1 << 7, 1 << 13
+VMX_PIN_PREEMPTION_TIMER = 0x40
+VMX_CPU_HLT, VMX_CPU_TPR_SHADOW, VMX_CPU_UNCONDITIONAL_IO, VMX_CPU_IO_BITMAPS = 1 << 7, 1 << 21, 1 << 24, 1 << 25
+VMX_CPU_MSR_BITMAPS, VMX_CPU_SECONDARY_CONTROLS = 1 << 28, 1 << 31
+VMX_CPU2_APIC_ACCESSES, VMX_CPU2_EPT, VMX_CPU2_UNRESTRICTED_GUEST, VMX_CPU2_VMFUNC = 1 << 0, 1 << 1, 1 << 7, 1 << 13
 EXIT_BASE = 1 << 9 | 1 << 19 | 1 << 20 | 1 << 21  # 64-bit host; loads PAT, saves and loads EFER
-ENTRY_IA32E, ENTRY_LOAD_EFER = 1 << 9, 1 << 15
+VMX_ENTRY_IA32E_GUEST, VMX_ENTRY_LOAD_EFER = 1 << 9, 1 << 15
 EPTP_4_LEVELS_WB, EPTP_DIRTY = 0x1E, 0x40
 
 _END = "0f01c1 ebfb"  # vmcall; again
@@ -129,7 +129,7 @@ class Capabilities:
     @property
     def functions(self) -> bool:
         """Whether VM functions are offered, and their fields exist."""
-        return bool(self.proc2 >> 32 & PROC2_VMFUNC)
+        return bool(self.proc2 >> 32 & VMX_CPU2_VMFUNC)
 
 
 @dataclass(frozen=True)
@@ -255,11 +255,11 @@ def base(caps: Capabilities, mode: Mode = Mode.LONG, program: int = JUST_VMCALL,
     ``vmcs_fill_guest()``; the host is the image.
     """
     ept = ept or mode in (Mode.FLAT_32, Mode.REAL)
-    secondary = (PROC2_EPT | PROC2_UNRESTRICTED) if ept else 0
-    entry = ENTRY_LOAD_EFER | (ENTRY_IA32E if mode <= Mode.COMPATIBILITY else 0)
+    secondary = (VMX_CPU2_EPT | VMX_CPU2_UNRESTRICTED_GUEST) if ept else 0
+    entry = VMX_ENTRY_LOAD_EFER | (VMX_ENTRY_IA32E_GUEST if mode <= Mode.COMPATIBILITY else 0)
     fields = {
         PIN: caps.adjust(caps.pin, PIN_BASE),
-        PROC: caps.adjust(caps.proc, PROC_HLT | PROC_UNCOND_IO | PROC_SECONDARY),
+        PROC: caps.adjust(caps.proc, VMX_CPU_HLT | VMX_CPU_UNCONDITIONAL_IO | VMX_CPU_SECONDARY_CONTROLS),
         PROC2: caps.adjust(caps.proc2, secondary),
         EXIT: caps.adjust(caps.exit, EXIT_BASE),
         ENTRY: caps.adjust(caps.entry, entry),

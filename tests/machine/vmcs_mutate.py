@@ -76,8 +76,8 @@ def _control(r: random.Random, fields: Fields, caps: Capabilities) -> None:
     offered = [1 << n for n in range(32) if msr >> 32 >> n & 1 and not msr >> n & 1]
     for bit in r.sample(offered, min(len(offered), r.randint(1, 3))):
         fields[key] ^= bit
-    if key == b.PROC and fields[key] & b.PROC_SECONDARY == 0:
-        fields[key] |= r.randrange(4) and b.PROC_SECONDARY
+    if key == b.PROC and fields[key] & b.VMX_CPU_SECONDARY_CONTROLS == 0:
+        fields[key] |= r.randrange(4) and b.VMX_CPU_SECONDARY_CONTROLS
 
 
 def _pointer(r: random.Random, fields: Fields, caps: Capabilities) -> None:
@@ -158,7 +158,7 @@ def _keep_alive(fields: Fields, caps: Capabilities) -> None:
     own memory is out of a guest's reach unless EPT or paging lets it, hence
     no addresses that lead into the image; wait-for-SIPI has no way out here.
     """
-    fields[b.PIN] |= caps.pin >> 32 & b.PIN_TIMER
+    fields[b.PIN] |= caps.pin >> 32 & b.VMX_PIN_PREEMPTION_TIMER
     if fields.get(b.ACTIVITY, 0) == 3:
         fields[b.ACTIVITY] = 1
     if not caps.functions:

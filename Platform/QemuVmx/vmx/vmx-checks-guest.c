@@ -92,8 +92,8 @@ static bool check_registers(CPUX86State *env, const VMXEntry *entry)
             return false;
         }
     }
-    if (!vmx_canonical(vmcs_read(v, VMCS_GUEST_SYSENTER_ESP)) ||
-        !vmx_canonical(vmcs_read(v, VMCS_GUEST_SYSENTER_EIP))) {
+    if (!vmx_canonical(vmcs_read(v, VMCS_GUEST_IA32_SYSENTER_ESP)) ||
+        !vmx_canonical(vmcs_read(v, VMCS_GUEST_IA32_SYSENTER_EIP))) {
         return false;
     }
     if ((entry->entry_ctls & VMX_ENTRY_LOAD_PAT) &&
@@ -309,10 +309,10 @@ static bool check_non_register(CPUX86State *env, const VMXEntry *entry,
     const bool in_smm = env->hflags & HF_SMM_MASK;
     const bool smm_entry = entry->entry_ctls & VMX_ENTRY_TO_SMM;
     uint32_t activity = vmcs_read(v, VMCS_GUEST_ACTIVITY_STATE);
-    uint32_t blocked = vmcs_read(v, VMCS_GUEST_INTERRUPTIBILITY);
+    uint32_t blocked = vmcs_read(v, VMCS_GUEST_INTERRUPTIBILITY_STATE);
     uint32_t info = vmcs_read(v, VMCS_ENTRY_INTERRUPTION_INFO);
     uint32_t type = info & VMX_INTERRUPTION_TYPE_MASK;
-    uint64_t pending = vmcs_read(v, VMCS_GUEST_PENDING_DEBUG);
+    uint64_t pending = vmcs_read(v, VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS);
     uint64_t rflags = vmcs_read(v, VMCS_GUEST_RFLAGS);
     bool injecting = info & VMX_INTERRUPTION_VALID;
     bool shadow = blocked & (VMX_BLOCKING_BY_STI | VMX_BLOCKING_BY_MOV_SS);
@@ -408,7 +408,7 @@ static bool check_link_pointer(CPUX86State *env, const VMXEntry *entry)
 {
     uint64_t link = vmcs_read(entry->guest, VMCS_LINK_POINTER);
 
-    if (link == VMX_NO_POINTER) {
+    if (link == VMCS_POINTER_NONE) {
         return true;
     }
     if (!vmx_pointer_valid(env, link) ||

@@ -232,8 +232,8 @@ static bool vmx_check_host(CPUX86State *env, const VMXEntry *entry)
     if (!vmx_cr0_valid(env, vmcs_read(v, VMCS_HOST_CR0), false) ||
         !vmx_cr4_valid(env, cr4) ||
         vmx_beyond_phys_width(env, vmcs_read(v, VMCS_HOST_CR3)) ||
-        !vmx_canonical(vmcs_read(v, VMCS_HOST_SYSENTER_ESP)) ||
-        !vmx_canonical(vmcs_read(v, VMCS_HOST_SYSENTER_EIP))) {
+        !vmx_canonical(vmcs_read(v, VMCS_HOST_IA32_SYSENTER_ESP)) ||
+        !vmx_canonical(vmcs_read(v, VMCS_HOST_IA32_SYSENTER_EIP))) {
         return false;
     }
     if ((entry->exit_ctls & VMX_EXIT_LOAD_PAT) &&

@@ -75,7 +75,7 @@ static void vmx_load_guest(CPUX86State *env, const VMXEntry *entry)
 {
     const VMXVmcs *v = entry->guest;
     const bool ia32e = entry->entry_ctls & VMX_ENTRY_IA32E_GUEST;
-    uint32_t blocked = vmcs_read(v, VMCS_GUEST_INTERRUPTIBILITY);
+    uint32_t blocked = vmcs_read(v, VMCS_GUEST_INTERRUPTIBILITY_STATE);
     uint64_t cr0 = vmcs_read(v, VMCS_GUEST_CR0);
     uint64_t efer = env->efer;
 
@@ -107,9 +107,9 @@ static void vmx_load_guest(CPUX86State *env, const VMXEntry *entry)
     if (entry->entry_ctls & VMX_ENTRY_LOAD_PERF_GLOBAL_CTRL) {
         env->msr_global_ctrl = vmcs_read(v, VMCS_GUEST_IA32_PERF_GLOBAL_CTRL);
     }
-    env->sysenter_cs = vmcs_read(v, VMCS_GUEST_SYSENTER_CS);
-    env->sysenter_esp = vmcs_read(v, VMCS_GUEST_SYSENTER_ESP);
-    env->sysenter_eip = vmcs_read(v, VMCS_GUEST_SYSENTER_EIP);
+    env->sysenter_cs = vmcs_read(v, VMCS_GUEST_IA32_SYSENTER_CS);
+    env->sysenter_esp = vmcs_read(v, VMCS_GUEST_IA32_SYSENTER_ESP);
+    env->sysenter_eip = vmcs_read(v, VMCS_GUEST_IA32_SYSENTER_EIP);
 
     vmx_load_segments(env, v);
     env->regs[R_ESP] = vmcs_read(v, VMCS_GUEST_RSP);
@@ -259,7 +259,7 @@ bool vmx_vm_entry(CPUX86State *env, bool launch)
     unsigned failed;
     int error;
 
-    if (env->vmx.current_vmcs == VMX_NO_POINTER) {
+    if (env->vmx.current_vmcs == VMCS_POINTER_NONE) {
         vmx_vmfail_invalid(env);
         return false;
     }
@@ -332,9 +332,9 @@ bool vmx_vm_entry(CPUX86State *env, bool launch)
         .info = vmcs_read(entry.guest, VMCS_ENTRY_INTERRUPTION_INFO),
         .error_code = vmcs_read(entry.guest, VMCS_ENTRY_EXCEPTION_ERROR_CODE),
         .insn_length = vmcs_read(entry.guest, VMCS_ENTRY_INSTRUCTION_LENGTH),
-        .pending_debug = vmcs_read(entry.guest, VMCS_GUEST_PENDING_DEBUG),
+        .pending_debug = vmcs_read(entry.guest, VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS),
         .timer = vmcs_read(entry.guest, VMCS_PREEMPTION_TIMER_VALUE),
-        .blocked = vmcs_read(entry.guest, VMCS_GUEST_INTERRUPTIBILITY),
+        .blocked = vmcs_read(entry.guest, VMCS_GUEST_INTERRUPTIBILITY_STATE),
     };
     if (launch) {
         /* The VMCS of the instruction, whatever becomes current (DM-RET-46). */

@@ -126,7 +126,7 @@ static void vmx_save_non_register(CPUX86State *env, VMXVmcs *v)
                                 env->hflags2 & HF2_NMI_MASK) {
         blocked |= VMX_BLOCKING_BY_NMI;
     }
-    vmcs_write(v, VMCS_GUEST_INTERRUPTIBILITY, blocked);
+    vmcs_write(v, VMCS_GUEST_INTERRUPTIBILITY_STATE, blocked);
     vmcs_write(v, VMCS_GUEST_ACTIVITY_STATE, activity);
     /* A trap that waits for the end of the shadow or of HLT. */
     if ((blocked & (VMX_BLOCKING_BY_MOV_SS | VMX_BLOCKING_BY_STI) ||
@@ -134,7 +134,7 @@ static void vmx_save_non_register(CPUX86State *env, VMXVmcs *v)
         (env->eflags & TF_MASK) && !(env->vmx.debugctl & VMX_DEBUGCTL_BTF)) {
         env->vmx.pending_debug |= VMX_PENDING_DEBUG_BS;
     }
-    vmcs_write(v, VMCS_GUEST_PENDING_DEBUG,
+    vmcs_write(v, VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS,
                vmx_keeps_pending_debug(v, blocked) ? env->vmx.pending_debug : 0);
     env->vmx.pending_debug = 0;
 }
@@ -157,9 +157,9 @@ void vmx_exit_save_state(CPUX86State *env, VMXVmcs *v)
     if (exit_ctls & VMX_EXIT_SAVE_EFER) {
         vmcs_write(v, VMCS_GUEST_IA32_EFER, env->efer);
     }
-    vmcs_write(v, VMCS_GUEST_SYSENTER_CS, env->sysenter_cs);
-    vmcs_write(v, VMCS_GUEST_SYSENTER_ESP, env->sysenter_esp);
-    vmcs_write(v, VMCS_GUEST_SYSENTER_EIP, env->sysenter_eip);
+    vmcs_write(v, VMCS_GUEST_IA32_SYSENTER_CS, env->sysenter_cs);
+    vmcs_write(v, VMCS_GUEST_IA32_SYSENTER_ESP, env->sysenter_esp);
+    vmcs_write(v, VMCS_GUEST_IA32_SYSENTER_EIP, env->sysenter_eip);
     vmx_save_segments(env, v);
     vmcs_write(v, VMCS_GUEST_RSP, env->regs[R_ESP]);
     /* After a far return from 64-bit code TCG leaves the upper half there. */
@@ -268,9 +268,9 @@ void vmx_exit_load_host(CPUX86State *env, VMXVmcs *v)
     if (exit_ctls & VMX_EXIT_LOAD_PERF_GLOBAL_CTRL) {
         env->msr_global_ctrl = vmcs_read(v, VMCS_HOST_IA32_PERF_GLOBAL_CTRL);
     }
-    env->sysenter_cs = vmcs_read(v, VMCS_HOST_SYSENTER_CS);
-    env->sysenter_esp = vmcs_read(v, VMCS_HOST_SYSENTER_ESP);
-    env->sysenter_eip = vmcs_read(v, VMCS_HOST_SYSENTER_EIP);
+    env->sysenter_cs = vmcs_read(v, VMCS_HOST_IA32_SYSENTER_CS);
+    env->sysenter_esp = vmcs_read(v, VMCS_HOST_IA32_SYSENTER_ESP);
+    env->sysenter_eip = vmcs_read(v, VMCS_HOST_IA32_SYSENTER_EIP);
 
     vmx_load_host_segments(env, v, host64);
     env->regs[R_ESP] = vmcs_read(v, VMCS_HOST_RSP);

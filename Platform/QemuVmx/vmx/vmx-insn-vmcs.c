@@ -33,12 +33,12 @@ static const struct {
     { VMCS_HOST_IA32_PAT, VMCS_HOST_IA32_PERF_GLOBAL_CTRL },
     { VMCS_PIN_CONTROLS, VMCS_PLE_WINDOW },
     { VMCS_INSTRUCTION_ERROR, VMCS_EXIT_INSTRUCTION_INFO },
-    { VMCS_GUEST_ES_LIMIT, VMCS_GUEST_SYSENTER_CS },
+    { VMCS_GUEST_ES_LIMIT, VMCS_GUEST_IA32_SYSENTER_CS },
     { VMCS_PREEMPTION_TIMER_VALUE, VMCS_PREEMPTION_TIMER_VALUE },
-    { VMCS_HOST_SYSENTER_CS, VMCS_HOST_SYSENTER_CS },
-    { VMCS_CR0_MASK, VMCS_CR3_TARGET0 + 6 },
+    { VMCS_HOST_IA32_SYSENTER_CS, VMCS_HOST_IA32_SYSENTER_CS },
+    { VMCS_CR0_GUEST_HOST_MASK, VMCS_CR3_TARGET0 + 6 },
     { VMCS_EXIT_QUALIFICATION, VMCS_GUEST_LINEAR_ADDRESS },
-    { VMCS_GUEST_CR0, VMCS_GUEST_SYSENTER_EIP },
+    { VMCS_GUEST_CR0, VMCS_GUEST_IA32_SYSENTER_EIP },
     { VMCS_HOST_CR0, VMCS_HOST_RIP },
 };
 
@@ -77,7 +77,7 @@ void helper_vmx_vmclear(CPUX86State *env, target_ulong operand)
     } else {
         x86_stl_phys(env_cpu(env), addr + VMCS_OFFSET_LAUNCHED, 0);
         if (addr == env->vmx.current_vmcs) {
-            env->vmx.current_vmcs = VMX_NO_POINTER;
+            env->vmx.current_vmcs = VMCS_POINTER_NONE;
         }
         vmx_vmsucceed(env);
     }
@@ -119,7 +119,7 @@ void helper_vmx_vmptrst(CPUX86State *env, target_ulong operand)
 /* Common checks; false after a VMfail. */
 static bool vmx_rw_check(CPUX86State *env, uint64_t enc)
 {
-    if (env->vmx.current_vmcs == VMX_NO_POINTER) {
+    if (env->vmx.current_vmcs == VMCS_POINTER_NONE) {
         vmx_vmfail_invalid(env);
         return false;
     }

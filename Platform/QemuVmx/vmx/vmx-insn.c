@@ -71,7 +71,7 @@ void helper_vmx_vmxon(CPUX86State *env, target_ulong operand)
         int from = vmx_trace_mode(env);
 
         env->vmx.vmxon_ptr = addr;
-        env->vmx.current_vmcs = VMX_NO_POINTER;
+        env->vmx.current_vmcs = VMCS_POINTER_NONE;
         env->vmx.mode = VMX_MODE_ROOT;
         memset(&env->vmx.ctl, 0, sizeof(env->vmx.ctl));
         vmx_refresh_pdptes(env);
@@ -93,8 +93,8 @@ void helper_vmx_vmxoff(CPUX86State *env)
     from = vmx_trace_mode(env);
     env->vmx.mode = VMX_MODE_NONE;
     vmx_drop_sipi(env);
-    env->vmx.vmxon_ptr = VMX_NO_POINTER;
-    env->vmx.current_vmcs = VMX_NO_POINTER;
+    env->vmx.vmxon_ptr = VMCS_POINTER_NONE;
+    env->vmx.current_vmcs = VMCS_POINTER_NONE;
     /* Unless the firmware wants SMIs to stay blocked (DM-DEF-35). */
     if (!(env->vmx.smm_monitor_ctl & SMM_MONITOR_CTL_BLOCK_UNBLOCK)) {
         env->hflags2 &= ~HF2_SMI_BLOCKED_MASK;

@@ -30,8 +30,8 @@ void vmx_read_controls(const VMXVmcs *v, X86VMXControls *ctl)
         .io_bitmap[0] = vmcs_read(v, VMCS_IO_BITMAP_A),
         .io_bitmap[1] = vmcs_read(v, VMCS_IO_BITMAP_B),
         .msr_bitmap = vmcs_read(v, VMCS_MSR_BITMAP),
-        .cr0_mask = vmcs_read(v, VMCS_CR0_MASK),
-        .cr4_mask = vmcs_read(v, VMCS_CR4_MASK),
+        .cr0_mask = vmcs_read(v, VMCS_CR0_GUEST_HOST_MASK),
+        .cr4_mask = vmcs_read(v, VMCS_CR4_GUEST_HOST_MASK),
         .cr0_shadow = vmcs_read(v, VMCS_CR0_READ_SHADOW),
         .cr4_shadow = vmcs_read(v, VMCS_CR4_READ_SHADOW),
     };

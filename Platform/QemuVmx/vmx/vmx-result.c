@@ -34,7 +34,7 @@ void vmx_vmfail_invalid(CPUX86State *env)
 
 void vmx_vmfail(CPUX86State *env, uint32_t error)
 {
-    if (env->vmx.current_vmcs == VMX_NO_POINTER) {
+    if (env->vmx.current_vmcs == VMCS_POINTER_NONE) {
         vmx_vmfail_invalid(env);
         return;
     }

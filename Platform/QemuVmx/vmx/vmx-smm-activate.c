@@ -256,7 +256,7 @@ bool vmx_vmcall_root(CPUX86State *env)
         vmx_smm_exit(env, VMX_REASON_VMCALL, 0, VMCALL_LENGTH);
         return true;
     }
-    if (env->vmx.current_vmcs == VMX_NO_POINTER) {
+    if (env->vmx.current_vmcs == VMCS_POINTER_NONE) {
         /* Nothing to become the SMM-transfer VMCS (DM-ACT-10). */
         vmx_vmfail_invalid(env);
         return false;

@@ -97,7 +97,7 @@ void vmx_smm_return_commit(CPUX86State *env, VMXEntry *entry)
     VMXVmcs *vmcs = vmx_vmcs_map(env, env->vmx.current_vmcs);
     const uint64_t link = vmcs_read(vmcs, VMCS_LINK_POINTER);
     const uint32_t smbase = vmcs_read(vmcs, VMCS_GUEST_SMBASE);
-    const uint32_t blocking = vmcs_read(vmcs, VMCS_GUEST_INTERRUPTIBILITY);
+    const uint32_t blocking = vmcs_read(vmcs, VMCS_GUEST_INTERRUPTIBILITY_STATE);
 
     vmx_vmcs_unmap(env, vmcs);
 
@@ -109,7 +109,7 @@ void vmx_smm_return_commit(CPUX86State *env, VMXEntry *entry)
     if (entry->deactivate) {
         /* SMIs get the default treatment from here on (DM-DEA-01). */
         smm->active = false;
-        smm->transfer_vmcs = VMX_NO_POINTER;
+        smm->transfer_vmcs = VMCS_POINTER_NONE;
     } else {
         /*
          * The next SMM VM exit goes to the VMCS of this entry (DM-RET-47).

@@ -72,7 +72,7 @@ void vmx_smm_exit(CPUX86State *env, uint32_t basic, uint64_t qualification,
         reason |= VMX_REASON_FROM_ROOT;
     } else {
         executive = env->vmx.current_vmcs;
-        link = VMX_NO_POINTER;
+        link = VMCS_POINTER_NONE;
         if (vmx_mtf_pending(env)) {
             /* Lost unless the STM injects it when it returns. */
             reason |= VMX_REASON_PENDING_MTF;

@@ -16,7 +16,7 @@
 #include "vmx-smm-state.h"
 
 /* Value of a VMCS pointer that points nowhere. */
-#define VMX_NO_POINTER          (~0ULL)
+#define VMCS_POINTER_NONE          (~0ULL)
 
 typedef enum X86VMXMode {
     VMX_MODE_NONE,              /* outside VMX operation */

@@ -63,7 +63,7 @@ void vmx_trace_transition(CPUX86State *env, const char *kind, int from,
                           uint64_t rip)
 {
     CPUState *cs = env_cpu(env);
-    uint64_t executive = VMX_NO_POINTER;
+    uint64_t executive = VMCS_POINTER_NONE;
     int64_t icount = -1;
     char modes[32];
 

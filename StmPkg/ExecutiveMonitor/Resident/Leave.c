@@ -110,12 +110,12 @@ ExecReadNativeState (
   State->Rsp        = VmRead (VMCS_GUEST_RSP);
   State->Rflags     = VmRead (VMCS_GUEST_RFLAGS);
 
-  State->Cr0 = ExecGuestControlRegister (VMCS_GUEST_CR0, VMCS_CR0_MASK, VMCS_CR0_READ_SHADOW);
-  State->Cr4 = ExecGuestControlRegister (VMCS_GUEST_CR4, VMCS_CR4_MASK, VMCS_CR4_READ_SHADOW);
+  State->Cr0 = ExecGuestControlRegister (VMCS_GUEST_CR0, VMCS_CR0_GUEST_HOST_MASK, VMCS_CR0_READ_SHADOW);
+  State->Cr4 = ExecGuestControlRegister (VMCS_GUEST_CR4, VMCS_CR4_GUEST_HOST_MASK, VMCS_CR4_READ_SHADOW);
 
-  State->SysenterCs  = VmRead (VMCS_GUEST_SYSENTER_CS);
-  State->SysenterEsp = VmRead (VMCS_GUEST_SYSENTER_ESP);
-  State->SysenterEip = VmRead (VMCS_GUEST_SYSENTER_EIP);
+  State->SysenterCs  = VmRead (VMCS_GUEST_IA32_SYSENTER_CS);
+  State->SysenterEsp = VmRead (VMCS_GUEST_IA32_SYSENTER_ESP);
+  State->SysenterEip = VmRead (VMCS_GUEST_IA32_SYSENTER_EIP);
   State->Pat         = VmRead (VMCS_GUEST_IA32_PAT);
   State->Efer        = VmRead (VMCS_GUEST_IA32_EFER);
   State->DebugCtl    = VmRead (VMCS_GUEST_IA32_DEBUGCTL);

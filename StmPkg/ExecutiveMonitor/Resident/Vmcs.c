@@ -152,7 +152,7 @@ ExecSetUpVmcs (
       !ExecWriteControl (
          VMCS_EXIT_CONTROLS,
          MSR_IA32_VMX_EXIT_CTLS,
-         VMX_EXIT_SAVE_DEBUG | VMX_EXIT_HOST_64_BIT | VMX_EXIT_SAVE_PAT | VMX_EXIT_LOAD_PAT |
+         VMX_EXIT_SAVE_DEBUG | VMX_EXIT_HOST_ADDRESS_SPACE_SIZE | VMX_EXIT_SAVE_PAT | VMX_EXIT_LOAD_PAT |
          VMX_EXIT_SAVE_EFER | VMX_EXIT_LOAD_EFER,
          Parameters
          ) ||
@@ -179,21 +179,21 @@ ExecSetUpVmcs (
     Parameters->EptTables | EPT_POINTER_WALK_4 | EPT_MEMORY_TYPE_WB
     );
   VmWrite (VMCS_EXCEPTION_BITMAP, 0);
-  VmWrite (VMCS_PAGE_FAULT_ERROR_MASK, 0);
-  VmWrite (VMCS_PAGE_FAULT_ERROR_MATCH, 0);
+  VmWrite (VMCS_PAGE_FAULT_ERROR_CODE_MASK, 0);
+  VmWrite (VMCS_PAGE_FAULT_ERROR_CODE_MATCH, 0);
   VmWrite (VMCS_CR3_TARGET_COUNT, 0);
   VmWrite (VMCS_EXIT_MSR_STORE_COUNT, 0);
   VmWrite (VMCS_EXIT_MSR_LOAD_COUNT, 0);
   VmWrite (VMCS_ENTRY_MSR_LOAD_COUNT, 0);
-  VmWrite (VMCS_ENTRY_INTERRUPTION, 0);
+  VmWrite (VMCS_ENTRY_INTERRUPTION_INFO, 0);
 
   //
   // We own the bits that VMX operation fixes; the guest sees CR4 without VMXE.
   //
   Cr4 = AsmReadCr4 ();
-  VmWrite (VMCS_CR0_MASK, AsmReadMsr64 (MSR_IA32_VMX_CR0_FIXED0));
+  VmWrite (VMCS_CR0_GUEST_HOST_MASK, AsmReadMsr64 (MSR_IA32_VMX_CR0_FIXED0));
   VmWrite (VMCS_CR0_READ_SHADOW, AsmReadCr0 ());
-  VmWrite (VMCS_CR4_MASK, AsmReadMsr64 (MSR_IA32_VMX_CR4_FIXED0));
+  VmWrite (VMCS_CR4_GUEST_HOST_MASK, AsmReadMsr64 (MSR_IA32_VMX_CR4_FIXED0));
   VmWrite (VMCS_CR4_READ_SHADOW, Cr4 & ~AsmReadMsr64 (MSR_IA32_VMX_CR4_FIXED0));
 
   ExecWriteHostState (Parameters);

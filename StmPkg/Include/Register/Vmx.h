@@ -42,133 +42,133 @@
 //
 // 64-bit fields
 //
-#define VMCS_IO_BITMAP_A               0x2000
-#define VMCS_IO_BITMAP_B               0x2002
-#define VMCS_MSR_BITMAP                0x2004
-#define VMCS_EXIT_MSR_STORE_ADDRESS    0x2006
-#define VMCS_EXIT_MSR_LOAD_ADDRESS     0x2008
-#define VMCS_ENTRY_MSR_LOAD_ADDRESS    0x200A
-#define VMCS_EXECUTIVE_VMCS_POINTER    0x200C
-#define VMCS_TSC_OFFSET                0x2010
-#define VMCS_VIRTUAL_APIC_ADDRESS      0x2012
-#define VMCS_APIC_ACCESS_ADDRESS       0x2014
-#define VMCS_EPT_POINTER               0x201A
-#define VMCS_XSS_EXITING_BITMAP        0x202C
-#define VMCS_GUEST_PHYSICAL_ADDRESS    0x2400
-#define VMCS_LINK_POINTER              0x2800
-#define VMCS_GUEST_IA32_DEBUGCTL       0x2802
-#define VMCS_GUEST_IA32_PAT            0x2804
-#define VMCS_GUEST_IA32_EFER           0x2806
-#define VMCS_GUEST_IA32_PERF_GLOBAL    0x2808
-#define VMCS_GUEST_PDPTE0              0x280A
-#define VMCS_GUEST_PDPTE1              0x280C
-#define VMCS_GUEST_PDPTE2              0x280E
-#define VMCS_GUEST_PDPTE3              0x2810
-#define VMCS_HOST_IA32_PAT             0x2C00
-#define VMCS_HOST_IA32_EFER            0x2C02
-#define VMCS_HOST_IA32_PERF_GLOBAL     0x2C04
+#define VMCS_IO_BITMAP_A                  0x2000
+#define VMCS_IO_BITMAP_B                  0x2002
+#define VMCS_MSR_BITMAP                   0x2004
+#define VMCS_EXIT_MSR_STORE_ADDRESS       0x2006
+#define VMCS_EXIT_MSR_LOAD_ADDRESS        0x2008
+#define VMCS_ENTRY_MSR_LOAD_ADDRESS       0x200A
+#define VMCS_EXECUTIVE_VMCS_POINTER       0x200C
+#define VMCS_TSC_OFFSET                   0x2010
+#define VMCS_VIRTUAL_APIC_ADDRESS         0x2012
+#define VMCS_APIC_ACCESS_ADDRESS          0x2014
+#define VMCS_EPT_POINTER                  0x201A
+#define VMCS_XSS_EXITING_BITMAP           0x202C
+#define VMCS_GUEST_PHYSICAL_ADDRESS       0x2400
+#define VMCS_LINK_POINTER                 0x2800
+#define VMCS_GUEST_IA32_DEBUGCTL          0x2802
+#define VMCS_GUEST_IA32_PAT               0x2804
+#define VMCS_GUEST_IA32_EFER              0x2806
+#define VMCS_GUEST_IA32_PERF_GLOBAL_CTRL  0x2808
+#define VMCS_GUEST_PDPTE0                 0x280A
+#define VMCS_GUEST_PDPTE1                 0x280C
+#define VMCS_GUEST_PDPTE2                 0x280E
+#define VMCS_GUEST_PDPTE3                 0x2810
+#define VMCS_HOST_IA32_PAT                0x2C00
+#define VMCS_HOST_IA32_EFER               0x2C02
+#define VMCS_HOST_IA32_PERF_GLOBAL_CTRL   0x2C04
 
 //
 // 32-bit fields
 //
-#define VMCS_PIN_CONTROLS                0x4000
-#define VMCS_PROCESSOR_CONTROLS          0x4002
-#define VMCS_EXCEPTION_BITMAP            0x4004
-#define VMCS_PAGE_FAULT_ERROR_MASK       0x4006
-#define VMCS_PAGE_FAULT_ERROR_MATCH      0x4008
-#define VMCS_CR3_TARGET_COUNT            0x400A
-#define VMCS_EXIT_CONTROLS               0x400C
-#define VMCS_EXIT_MSR_STORE_COUNT        0x400E
-#define VMCS_EXIT_MSR_LOAD_COUNT         0x4010
-#define VMCS_ENTRY_CONTROLS              0x4012
-#define VMCS_ENTRY_MSR_LOAD_COUNT        0x4014
-#define VMCS_ENTRY_INTERRUPTION          0x4016
-#define VMCS_ENTRY_ERROR_CODE            0x4018
-#define VMCS_ENTRY_INSTRUCTION_LENGTH    0x401A
-#define VMCS_TPR_THRESHOLD               0x401C
-#define VMCS_SECONDARY_CONTROLS          0x401E
-#define VMCS_INSTRUCTION_ERROR           0x4400
-#define VMCS_EXIT_REASON                 0x4402
-#define VMCS_EXIT_INTERRUPTION           0x4404
-#define VMCS_EXIT_INTERRUPTION_ERROR     0x4406
-#define VMCS_IDT_VECTORING               0x4408
-#define VMCS_IDT_VECTORING_ERROR         0x440A
-#define VMCS_EXIT_INSTRUCTION_LENGTH     0x440C
-#define VMCS_EXIT_INSTRUCTION_INFO       0x440E
-#define VMCS_GUEST_ES_LIMIT              0x4800
-#define VMCS_GUEST_CS_LIMIT              0x4802
-#define VMCS_GUEST_SS_LIMIT              0x4804
-#define VMCS_GUEST_DS_LIMIT              0x4806
-#define VMCS_GUEST_FS_LIMIT              0x4808
-#define VMCS_GUEST_GS_LIMIT              0x480A
-#define VMCS_GUEST_LDTR_LIMIT            0x480C
-#define VMCS_GUEST_TR_LIMIT              0x480E
-#define VMCS_GUEST_GDTR_LIMIT            0x4810
-#define VMCS_GUEST_IDTR_LIMIT            0x4812
-#define VMCS_GUEST_ES_ACCESS             0x4814
-#define VMCS_GUEST_CS_ACCESS             0x4816
-#define VMCS_GUEST_SS_ACCESS             0x4818
-#define VMCS_GUEST_DS_ACCESS             0x481A
-#define VMCS_GUEST_FS_ACCESS             0x481C
-#define VMCS_GUEST_GS_ACCESS             0x481E
-#define VMCS_GUEST_LDTR_ACCESS           0x4820
-#define VMCS_GUEST_TR_ACCESS             0x4822
-#define VMCS_GUEST_INTERRUPTIBILITY      0x4824
-#define VMCS_GUEST_ACTIVITY              0x4826
-#define VMCS_GUEST_SMBASE                0x4828
-#define VMCS_GUEST_SYSENTER_CS           0x482A
-#define VMCS_PREEMPTION_TIMER            0x482E
-#define VMCS_HOST_SYSENTER_CS            0x4C00
+#define VMCS_PIN_CONTROLS                  0x4000
+#define VMCS_PROCESSOR_CONTROLS            0x4002
+#define VMCS_EXCEPTION_BITMAP              0x4004
+#define VMCS_PAGE_FAULT_ERROR_CODE_MASK    0x4006
+#define VMCS_PAGE_FAULT_ERROR_CODE_MATCH   0x4008
+#define VMCS_CR3_TARGET_COUNT              0x400A
+#define VMCS_EXIT_CONTROLS                 0x400C
+#define VMCS_EXIT_MSR_STORE_COUNT          0x400E
+#define VMCS_EXIT_MSR_LOAD_COUNT           0x4010
+#define VMCS_ENTRY_CONTROLS                0x4012
+#define VMCS_ENTRY_MSR_LOAD_COUNT          0x4014
+#define VMCS_ENTRY_INTERRUPTION_INFO       0x4016
+#define VMCS_ENTRY_EXCEPTION_ERROR_CODE    0x4018
+#define VMCS_ENTRY_INSTRUCTION_LENGTH      0x401A
+#define VMCS_TPR_THRESHOLD                 0x401C
+#define VMCS_SECONDARY_CONTROLS            0x401E
+#define VMCS_INSTRUCTION_ERROR             0x4400
+#define VMCS_EXIT_REASON                   0x4402
+#define VMCS_EXIT_INTERRUPTION_INFO        0x4404
+#define VMCS_EXIT_INTERRUPTION_ERROR_CODE  0x4406
+#define VMCS_IDT_VECTORING_INFO            0x4408
+#define VMCS_IDT_VECTORING_ERROR_CODE      0x440A
+#define VMCS_EXIT_INSTRUCTION_LENGTH       0x440C
+#define VMCS_EXIT_INSTRUCTION_INFO         0x440E
+#define VMCS_GUEST_ES_LIMIT                0x4800
+#define VMCS_GUEST_CS_LIMIT                0x4802
+#define VMCS_GUEST_SS_LIMIT                0x4804
+#define VMCS_GUEST_DS_LIMIT                0x4806
+#define VMCS_GUEST_FS_LIMIT                0x4808
+#define VMCS_GUEST_GS_LIMIT                0x480A
+#define VMCS_GUEST_LDTR_LIMIT              0x480C
+#define VMCS_GUEST_TR_LIMIT                0x480E
+#define VMCS_GUEST_GDTR_LIMIT              0x4810
+#define VMCS_GUEST_IDTR_LIMIT              0x4812
+#define VMCS_GUEST_ES_ACCESS_RIGHTS        0x4814
+#define VMCS_GUEST_CS_ACCESS_RIGHTS        0x4816
+#define VMCS_GUEST_SS_ACCESS_RIGHTS        0x4818
+#define VMCS_GUEST_DS_ACCESS_RIGHTS        0x481A
+#define VMCS_GUEST_FS_ACCESS_RIGHTS        0x481C
+#define VMCS_GUEST_GS_ACCESS_RIGHTS        0x481E
+#define VMCS_GUEST_LDTR_ACCESS_RIGHTS      0x4820
+#define VMCS_GUEST_TR_ACCESS_RIGHTS        0x4822
+#define VMCS_GUEST_INTERRUPTIBILITY_STATE  0x4824
+#define VMCS_GUEST_ACTIVITY_STATE          0x4826
+#define VMCS_GUEST_SMBASE                  0x4828
+#define VMCS_GUEST_IA32_SYSENTER_CS        0x482A
+#define VMCS_PREEMPTION_TIMER_VALUE        0x482E
+#define VMCS_HOST_IA32_SYSENTER_CS         0x4C00
 
 //
 // Natural-width fields
 //
-#define VMCS_CR0_MASK                    0x6000
-#define VMCS_CR4_MASK                    0x6002
-#define VMCS_CR0_READ_SHADOW             0x6004
-#define VMCS_CR4_READ_SHADOW             0x6006
-#define VMCS_CR3_TARGET0                 0x6008
-#define VMCS_CR3_TARGET1                 0x600A
-#define VMCS_CR3_TARGET2                 0x600C
-#define VMCS_CR3_TARGET3                 0x600E
-#define VMCS_EXIT_QUALIFICATION          0x6400
-#define VMCS_IO_RCX                      0x6402
-#define VMCS_IO_RSI                      0x6404
-#define VMCS_IO_RDI                      0x6406
-#define VMCS_IO_RIP                      0x6408
-#define VMCS_GUEST_LINEAR_ADDRESS        0x640A
-#define VMCS_GUEST_CR0                   0x6800
-#define VMCS_GUEST_CR3                   0x6802
-#define VMCS_GUEST_CR4                   0x6804
-#define VMCS_GUEST_ES_BASE               0x6806
-#define VMCS_GUEST_CS_BASE               0x6808
-#define VMCS_GUEST_SS_BASE               0x680A
-#define VMCS_GUEST_DS_BASE               0x680C
-#define VMCS_GUEST_FS_BASE               0x680E
-#define VMCS_GUEST_GS_BASE               0x6810
-#define VMCS_GUEST_LDTR_BASE             0x6812
-#define VMCS_GUEST_TR_BASE               0x6814
-#define VMCS_GUEST_GDTR_BASE             0x6816
-#define VMCS_GUEST_IDTR_BASE             0x6818
-#define VMCS_GUEST_DR7                   0x681A
-#define VMCS_GUEST_RSP                   0x681C
-#define VMCS_GUEST_RIP                   0x681E
-#define VMCS_GUEST_RFLAGS                0x6820
-#define VMCS_GUEST_PENDING_DEBUG         0x6822
-#define VMCS_GUEST_SYSENTER_ESP          0x6824
-#define VMCS_GUEST_SYSENTER_EIP          0x6826
-#define VMCS_HOST_CR0                    0x6C00
-#define VMCS_HOST_CR3                    0x6C02
-#define VMCS_HOST_CR4                    0x6C04
-#define VMCS_HOST_FS_BASE                0x6C06
-#define VMCS_HOST_GS_BASE                0x6C08
-#define VMCS_HOST_TR_BASE                0x6C0A
-#define VMCS_HOST_GDTR_BASE              0x6C0C
-#define VMCS_HOST_IDTR_BASE              0x6C0E
-#define VMCS_HOST_SYSENTER_ESP           0x6C10
-#define VMCS_HOST_SYSENTER_EIP           0x6C12
-#define VMCS_HOST_RSP                    0x6C14
-#define VMCS_HOST_RIP                    0x6C16
+#define VMCS_CR0_GUEST_HOST_MASK             0x6000
+#define VMCS_CR4_GUEST_HOST_MASK             0x6002
+#define VMCS_CR0_READ_SHADOW                 0x6004
+#define VMCS_CR4_READ_SHADOW                 0x6006
+#define VMCS_CR3_TARGET0                     0x6008
+#define VMCS_CR3_TARGET1                     0x600A
+#define VMCS_CR3_TARGET2                     0x600C
+#define VMCS_CR3_TARGET3                     0x600E
+#define VMCS_EXIT_QUALIFICATION              0x6400
+#define VMCS_IO_RCX                          0x6402
+#define VMCS_IO_RSI                          0x6404
+#define VMCS_IO_RDI                          0x6406
+#define VMCS_IO_RIP                          0x6408
+#define VMCS_GUEST_LINEAR_ADDRESS            0x640A
+#define VMCS_GUEST_CR0                       0x6800
+#define VMCS_GUEST_CR3                       0x6802
+#define VMCS_GUEST_CR4                       0x6804
+#define VMCS_GUEST_ES_BASE                   0x6806
+#define VMCS_GUEST_CS_BASE                   0x6808
+#define VMCS_GUEST_SS_BASE                   0x680A
+#define VMCS_GUEST_DS_BASE                   0x680C
+#define VMCS_GUEST_FS_BASE                   0x680E
+#define VMCS_GUEST_GS_BASE                   0x6810
+#define VMCS_GUEST_LDTR_BASE                 0x6812
+#define VMCS_GUEST_TR_BASE                   0x6814
+#define VMCS_GUEST_GDTR_BASE                 0x6816
+#define VMCS_GUEST_IDTR_BASE                 0x6818
+#define VMCS_GUEST_DR7                       0x681A
+#define VMCS_GUEST_RSP                       0x681C
+#define VMCS_GUEST_RIP                       0x681E
+#define VMCS_GUEST_RFLAGS                    0x6820
+#define VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS  0x6822
+#define VMCS_GUEST_IA32_SYSENTER_ESP         0x6824
+#define VMCS_GUEST_IA32_SYSENTER_EIP         0x6826
+#define VMCS_HOST_CR0                        0x6C00
+#define VMCS_HOST_CR3                        0x6C02
+#define VMCS_HOST_CR4                        0x6C04
+#define VMCS_HOST_FS_BASE                    0x6C06
+#define VMCS_HOST_GS_BASE                    0x6C08
+#define VMCS_HOST_TR_BASE                    0x6C0A
+#define VMCS_HOST_GDTR_BASE                  0x6C0C
+#define VMCS_HOST_IDTR_BASE                  0x6C0E
+#define VMCS_HOST_IA32_SYSENTER_ESP          0x6C10
+#define VMCS_HOST_IA32_SYSENTER_EIP          0x6C12
+#define VMCS_HOST_RSP                        0x6C14
+#define VMCS_HOST_RIP                        0x6C16
 
 ///
 /// An executive-VMCS pointer, link pointer or current-VMCS pointer that refers
@@ -188,86 +188,86 @@
 //
 // Primary processor-based VM-execution controls, 24.6.2 [25.6.2]
 //
-#define VMX_CPU_INTERRUPT_WINDOW     BIT2
-#define VMX_CPU_TSC_OFFSETTING       BIT3
-#define VMX_CPU_HLT                  BIT7
-#define VMX_CPU_INVLPG               BIT9
-#define VMX_CPU_MWAIT                BIT10
-#define VMX_CPU_RDPMC                BIT11
-#define VMX_CPU_RDTSC                BIT12
-#define VMX_CPU_CR3_LOAD             BIT15
-#define VMX_CPU_CR3_STORE            BIT16
-#define VMX_CPU_CR8_LOAD             BIT19
-#define VMX_CPU_CR8_STORE            BIT20
-#define VMX_CPU_TPR_SHADOW           BIT21
-#define VMX_CPU_NMI_WINDOW           BIT22
-#define VMX_CPU_MOV_DR               BIT23
-#define VMX_CPU_UNCONDITIONAL_IO     BIT24
-#define VMX_CPU_IO_BITMAPS           BIT25
-#define VMX_CPU_MONITOR_TRAP_FLAG    BIT27
-#define VMX_CPU_MSR_BITMAPS          BIT28
-#define VMX_CPU_MONITOR              BIT29
-#define VMX_CPU_PAUSE                BIT30
-#define VMX_CPU_SECONDARY_CONTROLS   BIT31
+#define VMX_CPU_INTERRUPT_WINDOW    BIT2
+#define VMX_CPU_TSC_OFFSETTING      BIT3
+#define VMX_CPU_HLT                 BIT7
+#define VMX_CPU_INVLPG              BIT9
+#define VMX_CPU_MWAIT               BIT10
+#define VMX_CPU_RDPMC               BIT11
+#define VMX_CPU_RDTSC               BIT12
+#define VMX_CPU_CR3_LOAD            BIT15
+#define VMX_CPU_CR3_STORE           BIT16
+#define VMX_CPU_CR8_LOAD            BIT19
+#define VMX_CPU_CR8_STORE           BIT20
+#define VMX_CPU_TPR_SHADOW          BIT21
+#define VMX_CPU_NMI_WINDOW          BIT22
+#define VMX_CPU_MOV_DR              BIT23
+#define VMX_CPU_UNCONDITIONAL_IO    BIT24
+#define VMX_CPU_IO_BITMAPS          BIT25
+#define VMX_CPU_MONITOR_TRAP_FLAG   BIT27
+#define VMX_CPU_MSR_BITMAPS         BIT28
+#define VMX_CPU_MONITOR             BIT29
+#define VMX_CPU_PAUSE               BIT30
+#define VMX_CPU_SECONDARY_CONTROLS  BIT31
 
 //
 // Secondary processor-based VM-execution controls, 24.6.2 [25.6.2]
 //
-#define VMX_CPU2_APIC_ACCESSES         BIT0
-#define VMX_CPU2_EPT                   BIT1
-#define VMX_CPU2_DESCRIPTOR_TABLE      BIT2
-#define VMX_CPU2_RDTSCP                BIT3
-#define VMX_CPU2_X2APIC                BIT4
-#define VMX_CPU2_VPID                  BIT5
-#define VMX_CPU2_WBINVD                BIT6
-#define VMX_CPU2_UNRESTRICTED_GUEST    BIT7
-#define VMX_CPU2_PAUSE_LOOP            BIT10
-#define VMX_CPU2_RDRAND                BIT11
-#define VMX_CPU2_INVPCID               BIT12
-#define VMX_CPU2_VMFUNC                BIT13
-#define VMX_CPU2_VMCS_SHADOWING        BIT14
-#define VMX_CPU2_RDSEED                BIT16
-#define VMX_CPU2_XSAVES                BIT20
+#define VMX_CPU2_APIC_ACCESSES       BIT0
+#define VMX_CPU2_EPT                 BIT1
+#define VMX_CPU2_DESCRIPTOR_TABLE    BIT2
+#define VMX_CPU2_RDTSCP              BIT3
+#define VMX_CPU2_X2APIC              BIT4
+#define VMX_CPU2_VPID                BIT5
+#define VMX_CPU2_WBINVD              BIT6
+#define VMX_CPU2_UNRESTRICTED_GUEST  BIT7
+#define VMX_CPU2_PAUSE_LOOP          BIT10
+#define VMX_CPU2_RDRAND              BIT11
+#define VMX_CPU2_INVPCID             BIT12
+#define VMX_CPU2_VMFUNC              BIT13
+#define VMX_CPU2_VMCS_SHADOWING      BIT14
+#define VMX_CPU2_RDSEED              BIT16
+#define VMX_CPU2_XSAVES              BIT20
 
 //
 // VM-exit controls, 24.7.1 [25.7.1]
 //
-#define VMX_EXIT_SAVE_DEBUG             BIT2
-#define VMX_EXIT_HOST_64_BIT            BIT9
-#define VMX_EXIT_LOAD_PERF_GLOBAL       BIT12
-#define VMX_EXIT_ACKNOWLEDGE_INTERRUPT  BIT15
-#define VMX_EXIT_SAVE_PAT               BIT18
-#define VMX_EXIT_LOAD_PAT               BIT19
-#define VMX_EXIT_SAVE_EFER              BIT20
-#define VMX_EXIT_LOAD_EFER              BIT21
-#define VMX_EXIT_SAVE_PREEMPTION_TIMER  BIT22
+#define VMX_EXIT_SAVE_DEBUG               BIT2
+#define VMX_EXIT_HOST_ADDRESS_SPACE_SIZE  BIT9
+#define VMX_EXIT_LOAD_PERF_GLOBAL_CTRL    BIT12
+#define VMX_EXIT_ACKNOWLEDGE_INTERRUPT    BIT15
+#define VMX_EXIT_SAVE_PAT                 BIT18
+#define VMX_EXIT_LOAD_PAT                 BIT19
+#define VMX_EXIT_SAVE_EFER                BIT20
+#define VMX_EXIT_LOAD_EFER                BIT21
+#define VMX_EXIT_SAVE_PREEMPTION_TIMER    BIT22
 
 //
 // VM-entry controls, 24.8.1 [25.8.1]
 //
-#define VMX_ENTRY_LOAD_DEBUG        BIT2
-#define VMX_ENTRY_IA32E_GUEST       BIT9
-#define VMX_ENTRY_TO_SMM            BIT10
-#define VMX_ENTRY_DEACTIVATE        BIT11
-#define VMX_ENTRY_LOAD_PERF_GLOBAL  BIT13
-#define VMX_ENTRY_LOAD_PAT          BIT14
-#define VMX_ENTRY_LOAD_EFER         BIT15
+#define VMX_ENTRY_LOAD_DEBUG             BIT2
+#define VMX_ENTRY_IA32E_GUEST            BIT9
+#define VMX_ENTRY_TO_SMM                 BIT10
+#define VMX_ENTRY_DEACTIVATE             BIT11
+#define VMX_ENTRY_LOAD_PERF_GLOBAL_CTRL  BIT13
+#define VMX_ENTRY_LOAD_PAT               BIT14
+#define VMX_ENTRY_LOAD_EFER              BIT15
 
 //
 // VM-entry interruption information, 24.8.3 [25.8.3]; the exit fields
-// (VMCS_EXIT_INTERRUPTION, VMCS_IDT_VECTORING) use the same layout.
+// (VMCS_EXIT_INTERRUPTION_INFO, VMCS_IDT_VECTORING_INFO) use the same layout.
 //
-#define VMX_INTERRUPTION_VECTOR_MASK         0xFF
-#define VMX_INTERRUPTION_TYPE_MASK           0x700
-#define VMX_INTERRUPTION_TYPE_EXTERNAL       (0 << 8)
-#define VMX_INTERRUPTION_TYPE_NMI            (2 << 8)
-#define VMX_INTERRUPTION_TYPE_EXCEPTION      (3 << 8)
-#define VMX_INTERRUPTION_TYPE_SOFTWARE       (4 << 8)
-#define VMX_INTERRUPTION_TYPE_PRIVILEGED     (5 << 8)
-#define VMX_INTERRUPTION_TYPE_SOFTWARE_TRAP  (6 << 8)
-#define VMX_INTERRUPTION_TYPE_OTHER          (7 << 8)
-#define VMX_INTERRUPTION_ERROR_CODE          BIT11
-#define VMX_INTERRUPTION_VALID               BIT31
+#define VMX_INTERRUPTION_VECTOR_MASK                0xFF
+#define VMX_INTERRUPTION_TYPE_MASK                  0x700
+#define VMX_INTERRUPTION_TYPE_EXTERNAL              (0 << 8)
+#define VMX_INTERRUPTION_TYPE_NMI                   (2 << 8)
+#define VMX_INTERRUPTION_TYPE_HARDWARE_EXCEPTION    (3 << 8)
+#define VMX_INTERRUPTION_TYPE_SOFTWARE_INTERRUPT    (4 << 8)
+#define VMX_INTERRUPTION_TYPE_PRIVILEGED_EXCEPTION  (5 << 8)
+#define VMX_INTERRUPTION_TYPE_SOFTWARE_EXCEPTION    (6 << 8)
+#define VMX_INTERRUPTION_TYPE_OTHER                 (7 << 8)
+#define VMX_INTERRUPTION_ERROR_CODE                 BIT11
+#define VMX_INTERRUPTION_VALID                      BIT31
 
 ///
 /// Injects a pending MTF VM exit (DM-INT-25).
@@ -293,19 +293,19 @@
 //
 // Segment access rights, 24.4.1 [25.4.1]
 //
-#define VMX_ACCESS_TYPE_MASK      0x0F
-#define VMX_ACCESS_CODE_DATA      BIT4
-#define VMX_ACCESS_DPL_MASK       (BIT5 | BIT6)
-#define VMX_ACCESS_PRESENT        BIT7
-#define VMX_ACCESS_AVAILABLE      BIT12
-#define VMX_ACCESS_LONG           BIT13
-#define VMX_ACCESS_BIG            BIT14
-#define VMX_ACCESS_GRANULARITY    BIT15
-#define VMX_ACCESS_UNUSABLE       BIT16
-#define VMX_ACCESS_VALID_MASK     0x0001F0FF
-#define VMX_ACCESS_CODE64         0xA09B  ///< execute/read, accessed, DPL 0, long, 4-KB granular
-#define VMX_ACCESS_DATA           0xC093  ///< read/write, accessed, DPL 0, big, 4-KB granular
-#define VMX_ACCESS_TSS64_BUSY     0x008B  ///< busy 64-bit TSS
+#define VMX_ACCESS_TYPE_MASK    0x0F
+#define VMX_ACCESS_CODE_DATA    BIT4
+#define VMX_ACCESS_DPL_MASK     (BIT5 | BIT6)
+#define VMX_ACCESS_PRESENT      BIT7
+#define VMX_ACCESS_AVAILABLE    BIT12
+#define VMX_ACCESS_LONG         BIT13
+#define VMX_ACCESS_BIG          BIT14
+#define VMX_ACCESS_GRANULARITY  BIT15
+#define VMX_ACCESS_UNUSABLE     BIT16
+#define VMX_ACCESS_VALID_MASK   0x0001F0FF
+#define VMX_ACCESS_CODE64       0xA09B  ///< execute/read, accessed, DPL 0, long, 4-KB granular
+#define VMX_ACCESS_DATA         0xC093  ///< read/write, accessed, DPL 0, big, 4-KB granular
+#define VMX_ACCESS_TSS64_BUSY   0x008B  ///< busy 64-bit TSS
 
 //
 // Exit reason field, 24.9.1 [25.9.1]
@@ -389,18 +389,18 @@
 #define VMX_CR_QUALIFICATION_TYPE(Qualification)      (((UINT32)(Qualification) >> 4) & 3)
 #define VMX_CR_QUALIFICATION_REGISTER(Qualification)  (((UINT32)(Qualification) >> 8) & 0xF)
 #define VMX_CR_QUALIFICATION_LMSW_DATA(Qualification) (((UINT32)(Qualification) >> 16) & 0xFFFF)
-#define VMX_CR_ACCESS_MOV_TO                          0
-#define VMX_CR_ACCESS_MOV_FROM                        1
-#define VMX_CR_ACCESS_CLTS                            2
-#define VMX_CR_ACCESS_LMSW                            3
+#define VMX_CR_ACCESS_MOV_TO    0
+#define VMX_CR_ACCESS_MOV_FROM  1
+#define VMX_CR_ACCESS_CLTS      2
+#define VMX_CR_ACCESS_LMSW      3
 
 //
 // Exit qualification for I/O instructions and I/O SMIs, 27.2.1 [28.2.1]
 //
 #define VMX_IO_QUALIFICATION_SIZE(Qualification)  (((UINT32)(Qualification) & 7) + 1)
-#define VMX_IO_QUALIFICATION_IN                   BIT3
-#define VMX_IO_QUALIFICATION_STRING               BIT4
-#define VMX_IO_QUALIFICATION_REP                  BIT5
+#define VMX_IO_QUALIFICATION_IN      BIT3
+#define VMX_IO_QUALIFICATION_STRING  BIT4
+#define VMX_IO_QUALIFICATION_REP     BIT5
 #define VMX_IO_QUALIFICATION_PORT(Qualification)  (((UINT32)(Qualification) >> 16) & 0xFFFF)
 
 //
@@ -415,57 +415,57 @@
 //
 // VM-instruction errors, "VM Instruction Error Numbers", 30.4 [31.4]
 //
-#define VMX_ERROR_VMCALL_IN_ROOT             1
-#define VMX_ERROR_VMCLEAR_ADDRESS            2
-#define VMX_ERROR_VMCLEAR_VMXON_POINTER      3
-#define VMX_ERROR_VMLAUNCH_NOT_CLEAR         4
-#define VMX_ERROR_VMRESUME_NOT_LAUNCHED      5
-#define VMX_ERROR_VMRESUME_AFTER_VMXOFF      6
-#define VMX_ERROR_ENTRY_CONTROLS             7
-#define VMX_ERROR_ENTRY_HOST_STATE           8
-#define VMX_ERROR_VMPTRLD_ADDRESS            9
-#define VMX_ERROR_VMPTRLD_VMXON_POINTER      10
-#define VMX_ERROR_VMPTRLD_REVISION           11
-#define VMX_ERROR_UNSUPPORTED_COMPONENT      12
-#define VMX_ERROR_READ_ONLY_COMPONENT        13
-#define VMX_ERROR_VMXON_IN_ROOT              15
-#define VMX_ERROR_EXECUTIVE_POINTER          16
-#define VMX_ERROR_EXECUTIVE_NOT_LAUNCHED     17
-#define VMX_ERROR_EXECUTIVE_NOT_VMXON        18
-#define VMX_ERROR_VMCALL_NOT_CLEAR           19
-#define VMX_ERROR_VMCALL_EXIT_CONTROLS       20
-#define VMX_ERROR_VMCALL_MSEG_REVISION       22
-#define VMX_ERROR_VMXOFF_DUAL_MONITOR        23
-#define VMX_ERROR_VMCALL_MSEG_FEATURES       24
-#define VMX_ERROR_EXECUTIVE_CONTROLS         25
-#define VMX_ERROR_ENTRY_BLOCKED_BY_MOV_SS    26
-#define VMX_ERROR_INVALIDATION_OPERAND       28
+#define VMX_ERROR_VMCALL_IN_ROOT           1
+#define VMX_ERROR_VMCLEAR_ADDRESS          2
+#define VMX_ERROR_VMCLEAR_VMXON_POINTER    3
+#define VMX_ERROR_VMLAUNCH_NOT_CLEAR       4
+#define VMX_ERROR_VMRESUME_NOT_LAUNCHED    5
+#define VMX_ERROR_VMRESUME_AFTER_VMXOFF    6
+#define VMX_ERROR_ENTRY_CONTROLS           7
+#define VMX_ERROR_ENTRY_HOST_STATE         8
+#define VMX_ERROR_VMPTRLD_ADDRESS          9
+#define VMX_ERROR_VMPTRLD_VMXON_POINTER    10
+#define VMX_ERROR_VMPTRLD_REVISION         11
+#define VMX_ERROR_UNSUPPORTED_COMPONENT    12
+#define VMX_ERROR_READ_ONLY_COMPONENT      13
+#define VMX_ERROR_VMXON_IN_ROOT            15
+#define VMX_ERROR_EXECUTIVE_POINTER        16
+#define VMX_ERROR_EXECUTIVE_NOT_LAUNCHED   17
+#define VMX_ERROR_EXECUTIVE_NOT_VMXON      18
+#define VMX_ERROR_VMCALL_NOT_CLEAR         19
+#define VMX_ERROR_VMCALL_EXIT_CONTROLS     20
+#define VMX_ERROR_VMCALL_MSEG_REVISION     22
+#define VMX_ERROR_VMXOFF_DUAL_MONITOR      23
+#define VMX_ERROR_VMCALL_MSEG_FEATURES     24
+#define VMX_ERROR_EXECUTIVE_CONTROLS       25
+#define VMX_ERROR_ENTRY_BLOCKED_BY_MOV_SS  26
+#define VMX_ERROR_INVALIDATION_OPERAND     28
 
 //
 // Bits of MSRs whose numbers are in ArchitecturalMsr.h
 //
-#define VMX_SMM_MONITOR_CTL_VALID            BIT0
-#define VMX_SMM_MONITOR_CTL_BLOCK_UNBLOCKING BIT2
-#define VMX_BASIC_DUAL_MONITOR               BIT49
-#define VMX_BASIC_TRUE_CONTROLS              BIT55
-#define VMX_BASIC_REVISION_MASK              0x7FFFFFFF
-#define VMX_MISC_STORE_LMA                   BIT5
-#define VMX_MISC_SMBASE_READABLE             BIT15
-#define VMX_MISC_BLOCK_UNBLOCKING            BIT28
+#define VMX_SMM_MONITOR_CTL_VALID             BIT0
+#define VMX_SMM_MONITOR_CTL_BLOCK_UNBLOCKING  BIT2
+#define VMX_BASIC_DUAL_MONITOR                BIT49
+#define VMX_BASIC_TRUE_CONTROLS               BIT55
+#define VMX_BASIC_REVISION_MASK               0x7FFFFFFF
+#define VMX_MISC_STORE_LMA                    BIT5
+#define VMX_MISC_SMBASE_READABLE              BIT15
+#define VMX_MISC_BLOCK_UNBLOCKING             BIT28
 
 //
 // EPT: "The Extended Page Table Mechanism", 28.2 [29.3]
 //
-#define EPT_READ              BIT0
-#define EPT_WRITE             BIT1
-#define EPT_EXECUTE           BIT2
-#define EPT_MEMORY_TYPE_SHIFT 3
-#define EPT_MEMORY_TYPE_UC    0
-#define EPT_MEMORY_TYPE_WB    6
-#define EPT_IGNORE_PAT        BIT6
-#define EPT_LARGE_PAGE        BIT7
-#define EPT_ADDRESS_MASK      0x000FFFFFFFFFF000ULL
-#define EPT_ENTRIES_PER_TABLE 512
+#define EPT_READ               BIT0
+#define EPT_WRITE              BIT1
+#define EPT_EXECUTE            BIT2
+#define EPT_MEMORY_TYPE_SHIFT  3
+#define EPT_MEMORY_TYPE_UC     0
+#define EPT_MEMORY_TYPE_WB     6
+#define EPT_IGNORE_PAT         BIT6
+#define EPT_LARGE_PAGE         BIT7
+#define EPT_ADDRESS_MASK       0x000FFFFFFFFFF000ULL
+#define EPT_ENTRIES_PER_TABLE  512
 
 ///
 /// EPT pointer: bits 2:0 memory type of the tables, bits 5:3 levels - 1.
@@ -475,14 +475,14 @@
 //
 // IA32_VMX_EPT_VPID_CAP, appendix A.10
 //
-#define EPT_CAP_EXECUTE_ONLY     BIT0
-#define EPT_CAP_WALK_4           BIT6
-#define EPT_CAP_TABLES_WB        BIT14
-#define EPT_CAP_2MB_PAGES        BIT16
-#define EPT_CAP_1GB_PAGES        BIT17
-#define EPT_CAP_INVEPT           BIT20
-#define EPT_CAP_INVEPT_SINGLE    BIT25
-#define EPT_CAP_INVEPT_ALL       BIT26
+#define EPT_CAP_EXECUTE_ONLY   BIT0
+#define EPT_CAP_WALK_4         BIT6
+#define EPT_CAP_TABLES_WB      BIT14
+#define EPT_CAP_2MB_PAGES      BIT16
+#define EPT_CAP_1GB_PAGES      BIT17
+#define EPT_CAP_INVEPT         BIT20
+#define EPT_CAP_INVEPT_SINGLE  BIT25
+#define EPT_CAP_INVEPT_ALL     BIT26
 
 #define INVEPT_SINGLE_CONTEXT  1
 #define INVEPT_ALL_CONTEXTS    2

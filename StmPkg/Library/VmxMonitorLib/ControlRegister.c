@@ -127,7 +127,7 @@ WriteCr0 (
     return FALSE;
   }
 
-  WriteMasked (VMCS_GUEST_CR0, VMCS_CR0_MASK, VMCS_CR0_READ_SHADOW, Value);
+  WriteMasked (VMCS_GUEST_CR0, VMCS_CR0_GUEST_HOST_MASK, VMCS_CR0_READ_SHADOW, Value);
   return TRUE;
 }
 
@@ -152,7 +152,7 @@ WriteCr4 (
     return FALSE;
   }
 
-  WriteMasked (VMCS_GUEST_CR4, VMCS_CR4_MASK, VMCS_CR4_READ_SHADOW, Value);
+  WriteMasked (VMCS_GUEST_CR4, VMCS_CR4_GUEST_HOST_MASK, VMCS_CR4_READ_SHADOW, Value);
   return TRUE;
 }
 

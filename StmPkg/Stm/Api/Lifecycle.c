@@ -29,8 +29,8 @@ BlockSmis (
 {
   UINT64  Interruptibility;
 
-  Interruptibility = VmRead (VMCS_GUEST_INTERRUPTIBILITY) & ~(UINT64)VMX_BLOCKING_BY_SMI;
-  VmWrite (VMCS_GUEST_INTERRUPTIBILITY, Interruptibility | (Blocked ? VMX_BLOCKING_BY_SMI : 0));
+  Interruptibility = VmRead (VMCS_GUEST_INTERRUPTIBILITY_STATE) & ~(UINT64)VMX_BLOCKING_BY_SMI;
+  VmWrite (VMCS_GUEST_INTERRUPTIBILITY_STATE, Interruptibility | (Blocked ? VMX_BLOCKING_BY_SMI : 0));
 }
 
 /**

@@ -38,7 +38,7 @@ StmExitSmi (
   // The SMI came before a pending MTF VM exit, which would be lost (DM-INT-25).
   //
   if ((Reason & VMX_REASON_PENDING_MTF) != 0) {
-    VmWrite (VMCS_ENTRY_INTERRUPTION, VMX_INTERRUPTION_PENDING_MTF);
+    VmWrite (VMCS_ENTRY_INTERRUPTION_INFO, VMX_INTERRUPTION_PENDING_MTF);
   }
 
   //

@@ -31,7 +31,7 @@ StmExitViolation (
   // A violation while an event was being delivered means that the handler's
   // stack or IDT lie where it has no access: nothing can be injected.
   //
-  if ((VmRead (VMCS_IDT_VECTORING) & VMX_INTERRUPTION_VALID) != 0) {
+  if ((VmRead (VMCS_IDT_VECTORING_INFO) & VMX_INTERRUPTION_VALID) != 0) {
     StmCrashFromVmcs (Processor, StmCrashUnexpectedExit);
   }
 

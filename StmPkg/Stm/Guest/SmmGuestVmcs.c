@@ -61,8 +61,8 @@ WriteControls (
   }
 
   VmWrite (VMCS_EXCEPTION_BITMAP, 0);
-  VmWrite (VMCS_PAGE_FAULT_ERROR_MASK, 0);
-  VmWrite (VMCS_PAGE_FAULT_ERROR_MATCH, 0);
+  VmWrite (VMCS_PAGE_FAULT_ERROR_CODE_MASK, 0);
+  VmWrite (VMCS_PAGE_FAULT_ERROR_CODE_MATCH, 0);
   VmWrite (VMCS_CR3_TARGET_COUNT, 0);
   VmWrite (VMCS_TSC_OFFSET, 0);
   VmWrite (VMCS_IO_BITMAP_A, Shared->Dynamic + STM_DYNAMIC_IO_BITMAP_A);
@@ -77,8 +77,8 @@ WriteControls (
   // The STM owns the bits that VMX operation fixes, and no other: a handler that
   // writes CR0 or CR4 as firmware does causes no VM exit.
   //
-  VmWrite (VMCS_CR0_MASK, Processor->HandlerCr0Fixed0);
-  VmWrite (VMCS_CR4_MASK, Processor->HandlerCr4Fixed0);
+  VmWrite (VMCS_CR0_GUEST_HOST_MASK, Processor->HandlerCr0Fixed0);
+  VmWrite (VMCS_CR4_GUEST_HOST_MASK, Processor->HandlerCr4Fixed0);
   VmWrite (VMCS_LINK_POINTER, VMCS_POINTER_NONE);
   return TRUE;
 }

@@ -9,13 +9,13 @@
 #include "Log/Log.h"
 
 #define WANTED_EXIT_CONTROLS                                                   \
-  (VMX_EXIT_SAVE_DEBUG | VMX_EXIT_HOST_64_BIT | VMX_EXIT_SAVE_PAT |            \
+  (VMX_EXIT_SAVE_DEBUG | VMX_EXIT_HOST_ADDRESS_SPACE_SIZE | VMX_EXIT_SAVE_PAT |            \
    VMX_EXIT_LOAD_PAT | VMX_EXIT_SAVE_EFER | VMX_EXIT_LOAD_EFER)
 
 ///
 /// Controls without which the STM cannot keep the two sides apart.
 ///
-#define NEEDED_EXIT_CONTROLS  (VMX_EXIT_SAVE_DEBUG | VMX_EXIT_HOST_64_BIT | VMX_EXIT_SAVE_EFER | VMX_EXIT_LOAD_EFER)
+#define NEEDED_EXIT_CONTROLS  (VMX_EXIT_SAVE_DEBUG | VMX_EXIT_HOST_ADDRESS_SPACE_SIZE | VMX_EXIT_SAVE_EFER | VMX_EXIT_LOAD_EFER)
 
 /**
   Make one of this processor's VMCSs current, or crash: the region lies in MSEG
@@ -74,7 +74,7 @@ StmWriteHostArea (
   VmWrite (VMCS_EXIT_MSR_STORE_COUNT, 0);
   VmWrite (VMCS_EXIT_MSR_LOAD_COUNT, 0);
   VmWrite (VMCS_ENTRY_MSR_LOAD_COUNT, 0);
-  VmWrite (VMCS_ENTRY_INTERRUPTION, 0);
+  VmWrite (VMCS_ENTRY_INTERRUPTION_INFO, 0);
   VmxWriteHostState (
     &Processor->Host,
     Processor->Shared->Idt,

@@ -24,9 +24,9 @@
 #define TSS64_LIMIT  0x67
 
 #define DATA_SEGMENT(Name)                                                     \
-  { VMCS_GUEST_##Name##_BASE,   0 },                                           \
-  { VMCS_GUEST_##Name##_LIMIT,  MAX_UINT32 },                                  \
-  { VMCS_GUEST_##Name##_ACCESS, VMX_ACCESS_DATA }
+  { VMCS_GUEST_##Name##_BASE,          0 },                                    \
+  { VMCS_GUEST_##Name##_LIMIT,         MAX_UINT32 },                           \
+  { VMCS_GUEST_##Name##_ACCESS_RIGHTS, VMX_ACCESS_DATA }
 
 ///
 /// Everything that is the same for each entry. The handler may have changed any
@@ -40,27 +40,27 @@ STATIC CONST VMX_FIELD_VALUE  mHandlerConstants[] = {
   DATA_SEGMENT (GS),
   { VMCS_GUEST_CS_BASE,0                                          },
   { VMCS_GUEST_CS_LIMIT,MAX_UINT32                                 },
-  { VMCS_GUEST_CS_ACCESS,VMX_ACCESS_CODE64                          },
+  { VMCS_GUEST_CS_ACCESS_RIGHTS,VMX_ACCESS_CODE64                          },
   { VMCS_GUEST_LDTR_SELECTOR,0                                          },
   { VMCS_GUEST_LDTR_BASE,0                                          },
   { VMCS_GUEST_LDTR_LIMIT,0                                          },
-  { VMCS_GUEST_LDTR_ACCESS,VMX_ACCESS_UNUSABLE                        },
+  { VMCS_GUEST_LDTR_ACCESS_RIGHTS,VMX_ACCESS_UNUSABLE                        },
   { VMCS_GUEST_TR_LIMIT,TSS64_LIMIT                                },
-  { VMCS_GUEST_TR_ACCESS,VMX_ACCESS_TSS64_BUSY                      },
+  { VMCS_GUEST_TR_ACCESS_RIGHTS,VMX_ACCESS_TSS64_BUSY                      },
   { VMCS_GUEST_IDTR_BASE,0                                          },
   { VMCS_GUEST_IDTR_LIMIT,0                                          },
   { VMCS_GUEST_DR7, 0x400                                      },
   { VMCS_GUEST_IA32_DEBUGCTL,0                                          },
   { VMCS_GUEST_RFLAGS,2                                          },
-  { VMCS_GUEST_PENDING_DEBUG,0                                          },
-  { VMCS_GUEST_SYSENTER_CS,0                                          },
-  { VMCS_GUEST_SYSENTER_ESP,0                                          },
-  { VMCS_GUEST_SYSENTER_EIP,0                                          },
-  { VMCS_GUEST_ACTIVITY,VMX_ACTIVITY_ACTIVE                        },
+  { VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS,0                                          },
+  { VMCS_GUEST_IA32_SYSENTER_CS,0                                          },
+  { VMCS_GUEST_IA32_SYSENTER_ESP,0                                          },
+  { VMCS_GUEST_IA32_SYSENTER_EIP,0                                          },
+  { VMCS_GUEST_ACTIVITY_STATE,VMX_ACTIVITY_ACTIVE                        },
   { VMCS_GUEST_IA32_PAT,VMX_HOST_PAT                               },
   { VMCS_CR4_READ_SHADOW,HANDLER_CR4                                },
-  { VMCS_GUEST_INTERRUPTIBILITY,VMX_BLOCKING_BY_SMI | VMX_BLOCKING_BY_NMI  },
-  { VMCS_ENTRY_INTERRUPTION,0                                          }
+  { VMCS_GUEST_INTERRUPTIBILITY_STATE,VMX_BLOCKING_BY_SMI | VMX_BLOCKING_BY_NMI  },
+  { VMCS_ENTRY_INTERRUPTION_INFO,0                                          }
 };
 
 /**

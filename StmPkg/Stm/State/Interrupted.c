@@ -18,7 +18,7 @@
 
 #define SEGMENT_FIELDS(Name)                                                   \
   VMCS_GUEST_##Name##_SELECTOR, VMCS_GUEST_##Name##_LIMIT,                     \
-  VMCS_GUEST_##Name##_ACCESS, VMCS_GUEST_##Name##_BASE
+  VMCS_GUEST_##Name##_ACCESS_RIGHTS, VMCS_GUEST_##Name##_BASE
 
 ///
 /// In the order of STM_INTERRUPTED_STATE, Es to Smbase.
@@ -193,8 +193,8 @@ StmWriteInterrupted (
     //
     // A handler that sends a halted program elsewhere wants it to run.
     //
-    if (VmRead (VMCS_GUEST_ACTIVITY) == VMX_ACTIVITY_HLT) {
-      VmWrite (VMCS_GUEST_ACTIVITY, VMX_ACTIVITY_ACTIVE);
+    if (VmRead (VMCS_GUEST_ACTIVITY_STATE) == VMX_ACTIVITY_HLT) {
+      VmWrite (VMCS_GUEST_ACTIVITY_STATE, VMX_ACTIVITY_ACTIVE);
     }
   }
 
@@ -206,7 +206,10 @@ StmWriteInterrupted (
     // 26.3.1.5 [27.3.1.5].
     //
     if ((Saved->Rflags & RFLAGS_IF) == 0) {
-      VmWrite (VMCS_GUEST_INTERRUPTIBILITY, VmRead (VMCS_GUEST_INTERRUPTIBILITY) & ~(UINT64)VMX_BLOCKING_BY_STI);
+      VmWrite (
+        VMCS_GUEST_INTERRUPTIBILITY_STATE,
+        VmRead (VMCS_GUEST_INTERRUPTIBILITY_STATE) & ~(UINT64)VMX_BLOCKING_BY_STI
+        );
     }
   }
 

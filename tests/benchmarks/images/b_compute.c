@@ -55,9 +55,9 @@ static void guest_compute(void)
 static void enter(enum paging paging, bool launch)
 {
     vmptrld(vmcs[paging]);
-    wr(F_GUEST_RIP, phys((void *)guest_compute));
-    wr(F_GUEST_RSP, guest_stack_top() - 8);
-    if (guest_run(launch) != REASON_VMCALL) {
+    wr(VMCS_GUEST_RIP, phys((void *)guest_compute));
+    wr(VMCS_GUEST_RSP, guest_stack_top() - 8);
+    if (guest_run(launch) != VMX_REASON_VMCALL) {
         panic("reason=%x", last_exit.reason);
     }
 }

@@ -6,7 +6,6 @@
  */
 #include "bench.h"
 
-#define PROC_MTF (1u << 27)
 #define VECTOR   0x41u
 #define APIC_EOI 0xFEE000B0u
 
@@ -27,17 +26,17 @@ struct trip {
 };
 
 #define CPUID_TRIPS(pages)                                                     \
-    {"cpuid", guest_cpuid, on_exit_skip, REASON_CPUID, pages, NO_EPT, 0},      \
-    {"cpuid", guest_cpuid, on_exit_skip, REASON_CPUID, pages, EPT_2M, 0},      \
-    {"cpuid", guest_cpuid, on_exit_skip, REASON_CPUID, pages, EPT_4K, 0}
+    {"cpuid", guest_cpuid, on_exit_skip, VMX_REASON_CPUID, pages, NO_EPT, 0},      \
+    {"cpuid", guest_cpuid, on_exit_skip, VMX_REASON_CPUID, pages, EPT_2M, 0},      \
+    {"cpuid", guest_cpuid, on_exit_skip, VMX_REASON_CPUID, pages, EPT_4K, 0}
 
 static struct trip trips[] = {
     CPUID_TRIPS(0),
-    {"vmcall", guest_vmcall, on_exit_skip, REASON_VMCALL, 0, NO_EPT, 0},
-    {"vmcall", guest_vmcall, on_exit_skip, REASON_VMCALL, 0, EPT_2M, 0},
-    {"interrupt", guest_spin, on_exit_nothing, REASON_EXTERNAL, 0, NO_EPT, 0},
-    {"mtf", guest_spin, on_exit_nothing, REASON_MTF, 0, NO_EPT, 0},
-    {"violation", guest_new_page, on_exit_map, REASON_EPT_VIOLATION, 0, EPT_4K, 0},
+    {"vmcall", guest_vmcall, on_exit_skip, VMX_REASON_VMCALL, 0, NO_EPT, 0},
+    {"vmcall", guest_vmcall, on_exit_skip, VMX_REASON_VMCALL, 0, EPT_2M, 0},
+    {"interrupt", guest_spin, on_exit_nothing, VMX_REASON_EXTERNAL_INTERRUPT, 0, NO_EPT, 0},
+    {"mtf", guest_spin, on_exit_nothing, VMX_REASON_MONITOR_TRAP_FLAG, 0, NO_EPT, 0},
+    {"violation", guest_new_page, on_exit_map, VMX_REASON_EPT_VIOLATION, 0, EPT_4K, 0},
     CPUID_TRIPS(16),
     CPUID_TRIPS(256),
 };
@@ -63,13 +62,13 @@ static void make_trip(struct trip *trip)
 {
     trip->vmcs = vmcs_new_guest(trip->guest);
     use_paging(trip->paging);
-    if (trip->reason == REASON_MTF) {
-        wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_MTF));
+    if (trip->reason == VMX_REASON_MONITOR_TRAP_FLAG) {
+        wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_MONITOR_TRAP_FLAG));
     }
-    if (trip->reason == REASON_EXTERNAL) {
-        wr(F_PIN, controls(MSR_VMX_TRUE_PIN, PIN_EXTERNAL));
+    if (trip->reason == VMX_REASON_EXTERNAL_INTERRUPT) {
+        wr(VMCS_PIN_CONTROLS, controls(MSR_VMX_TRUE_PIN, VMX_PIN_EXTERNAL_INTERRUPT));
     }
-    if (trip->reason == REASON_EPT_VIOLATION) {
+    if (trip->reason == VMX_REASON_EPT_VIOLATION) {
         make_tables();
     }
 }
@@ -97,23 +96,23 @@ static void invept_all(void)
 static void set_up(const struct trip *trip, uint64_t rounds)
 {
     vmptrld(trip->vmcs);
-    wr(F_GUEST_RIP, phys((void *)trip->guest));
+    wr(VMCS_GUEST_RIP, phys((void *)trip->guest));
     bench_first = TOUCHED;
     bench_pages = trip->pages;
-    if (trip->reason == REASON_EPT_VIOLATION) {
+    if (trip->reason == VMX_REASON_EPT_VIOLATION) {
         bench_first = UNMAPPED;
         bench_pages = rounds + 1;
         memset((void *)tables, 0, (2 * ROUNDS + 2) * sizeof(uint64_t));
         invept_all();
     }
-    if (trip->reason == REASON_EXTERNAL) {
+    if (trip->reason == VMX_REASON_EXTERNAL_INTERRUPT) {
         self_ipi(IPI_FIXED, VECTOR); /* stays pending: IF is 0 in the host */
     }
 }
 
 static void clean_up(const struct trip *trip)
 {
-    if (trip->reason == REASON_EXTERNAL) {
+    if (trip->reason == VMX_REASON_EXTERNAL_INTERRUPT) {
         __asm__ volatile("sti; nop; nop; cli");
     }
 }
@@ -127,8 +126,8 @@ static void run(const struct trip *trip, uint64_t rounds)
     start = bench_ticks();
     entered = bench_rounds(rounds, trip->on_exit);
     end = bench_ticks();
-    if (!entered || rd(F_REASON) != trip->reason) {
-        panic("%s: entered=%d reason=%q", trip->name, entered, rd(F_REASON));
+    if (!entered || rd(VMCS_EXIT_REASON) != trip->reason) {
+        panic("%s: entered=%d reason=%q", trip->name, entered, rd(VMCS_EXIT_REASON));
     }
     clean_up(trip);
     sample(trip->name, trip->paging, trip->pages, rounds, end - start);

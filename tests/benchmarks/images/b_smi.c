@@ -31,7 +31,7 @@ static void guest_smis(void)
 static void in_guest(uint64_t count, bool launch)
 {
     smis = count;
-    if (guest_run(launch) != REASON_VMCALL) {
+    if (guest_run(launch) != VMX_REASON_VMCALL) {
         panic("reason=%x", last_exit.reason);
     }
     guest_skip();
@@ -62,12 +62,12 @@ static void make_handler(void)
 {
     uint64_t built = vmcs_new_guest(handler);
 
-    wr(F_GUEST_CR3, phys(page_tables));
-    wr(F_ENTRY, rd(F_ENTRY) | ENTRY_SMM);
-    wr(F_INTERRUPTIBILITY, BLOCKED_SMI);
-    wr(F_CR4_MASK, CR4_VMXE);
-    wr(F_CR4_SHADOW, 0);
-    wr(F_GUEST_RSP, guest_stack_top() - 0x2008); /* apart from the guest's */
+    wr(VMCS_GUEST_CR3, phys(page_tables));
+    wr(VMCS_ENTRY_CONTROLS, rd(VMCS_ENTRY_CONTROLS) | VMX_ENTRY_TO_SMM);
+    wr(VMCS_GUEST_INTERRUPTIBILITY_STATE, VMX_BLOCKING_BY_SMI);
+    wr(VMCS_CR4_GUEST_HOST_MASK, CR4_VMXE);
+    wr(VMCS_CR4_READ_SHADOW, 0);
+    wr(VMCS_GUEST_RSP, guest_stack_top() - 0x2008); /* apart from the guest's */
     vmclear(built);
     handler_vmcs = MSEG_BASE + MSEG_GUEST_VMCS;
     memcpy((void *)handler_vmcs, (void *)built, PAGE_SIZE);
@@ -79,7 +79,7 @@ static void run_handler(void)
 {
     bool launch = !handler_vmcs;
 
-    if ((stm_log.reason & 0xFFFF) == REASON_VMCALL) {
+    if ((stm_log.reason & 0xFFFF) == VMX_REASON_VMCALL) {
         return;
     }
     transfer = vmptrst();
@@ -88,8 +88,8 @@ static void run_handler(void)
     }
     vmptrld(handler_vmcs);
     if (vm_enter(&handler_registers, launch) != VMX_EXITED ||
-        rd(F_REASON) != REASON_RSM) {
-        panic("handler: reason=%q", rd(F_REASON));
+        rd(VMCS_EXIT_REASON) != VMX_REASON_RSM) {
+        panic("handler: reason=%q", rd(VMCS_EXIT_REASON));
     }
     guest_skip();
     vmptrld(transfer);

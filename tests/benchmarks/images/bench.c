@@ -68,7 +68,7 @@ void use_paging(enum paging paging)
             write64(pt + 8 * j, i << 21 | j << 12 | EPT_RWX | EPT_WB);
         }
     }
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_SECONDARY));
-    wr(F_PROC2, controls(MSR_VMX_PROC2, PROC2_EPT));
-    wr(F_EPTP, pml4 | EPTP_WB4);
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_SECONDARY_CONTROLS));
+    wr(VMCS_SECONDARY_CONTROLS, controls(MSR_VMX_PROC2, VMX_CPU2_EPT));
+    wr(VMCS_EPT_POINTER, pml4 | EPTP_WB4);
 }

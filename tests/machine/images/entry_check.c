@@ -35,23 +35,23 @@ static void make_tables(void)
 
 static void legacy(uint64_t cr3, uint64_t cr4)
 {
-    wr(F_ENTRY, controls(MSR_VMX_TRUE_ENTRY, 0));
-    wr(F_GUEST_CR3, cr3);
-    wr(F_GUEST_CR4, (read_cr4() & ~(uint64_t)CR4_PAE) | cr4);
-    wr(F_RIGHTS(SEG_CS), RIGHTS_CODE32);
-    wr(F_GUEST_CS, SEL_CODE32);
+    wr(VMCS_ENTRY_CONTROLS, controls(MSR_VMX_TRUE_ENTRY, 0));
+    wr(VMCS_GUEST_CR3, cr3);
+    wr(VMCS_GUEST_CR4, (read_cr4() & ~(uint64_t)CR4_PAE) | cr4);
+    wr(VMCS_GUEST_ACCESS_RIGHTS(SEG_CS), RIGHTS_CODE32);
+    wr(VMCS_GUEST_CS_SELECTOR, SEL_CODE32);
 }
 
 static void virtual_8086(void)
 {
     for (unsigned seg = SEG_ES; seg <= SEG_GS; seg++) {
-        wr(F_GUEST_ES + 2 * seg, VM86_CODE >> 4);
-        wr(F_BASE(seg), VM86_CODE);
-        wr(F_LIMIT(seg), 0xFFFF);
-        wr(F_RIGHTS(seg), RIGHTS_VM86);
+        wr(VMCS_GUEST_ES_SELECTOR + 2 * seg, VM86_CODE >> 4);
+        wr(VMCS_GUEST_BASE(seg), VM86_CODE);
+        wr(VMCS_GUEST_LIMIT(seg), 0xFFFF);
+        wr(VMCS_GUEST_ACCESS_RIGHTS(seg), RIGHTS_VM86);
     }
-    wr(F_GUEST_RIP, 0);
-    wr(F_GUEST_RFLAGS, 1u << 17 | 2);
+    wr(VMCS_GUEST_RIP, 0);
+    wr(VMCS_GUEST_RFLAGS, 1u << 17 | 2);
 }
 
 void entry_fresh(enum mode mode)
@@ -67,8 +67,8 @@ void entry_fresh(enum mode mode)
     case MODE_64:
         break;
     case MODE_COMPAT:
-        wr(F_RIGHTS(SEG_CS), RIGHTS_CODE32);
-        wr(F_GUEST_CS, SEL_CODE32);
+        wr(VMCS_GUEST_ACCESS_RIGHTS(SEG_CS), RIGHTS_CODE32);
+        wr(VMCS_GUEST_CS_SELECTOR, SEL_CODE32);
         break;
     case MODE_32:
         legacy(directory, CR4_PSE);
@@ -88,15 +88,15 @@ uint32_t entry_outcome(void)
     uint64_t result = vm_enter(&guest, LAUNCH);
 
     if (result == VMX_FAIL_VALID) {
-        return (uint32_t)rd(F_INSTRUCTION_ERROR);
+        return (uint32_t)rd(VMCS_INSTRUCTION_ERROR);
     }
     if (result != VMX_EXITED) {
         return (uint32_t)result;
     }
-    if (rd(F_REASON) == REASON_BAD_GUEST) {
-        return GUEST_STATE((uint32_t)rd(F_QUALIFICATION));
+    if (rd(VMCS_EXIT_REASON) == REASON_BAD_GUEST) {
+        return GUEST_STATE((uint32_t)rd(VMCS_EXIT_QUALIFICATION));
     }
-    return rd(F_REASON) >> 31 ? (uint32_t)rd(F_REASON) : ENTERED;
+    return rd(VMCS_EXIT_REASON) >> 31 ? (uint32_t)rd(VMCS_EXIT_REASON) : ENTERED;
 }
 
 static bool add(uint32_t field, uint32_t msr, uint32_t bits)
@@ -110,17 +110,17 @@ static bool add(uint32_t field, uint32_t msr, uint32_t bits)
 
 bool entry_controls(const struct defect *d)
 {
-    uint32_t secondary = d->proc2 ? PROC_SECONDARY : 0;
+    uint32_t secondary = d->proc2 ? VMX_CPU_SECONDARY_CONTROLS : 0;
 
-    if (!add(F_PIN, MSR_VMX_TRUE_PIN, d->pin) ||
-        !add(F_PROC, MSR_VMX_TRUE_PROC, d->proc | secondary) ||
-        !add(F_EXIT, MSR_VMX_TRUE_EXIT, d->exit) ||
-        !add(F_ENTRY, MSR_VMX_TRUE_ENTRY, d->entry)) {
+    if (!add(VMCS_PIN_CONTROLS, MSR_VMX_TRUE_PIN, d->pin) ||
+        !add(VMCS_PROCESSOR_CONTROLS, MSR_VMX_TRUE_PROC, d->proc | secondary) ||
+        !add(VMCS_EXIT_CONTROLS, MSR_VMX_TRUE_EXIT, d->exit) ||
+        !add(VMCS_ENTRY_CONTROLS, MSR_VMX_TRUE_ENTRY, d->entry)) {
         return false;
     }
     if (secondary) {
-        wr(F_PROC2, 0);
-        return add(F_PROC2, MSR_VMX_PROC2, d->proc2);
+        wr(VMCS_SECONDARY_CONTROLS, 0);
+        return add(VMCS_SECONDARY_CONTROLS, MSR_VMX_PROC2, d->proc2);
     }
     return true;
 }
@@ -153,7 +153,7 @@ void entry_rows(const struct defect *rows, size_t count)
         }
         outcome = entry_outcome();
         check(d->id, d->name, outcome == d->expect,
-              "outcome:%x,want:%x,reason:%q", outcome, d->expect, rd(F_REASON));
+              "outcome:%x,want:%x,reason:%q", outcome, d->expect, rd(VMCS_EXIT_REASON));
     }
 }
 

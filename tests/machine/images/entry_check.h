@@ -10,8 +10,8 @@
 
 /* What an entry comes to: entered, VMfail, or a failure of the guest state. */
 #define ENTERED         0u
-#define CONTROLS        ERR_CONTROLS
-#define HOST            ERR_HOST_STATE
+#define CONTROLS        VMX_ERROR_ENTRY_CONTROLS
+#define HOST            VMX_ERROR_ENTRY_HOST_STATE
 #define GUEST_STATE(q)  (0x100u + (q)) /* q is the qualification */
 #define BAD_GUEST       GUEST_STATE(0)
 #define BAD_PDPTE       GUEST_STATE(2)

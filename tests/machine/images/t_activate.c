@@ -29,7 +29,7 @@ static uint64_t patterned_vmcall(void)
 
 static void deactivate(void)
 {
-    wr(F_ENTRY, rd(F_ENTRY) | ENTRY_DEACTIVATE);
+    wr(VMCS_ENTRY_CONTROLS, rd(VMCS_ENTRY_CONTROLS) | VMX_ENTRY_DEACTIVATE);
 }
 
 /* One activation and deactivation with this header; at_entry is filled. */
@@ -72,8 +72,8 @@ static void check_exit_information(void)
     check_eq("DM-ACT-36", "pending-debug", stm_log.pending_debug, 0);
     /* DM-ACT-37: both were preset to the opposite by the hook below. */
     check_eq("DM-ACT-37", "entry-interruption", stm_log.entry_intr >> 31, 0);
-    check_eq("DM-ACT-37", "entry-ia32e", stm_log.entry & ENTRY_IA32E,
-             ENTRY_IA32E);
+    check_eq("DM-ACT-37", "entry-ia32e", stm_log.entry & VMX_ENTRY_IA32E_GUEST,
+             VMX_ENTRY_IA32E_GUEST);
     /* G-01 (DM-EXI-62): the link pointer receives exec's current VMCS. */
     check_eq("DM-EXI-62", "link", stm_log.link, activating);
 }
@@ -217,11 +217,11 @@ static void test_unused_areas(void)
      * neither checked nor used.  Counts are 1 with a bad index. */
     write64(area, 0xDEAD);
     write64(area + 8, 0x5555);
-    wr(F_EXIT_MSR_STORE, area);
-    wr(F_EXIT_STORE_COUNT, 1);
-    wr(F_EXIT_MSR_LOAD, area + 4);
-    wr(F_EXIT_LOAD_COUNT, 1);
-    wr(F_ENTRY_INTR, 0x80000306);
+    wr(VMCS_EXIT_MSR_STORE_ADDRESS, area);
+    wr(VMCS_EXIT_MSR_STORE_COUNT, 1);
+    wr(VMCS_EXIT_MSR_LOAD_ADDRESS, area + 4);
+    wr(VMCS_EXIT_MSR_LOAD_COUNT, 1);
+    wr(VMCS_ENTRY_INTERRUPTION_INFO, 0x80000306);
     check_vmx("DM-ACT-39", "vmcall", patterned_vmcall(), SUCCESS);
     activations++;
     check_eq("DM-ACT-38", "store-area", read64(area + 8), 0x5555);

@@ -27,7 +27,7 @@ static uint64_t make_directory(uint64_t at)
 static void deactivate_at_third(void)
 {
     if (stm_exits == 3) {
-        wr(F_ENTRY, rd(F_ENTRY) | ENTRY_DEACTIVATE);
+        wr(VMCS_ENTRY_CONTROLS, rd(VMCS_ENTRY_CONTROLS) | VMX_ENTRY_DEACTIVATE);
     }
 }
 
@@ -49,7 +49,7 @@ static void test_stm64(void)
     check_eq("DM-ACT-31", "rip", at_entry.rip, MSEG_BASE + MSEG_ENTRY);
     /* The SMI and the second VMCALL came from 32-bit root operation. */
     check_eq("DM-EXI-34", "exits", stm_exits, 3);
-    check_eq("DM-EXI-32", "ia32e", stm_log.entry & ENTRY_IA32E, 0);
+    check_eq("DM-EXI-32", "ia32e", stm_log.entry & VMX_ENTRY_IA32E_GUEST, 0);
     check_eq("DM-RET-43", "ebx-back", exec32_ebx, 0xBBBB);
     check_eq("DM-DEA-21", "vmxoff", exec32_flags[2] & RFLAGS_ARITHMETIC, 0);
 }
@@ -73,24 +73,24 @@ static void field(uint32_t number, uint32_t value)
 static void make_fields(void)
 {
     stm32_count = 0;
-    field(F_EXIT, controls(MSR_VMX_TRUE_EXIT, 0));
-    field(F_ENTRY, controls(MSR_VMX_TRUE_ENTRY, ENTRY_DEACTIVATE));
-    field(F_EXIT_STORE_COUNT, 0);
-    field(F_EXIT_LOAD_COUNT, 0);
-    field(F_ENTRY_LOAD_COUNT, 0);
-    field(F_HOST_CR0, 0x80000033);
-    field(F_HOST_CR3, MSEG_BASE + 0x60000);
-    field(F_HOST_CR4, CR4_VMXE | CR4_PSE);
-    for (uint32_t selector = F_HOST_ES; selector <= F_HOST_GS; selector += 2) {
-        field(selector, selector == F_HOST_CS ? SEL_CODE32 : SEL_DATA32);
+    field(VMCS_EXIT_CONTROLS, controls(MSR_VMX_TRUE_EXIT, 0));
+    field(VMCS_ENTRY_CONTROLS, controls(MSR_VMX_TRUE_ENTRY, VMX_ENTRY_DEACTIVATE));
+    field(VMCS_EXIT_MSR_STORE_COUNT, 0);
+    field(VMCS_EXIT_MSR_LOAD_COUNT, 0);
+    field(VMCS_ENTRY_MSR_LOAD_COUNT, 0);
+    field(VMCS_HOST_CR0, 0x80000033);
+    field(VMCS_HOST_CR3, MSEG_BASE + 0x60000);
+    field(VMCS_HOST_CR4, CR4_VMXE | CR4_PSE);
+    for (uint32_t selector = VMCS_HOST_ES_SELECTOR; selector <= VMCS_HOST_GS_SELECTOR; selector += 2) {
+        field(selector, selector == VMCS_HOST_CS_SELECTOR ? SEL_CODE32 : SEL_DATA32);
     }
-    field(F_HOST_TR, SEL_TSS);
-    for (uint32_t base = F_HOST_FS_BASE; base <= F_HOST_SYSENTER_EIP; base += 2) {
+    field(VMCS_HOST_TR_SELECTOR, SEL_TSS);
+    for (uint32_t base = VMCS_HOST_FS_BASE; base <= VMCS_HOST_IA32_SYSENTER_EIP; base += 2) {
         field(base, 0);
     }
-    field(F_HOST_SYSENTER_CS, 0);
-    field(F_HOST_RSP, MSEG_BASE + MSEG_STACK_TOP);
-    field(F_HOST_RIP, MSEG_BASE + 0x50000);
+    field(VMCS_HOST_IA32_SYSENTER_CS, 0);
+    field(VMCS_HOST_RSP, MSEG_BASE + MSEG_STACK_TOP);
+    field(VMCS_HOST_RIP, MSEG_BASE + 0x50000);
 }
 
 /* DM-ACT-49 and T11 with feature bit 0 = 0. */
@@ -134,7 +134,7 @@ void run_tests(void)
     exec32_directory = make_directory(phys(page_alloc()));
     exec32_vmxon = vmxon_region;
     exec32_vmcs = vmcs_alloc();
-    exec32_exit_controls = controls(MSR_VMX_TRUE_EXIT, EXIT_HOST_64);
+    exec32_exit_controls = controls(MSR_VMX_TRUE_EXIT, VMX_EXIT_HOST_ADDRESS_SPACE_SIZE);
     test_stm64();
     test_stm32();
 }

@@ -5,14 +5,6 @@
 
 #define VECTOR        0x41u
 #define PAGE          0x2000000ull
-#define F_VIRTUAL_APIC 0x2012
-#define F_APIC_ACCESS 0x2014
-#define F_TPR_THRESHOLD 0x401C
-#define PIN_TIMER     (1u << 6)
-#define PROC_MTF      (1u << 27)
-#define PROC_TPR      (1u << 21)
-#define PROC2_APIC    (1u << 0)
-#define ACTIVITY_SHUTDOWN 2
 #define LONG_TIME     5000000u /* of the preemption timer */
 
 static volatile uint32_t nmis, interrupts;
@@ -51,8 +43,8 @@ CODE(a_apic_push, "mov $0x2000800, %esp\n\tud2");
 static void fresh(void (*code)(void))
 {
     entry_fresh(MODE_64);
-    wr(F_GUEST_RIP, phys((void *)code));
-    wr(F_PREEMPTION_TIMER, LONG_TIME);
+    wr(VMCS_GUEST_RIP, phys((void *)code));
+    wr(VMCS_PREEMPTION_TIMER_VALUE, LONG_TIME);
     nmis = interrupts = 0;
     call_from_handler = false;
 }
@@ -67,12 +59,12 @@ static uint64_t rdtsc(void)
 
 static void pin(uint32_t set)
 {
-    wr(F_PIN, controls(MSR_VMX_TRUE_PIN, set));
+    wr(VMCS_PIN_CONTROLS, controls(MSR_VMX_TRUE_PIN, set));
 }
 
 static void proc(uint32_t set)
 {
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, set));
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, set));
 }
 
 static void iret_here(void)
@@ -109,9 +101,9 @@ static void nmi_guest(void)
 static void nmi_pending(void)
 {
     entry_fresh(MODE_64);
-    wr(F_GUEST_RIP, phys((void *)nmi_guest));
-    pin(PIN_NMI);
-    if (guest_run(LAUNCH) != REASON_EXCEPTION || last_exit.intr != 0x80000202) {
+    wr(VMCS_GUEST_RIP, phys((void *)nmi_guest));
+    pin(VMX_PIN_NMI);
+    if (guest_run(LAUNCH) != VMX_REASON_EXCEPTION_NMI || last_exit.intr != 0x80000202) {
         panic("no NMI exit");
     }
     check_eq("VMX-INF-16", "nmi", last_exit.qualification, 0);
@@ -123,15 +115,15 @@ static void test_blocking(void)
     static const struct {
         const char *name;
         uint32_t blocking, skip;
-    } rows[] = {{"none", 0, 0}, {"sti", BLOCKED_STI, 1}, {"mov-ss", BLOCKED_MOV_SS, 1}};
+    } rows[] = {{"none", 0, 0}, {"sti", VMX_BLOCKING_BY_STI, 1}, {"mov-ss", VMX_BLOCKING_BY_MOV_SS, 1}};
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         fresh(a_nops);
-        pin(PIN_EXTERNAL);
-        wr(F_GUEST_RFLAGS, 2 | RFLAGS_IF);
-        wr(F_INTERRUPTIBILITY, rows[i].blocking);
+        pin(VMX_PIN_EXTERNAL_INTERRUPT);
+        wr(VMCS_GUEST_RFLAGS, 2 | RFLAGS_IF);
+        wr(VMCS_GUEST_INTERRUPTIBILITY_STATE, rows[i].blocking);
         interrupt_pending();
-        check_eq("VMX-EXT-05", rows[i].name, guest_run(LAUNCH), REASON_EXTERNAL);
+        check_eq("VMX-EXT-05", rows[i].name, guest_run(LAUNCH), VMX_REASON_EXTERNAL_INTERRUPT);
         check_eq("VMX-EXT-05", rows[i].name, last_exit.rip, phys((void *)a_nops) + rows[i].skip);
         check_eq("VMX-INF-16", "external", last_exit.qualification, 0);
         take_interrupt();
@@ -140,7 +132,7 @@ static void test_blocking(void)
     /* IF = 0 blocks what does not exit. */
     fresh(a_nops);
     interrupt_pending();
-    check_eq("VMX-NRB-15", "if-clear", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-NRB-15", "if-clear", guest_run(LAUNCH), VMX_REASON_VMCALL);
     check_eq("VMX-NRB-15", "not-delivered", interrupts, 0);
     take_interrupt();
     check_eq("VMX-NRB-15", "still-pending", interrupts, 1);
@@ -148,60 +140,60 @@ static void test_blocking(void)
     nmi_pending();
     fresh(a_nops);
     call_from_handler = true;
-    check_eq("VMX-EXT-07", "reason", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-EXT-07", "reason", guest_run(LAUNCH), VMX_REASON_VMCALL);
     check_eq("VMX-EXT-07", "delivered", nmis, 1);
-    check_eq("VMX-EXT-07", "blocks", rd(F_INTERRUPTIBILITY), BLOCKED_NMI);
+    check_eq("VMX-EXT-07", "blocks", rd(VMCS_GUEST_INTERRUPTIBILITY_STATE), VMX_BLOCKING_BY_NMI);
     iret_here();
 
     fresh(a_nops);
-    pin(PIN_NMI | PIN_VIRTUAL_NMI);
-    proc(PROC_NMI_WINDOW);
-    check_eq("VMX-EXT-12", "reason", guest_run(LAUNCH), REASON_NMI_WINDOW);
+    pin(VMX_PIN_NMI | VMX_PIN_VIRTUAL_NMIS);
+    proc(VMX_CPU_NMI_WINDOW);
+    check_eq("VMX-EXT-12", "reason", guest_run(LAUNCH), VMX_REASON_NMI_WINDOW);
     check_eq("VMX-EXT-12", "rip", last_exit.rip, phys((void *)a_nops));
     fresh(a_nops);
-    pin(PIN_NMI | PIN_VIRTUAL_NMI);
-    proc(PROC_NMI_WINDOW);
-    wr(F_INTERRUPTIBILITY, BLOCKED_NMI);
-    check_eq("VMX-EXT-13", "closed", guest_run(LAUNCH), REASON_VMCALL);
+    pin(VMX_PIN_NMI | VMX_PIN_VIRTUAL_NMIS);
+    proc(VMX_CPU_NMI_WINDOW);
+    wr(VMCS_GUEST_INTERRUPTIBILITY_STATE, VMX_BLOCKING_BY_NMI);
+    check_eq("VMX-EXT-13", "closed", guest_run(LAUNCH), VMX_REASON_VMCALL);
 }
 
 static void test_hlt(void)
 {
     fresh(a_hlt);
-    pin(PIN_TIMER);
-    wr(F_ACTIVITY, ACTIVITY_HLT);
-    check_eq("VMX-ACT-01", "reason", guest_run(LAUNCH), REASON_PREEMPTION_TIMER);
+    pin(VMX_PIN_PREEMPTION_TIMER);
+    wr(VMCS_GUEST_ACTIVITY_STATE, VMX_ACTIVITY_HLT);
+    check_eq("VMX-ACT-01", "reason", guest_run(LAUNCH), VMX_REASON_PREEMPTION_TIMER);
     check_eq("VMX-ACT-01", "rip", last_exit.rip, phys((void *)a_hlt));
-    check_eq("VMX-ACT-01", "state", rd(F_ACTIVITY), ACTIVITY_HLT);
+    check_eq("VMX-ACT-01", "state", rd(VMCS_GUEST_ACTIVITY_STATE), VMX_ACTIVITY_HLT);
 
     fresh(a_nops);
-    wr(F_ACTIVITY, ACTIVITY_HLT);
-    wr(F_GUEST_RFLAGS, 2 | RFLAGS_IF);
+    wr(VMCS_GUEST_ACTIVITY_STATE, VMX_ACTIVITY_HLT);
+    wr(VMCS_GUEST_RFLAGS, 2 | RFLAGS_IF);
     interrupt_pending();
-    check_eq("VMX-ACT-01", "interrupt-wakes", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-ACT-01", "interrupt-wakes", guest_run(LAUNCH), VMX_REASON_VMCALL);
     check_eq("VMX-ACT-01", "interrupts", interrupts, 1);
-    check_eq("VMX-ACT-01", "active", rd(F_ACTIVITY), 0);
+    check_eq("VMX-ACT-01", "active", rd(VMCS_GUEST_ACTIVITY_STATE), 0);
 
     nmi_pending();
     fresh(a_nops);
-    wr(F_ACTIVITY, ACTIVITY_HLT);
-    check_eq("VMX-ACT-02", "nmi-wakes", guest_run(LAUNCH), REASON_VMCALL);
+    wr(VMCS_GUEST_ACTIVITY_STATE, VMX_ACTIVITY_HLT);
+    check_eq("VMX-ACT-02", "nmi-wakes", guest_run(LAUNCH), VMX_REASON_VMCALL);
     check_eq("VMX-ACT-02", "nmis", nmis, 1);
     iret_here();
 
     fresh(a_sti_hlt);
     interrupt_pending();
-    check_eq("VMX-ACT-02", "interrupt-wakes", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-ACT-02", "interrupt-wakes", guest_run(LAUNCH), VMX_REASON_VMCALL);
     check_eq("VMX-ACT-02", "interrupts", interrupts, 1);
     check_eq("VMX-ACT-02", "goes-on", last_exit.rip, phys((void *)a_sti_hlt) + 2);
 
     /* Blocked by IF: only the timer ends it. */
     fresh(a_hlt);
-    pin(PIN_TIMER);
+    pin(VMX_PIN_PREEMPTION_TIMER);
     interrupt_pending();
-    check_eq("VMX-ACT-03", "reason", guest_run(LAUNCH), REASON_PREEMPTION_TIMER);
+    check_eq("VMX-ACT-03", "reason", guest_run(LAUNCH), VMX_REASON_PREEMPTION_TIMER);
     check_eq("VMX-ACT-03", "rip", last_exit.rip, phys((void *)a_hlt) + 1);
-    check_eq("VMX-ACT-03", "state", rd(F_ACTIVITY), ACTIVITY_HLT);
+    check_eq("VMX-ACT-03", "state", rd(VMCS_GUEST_ACTIVITY_STATE), VMX_ACTIVITY_HLT);
     take_interrupt();
 }
 
@@ -213,20 +205,20 @@ static void test_shutdown(void)
     }
     nmi_pending();
     fresh(a_nops);
-    pin(PIN_NMI);
-    wr(F_ACTIVITY, ACTIVITY_SHUTDOWN);
+    pin(VMX_PIN_NMI);
+    wr(VMCS_GUEST_ACTIVITY_STATE, VMX_ACTIVITY_SHUTDOWN);
     guest_run(LAUNCH);
     check_eq("VMX-ACT-04", "nmi-exits", last_exit.intr, 0x80000202);
-    check_eq("VMX-ACT-04", "state", rd(F_ACTIVITY), ACTIVITY_SHUTDOWN);
+    check_eq("VMX-ACT-04", "state", rd(VMCS_GUEST_ACTIVITY_STATE), VMX_ACTIVITY_SHUTDOWN);
     check_eq("VMX-ACT-04", "rip", last_exit.rip, phys((void *)a_nops));
     iret_here();
 
     fresh(a_nops);
-    pin(PIN_TIMER);
-    wr(F_ACTIVITY, ACTIVITY_SHUTDOWN);
-    wr(F_GUEST_RFLAGS, 2 | RFLAGS_IF);
+    pin(VMX_PIN_PREEMPTION_TIMER);
+    wr(VMCS_GUEST_ACTIVITY_STATE, VMX_ACTIVITY_SHUTDOWN);
+    wr(VMCS_GUEST_RFLAGS, 2 | RFLAGS_IF);
     interrupt_pending();
-    check_eq("VMX-ACT-04", "interrupt-does-not", guest_run(LAUNCH), REASON_PREEMPTION_TIMER);
+    check_eq("VMX-ACT-04", "interrupt-does-not", guest_run(LAUNCH), VMX_REASON_PREEMPTION_TIMER);
     check_eq("VMX-ACT-04", "not-delivered", interrupts, 0);
     take_interrupt();
 }
@@ -245,20 +237,20 @@ static void test_apic_page(void)
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        struct defect d = {.proc2 = PROC2_APIC};
+        struct defect d = {.proc2 = VMX_CPU2_APIC_ACCESSES};
 
         fresh(rows[i].code);
         if (!entry_controls(&d)) {
             not_offered(rows[i].id, rows[i].name);
             continue;
         }
-        wr(F_APIC_ACCESS, PAGE);
-        check_eq(rows[i].id, rows[i].name, guest_run(LAUNCH), REASON_APIC_ACCESS);
+        wr(VMCS_APIC_ACCESS_ADDRESS, PAGE);
+        check_eq(rows[i].id, rows[i].name, guest_run(LAUNCH), VMX_REASON_APIC_ACCESS);
         check_eq(rows[i].id, rows[i].name, last_exit.qualification, rows[i].qualification);
         if (rows[i].code == a_apic_push) {
-            check_eq("VMX-EXT-31", "vectoring", rd(F_VECTORING), 0x80000306);
+            check_eq("VMX-EXT-31", "vectoring", rd(VMCS_IDT_VECTORING_INFO), 0x80000306);
         } else {
-            check_eq("VMX-INF-24", "apic-access", rd(F_VECTORING) >> 31, 0);
+            check_eq("VMX-INF-24", "apic-access", rd(VMCS_IDT_VECTORING_INFO) >> 31, 0);
         }
     }
 }
@@ -274,29 +266,29 @@ static uint64_t gate_target(unsigned vector)
 
 static void test_mtf(void)
 {
-    struct defect d = {.proc = PROC_MTF};
+    struct defect d = {.proc = VMX_CPU_MONITOR_TRAP_FLAG};
 
     fresh(a_cpuid);
     if (!entry_controls(&d)) {
         not_offered("VMX-EXT-22", "mtf");
         return;
     }
-    check_eq("VMX-EXT-19", "first", guest_run(LAUNCH), REASON_MTF);
+    check_eq("VMX-EXT-19", "first", guest_run(LAUNCH), VMX_REASON_MONITOR_TRAP_FLAG);
     check_eq("VMX-EXT-19", "first-rip", last_exit.rip, phys((void *)a_cpuid) + 1);
-    check_eq("VMX-EXT-22", "cpuid", guest_run(RESUME), REASON_CPUID);
+    check_eq("VMX-EXT-22", "cpuid", guest_run(RESUME), VMX_REASON_CPUID);
     guest_skip();
-    check_eq("VMX-EXT-22", "next", guest_run(RESUME), REASON_MTF);
+    check_eq("VMX-EXT-22", "next", guest_run(RESUME), VMX_REASON_MONITOR_TRAP_FLAG);
     check_eq("VMX-EXT-22", "next-rip", last_exit.rip, phys((void *)a_cpuid) + 4);
     fresh(a_ud);
     entry_controls(&d);
-    wr(F_EXCEPTION_BITMAP, 1u << 6);
+    wr(VMCS_EXCEPTION_BITMAP, 1u << 6);
     guest_run(LAUNCH);
     check_eq("VMX-EXT-22", "fault", last_exit.intr, 0x80000306);
     /* Injected: the exit comes before the handler's first instruction. */
     fresh(a_nops);
     entry_controls(&d);
-    wr(F_ENTRY_INTR, 0x80000306);
-    check_eq("VMX-EXT-20", "injected", guest_run(LAUNCH), REASON_MTF);
+    wr(VMCS_ENTRY_INTERRUPTION_INFO, 0x80000306);
+    check_eq("VMX-EXT-20", "injected", guest_run(LAUNCH), VMX_REASON_MONITOR_TRAP_FLAG);
     check_eq("VMX-EXT-20", "injected-rip", last_exit.rip, gate_target(6));
 }
 
@@ -305,7 +297,7 @@ CODE(a_loop, "pause\n\tjmp a_loop");
 
 static void test_timer(void)
 {
-    struct defect d = {.pin = PIN_TIMER};
+    struct defect d = {.pin = VMX_PIN_PREEMPTION_TIMER};
     uint32_t shift = rdmsr(MSR_VMX_MISC) & 31;
 
     for (uint64_t value = 1000; value <= 1000000; value *= 10) {
@@ -316,14 +308,14 @@ static void test_timer(void)
             not_offered("VMX-EXT-15", "not-early");
             return;
         }
-        wr(F_PREEMPTION_TIMER, value);
+        wr(VMCS_PREEMPTION_TIMER_VALUE, value);
         before = rdtsc();
         guest_run(LAUNCH);
         after = rdtsc();
-        check_eq("VMX-EXT-15", "reason", last_exit.reason, REASON_PREEMPTION_TIMER);
+        check_eq("VMX-EXT-15", "reason", last_exit.reason, VMX_REASON_PREEMPTION_TIMER);
         check("VMX-EXT-15", "not-early", after - before >= (value - 1) << shift,
               "ticks:%q,value:%q", after - before, value);
-        check_eq("VMX-EXT-17", "not-saved", rd(F_PREEMPTION_TIMER), value);
+        check_eq("VMX-EXT-17", "not-saved", rd(VMCS_PREEMPTION_TIMER_VALUE), value);
     }
 }
 
@@ -336,16 +328,17 @@ static void test_order(void)
         const char *name;
         uint32_t reason, intr;
     } wants[] = {
-        {"mtf", REASON_MTF, 0},
-        {"debug", REASON_EXCEPTION, 0x80000301},
-        {"timer", REASON_PREEMPTION_TIMER, 0},
-        {"nmi-window", REASON_NMI_WINDOW, 0},
-        {"nmi", REASON_EXCEPTION, 0x80000202},
-        {"window", REASON_INTR_WINDOW, 0},
-        {"external", REASON_EXTERNAL, 0},
+        {"mtf", VMX_REASON_MONITOR_TRAP_FLAG, 0},
+        {"debug", VMX_REASON_EXCEPTION_NMI, 0x80000301},
+        {"timer", VMX_REASON_PREEMPTION_TIMER, 0},
+        {"nmi-window", VMX_REASON_NMI_WINDOW, 0},
+        {"nmi", VMX_REASON_EXCEPTION_NMI, 0x80000202},
+        {"window", VMX_REASON_INTERRUPT_WINDOW, 0},
+        {"external", VMX_REASON_EXTERNAL_INTERRUPT, 0},
     };
-    struct defect d = {.pin = PIN_TIMER | PIN_NMI | PIN_VIRTUAL_NMI | PIN_EXTERNAL,
-                       .proc = PROC_MTF | PROC_NMI_WINDOW | PROC_INTR_WINDOW};
+    struct defect d = {.pin =
+                           VMX_PIN_PREEMPTION_TIMER | VMX_PIN_NMI | VMX_PIN_VIRTUAL_NMIS | VMX_PIN_EXTERNAL_INTERRUPT,
+                       .proc = VMX_CPU_MONITOR_TRAP_FLAG | VMX_CPU_NMI_WINDOW | VMX_CPU_INTERRUPT_WINDOW};
 
     fresh(a_nops);
     if (!entry_controls(&d)) {
@@ -356,16 +349,17 @@ static void test_order(void)
     for (enum source first = S_MTF; first < SOURCES; first++) {
         nmi_pending();
         fresh(a_nops);
-        pin(PIN_NMI | PIN_VIRTUAL_NMI | PIN_EXTERNAL | (first <= S_TIMER ? PIN_TIMER : 0));
-        proc(PROC_INTR_WINDOW | (first <= S_NMI_WINDOW ? PROC_NMI_WINDOW : 0));
+        pin(VMX_PIN_NMI | VMX_PIN_VIRTUAL_NMIS | VMX_PIN_EXTERNAL_INTERRUPT |
+            (first <= S_TIMER ? VMX_PIN_PREEMPTION_TIMER : 0));
+        proc(VMX_CPU_INTERRUPT_WINDOW | (first <= S_NMI_WINDOW ? VMX_CPU_NMI_WINDOW : 0));
         if (first == S_EXTERNAL) {
             proc(0);
         }
-        wr(F_GUEST_RFLAGS, 2 | RFLAGS_IF);
-        wr(F_PREEMPTION_TIMER, 0);
-        wr(F_EXCEPTION_BITMAP, 1u << 1);
-        wr(F_PENDING_DEBUG, first <= S_DEBUG ? 1u << 12 | 1 : 0);
-        wr(F_ENTRY_INTR, first == S_MTF ? 0x80000700 : 0);
+        wr(VMCS_GUEST_RFLAGS, 2 | RFLAGS_IF);
+        wr(VMCS_PREEMPTION_TIMER_VALUE, 0);
+        wr(VMCS_EXCEPTION_BITMAP, 1u << 1);
+        wr(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, first <= S_DEBUG ? 1u << 12 | 1 : 0);
+        wr(VMCS_ENTRY_INTERRUPTION_INFO, first == S_MTF ? 0x80000700 : 0);
         interrupt_pending();
         if (first > S_NMI) { /* take the NMI before */
             iret_here();
@@ -395,9 +389,9 @@ static void test_task_switch(void)
         uint8_t rights;
         uint32_t reason, intr;
     } rows[] = {
-        {"available", 0x89, REASON_TASK_SWITCH, 0},
-        {"busy", 0x8B, REASON_EXCEPTION, 0x80000B0D},
-        {"not-present", 0x09, REASON_EXCEPTION, 0x80000B0B},
+        {"available", 0x89, VMX_REASON_TASK_SWITCH, 0},
+        {"busy", 0x8B, VMX_REASON_EXCEPTION_NMI, 0x80000B0D},
+        {"not-present", 0x09, VMX_REASON_EXCEPTION_NMI, 0x80000B0B},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -405,16 +399,16 @@ static void test_task_switch(void)
         write64(PAGE + TSS2, 0x67ull | ((PAGE + 0x800) & 0xFFFFFF) << 16 | (uint64_t)rows[i].rights << 40);
         *(uint8_t *)(PAGE + TSS2 + 7) = (PAGE + 0x800) >> 24;
         entry_fresh(MODE_32);
-        wr(F_GUEST_RIP, phys((void *)a_task));
-        wr(F_GUEST_GDTR_BASE, PAGE);
-        wr(F_GUEST_GDTR_LIMIT, TSS2 + 7);
-        wr(F_EXCEPTION_BITMAP, 1u << 13 | 1u << 11);
+        wr(VMCS_GUEST_RIP, phys((void *)a_task));
+        wr(VMCS_GUEST_GDTR_BASE, PAGE);
+        wr(VMCS_GUEST_GDTR_LIMIT, TSS2 + 7);
+        wr(VMCS_EXCEPTION_BITMAP, 1u << 13 | 1u << 11);
         guest_run(LAUNCH);
         check("VMX-NRB-14", rows[i].name,
               last_exit.reason == rows[i].reason && last_exit.intr == rows[i].intr,
               "reason:%d,intr:%x", last_exit.reason, last_exit.intr);
         check_eq("VMX-NRB-14", "descriptor", *(uint8_t *)(PAGE + TSS2 + 5), rows[i].rights);
-        check_eq("VMX-NRB-14", "tr", rd(F_GUEST_TR), SEL_TSS);
+        check_eq("VMX-NRB-14", "tr", rd(VMCS_GUEST_TR_SELECTOR), SEL_TSS);
         if (!rows[i].intr) {
             check_eq("VMX-INF-07", "jmp", last_exit.qualification, 0x80000000 | TSS2);
             check_eq("VMX-INF-28", "jmp", last_exit.length, 7);

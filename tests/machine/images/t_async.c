@@ -105,12 +105,12 @@ static void run_guest(const char *name, bool ept)
     uint32_t before = smis();
 
     if (ept) {
-        wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_SECONDARY));
-        wr(F_PROC2, controls(MSR_VMX_PROC2, PROC2_EPT));
-        wr(F_EPTP, make_ept());
+        wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_SECONDARY_CONTROLS));
+        wr(VMCS_SECONDARY_CONTROLS, controls(MSR_VMX_PROC2, VMX_CPU2_EPT));
+        wr(VMCS_EPT_POINTER, make_ept());
     }
     timers(true);
-    check_eq("DM-RET-50", name, guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("DM-RET-50", name, guest_run(LAUNCH), VMX_REASON_VMCALL);
     timers(false);
     check_run(name, before);
     vmclear(region);

@@ -59,7 +59,7 @@ static bool swallow(struct fault_frame *frame)
 
 static void line(uint32_t index, const char *what, uint64_t flags)
 {
-    uint64_t error = flags == VMX_FAIL_VALID ? rd(F_INSTRUCTION_ERROR) : 0;
+    uint64_t error = flags == VMX_FAIL_VALID ? rd(VMCS_INSTRUCTION_ERROR) : 0;
 
     print("RESULT index=%d what=%s flags=%q error=%q\n", index, what, flags,
           error);
@@ -101,10 +101,10 @@ static void fresh_area(void)
 /* Exits that report the length of an instruction of the guest's code. */
 static bool skippable(uint32_t reason)
 {
-    return reason >= REASON_CPUID && reason != 33 && reason != 34 &&
-           reason != REASON_MTF && reason != REASON_TPR_THRESHOLD &&
-           reason != REASON_APIC_ACCESS && reason != REASON_EPT_VIOLATION &&
-           reason != REASON_EPT_MISCONFIG && reason != REASON_PREEMPTION_TIMER;
+    return reason >= VMX_REASON_CPUID && reason != 33 && reason != 34 &&
+           reason != VMX_REASON_MONITOR_TRAP_FLAG && reason != VMX_REASON_TPR_BELOW_THRESHOLD &&
+           reason != VMX_REASON_APIC_ACCESS && reason != VMX_REASON_EPT_VIOLATION &&
+           reason != VMX_REASON_EPT_MISCONFIGURATION && reason != VMX_REASON_PREEMPTION_TIMER;
 }
 
 static void enter(uint32_t index, const struct operation *operation)
@@ -129,15 +129,15 @@ static void enter(uint32_t index, const struct operation *operation)
     for (uint32_t step = 0; step < STEPS; step++) {
         uint64_t flags = vm_enter(&guest, launch);
         uint64_t failed = flags == VMX_FAIL_VALID;
-        uint32_t reason = flags == VMX_EXITED ? (uint32_t)rd(F_REASON) : 0;
+        uint32_t reason = flags == VMX_EXITED ? (uint32_t)rd(VMCS_EXIT_REASON) : 0;
 
         print("ENTRY index=%d step=%d flags=%q error=%q reason=%x "
               "qualification=%q\n", index, step, flags,
-              failed ? rd(F_INSTRUCTION_ERROR) : 0, reason,
-              flags == VMX_EXITED ? rd(F_QUALIFICATION) : 0);
+              failed ? rd(VMCS_INSTRUCTION_ERROR) : 0, reason,
+              flags == VMX_EXITED ? rd(VMCS_EXIT_QUALIFICATION) : 0);
         if (flags != VMX_EXITED || reason >> 31 ||
-            reason == REASON_TRIPLE_FAULT || reason == REASON_VMCALL ||
-            (reason == REASON_PREEMPTION_TIMER && ++expired == 2)) {
+            reason == VMX_REASON_TRIPLE_FAULT || reason == VMX_REASON_VMCALL ||
+            (reason == VMX_REASON_PREEMPTION_TIMER && ++expired == 2)) {
             return;
         }
         if (skippable(reason)) {
@@ -164,8 +164,8 @@ static void use_operand(void *arg)
                      : __VA_ARGS__                                             \
                      : "cc", "memory")
     DO(0, "vmptrst %1", "m"(*p));
-    DO(1, "vmread %2, %1", "m"(*p), "r"((uint64_t)F_HOST_RIP));
-    DO(2, "vmwrite %1, %2", "m"(*p), "r"((uint64_t)F_TSC_OFFSET));
+    DO(1, "vmread %2, %1", "m"(*p), "r"((uint64_t)VMCS_HOST_RIP));
+    DO(2, "vmwrite %1, %2", "m"(*p), "r"((uint64_t)VMCS_TSC_OFFSET));
     DO(3, "vmptrld %1", "m"(*p));
     DO(4, "invept %1, %2", "m"(*p), "r"(1ull));
     DO(5, "invvpid %1, %2", "m"(*p), "r"(1ull));
@@ -192,10 +192,10 @@ static void shadowed(uint32_t index)
 {
     uint64_t value = 0;
 
-    wr(F_ACTIVITY, 0);
+    wr(VMCS_GUEST_ACTIVITY_STATE, 0);
     pci_write32(31, 0, LPC_RCBA, (uint32_t)(region & ~0x3FFFull) | 1);
-    line(index, "vmread", vmread_flags(F_HOST_CR3, &value));
-    line(index, "vmwrite", vmwrite_flags(F_PIN, 0xFFFFFFFF));
+    line(index, "vmread", vmread_flags(VMCS_HOST_CR3, &value));
+    line(index, "vmwrite", vmwrite_flags(VMCS_PIN_CONTROLS, 0xFFFFFFFF));
     line(index, "vmlaunch", vmlaunch_plain());
     line(index, "vmresume", vmresume_plain());
     line(index, "vmptrld", vmptrld(region));
@@ -233,8 +233,8 @@ static void one(uint32_t index, const struct operation *operation)
     fresh_area();
     fresh_vmcs();
     vmcs_fill_guest(guest_code);
-    wr(F_PREEMPTION_TIMER, blob->timer);
-    wr(F_HOST_EFER, good_efer); /* WRMSR does not clear reserved bits */
+    wr(VMCS_PREEMPTION_TIMER_VALUE, blob->timer);
+    wr(VMCS_HOST_IA32_EFER, good_efer); /* WRMSR does not clear reserved bits */
     switch (operation->kind) {
     case KIND_ENTRY:
         enter(index, operation);
@@ -330,6 +330,6 @@ void run_tests(void)
     }
     fresh_vmcs();
     vmcs_fill_guest(guest_code);
-    check_eq("SDM-HOSTILE", "still-runs-a-guest", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("SDM-HOSTILE", "still-runs-a-guest", guest_run(LAUNCH), VMX_REASON_VMCALL);
     check_vmx("SDM-HOSTILE", "vmxoff", vmxoff(), SUCCESS);
 }

@@ -56,30 +56,30 @@ static void g_in(void)
 static void test_structures(void)
 {
     vmcs_new_guest(g_rdmsr);
-    check_vmx("SDM-BUS", "vmptrld", vmptrld(NOWHERE), ERR_VMPTRLD_REVISION);
-    wr(F_ENTRY_MSR_LOAD, NOWHERE);
-    wr(F_ENTRY_LOAD_COUNT, 1);
+    check_vmx("SDM-BUS", "vmptrld", vmptrld(NOWHERE), VMX_ERROR_VMPTRLD_REVISION);
+    wr(VMCS_ENTRY_MSR_LOAD_ADDRESS, NOWHERE);
+    wr(VMCS_ENTRY_MSR_LOAD_COUNT, 1);
     /* "Loading MSRs": bits 63:32 of an entry must be 0. */
     check_eq("SDM-BUS", "msr-load-area", guest_run(LAUNCH), REASON_BAD_MSR);
     check_eq("SDM-BUS", "first-entry", last_exit.qualification, 1);
 
     vmcs_new_guest(g_rdmsr);
-    wr(F_PROC, rd(F_PROC) | PROC_MSR_BITMAPS);
-    wr(F_MSR_BITMAP, NOWHERE);
-    check_eq("SDM-BUS", "msr-bitmap", guest_run(LAUNCH), REASON_RDMSR);
+    wr(VMCS_PROCESSOR_CONTROLS, rd(VMCS_PROCESSOR_CONTROLS) | VMX_CPU_MSR_BITMAPS);
+    wr(VMCS_MSR_BITMAP, NOWHERE);
+    check_eq("SDM-BUS", "msr-bitmap", guest_run(LAUNCH), VMX_REASON_RDMSR);
 
     vmcs_new_guest(g_in);
-    wr(F_PROC, rd(F_PROC) | PROC_IO_BITMAPS);
-    wr(F_IO_BITMAP_A, NOWHERE);
-    wr(F_IO_BITMAP_B, NOWHERE);
-    check_eq("SDM-BUS", "io-bitmap", guest_run(LAUNCH), REASON_IO);
+    wr(VMCS_PROCESSOR_CONTROLS, rd(VMCS_PROCESSOR_CONTROLS) | VMX_CPU_IO_BITMAPS);
+    wr(VMCS_IO_BITMAP_A, NOWHERE);
+    wr(VMCS_IO_BITMAP_B, NOWHERE);
+    check_eq("SDM-BUS", "io-bitmap", guest_run(LAUNCH), VMX_REASON_IO);
 
     vmcs_new_guest(g_in);
-    wr(F_PROC, rd(F_PROC) | PROC_SECONDARY);
-    wr(F_PROC2, PROC2_EPT);
-    wr(F_EPTP, NOWHERE | EPTP_WB4);
+    wr(VMCS_PROCESSOR_CONTROLS, rd(VMCS_PROCESSOR_CONTROLS) | VMX_CPU_SECONDARY_CONTROLS);
+    wr(VMCS_SECONDARY_CONTROLS, VMX_CPU2_EPT);
+    wr(VMCS_EPT_POINTER, NOWHERE | EPTP_WB4);
     /* "EPT Misconfigurations": an entry with reserved bits. */
-    check_eq("SDM-BUS", "ept", guest_run(LAUNCH), REASON_EPT_MISCONFIG);
+    check_eq("SDM-BUS", "ept", guest_run(LAUNCH), VMX_REASON_EPT_MISCONFIGURATION);
 }
 
 void run_tests(void)

@@ -4,7 +4,6 @@
 #include "vmx.h"
 
 #define MSR_VMX_VMFUNC 0x491
-#define PROC2_VMFUNC   (1u << 13)
 
 static void tell(void)
 {
@@ -32,7 +31,7 @@ static void test_existence(void)
         check_eq("VMX-CAP-15", "allowed-0", (uint32_t)rdmsr(MSR_VMX_PROC2), 0);
     }
     check_eq("VMX-CAP-24", "exists", exists(MSR_VMX_EPT_VPID), !!(proc2 & 0x22));
-    check_eq("VMX-CAP-26", "exists", exists(MSR_VMX_VMFUNC), !!(proc2 & PROC2_VMFUNC));
+    check_eq("VMX-CAP-26", "exists", exists(MSR_VMX_VMFUNC), !!(proc2 & VMX_CPU2_VMFUNC));
     check_eq("VMX-CAP-09", "exists", exists(MSR_VMX_TRUE_PIN),
              rdmsr(MSR_VMX_BASIC) >> 55 & 1);
 }
@@ -45,7 +44,7 @@ static void test_misc(void)
     check_eq("VMX-CAP-18", "fields",
              vmwrite_flags(0x6008 + 2 * (uint32_t)(misc >> 16 & 0x1FF) - 2, 0), VMX_SUCCEED);
     check_eq("VMX-CAP-20", "vmwrite-read-only",
-             vmwrite_flags(F_QUALIFICATION, 0) == VMX_SUCCEED, misc >> 29 & 1);
+             vmwrite_flags(VMCS_EXIT_QUALIFICATION, 0) == VMX_SUCCEED, misc >> 29 & 1);
 }
 
 static struct {
@@ -69,9 +68,9 @@ static void test_msr_area(void)
         area[i].msr = MSR_STAR;
         area[i].value = (uint64_t)(i + 1) << 32;
     }
-    wr(F_ENTRY_MSR_LOAD, phys(area));
-    wr(F_ENTRY_LOAD_COUNT, entries);
-    check_eq("VMX-CAP-19", "entered", guest_run(LAUNCH), REASON_VMCALL);
+    wr(VMCS_ENTRY_MSR_LOAD_ADDRESS, phys(area));
+    wr(VMCS_ENTRY_MSR_LOAD_COUNT, entries);
+    check_eq("VMX-CAP-19", "entered", guest_run(LAUNCH), VMX_REASON_VMCALL);
     check_eq("VMX-CAP-19", "last-entry", rdmsr(MSR_STAR), (uint64_t)entries << 32);
     wrmsr(MSR_STAR, star);
     vmclear(region);
@@ -105,26 +104,26 @@ static void test_fields(void)
         const char *name;
         uint32_t field, msr, control;
     } rows[] = {
-        {"vpid", F_VPID, MSR_VMX_PROC2, 1u << 5},
+        {"vpid", VMCS_VPID, MSR_VMX_PROC2, 1u << 5},
         {"virtual-apic-address", 0x2012, MSR_VMX_PROC, 1u << 21},
         {"tpr-threshold", 0x401C, MSR_VMX_PROC, 1u << 21},
         {"apic-access-address", 0x2014, MSR_VMX_PROC2, 1u << 0},
-        {"msr-bitmap", F_MSR_BITMAP, MSR_VMX_PROC, PROC_MSR_BITMAPS},
-        {"io-bitmap-a", F_IO_BITMAP_A, MSR_VMX_PROC, PROC_IO_BITMAPS},
-        {"secondary-controls", F_PROC2, MSR_VMX_PROC, PROC_SECONDARY},
-        {"eptp", F_EPTP, MSR_VMX_PROC2, PROC2_EPT},
-        {"guest-physical-address", F_GUEST_PHYSICAL, MSR_VMX_PROC2, PROC2_EPT},
-        {"pdpte-0", 0x280A, MSR_VMX_PROC2, PROC2_EPT},
-        {"pdpte-3", 0x2810, MSR_VMX_PROC2, PROC2_EPT},
-        {"preemption-timer", F_PREEMPTION_TIMER, MSR_VMX_PIN, 1u << 6},
-        {"vm-function-controls", 0x2018, MSR_VMX_PROC2, PROC2_VMFUNC},
+        {"msr-bitmap", VMCS_MSR_BITMAP, MSR_VMX_PROC, VMX_CPU_MSR_BITMAPS},
+        {"io-bitmap-a", VMCS_IO_BITMAP_A, MSR_VMX_PROC, VMX_CPU_IO_BITMAPS},
+        {"secondary-controls", VMCS_SECONDARY_CONTROLS, MSR_VMX_PROC, VMX_CPU_SECONDARY_CONTROLS},
+        {"eptp", VMCS_EPT_POINTER, MSR_VMX_PROC2, VMX_CPU2_EPT},
+        {"guest-physical-address", VMCS_GUEST_PHYSICAL_ADDRESS, MSR_VMX_PROC2, VMX_CPU2_EPT},
+        {"pdpte-0", 0x280A, MSR_VMX_PROC2, VMX_CPU2_EPT},
+        {"pdpte-3", 0x2810, MSR_VMX_PROC2, VMX_CPU2_EPT},
+        {"preemption-timer", VMCS_PREEMPTION_TIMER_VALUE, MSR_VMX_PIN, 1u << 6},
+        {"vm-function-controls", 0x2018, MSR_VMX_PROC2, VMX_CPU2_VMFUNC},
         {"ple-gap", 0x4020, MSR_VMX_PROC2, 1u << 10},
         {"ple-window", 0x4022, MSR_VMX_PROC2, 1u << 10},
         {"xss-exiting-bitmap", 0x202C, MSR_VMX_PROC2, 1u << 20},
-        {"guest-pat", F_GUEST_PAT, MSR_VMX_ENTRY, ENTRY_LOAD_PAT},
-        {"guest-efer", F_GUEST_EFER, MSR_VMX_ENTRY, ENTRY_LOAD_EFER},
-        {"host-pat", F_HOST_PAT, MSR_VMX_EXIT, EXIT_LOAD_PAT},
-        {"host-efer", F_HOST_EFER, MSR_VMX_EXIT, EXIT_LOAD_EFER},
+        {"guest-pat", VMCS_GUEST_IA32_PAT, MSR_VMX_ENTRY, VMX_ENTRY_LOAD_PAT},
+        {"guest-efer", VMCS_GUEST_IA32_EFER, MSR_VMX_ENTRY, VMX_ENTRY_LOAD_EFER},
+        {"host-pat", VMCS_HOST_IA32_PAT, MSR_VMX_EXIT, VMX_EXIT_LOAD_PAT},
+        {"host-efer", VMCS_HOST_IA32_EFER, MSR_VMX_EXIT, VMX_EXIT_LOAD_EFER},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

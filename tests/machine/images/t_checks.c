@@ -3,20 +3,8 @@
  * VMCS link pointer, one defect at a time. */
 #include "entry_check.h"
 
-#define PIN_TIMER       (1u << 6)
-#define PROC_TPR_SHADOW (1u << 21)
-#define PROC2_APIC_PAGE (1u << 0)
-#define PROC2_X2APIC    (1u << 4)
 #define PROC2_APIC_REGS (1u << 8)
 #define PROC2_VIRQ      (1u << 9)
-#define PROC2_VPID      (1u << 5)
-#define PROC2_VMFUNC    (1u << 13)
-#define EXIT_SAVE_TIMER (1u << 22)
-#define F_VIRTUAL_APIC  0x2012
-#define F_APIC_ACCESS   0x2014
-#define F_VMFUNC        0x2018
-#define F_EPTP_LIST     0x2024
-#define F_TPR_THRESHOLD 0x401C
 #define CR4_PCIDE       (1ull << 17)
 
 #define PAGE 0x2000000ull /* RAM that nobody uses */
@@ -24,116 +12,241 @@
 #define NEAR_THE_END 0xFFFFFFFFF0ull
 
 static const struct defect control_rows[] = {
-    {"VMX-CTL-05", "cr3-targets-5", MODE_64, CONTROLS, {{F_CR3_TARGETS, 5}}},
-    {"VMX-CTL-05", "cr3-targets-4", MODE_64, ENTERED, {{F_CR3_TARGETS, 4}}},
-    {"VMX-CTL-06", "io-bitmap-a-alignment", MODE_64, CONTROLS,
-     {{F_IO_BITMAP_A, PAGE | 0x800}, {F_IO_BITMAP_B, PAGE}}, .proc = PROC_IO_BITMAPS},
-    {"VMX-CTL-06", "io-bitmap-b-alignment", MODE_64, CONTROLS,
-     {{F_IO_BITMAP_A, PAGE}, {F_IO_BITMAP_B, PAGE | 1}}, .proc = PROC_IO_BITMAPS},
-    {"VMX-CTL-06", "io-bitmap-a-width", MODE_64, CONTROLS,
-     {{F_IO_BITMAP_A, BEYOND_WIDTH}, {F_IO_BITMAP_B, PAGE}}, .proc = PROC_IO_BITMAPS},
-    {"VMX-CTL-06", "io-bitmap-b-width", MODE_64, CONTROLS,
-     {{F_IO_BITMAP_A, PAGE}, {F_IO_BITMAP_B, BEYOND_WIDTH}}, .proc = PROC_IO_BITMAPS},
-    {"VMX-CTL-06", "io-bitmaps-good", MODE_64, ENTERED,
-     {{F_IO_BITMAP_A, PAGE}, {F_IO_BITMAP_B, PAGE}}, .proc = PROC_IO_BITMAPS},
-    {"VMX-CTL-06", "io-bitmaps-unused", MODE_64, ENTERED,
-     {{F_IO_BITMAP_A, 1}, {F_IO_BITMAP_B, BEYOND_WIDTH}}},
-    {"VMX-CTL-07", "msr-bitmap-alignment", MODE_64, CONTROLS,
-     {{F_MSR_BITMAP, PAGE | 0x10}}, .proc = PROC_MSR_BITMAPS},
-    {"VMX-CTL-07", "msr-bitmap-width", MODE_64, CONTROLS,
-     {{F_MSR_BITMAP, BEYOND_WIDTH}}, .proc = PROC_MSR_BITMAPS},
-    {"VMX-CTL-08", "virtual-apic-alignment", MODE_64, CONTROLS,
-     {{F_VIRTUAL_APIC, PAGE | 0x80}, {F_TPR_THRESHOLD, 0}}, .proc = PROC_TPR_SHADOW},
-    {"VMX-CTL-08", "virtual-apic-width", MODE_64, CONTROLS,
-     {{F_VIRTUAL_APIC, BEYOND_WIDTH}, {F_TPR_THRESHOLD, 0}}, .proc = PROC_TPR_SHADOW},
-    {"VMX-CTL-08", "virtual-apic-good", MODE_64, ENTERED,
-     {{F_VIRTUAL_APIC, PAGE}, {F_TPR_THRESHOLD, 0}}, .proc = PROC_TPR_SHADOW},
-    {"VMX-CTL-09", "tpr-threshold-bit-4", MODE_64, CONTROLS,
-     {{F_VIRTUAL_APIC, PAGE}, {F_TPR_THRESHOLD, 0x10}}, .proc = PROC_TPR_SHADOW},
-    {"VMX-CTL-09", "tpr-threshold-bit-31", MODE_64, CONTROLS,
-     {{F_VIRTUAL_APIC, PAGE}, {F_TPR_THRESHOLD, 1u << 31}}, .proc = PROC_TPR_SHADOW},
-    {"VMX-CTL-10", "tpr-threshold-above-vtpr", MODE_64, CONTROLS,
-     {{F_VIRTUAL_APIC, PAGE}, {F_TPR_THRESHOLD, 1}}, .proc = PROC_TPR_SHADOW},
-    {"VMX-CTL-12", "virtual-nmis-alone", MODE_64, CONTROLS, {{0, 0}}, .pin = PIN_VIRTUAL_NMI},
-    {"VMX-CTL-12", "virtual-nmis-with-nmi-exiting", MODE_64, ENTERED, {{0, 0}},
-     .pin = PIN_VIRTUAL_NMI | PIN_NMI},
-    {"VMX-CTL-13", "nmi-window-alone", MODE_64, CONTROLS, {{0, 0}}, .proc = PROC_NMI_WINDOW},
-    {"VMX-CTL-13", "nmi-window-with-nmi-exiting", MODE_64, CONTROLS, {{0, 0}},
-     .pin = PIN_NMI, .proc = PROC_NMI_WINDOW},
-    {"VMX-CTL-14", "apic-access-alignment", MODE_64, CONTROLS,
-     {{F_APIC_ACCESS, PAGE | 1}}, .proc2 = PROC2_APIC_PAGE},
-    {"VMX-CTL-14", "apic-access-width", MODE_64, CONTROLS,
-     {{F_APIC_ACCESS, BEYOND_WIDTH}}, .proc2 = PROC2_APIC_PAGE},
-    {"VMX-CTL-14", "apic-access-good", MODE_64, ENTERED,
-     {{F_APIC_ACCESS, PAGE}}, .proc2 = PROC2_APIC_PAGE},
-    {"VMX-CTL-17", "vpid-0", MODE_64, CONTROLS, {{0, 0}}, .proc2 = PROC2_VPID},
-    {"VMX-CTL-18", "unrestricted-without-ept", MODE_64, CONTROLS, {{0, 0}},
-     .proc2 = PROC2_UNRESTRICTED},
-    {"VMX-CTL-19", "function-1", MODE_64, CONTROLS, {{F_VMFUNC, 2}}, .proc2 = PROC2_VMFUNC},
-    {"VMX-CTL-19", "eptp-switching-without-ept", MODE_64, CONTROLS,
-     {{F_VMFUNC, 1}, {F_EPTP_LIST, PAGE}}, .proc2 = PROC2_VMFUNC},
-    {"VMX-CTL-19", "no-function", MODE_64, ENTERED, {{F_VMFUNC, 0}}, .proc2 = PROC2_VMFUNC},
-    {"VMX-CTL-22", "save-timer-alone", MODE_64, CONTROLS, {{0, 0}}, .exit = EXIT_SAVE_TIMER},
-    {"VMX-CTL-23", "exit-store-alignment", MODE_64, CONTROLS,
-     {{F_EXIT_MSR_STORE, PAGE | 8}, {F_EXIT_STORE_COUNT, 1}}},
-    {"VMX-CTL-23", "exit-store-width", MODE_64, CONTROLS,
-     {{F_EXIT_MSR_STORE, BEYOND_WIDTH}, {F_EXIT_STORE_COUNT, 1}}},
-    {"VMX-CTL-23", "exit-store-last-byte", MODE_64, CONTROLS,
-     {{F_EXIT_MSR_STORE, NEAR_THE_END}, {F_EXIT_STORE_COUNT, 2}}},
-    {"VMX-CTL-24", "exit-load-alignment", MODE_64, CONTROLS,
-     {{F_EXIT_MSR_LOAD, PAGE | 4}, {F_EXIT_LOAD_COUNT, 1}}},
-    {"VMX-CTL-24", "exit-load-width", MODE_64, CONTROLS,
-     {{F_EXIT_MSR_LOAD, BEYOND_WIDTH}, {F_EXIT_LOAD_COUNT, 1}}},
-    {"VMX-CTL-24", "exit-load-last-byte", MODE_64, CONTROLS,
-     {{F_EXIT_MSR_LOAD, NEAR_THE_END}, {F_EXIT_LOAD_COUNT, 2}}},
-    {"VMX-CTL-25", "areas-of-count-0", MODE_64, ENTERED,
-     {{F_EXIT_MSR_LOAD, 1}, {F_EXIT_MSR_STORE, BEYOND_WIDTH}, {F_ENTRY_MSR_LOAD, 3}}},
-    {"VMX-CTL-34", "entry-load-alignment", MODE_64, CONTROLS,
-     {{F_ENTRY_MSR_LOAD, PAGE | 2}, {F_ENTRY_LOAD_COUNT, 1}}},
-    {"VMX-CTL-34", "entry-load-width", MODE_64, CONTROLS,
-     {{F_ENTRY_MSR_LOAD, BEYOND_WIDTH}, {F_ENTRY_LOAD_COUNT, 1}}},
-    {"VMX-CTL-34", "entry-load-last-byte", MODE_64, CONTROLS,
-     {{F_ENTRY_MSR_LOAD, NEAR_THE_END}, {F_ENTRY_LOAD_COUNT, 2}}},
-    {"VMX-CTL-27", "inject-type-1", MODE_64, CONTROLS, {{F_ENTRY_INTR, 0x80000120}}},
-    {"VMX-CTL-27", "inject-type-7-vector-1", MODE_64, CONTROLS, {{F_ENTRY_INTR, 0x80000701}}},
-    {"VMX-CTL-28", "inject-nmi-vector-3", MODE_64, CONTROLS, {{F_ENTRY_INTR, 0x80000203}}},
-    {"VMX-CTL-28", "inject-nmi-vector-0", MODE_64, CONTROLS, {{F_ENTRY_INTR, 0x80000200}}},
-    {"VMX-CTL-29", "inject-exception-32", MODE_64, CONTROLS, {{F_ENTRY_INTR, 0x80000320}}},
-    {"VMX-CTL-32", "inject-code-bit-16", MODE_64, CONTROLS,
-     {{F_ENTRY_INTR, 0x80000B0D}, {F_ENTRY_ERROR, 0x10000}}},
-    {"VMX-CTL-32", "inject-code-bit-31", MODE_64, CONTROLS,
-     {{F_ENTRY_INTR, 0x80000B0D}, {F_ENTRY_ERROR, 1u << 31}}},
-    {"VMX-CTL-33", "software-interrupt-16", MODE_64, CONTROLS,
-     {{F_ENTRY_INTR, 0x80000421}, {F_ENTRY_LENGTH, 16}}},
-    {"VMX-CTL-33", "int1-16", MODE_64, CONTROLS,
-     {{F_ENTRY_INTR, 0x80000501}, {F_ENTRY_LENGTH, 16}}},
-    {"VMX-CTL-33", "software-exception-16", MODE_64, CONTROLS,
-     {{F_ENTRY_INTR, 0x80000603}, {F_ENTRY_LENGTH, 16}}},
-    {"VMX-CTL-35", "invalid-information", MODE_64, ENTERED,
-     {{F_ENTRY_INTR, 0x7FFFFFFF}, {F_ENTRY_ERROR, UINT32_MAX}, {F_ENTRY_LENGTH, 99}}},
+    {"VMX-CTL-05", "cr3-targets-5", MODE_64, CONTROLS, {{VMCS_CR3_TARGET_COUNT, 5}}},
+    {"VMX-CTL-05", "cr3-targets-4", MODE_64, ENTERED, {{VMCS_CR3_TARGET_COUNT, 4}}},
+    {"VMX-CTL-06",
+     "io-bitmap-a-alignment",
+     MODE_64,
+     CONTROLS,
+     {{VMCS_IO_BITMAP_A, PAGE | 0x800}, {VMCS_IO_BITMAP_B, PAGE}},
+     .proc = VMX_CPU_IO_BITMAPS},
+    {"VMX-CTL-06",
+     "io-bitmap-b-alignment",
+     MODE_64,
+     CONTROLS,
+     {{VMCS_IO_BITMAP_A, PAGE}, {VMCS_IO_BITMAP_B, PAGE | 1}},
+     .proc = VMX_CPU_IO_BITMAPS},
+    {"VMX-CTL-06",
+     "io-bitmap-a-width",
+     MODE_64,
+     CONTROLS,
+     {{VMCS_IO_BITMAP_A, BEYOND_WIDTH}, {VMCS_IO_BITMAP_B, PAGE}},
+     .proc = VMX_CPU_IO_BITMAPS},
+    {"VMX-CTL-06",
+     "io-bitmap-b-width",
+     MODE_64,
+     CONTROLS,
+     {{VMCS_IO_BITMAP_A, PAGE}, {VMCS_IO_BITMAP_B, BEYOND_WIDTH}},
+     .proc = VMX_CPU_IO_BITMAPS},
+    {"VMX-CTL-06",
+     "io-bitmaps-good",
+     MODE_64,
+     ENTERED,
+     {{VMCS_IO_BITMAP_A, PAGE}, {VMCS_IO_BITMAP_B, PAGE}},
+     .proc = VMX_CPU_IO_BITMAPS},
+    {"VMX-CTL-06", "io-bitmaps-unused", MODE_64, ENTERED, {{VMCS_IO_BITMAP_A, 1}, {VMCS_IO_BITMAP_B, BEYOND_WIDTH}}},
+    {"VMX-CTL-07",
+     "msr-bitmap-alignment",
+     MODE_64,
+     CONTROLS,
+     {{VMCS_MSR_BITMAP, PAGE | 0x10}},
+     .proc = VMX_CPU_MSR_BITMAPS},
+    {"VMX-CTL-07",
+     "msr-bitmap-width",
+     MODE_64,
+     CONTROLS,
+     {{VMCS_MSR_BITMAP, BEYOND_WIDTH}},
+     .proc = VMX_CPU_MSR_BITMAPS},
+    {"VMX-CTL-08",
+     "virtual-apic-alignment",
+     MODE_64,
+     CONTROLS,
+     {{VMCS_VIRTUAL_APIC_ADDRESS, PAGE | 0x80}, {VMCS_TPR_THRESHOLD, 0}},
+     .proc = VMX_CPU_TPR_SHADOW},
+    {"VMX-CTL-08",
+     "virtual-apic-width",
+     MODE_64,
+     CONTROLS,
+     {{VMCS_VIRTUAL_APIC_ADDRESS, BEYOND_WIDTH}, {VMCS_TPR_THRESHOLD, 0}},
+     .proc = VMX_CPU_TPR_SHADOW},
+    {"VMX-CTL-08",
+     "virtual-apic-good",
+     MODE_64,
+     ENTERED,
+     {{VMCS_VIRTUAL_APIC_ADDRESS, PAGE}, {VMCS_TPR_THRESHOLD, 0}},
+     .proc = VMX_CPU_TPR_SHADOW},
+    {"VMX-CTL-09",
+     "tpr-threshold-bit-4",
+     MODE_64,
+     CONTROLS,
+     {{VMCS_VIRTUAL_APIC_ADDRESS, PAGE}, {VMCS_TPR_THRESHOLD, 0x10}},
+     .proc = VMX_CPU_TPR_SHADOW},
+    {"VMX-CTL-09",
+     "tpr-threshold-bit-31",
+     MODE_64,
+     CONTROLS,
+     {{VMCS_VIRTUAL_APIC_ADDRESS, PAGE}, {VMCS_TPR_THRESHOLD, 1u << 31}},
+     .proc = VMX_CPU_TPR_SHADOW},
+    {"VMX-CTL-10",
+     "tpr-threshold-above-vtpr",
+     MODE_64,
+     CONTROLS,
+     {{VMCS_VIRTUAL_APIC_ADDRESS, PAGE}, {VMCS_TPR_THRESHOLD, 1}},
+     .proc = VMX_CPU_TPR_SHADOW},
+    {"VMX-CTL-12", "virtual-nmis-alone", MODE_64, CONTROLS, {{0, 0}}, .pin = VMX_PIN_VIRTUAL_NMIS},
+    {"VMX-CTL-12",
+     "virtual-nmis-with-nmi-exiting",
+     MODE_64,
+     ENTERED,
+     {{0, 0}},
+     .pin = VMX_PIN_VIRTUAL_NMIS | VMX_PIN_NMI},
+    {"VMX-CTL-13", "nmi-window-alone", MODE_64, CONTROLS, {{0, 0}}, .proc = VMX_CPU_NMI_WINDOW},
+    {"VMX-CTL-13",
+     "nmi-window-with-nmi-exiting",
+     MODE_64,
+     CONTROLS,
+     {{0, 0}},
+     .pin = VMX_PIN_NMI,
+     .proc = VMX_CPU_NMI_WINDOW},
+    {"VMX-CTL-14",
+     "apic-access-alignment",
+     MODE_64,
+     CONTROLS,
+     {{VMCS_APIC_ACCESS_ADDRESS, PAGE | 1}},
+     .proc2 = VMX_CPU2_APIC_ACCESSES},
+    {"VMX-CTL-14",
+     "apic-access-width",
+     MODE_64,
+     CONTROLS,
+     {{VMCS_APIC_ACCESS_ADDRESS, BEYOND_WIDTH}},
+     .proc2 = VMX_CPU2_APIC_ACCESSES},
+    {"VMX-CTL-14",
+     "apic-access-good",
+     MODE_64,
+     ENTERED,
+     {{VMCS_APIC_ACCESS_ADDRESS, PAGE}},
+     .proc2 = VMX_CPU2_APIC_ACCESSES},
+    {"VMX-CTL-17", "vpid-0", MODE_64, CONTROLS, {{0, 0}}, .proc2 = VMX_CPU2_VPID},
+    {"VMX-CTL-18", "unrestricted-without-ept", MODE_64, CONTROLS, {{0, 0}}, .proc2 = VMX_CPU2_UNRESTRICTED_GUEST},
+    {"VMX-CTL-19", "function-1", MODE_64, CONTROLS, {{VMCS_VM_FUNCTION_CONTROLS, 2}}, .proc2 = VMX_CPU2_VMFUNC},
+    {"VMX-CTL-19",
+     "eptp-switching-without-ept",
+     MODE_64,
+     CONTROLS,
+     {{VMCS_VM_FUNCTION_CONTROLS, 1}, {VMCS_EPTP_LIST_ADDRESS, PAGE}},
+     .proc2 = VMX_CPU2_VMFUNC},
+    {"VMX-CTL-19", "no-function", MODE_64, ENTERED, {{VMCS_VM_FUNCTION_CONTROLS, 0}}, .proc2 = VMX_CPU2_VMFUNC},
+    {"VMX-CTL-22", "save-timer-alone", MODE_64, CONTROLS, {{0, 0}}, .exit = VMX_EXIT_SAVE_PREEMPTION_TIMER},
+    {"VMX-CTL-23",
+     "exit-store-alignment",
+     MODE_64,
+     CONTROLS,
+     {{VMCS_EXIT_MSR_STORE_ADDRESS, PAGE | 8}, {VMCS_EXIT_MSR_STORE_COUNT, 1}}},
+    {"VMX-CTL-23",
+     "exit-store-width",
+     MODE_64,
+     CONTROLS,
+     {{VMCS_EXIT_MSR_STORE_ADDRESS, BEYOND_WIDTH}, {VMCS_EXIT_MSR_STORE_COUNT, 1}}},
+    {"VMX-CTL-23",
+     "exit-store-last-byte",
+     MODE_64,
+     CONTROLS,
+     {{VMCS_EXIT_MSR_STORE_ADDRESS, NEAR_THE_END}, {VMCS_EXIT_MSR_STORE_COUNT, 2}}},
+    {"VMX-CTL-24",
+     "exit-load-alignment",
+     MODE_64,
+     CONTROLS,
+     {{VMCS_EXIT_MSR_LOAD_ADDRESS, PAGE | 4}, {VMCS_EXIT_MSR_LOAD_COUNT, 1}}},
+    {"VMX-CTL-24",
+     "exit-load-width",
+     MODE_64,
+     CONTROLS,
+     {{VMCS_EXIT_MSR_LOAD_ADDRESS, BEYOND_WIDTH}, {VMCS_EXIT_MSR_LOAD_COUNT, 1}}},
+    {"VMX-CTL-24",
+     "exit-load-last-byte",
+     MODE_64,
+     CONTROLS,
+     {{VMCS_EXIT_MSR_LOAD_ADDRESS, NEAR_THE_END}, {VMCS_EXIT_MSR_LOAD_COUNT, 2}}},
+    {"VMX-CTL-25",
+     "areas-of-count-0",
+     MODE_64,
+     ENTERED,
+     {{VMCS_EXIT_MSR_LOAD_ADDRESS, 1}, {VMCS_EXIT_MSR_STORE_ADDRESS, BEYOND_WIDTH}, {VMCS_ENTRY_MSR_LOAD_ADDRESS, 3}}},
+    {"VMX-CTL-34",
+     "entry-load-alignment",
+     MODE_64,
+     CONTROLS,
+     {{VMCS_ENTRY_MSR_LOAD_ADDRESS, PAGE | 2}, {VMCS_ENTRY_MSR_LOAD_COUNT, 1}}},
+    {"VMX-CTL-34",
+     "entry-load-width",
+     MODE_64,
+     CONTROLS,
+     {{VMCS_ENTRY_MSR_LOAD_ADDRESS, BEYOND_WIDTH}, {VMCS_ENTRY_MSR_LOAD_COUNT, 1}}},
+    {"VMX-CTL-34",
+     "entry-load-last-byte",
+     MODE_64,
+     CONTROLS,
+     {{VMCS_ENTRY_MSR_LOAD_ADDRESS, NEAR_THE_END}, {VMCS_ENTRY_MSR_LOAD_COUNT, 2}}},
+    {"VMX-CTL-27", "inject-type-1", MODE_64, CONTROLS, {{VMCS_ENTRY_INTERRUPTION_INFO, 0x80000120}}},
+    {"VMX-CTL-27", "inject-type-7-vector-1", MODE_64, CONTROLS, {{VMCS_ENTRY_INTERRUPTION_INFO, 0x80000701}}},
+    {"VMX-CTL-28", "inject-nmi-vector-3", MODE_64, CONTROLS, {{VMCS_ENTRY_INTERRUPTION_INFO, 0x80000203}}},
+    {"VMX-CTL-28", "inject-nmi-vector-0", MODE_64, CONTROLS, {{VMCS_ENTRY_INTERRUPTION_INFO, 0x80000200}}},
+    {"VMX-CTL-29", "inject-exception-32", MODE_64, CONTROLS, {{VMCS_ENTRY_INTERRUPTION_INFO, 0x80000320}}},
+    {"VMX-CTL-32",
+     "inject-code-bit-16",
+     MODE_64,
+     CONTROLS,
+     {{VMCS_ENTRY_INTERRUPTION_INFO, 0x80000B0D}, {VMCS_ENTRY_EXCEPTION_ERROR_CODE, 0x10000}}},
+    {"VMX-CTL-32",
+     "inject-code-bit-31",
+     MODE_64,
+     CONTROLS,
+     {{VMCS_ENTRY_INTERRUPTION_INFO, 0x80000B0D}, {VMCS_ENTRY_EXCEPTION_ERROR_CODE, 1u << 31}}},
+    {"VMX-CTL-33",
+     "software-interrupt-16",
+     MODE_64,
+     CONTROLS,
+     {{VMCS_ENTRY_INTERRUPTION_INFO, 0x80000421}, {VMCS_ENTRY_INSTRUCTION_LENGTH, 16}}},
+    {"VMX-CTL-33",
+     "int1-16",
+     MODE_64,
+     CONTROLS,
+     {{VMCS_ENTRY_INTERRUPTION_INFO, 0x80000501}, {VMCS_ENTRY_INSTRUCTION_LENGTH, 16}}},
+    {"VMX-CTL-33",
+     "software-exception-16",
+     MODE_64,
+     CONTROLS,
+     {{VMCS_ENTRY_INTERRUPTION_INFO, 0x80000603}, {VMCS_ENTRY_INSTRUCTION_LENGTH, 16}}},
+    {"VMX-CTL-35",
+     "invalid-information",
+     MODE_64,
+     ENTERED,
+     {{VMCS_ENTRY_INTERRUPTION_INFO, 0x7FFFFFFF},
+      {VMCS_ENTRY_EXCEPTION_ERROR_CODE, UINT32_MAX},
+      {VMCS_ENTRY_INSTRUCTION_LENGTH, 99}}},
     /* DM-CTL-01 to DM-CTL-03, DM-DEA-02. */
-    {"DM-CTL-01", "entry-to-smm", MODE_64, CONTROLS, {{0, 0}}, .entry = ENTRY_SMM},
-    {"DM-CTL-02", "deactivate", MODE_64, CONTROLS, {{0, 0}}, .entry = ENTRY_DEACTIVATE},
-    {"DM-CTL-03", "both", MODE_64, CONTROLS, {{0, 0}}, .entry = ENTRY_SMM | ENTRY_DEACTIVATE},
+    {"DM-CTL-01", "entry-to-smm", MODE_64, CONTROLS, {{0, 0}}, .entry = VMX_ENTRY_TO_SMM},
+    {"DM-CTL-02", "deactivate", MODE_64, CONTROLS, {{0, 0}}, .entry = VMX_ENTRY_DEACTIVATE},
+    {"DM-CTL-03", "both", MODE_64, CONTROLS, {{0, 0}}, .entry = VMX_ENTRY_TO_SMM | VMX_ENTRY_DEACTIVATE},
 };
 
 static const struct defect host_rows[] = {
-    {"VMX-HST-03", "cr3-width", MODE_64, HOST, {{F_HOST_CR3, BEYOND_WIDTH}}},
-    {"VMX-HST-04", "sysenter-esp", MODE_64, HOST, {{F_HOST_SYSENTER_ESP, NON_CANONICAL}}},
-    {"VMX-HST-04", "sysenter-eip", MODE_64, HOST, {{F_HOST_SYSENTER_EIP, NON_CANONICAL}}},
-    {"VMX-HST-07", "efer-lma-clear", MODE_64, HOST, {{F_HOST_EFER, EFER_LME}},
-     .exit = EXIT_LOAD_EFER},
-    {"VMX-HST-07", "efer-lme-clear", MODE_64, HOST, {{F_HOST_EFER, EFER_LMA}},
-     .exit = EXIT_LOAD_EFER},
-    {"VMX-HST-07", "efer-unused", MODE_64, ENTERED, {{F_HOST_EFER, 2}}},
-    {"VMX-HST-09", "cs-zero", MODE_64, HOST, {{F_HOST_CS, 0}}},
-    {"VMX-HST-09", "tr-zero", MODE_64, HOST, {{F_HOST_TR, 0}}},
-    {"VMX-HST-11", "fs-base", MODE_64, HOST, {{F_HOST_FS_BASE, NON_CANONICAL}}},
-    {"VMX-HST-11", "gs-base", MODE_64, HOST, {{F_HOST_GS_BASE, NON_CANONICAL}}},
-    {"VMX-HST-11", "tr-base", MODE_64, HOST, {{F_HOST_TR_BASE, NON_CANONICAL}}},
-    {"VMX-HST-11", "gdtr-base", MODE_64, HOST, {{F_HOST_GDTR_BASE, NON_CANONICAL}}},
-    {"VMX-HST-11", "idtr-base", MODE_64, HOST, {{F_HOST_IDTR_BASE, NON_CANONICAL}}},
-    {"VMX-HST-15", "cr4-pae", MODE_64, HOST, {{F_HOST_CR4, CR4_VMXE}}},
+    {"VMX-HST-03", "cr3-width", MODE_64, HOST, {{VMCS_HOST_CR3, BEYOND_WIDTH}}},
+    {"VMX-HST-04", "sysenter-esp", MODE_64, HOST, {{VMCS_HOST_IA32_SYSENTER_ESP, NON_CANONICAL}}},
+    {"VMX-HST-04", "sysenter-eip", MODE_64, HOST, {{VMCS_HOST_IA32_SYSENTER_EIP, NON_CANONICAL}}},
+    {"VMX-HST-07", "efer-lma-clear", MODE_64, HOST, {{VMCS_HOST_IA32_EFER, EFER_LME}},
+     .exit = VMX_EXIT_LOAD_EFER},
+    {"VMX-HST-07", "efer-lme-clear", MODE_64, HOST, {{VMCS_HOST_IA32_EFER, EFER_LMA}},
+     .exit = VMX_EXIT_LOAD_EFER},
+    {"VMX-HST-07", "efer-unused", MODE_64, ENTERED, {{VMCS_HOST_IA32_EFER, 2}}},
+    {"VMX-HST-09", "cs-zero", MODE_64, HOST, {{VMCS_HOST_CS_SELECTOR, 0}}},
+    {"VMX-HST-09", "tr-zero", MODE_64, HOST, {{VMCS_HOST_TR_SELECTOR, 0}}},
+    {"VMX-HST-11", "fs-base", MODE_64, HOST, {{VMCS_HOST_FS_BASE, NON_CANONICAL}}},
+    {"VMX-HST-11", "gs-base", MODE_64, HOST, {{VMCS_HOST_GS_BASE, NON_CANONICAL}}},
+    {"VMX-HST-11", "tr-base", MODE_64, HOST, {{VMCS_HOST_TR_BASE, NON_CANONICAL}}},
+    {"VMX-HST-11", "gdtr-base", MODE_64, HOST, {{VMCS_HOST_GDTR_BASE, NON_CANONICAL}}},
+    {"VMX-HST-11", "idtr-base", MODE_64, HOST, {{VMCS_HOST_IDTR_BASE, NON_CANONICAL}}},
+    {"VMX-HST-15", "cr4-pae", MODE_64, HOST, {{VMCS_HOST_CR4, CR4_VMXE}}},
 };
 
 /* Injection: every type with every exception, with and without error code. */
@@ -152,9 +265,9 @@ static void test_error_codes(void)
             uint32_t expect = !!code == has ? ENTERED : CONTROLS;
 
             entry_fresh(MODE_64);
-            wr(F_GUEST_IDTR_LIMIT, 0); /* delivery is a triple fault */
-            wr(F_ENTRY_INTR, info);
-            wr(F_ENTRY_ERROR, 0);
+            wr(VMCS_GUEST_IDTR_LIMIT, 0); /* delivery is a triple fault */
+            wr(VMCS_ENTRY_INTERRUPTION_INFO, info);
+            wr(VMCS_ENTRY_EXCEPTION_ERROR_CODE, 0);
             if (entry_outcome() != expect) {
                 wrong |= 1u << vector;
             }
@@ -164,9 +277,9 @@ static void test_error_codes(void)
     wrong = 0;
     for (uint32_t bit = 0; bit < 32; bit++) {
         entry_fresh(MODE_64);
-        wr(F_GUEST_IDTR_LIMIT, 0);
-        wr(F_ENTRY_INTR, 0x80000B0D);
-        wr(F_ENTRY_ERROR, 1u << bit);
+        wr(VMCS_GUEST_IDTR_LIMIT, 0);
+        wr(VMCS_ENTRY_INTERRUPTION_INFO, 0x80000B0D);
+        wr(VMCS_ENTRY_EXCEPTION_ERROR_CODE, 1u << bit);
         if (entry_outcome() != (bit < 16 ? ENTERED : CONTROLS)) {
             wrong |= 1u << bit;
         }
@@ -177,7 +290,7 @@ static void test_error_codes(void)
             continue;
         }
         check("VMX-CTL-30", "other-types",
-              entry_is(MODE_64, CONTROLS, F_ENTRY_INTR,
+              entry_is(MODE_64, CONTROLS, VMCS_ENTRY_INTERRUPTION_INFO,
                        0x80000800 | type << 8 | (type == 2 ? 2 : 0x0D)),
               "type:%d", type);
     }
@@ -188,7 +301,7 @@ static void test_reserved_information(void)
     uint32_t wrong = 0;
 
     for (uint32_t bit = 12; bit < 31; bit++) {
-        if (!entry_is(MODE_64, CONTROLS, F_ENTRY_INTR, 0x80000306 | 1u << bit)) {
+        if (!entry_is(MODE_64, CONTROLS, VMCS_ENTRY_INTERRUPTION_INFO, 0x80000306 | 1u << bit)) {
             wrong |= 1u << bit;
         }
     }
@@ -203,9 +316,9 @@ static void test_zero_length(void)
 
     for (size_t i = 0; i < ARRAY_SIZE(events); i++) {
         entry_fresh(MODE_64);
-        wr(F_GUEST_IDTR_LIMIT, 0);
-        wr(F_ENTRY_INTR, events[i]);
-        wr(F_ENTRY_LENGTH, 0);
+        wr(VMCS_GUEST_IDTR_LIMIT, 0);
+        wr(VMCS_ENTRY_INTERRUPTION_INFO, events[i]);
+        wr(VMCS_ENTRY_INSTRUCTION_LENGTH, 0);
         check_eq("VMX-CTL-33", "length-0", entry_outcome(),
                  allowed ? ENTERED : CONTROLS);
     }
@@ -222,7 +335,7 @@ static void test_eptp(void)
         {"bit-8", PAGE | 0x11E},         {"bit-11", PAGE | 0x81E},
         {"width", BEYOND_WIDTH | 0x1E},  {"bit-63", 1ull << 63 | PAGE | 0x1E},
     };
-    struct defect ept = {.proc2 = PROC2_EPT};
+    struct defect ept = {.proc2 = VMX_CPU2_EPT};
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         entry_fresh(MODE_64);
@@ -230,14 +343,14 @@ static void test_eptp(void)
             not_offered("VMX-CTL-15", rows[i].name);
             continue;
         }
-        wr(F_EPTP, rows[i].bits);
+        wr(VMCS_EPT_POINTER, rows[i].bits);
         check_eq("VMX-CTL-15", rows[i].name, entry_outcome(), CONTROLS);
     }
     entry_fresh(MODE_64);
     if (entry_controls(&ept)) {
         bool offered = rdmsr(MSR_VMX_EPT_VPID) >> 21 & 1;
 
-        wr(F_EPTP, PAGE | 0x5E);
+        wr(VMCS_EPT_POINTER, PAGE | 0x5E);
         /* Nothing is mapped: the first fetch exits. */
         check_eq("VMX-CTL-16", "accessed-dirty", entry_outcome(),
                  offered ? ENTERED : CONTROLS);
@@ -248,13 +361,13 @@ static void test_eptp(void)
 
 static void test_apic_controls(void)
 {
-    static const uint32_t bits[] = {PROC2_X2APIC, PROC2_APIC_REGS, PROC2_VIRQ};
+    static const uint32_t bits[] = {VMX_CPU2_X2APIC, PROC2_APIC_REGS, PROC2_VIRQ};
 
     /* Refused, be it because they are not offered. */
     for (size_t i = 0; i < ARRAY_SIZE(bits); i++) {
         entry_fresh(MODE_64);
-        wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_SECONDARY));
-        wr(F_PROC2, bits[i]);
+        wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_SECONDARY_CONTROLS));
+        wr(VMCS_SECONDARY_CONTROLS, bits[i]);
         check_eq("VMX-CTL-11", "without-tpr-shadow", entry_outcome(), CONTROLS);
     }
 }
@@ -262,7 +375,7 @@ static void test_apic_controls(void)
 static void test_list_address(void)
 {
     static const uint64_t bad[] = {PAGE | 8, BEYOND_WIDTH};
-    struct defect d = {.proc2 = PROC2_EPT | PROC2_VMFUNC};
+    struct defect d = {.proc2 = VMX_CPU2_EPT | VMX_CPU2_VMFUNC};
 
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
         entry_fresh(MODE_64);
@@ -270,9 +383,9 @@ static void test_list_address(void)
             not_offered("VMX-CTL-20", "eptp-list");
             continue;
         }
-        wr(F_EPTP, PAGE | 0x1E);
-        wr(F_VMFUNC, 1);
-        wr(F_EPTP_LIST, bad[i]);
+        wr(VMCS_EPT_POINTER, PAGE | 0x1E);
+        wr(VMCS_VM_FUNCTION_CONTROLS, 1);
+        wr(VMCS_EPTP_LIST_ADDRESS, bad[i]);
         check_eq("VMX-CTL-20", "eptp-list", entry_outcome(), CONTROLS);
     }
 }
@@ -284,8 +397,8 @@ static void test_host_bits(void)
         const char *id, *name;
         uint32_t field, fixed0;
     } rows[] = {
-        {"VMX-HST-01", "cr0", F_HOST_CR0, MSR_VMX_CR0_FIXED0},
-        {"VMX-HST-02", "cr4", F_HOST_CR4, MSR_VMX_CR4_FIXED0},
+        {"VMX-HST-01", "cr0", VMCS_HOST_CR0, MSR_VMX_CR0_FIXED0},
+        {"VMX-HST-02", "cr4", VMCS_HOST_CR4, MSR_VMX_CR4_FIXED0},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -316,7 +429,7 @@ static void test_host_selectors(void)
     for (unsigned seg = 0; seg < ARRAY_SIZE(selectors); seg++) {
         for (unsigned bit = 0; bit < 3; bit++) {
             check("VMX-HST-08", "rpl-and-ti",
-                  entry_is(MODE_64, HOST, F_HOST_ES + 2 * seg,
+                  entry_is(MODE_64, HOST, VMCS_HOST_ES_SELECTOR + 2 * seg,
                            selectors[seg] | 1u << bit),
                   "register:%d,bit:%d", seg, bit);
         }
@@ -324,7 +437,7 @@ static void test_host_selectors(void)
     for (unsigned seg = 0; seg < 6; seg++) {
         if (seg != SEG_CS) {
             check("VMX-HST-09", "others-may-be-zero",
-                  entry_is(MODE_64, ENTERED, F_HOST_ES + 2 * seg, 0),
+                  entry_is(MODE_64, ENTERED, VMCS_HOST_ES_SELECTOR + 2 * seg, 0),
                   "register:%d", seg);
             __asm__ volatile("mov %0, %%ss" : : "r"(SEL_DATA64));
         }
@@ -334,8 +447,8 @@ static void test_host_selectors(void)
 static void test_host_msrs(void)
 {
     static const uint8_t bad_types[] = {2, 3, 8, 0x10, 0x86};
-    static const struct defect pat = {.exit = EXIT_LOAD_PAT};
-    static const struct defect efer = {.exit = EXIT_LOAD_EFER};
+    static const struct defect pat = {.exit = VMX_EXIT_LOAD_PAT};
+    static const struct defect efer = {.exit = VMX_EXIT_LOAD_EFER};
     uint32_t wrong = 0;
     uint64_t wrong_bits = 0;
 
@@ -346,7 +459,7 @@ static void test_host_msrs(void)
                 not_offered("VMX-HST-05", "pat");
                 return;
             }
-            wr(F_HOST_PAT, (uint64_t)bad_types[i] << 8 * byte);
+            wr(VMCS_HOST_IA32_PAT, (uint64_t)bad_types[i] << 8 * byte);
             if (entry_outcome() != HOST) {
                 wrong |= 1u << byte;
             }
@@ -364,7 +477,7 @@ static void test_host_msrs(void)
             not_offered("VMX-HST-06", "efer");
             return;
         }
-        wr(F_HOST_EFER, EFER_LME | EFER_LMA | mask);
+        wr(VMCS_HOST_IA32_EFER, EFER_LME | EFER_LMA | mask);
         if (entry_outcome() != HOST) {
             wrong_bits |= mask;
         }
@@ -378,16 +491,16 @@ static void test_address_size(void)
 
     /* A host in IA-32e mode that asks for a 32-bit host. */
     entry_fresh(MODE_32);
-    wr(F_EXIT, controls(MSR_VMX_TRUE_EXIT, 0) & ~EXIT_HOST_64);
+    wr(VMCS_EXIT_CONTROLS, controls(MSR_VMX_TRUE_EXIT, 0) & ~VMX_EXIT_HOST_ADDRESS_SPACE_SIZE);
     check_eq("VMX-HST-12", "32-bit-host", entry_outcome(), HOST);
     entry_fresh(MODE_64);
-    wr(F_EXIT, controls(MSR_VMX_TRUE_EXIT, 0) & ~EXIT_HOST_64);
+    wr(VMCS_EXIT_CONTROLS, controls(MSR_VMX_TRUE_EXIT, 0) & ~VMX_EXIT_HOST_ADDRESS_SPACE_SIZE);
     check_eq("VMX-HST-12", "32-bit-host-64-bit-guest", entry_outcome(), HOST);
 
     /* RIP is written by vm_enter(); this enters by hand. */
     entry_fresh(MODE_64);
-    wr(F_HOST_RSP, 0);
-    wr(F_HOST_RIP, NON_CANONICAL);
+    wr(VMCS_HOST_RSP, 0);
+    wr(VMCS_HOST_RIP, NON_CANONICAL);
     result = vmlaunch_plain();
     check_vmx("VMX-HST-15", "rip", result, HOST);
 }
@@ -412,13 +525,13 @@ static void test_link(void)
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         entry_fresh(MODE_64);
-        wr(F_LINK, rows[i].link);
+        wr(VMCS_LINK_POINTER, rows[i].link);
         check_eq(rows[i].id, rows[i].name, entry_outcome(), rows[i].expect);
     }
     /* A shadow indicator without VMCS shadowing is a wrong revision. */
     write32(page, vmcs_revision() | 1u << 31);
     check("VMX-GST-60", "link-to-shadow",
-          entry_is(MODE_64, BAD_LINK, F_LINK, page), "");
+          entry_is(MODE_64, BAD_LINK, VMCS_LINK_POINTER, page), "");
 }
 
 static void test_unwritten(void)
@@ -429,16 +542,16 @@ static void test_unwritten(void)
     write32(entry_vmcs, vmcs_revision());
     vmptrld(entry_vmcs);
     vmcs_fill_guest(entry_guest);
-    wr(F_PIN, 0);
+    wr(VMCS_PIN_CONTROLS, 0);
     check_eq("VMX-CTL-36", "error", entry_outcome(), CONTROLS);
-    check_eq("DM-CTL-08", "reason-untouched", rd(F_REASON), 0);
-    check_eq("VMX-CTL-36", "reason-untouched", rd(F_REASON), 0);
-    check_eq("VMX-CTL-36", "qualification-untouched", rd(F_QUALIFICATION), 0);
-    wr(F_PIN, controls(MSR_VMX_TRUE_PIN, 0));
+    check_eq("DM-CTL-08", "reason-untouched", rd(VMCS_EXIT_REASON), 0);
+    check_eq("VMX-CTL-36", "reason-untouched", rd(VMCS_EXIT_REASON), 0);
+    check_eq("VMX-CTL-36", "qualification-untouched", rd(VMCS_EXIT_QUALIFICATION), 0);
+    wr(VMCS_PIN_CONTROLS, controls(MSR_VMX_TRUE_PIN, 0));
     /* DM-RET-68, DM-CTL-14: 200CH plays no part outside SMM. */
-    wr(F_EXECUTIVE_VMCS, NO_VMCS);
+    wr(VMCS_EXECUTIVE_VMCS_POINTER, NO_VMCS);
     check_eq("VMX-CTL-36", "launch-state-clear", entry_outcome(), ENTERED);
-    check_eq("DM-CTL-14", "repaired", rd(F_REASON), REASON_VMCALL);
+    check_eq("DM-CTL-14", "repaired", rd(VMCS_EXIT_REASON), VMX_REASON_VMCALL);
 }
 
 static void test_launch_state(void)
@@ -446,7 +559,7 @@ static void test_launch_state(void)
     uint64_t flags;
 
     check_vmx("VMX-INS-39", "launched", vm_enter(&guest, LAUNCH),
-              ERR_LAUNCH_NOT_CLEAR);
+              VMX_ERROR_VMLAUNCH_NOT_CLEAR);
     check_eq("VMX-ENT-23", "resumed", vm_enter(&guest, RESUME), VMX_EXITED);
     /* Blocking by MOV SS comes before the launch state. */
     __asm__ volatile("mov %%ss, %%eax\n\tmov %%eax, %%ss\n\tvmlaunch\n\t"
@@ -454,7 +567,7 @@ static void test_launch_state(void)
                      : "=r"(flags)
                      :
                      : "rax", "cc", "memory");
-    check_vmx("VMX-INS-41", "mov-ss", flags & RFLAGS_ARITHMETIC, ERR_MOV_SS);
+    check_vmx("VMX-INS-41", "mov-ss", flags & RFLAGS_ARITHMETIC, VMX_ERROR_ENTRY_BLOCKED_BY_MOV_SS);
 }
 
 void run_tests(void)

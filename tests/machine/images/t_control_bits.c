@@ -3,12 +3,6 @@
  * of the TRUE capability MSRs: refused with error 7 exactly where it must be. */
 #include "entry_check.h"
 
-#define PROC2_VPID      (1u << 5)
-#define PROC2_VMFUNC    (1u << 13)
-#define PIN_TIMER       (1u << 6)
-#define EXIT_SAVE_TIMER (1u << 22)
-#define F_VMFUNC        0x2018
-#define F_EPTP_LIST     0x2024
 #define PAGE            0x2000000ull
 
 struct word {
@@ -17,11 +11,11 @@ struct word {
 };
 
 static const struct word words[] = {
-    {"VMX-CTL-01", "pin", F_PIN, MSR_VMX_PIN, MSR_VMX_TRUE_PIN},
-    {"VMX-CTL-02", "proc", F_PROC, MSR_VMX_PROC, MSR_VMX_TRUE_PROC},
-    {"VMX-CTL-03", "proc2", F_PROC2, MSR_VMX_PROC2, MSR_VMX_PROC2},
-    {"VMX-CTL-21", "exit", F_EXIT, MSR_VMX_EXIT, MSR_VMX_TRUE_EXIT},
-    {"VMX-CTL-26", "entry", F_ENTRY, MSR_VMX_ENTRY, MSR_VMX_TRUE_ENTRY},
+    {"VMX-CTL-01", "pin", VMCS_PIN_CONTROLS, MSR_VMX_PIN, MSR_VMX_TRUE_PIN},
+    {"VMX-CTL-02", "proc", VMCS_PROCESSOR_CONTROLS, MSR_VMX_PROC, MSR_VMX_TRUE_PROC},
+    {"VMX-CTL-03", "proc2", VMCS_SECONDARY_CONTROLS, MSR_VMX_PROC2, MSR_VMX_PROC2},
+    {"VMX-CTL-21", "exit", VMCS_EXIT_CONTROLS, MSR_VMX_EXIT, MSR_VMX_TRUE_EXIT},
+    {"VMX-CTL-26", "entry", VMCS_ENTRY_CONTROLS, MSR_VMX_ENTRY, MSR_VMX_TRUE_ENTRY},
 };
 
 static bool offered(uint32_t msr, uint32_t bits)
@@ -33,39 +27,39 @@ static bool offered(uint32_t msr, uint32_t bits)
  * processor does not offer that. */
 static bool companions(uint32_t field, uint32_t bit)
 {
-    if (field == F_PIN && bit == PIN_VIRTUAL_NMI) {
-        if (!offered(MSR_VMX_TRUE_PIN, PIN_NMI)) {
+    if (field == VMCS_PIN_CONTROLS && bit == VMX_PIN_VIRTUAL_NMIS) {
+        if (!offered(MSR_VMX_TRUE_PIN, VMX_PIN_NMI)) {
             return false;
         }
-        wr(F_PIN, rd(F_PIN) | PIN_NMI);
+        wr(VMCS_PIN_CONTROLS, rd(VMCS_PIN_CONTROLS) | VMX_PIN_NMI);
     }
-    if (field == F_PROC && bit == PROC_NMI_WINDOW) {
-        if (!offered(MSR_VMX_TRUE_PIN, PIN_NMI | PIN_VIRTUAL_NMI)) {
+    if (field == VMCS_PROCESSOR_CONTROLS && bit == VMX_CPU_NMI_WINDOW) {
+        if (!offered(MSR_VMX_TRUE_PIN, VMX_PIN_NMI | VMX_PIN_VIRTUAL_NMIS)) {
             return false;
         }
-        wr(F_PIN, rd(F_PIN) | PIN_NMI | PIN_VIRTUAL_NMI);
+        wr(VMCS_PIN_CONTROLS, rd(VMCS_PIN_CONTROLS) | VMX_PIN_NMI | VMX_PIN_VIRTUAL_NMIS);
     }
-    if (field == F_EXIT && bit == EXIT_SAVE_TIMER) {
-        if (!offered(MSR_VMX_TRUE_PIN, PIN_TIMER)) {
+    if (field == VMCS_EXIT_CONTROLS && bit == VMX_EXIT_SAVE_PREEMPTION_TIMER) {
+        if (!offered(MSR_VMX_TRUE_PIN, VMX_PIN_PREEMPTION_TIMER)) {
             return false;
         }
-        wr(F_PIN, rd(F_PIN) | PIN_TIMER);
+        wr(VMCS_PIN_CONTROLS, rd(VMCS_PIN_CONTROLS) | VMX_PIN_PREEMPTION_TIMER);
     }
-    if (field != F_PROC2) {
+    if (field != VMCS_SECONDARY_CONTROLS) {
         return true;
     }
-    if (bit == PROC2_EPT || bit == PROC2_UNRESTRICTED) {
-        if (!offered(MSR_VMX_PROC2, PROC2_EPT)) {
-            return bit == PROC2_EPT;
+    if (bit == VMX_CPU2_EPT || bit == VMX_CPU2_UNRESTRICTED_GUEST) {
+        if (!offered(MSR_VMX_PROC2, VMX_CPU2_EPT)) {
+            return bit == VMX_CPU2_EPT;
         }
-        wr(F_PROC2, rd(F_PROC2) | PROC2_EPT);
-        wr(F_EPTP, PAGE | 0x1E);
+        wr(VMCS_SECONDARY_CONTROLS, rd(VMCS_SECONDARY_CONTROLS) | VMX_CPU2_EPT);
+        wr(VMCS_EPT_POINTER, PAGE | 0x1E);
     }
-    if (bit == PROC2_VPID) {
-        (void)vmwrite_flags(F_VPID, 1);
+    if (bit == VMX_CPU2_VPID) {
+        (void)vmwrite_flags(VMCS_VPID, 1);
     }
-    if (bit == PROC2_VMFUNC) {
-        (void)vmwrite_flags(F_VMFUNC, 0); /* there is none if it is not offered */
+    if (bit == VMX_CPU2_VMFUNC) {
+        (void)vmwrite_flags(VMCS_VM_FUNCTION_CONTROLS, 0); /* there is none if it is not offered */
     }
     return true;
 }
@@ -74,8 +68,8 @@ static void fresh(bool secondary)
 {
     entry_fresh(MODE_64);
     if (secondary) {
-        wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_SECONDARY));
-        wr(F_PROC2, 0);
+        wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_SECONDARY_CONTROLS));
+        wr(VMCS_SECONDARY_CONTROLS, 0);
     }
 }
 
@@ -89,17 +83,17 @@ static void test_word(const struct word *word, uint32_t base_msr, const char *ba
         uint32_t bit = 1u << i, good, outcome;
         bool legal;
 
-        fresh(word->field == F_PROC2);
+        fresh(word->field == VMCS_SECONDARY_CONTROLS);
         good = (uint32_t)rd(word->field) | (uint32_t)capability(base_msr);
-        if (word->field == F_PROC && bit == PROC_SECONDARY) {
-            wr(F_PROC2, 0);
+        if (word->field == VMCS_PROCESSOR_CONTROLS && bit == VMX_CPU_SECONDARY_CONTROLS) {
+            wr(VMCS_SECONDARY_CONTROLS, 0);
         }
         wr(word->field, good ^ bit);
         if (!companions(word->field, good & bit ? 0 : bit)) {
             continue;
         }
         legal = good & bit ? !(allowed0 & bit) : allowed1 & bit;
-        if (word->field == F_ENTRY && (bit & (ENTRY_SMM | ENTRY_DEACTIVATE))) {
+        if (word->field == VMCS_ENTRY_CONTROLS && (bit & (VMX_ENTRY_TO_SMM | VMX_ENTRY_DEACTIVATE))) {
             legal = false; /* outside SMM */
         }
         outcome = entry_outcome();
@@ -117,7 +111,7 @@ static void test_word(const struct word *word, uint32_t base_msr, const char *ba
 /* All that is not allowed, and all that is, at once. */
 static void test_extremes(const struct word *word)
 {
-    fresh(word->field == F_PROC2);
+    fresh(word->field == VMCS_SECONDARY_CONTROLS);
     wr(word->field, 0xFFFFFFFF);
     check(word->id, word->name, entry_outcome() == CONTROLS, "all-ones");
     if ((uint32_t)capability(word->exact)) {
@@ -129,12 +123,12 @@ static void test_extremes(const struct word *word)
 
 static void test_inactive_secondary(void)
 {
-    if (!offered(MSR_VMX_TRUE_PROC, PROC_SECONDARY)) {
+    if (!offered(MSR_VMX_TRUE_PROC, VMX_CPU_SECONDARY_CONTROLS)) {
         not_offered("VMX-CTL-04", "not-activated");
         return;
     }
     entry_fresh(MODE_64);
-    wr(F_PROC2, 0xFFFFFFFF);
+    wr(VMCS_SECONDARY_CONTROLS, 0xFFFFFFFF);
     check_eq("VMX-CTL-04", "not-activated", entry_outcome(), ENTERED);
 }
 
@@ -142,7 +136,7 @@ void run_tests(void)
 {
     vmx_start();
     for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
-        if (words[i].field == F_PROC2 && !offered(MSR_VMX_TRUE_PROC, PROC_SECONDARY)) {
+        if (words[i].field == VMCS_SECONDARY_CONTROLS && !offered(MSR_VMX_TRUE_PROC, VMX_CPU_SECONDARY_CONTROLS)) {
             not_offered(words[i].id, words[i].name);
             continue;
         }

@@ -3,10 +3,6 @@
  * saves of PAT, EFER and debug controls, descriptor tables, exit details. */
 #include "vmx.h"
 
-#define PROC2_DESC   (1u << 2)
-#define PROC2_RDTSCP (1u << 3)
-#define PROC2_VPID   (1u << 5)
-#define PROC_TSC     (1u << 3)
 
 static uint8_t memory[64] __attribute__((aligned(16)));
 static volatile uint64_t observed, observed2;
@@ -33,8 +29,8 @@ static bool offered(uint32_t msr, uint32_t bits)
 
 static void set_proc2(uint32_t bits)
 {
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_SECONDARY));
-    wr(F_PROC2, controls(MSR_VMX_PROC2, bits));
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_SECONDARY_CONTROLS));
+    wr(VMCS_SECONDARY_CONTROLS, controls(MSR_VMX_PROC2, bits));
 }
 
 /* ---- TSC offset ---- */
@@ -51,9 +47,9 @@ static void test_tsc(void)
     uint64_t offset = 1ull << 50, before, after;
 
     /* RDTSC and RDMSR 10H see the offset, if the control is 1. */
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_TSC | PROC_MSR_BITMAPS));
-    wr(F_MSR_BITMAP, phys(page_alloc()));
-    wr(F_TSC_OFFSET, offset);
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_TSC_OFFSETTING | VMX_CPU_MSR_BITMAPS));
+    wr(VMCS_MSR_BITMAP, phys(page_alloc()));
+    wr(VMCS_TSC_OFFSET, offset);
     before = rdtsc();
     guest_run(LAUNCH);
     after = rdtsc();
@@ -83,16 +79,16 @@ static void test_cr3_targets(void)
 {
     uint64_t region = vmcs_new_guest(g_cr3);
 
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_CR3_LOAD));
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_CR3_LOAD));
     wr(0x6008, 0x1000);
     wr(0x600A, phys(page_tables));
-    wr(F_CR3_TARGETS, 2);
+    wr(VMCS_CR3_TARGET_COUNT, 2);
     guest_run(LAUNCH);
     /* A load of a target value does not exit. */
-    check_eq("VMX-INT-30", "target", last_exit.reason, REASON_VMCALL);
+    check_eq("VMX-INT-30", "target", last_exit.reason, VMX_REASON_VMCALL);
     guest_skip();
     guest_run(RESUME);
-    check_eq("VMX-INT-30", "not-a-target", last_exit.reason, REASON_CR);
+    check_eq("VMX-INT-30", "not-a-target", last_exit.reason, VMX_REASON_CR_ACCESS);
     vmclear(region);
 }
 
@@ -118,13 +114,13 @@ static void test_rdtscp(void)
     check_eq("VMX-NRB-08", "rdtscp-disabled", observed, FAULT_UD);
     vmclear(region);
     region = vmcs_new_guest(g_rdtscp);
-    set_proc2(PROC2_RDTSCP);
+    set_proc2(VMX_CPU2_RDTSCP);
     guest_run(LAUNCH);
     check_eq("VMX-NRB-08", "rdtscp-enabled", observed, NO_FAULT);
     vmclear(region);
     region = vmcs_new_guest(g_rdtscp);
-    set_proc2(PROC2_RDTSCP);
-    wr(F_PROC, rd(F_PROC) | 1u << 12);
+    set_proc2(VMX_CPU2_RDTSCP);
+    wr(VMCS_PROCESSOR_CONTROLS, rd(VMCS_PROCESSOR_CONTROLS) | 1u << 12);
     guest_run(LAUNCH);
     check_eq("VMX-INT-20", "rdtscp-exits", last_exit.reason, 51);
     vmclear(region);
@@ -145,23 +141,23 @@ static void test_loads(void)
 {
     uint64_t region = vmcs_new_guest(g_state);
 
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_MSR_BITMAPS));
-    wr(F_MSR_BITMAP, phys(page_alloc()));
-    wr(F_ENTRY, controls(MSR_VMX_TRUE_ENTRY, ENTRY_IA32E | ENTRY_LOAD_PAT |
-                                                 ENTRY_LOAD_EFER |
-                                                 ENTRY_LOAD_DEBUG));
-    wr(F_EXIT, controls(MSR_VMX_TRUE_EXIT,
-                        EXIT_HOST_64 | EXIT_SAVE_PAT | EXIT_LOAD_PAT |
-                            EXIT_SAVE_EFER | EXIT_LOAD_EFER | EXIT_SAVE_DEBUG));
-    wr(F_GUEST_PAT, 0x0001040600070406);
-    wr(F_GUEST_DR7, 0x401);
-    wr(F_HOST_PAT, 0x0007010600070406);
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_MSR_BITMAPS));
+    wr(VMCS_MSR_BITMAP, phys(page_alloc()));
+    wr(VMCS_ENTRY_CONTROLS, controls(MSR_VMX_TRUE_ENTRY, VMX_ENTRY_IA32E_GUEST | VMX_ENTRY_LOAD_PAT |
+                                                 VMX_ENTRY_LOAD_EFER |
+                                                 VMX_ENTRY_LOAD_DEBUG));
+    wr(VMCS_EXIT_CONTROLS, controls(MSR_VMX_TRUE_EXIT,
+                        VMX_EXIT_HOST_ADDRESS_SPACE_SIZE | VMX_EXIT_SAVE_PAT | VMX_EXIT_LOAD_PAT |
+                            VMX_EXIT_SAVE_EFER | VMX_EXIT_LOAD_EFER | VMX_EXIT_SAVE_DEBUG));
+    wr(VMCS_GUEST_IA32_PAT, 0x0001040600070406);
+    wr(VMCS_GUEST_DR7, 0x401);
+    wr(VMCS_HOST_IA32_PAT, 0x0007010600070406);
     guest_run(LAUNCH);
     check_eq("VMX-ENT-07", "loaded-pat", observed, 0x0001040600070406);
     check_eq("VMX-ENT-03", "loaded-dr7", observed2, 0x401);
-    check_eq("VMX-EXI-06", "saved-pat", rd(F_GUEST_PAT), 0x0606060606060606);
-    check_eq("VMX-EXI-04", "saved-dr7", rd(F_GUEST_DR7), 0x402);
-    check_eq("VMX-EXI-06", "saved-efer", rd(F_GUEST_EFER) & EFER_NXE, EFER_NXE);
+    check_eq("VMX-EXI-06", "saved-pat", rd(VMCS_GUEST_IA32_PAT), 0x0606060606060606);
+    check_eq("VMX-EXI-04", "saved-dr7", rd(VMCS_GUEST_DR7), 0x402);
+    check_eq("VMX-EXI-06", "saved-efer", rd(VMCS_GUEST_IA32_EFER) & EFER_NXE, EFER_NXE);
     check_eq("VMX-EXI-22", "host-pat", rdmsr(MSR_PAT), 0x0007010600070406);
     check_eq("VMX-EXI-21", "host-efer", rdmsr(MSR_EFER) & EFER_NXE, 0);
     check_eq("VMX-EXI-19", "host-dr7", read_dr7(), 0x400);
@@ -169,13 +165,13 @@ static void test_loads(void)
 
     /* Without the controls the registers pass through. */
     region = vmcs_new_guest(g_state);
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_MSR_BITMAPS));
-    wr(F_MSR_BITMAP, phys(page_alloc()));
-    wr(F_GUEST_PAT, 0x0001040600070406);
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_MSR_BITMAPS));
+    wr(VMCS_MSR_BITMAP, phys(page_alloc()));
+    wr(VMCS_GUEST_IA32_PAT, 0x0001040600070406);
     guest_run(LAUNCH);
     check_eq("VMX-ENT-07", "pat-kept", observed, 0x0007010600070406);
     check_eq("VMX-EXI-22", "pat-kept", rdmsr(MSR_PAT), 0x0606060606060606);
-    check_eq("VMX-EXI-06", "pat-not-saved", rd(F_GUEST_PAT), 0x0001040600070406);
+    check_eq("VMX-EXI-06", "pat-not-saved", rd(VMCS_GUEST_IA32_PAT), 0x0001040600070406);
     vmclear(region);
     wrmsr(MSR_PAT, 0x0007040600070406);
 }
@@ -216,11 +212,11 @@ static void test_descriptor_tables(void)
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         uint64_t region = vmcs_new_guest(rows[i].guest);
 
-        set_proc2(PROC2_DESC);
+        set_proc2(VMX_CPU2_DESCRIPTOR_TABLE);
         check_eq(rows[i].reason == 46 ? "VMX-INT-38" : "VMX-INT-39",
                  rows[i].name, guest_run(LAUNCH), rows[i].reason);
         check_eq(rows[i].reason == 46 ? "VMX-INF-31" : "VMX-INF-32",
-                 rows[i].name, rd(F_INSTRUCTION_INFO) >> 28 & 3,
+                 rows[i].name, rd(VMCS_EXIT_INSTRUCTION_INFO) >> 28 & 3,
                  rows[i].identity);
         check_eq("VMX-INF-27", rows[i].name, last_exit.length, rows[i].length);
         check_eq("VMX-INF-05", rows[i].name, last_exit.qualification,
@@ -240,7 +236,7 @@ static void test_operands(void)
     uint32_t info;
 
     guest_run(LAUNCH);
-    info = (uint32_t)rd(F_INSTRUCTION_INFO);
+    info = (uint32_t)rd(VMCS_EXIT_INSTRUCTION_INFO);
     /* Base RBX in 26:23, no index (bit 22), 64-bit address (2 in
      * 9:7), DS (3 in 17:15); the displacement is the qualification. */
     check_eq("VMX-INF-05", "vmptrld-displacement", last_exit.qualification, 0x20);
@@ -253,7 +249,7 @@ static void test_operands(void)
 
     region = vmcs_new_guest(g_vmclear);
     guest_run(LAUNCH);
-    info = (uint32_t)rd(F_INSTRUCTION_INFO);
+    info = (uint32_t)rd(VMCS_EXIT_INSTRUCTION_INFO);
     check_eq("VMX-INF-05", "vmclear-displacement", last_exit.qualification,
              (uint64_t)-8);
     check_eq("VMX-INF-34", "vmclear-scaling", info & 3, 1);
@@ -263,16 +259,16 @@ static void test_operands(void)
 
     /* INS and OUTS report the linear address. */
     region = vmcs_new_guest(g_outs);
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_UNCOND_IO));
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_UNCONDITIONAL_IO));
     guest_run(LAUNCH);
-    check_eq("VMX-INF-13", "outs-linear", rd(F_GUEST_LINEAR), phys(memory));
-    check_eq("VMX-INF-29", "outs-address-size", rd(F_INSTRUCTION_INFO) >> 7 & 7, 2);
-    check_eq("VMX-INF-29", "outs-segment", rd(F_INSTRUCTION_INFO) >> 15 & 7, 3);
+    check_eq("VMX-INF-13", "outs-linear", rd(VMCS_GUEST_LINEAR_ADDRESS), phys(memory));
+    check_eq("VMX-INF-29", "outs-address-size", rd(VMCS_EXIT_INSTRUCTION_INFO) >> 7 & 7, 2);
+    check_eq("VMX-INF-29", "outs-segment", rd(VMCS_EXIT_INSTRUCTION_INFO) >> 15 & 7, 3);
     vmclear(region);
     region = vmcs_new_guest(g_ins);
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_UNCOND_IO));
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_UNCONDITIONAL_IO));
     guest_run(LAUNCH);
-    check_eq("VMX-INF-13", "ins-linear", rd(F_GUEST_LINEAR), phys(memory) + 4);
+    check_eq("VMX-INF-13", "ins-linear", rd(VMCS_GUEST_LINEAR_ADDRESS), phys(memory) + 4);
     vmclear(region);
 }
 
@@ -281,11 +277,11 @@ void run_tests(void)
     vmx_start();
     test_tsc();
     test_cr3_targets();
-    if (offered(MSR_VMX_PROC2, PROC2_RDTSCP)) {
+    if (offered(MSR_VMX_PROC2, VMX_CPU2_RDTSCP)) {
         test_rdtscp();
     }
     test_loads();
-    if (offered(MSR_VMX_PROC2, PROC2_DESC)) {
+    if (offered(MSR_VMX_PROC2, VMX_CPU2_DESCRIPTOR_TABLE)) {
         test_descriptor_tables();
     }
     test_operands();

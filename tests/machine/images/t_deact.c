@@ -6,7 +6,7 @@ static uint64_t activating;
 
 static void deactivate(void)
 {
-    wr(F_ENTRY, rd(F_ENTRY) | ENTRY_DEACTIVATE);
+    wr(VMCS_ENTRY_CONTROLS, rd(VMCS_ENTRY_CONTROLS) | VMX_ENTRY_DEACTIVATE);
 }
 
 static volatile uint32_t smis_at_end;
@@ -16,7 +16,7 @@ static void deactivate_with_pending_smi(void)
     self_ipi(IPI_SMI, 0);
     smis_at_end = smi_count;
     /* DM-DEA-07: bit 2 of the interruptibility state is ignored. */
-    wr(F_INTERRUPTIBILITY, rd(F_INTERRUPTIBILITY) | BLOCKED_SMI);
+    wr(VMCS_GUEST_INTERRUPTIBILITY_STATE, rd(VMCS_GUEST_INTERRUPTIBILITY_STATE) | VMX_BLOCKING_BY_SMI);
     deactivate();
 }
 
@@ -45,7 +45,7 @@ static void test_active(void)
     check_eq("DM-EXI-02", "smi-to-stm", stm_exits, exits + 1);
     check_eq("DM-EXI-05", "not-to-handler", smi_count, smis);
     /* DM-DEA-19, DM-DEA-20: VMXOFF fails while active. */
-    check_vmx("DM-DEA-19", "vmxoff", vmxoff(), ERR_VMXOFF_DUAL);
+    check_vmx("DM-DEA-19", "vmxoff", vmxoff(), VMX_ERROR_VMXOFF_DUAL_MONITOR);
     check_eq("DM-DEA-19", "still-in-vmx", vmptrst(), activating);
     vmclear(activating);
     check_vmx("DM-DEA-20", "vmxoff-no-vmcs", vmxoff(), FAIL_INVALID);
@@ -79,9 +79,9 @@ static void test_launched(void)
 
     guest_run(LAUNCH);
     check_eq("DM-DEA-17", "guest-after-deactivation", last_exit.reason,
-             REASON_CPUID);
+             VMX_REASON_CPUID);
     /* DM-DEA-17: re-activation checks the launch state again. */
-    check_vmx("DM-DEA-17", "launched-vmcs", vmcall(), ERR_VMCALL_NOT_CLEAR);
+    check_vmx("DM-DEA-17", "launched-vmcs", vmcall(), VMX_ERROR_VMCALL_NOT_CLEAR);
     vmclear(region);
 }
 

@@ -40,19 +40,19 @@ static void s_watch(void)
     uint64_t at = phys(&watched);
 
     __asm__ volatile("mov %0, %%dr0" : : "r"(at));
-    wr(F_ENTRY, controls(MSR_VMX_TRUE_ENTRY, ENTRY_IA32E | ENTRY_LOAD_DEBUG));
-    wr(F_GUEST_DR7, 0x400 | 1u << 1 | 1u << 16 | 2u << 18); /* G0, write, 8 */
+    wr(VMCS_ENTRY_CONTROLS, controls(MSR_VMX_TRUE_ENTRY, VMX_ENTRY_IA32E_GUEST | VMX_ENTRY_LOAD_DEBUG));
+    wr(VMCS_GUEST_DR7, 0x400 | 1u << 1 | 1u << 16 | 2u << 18); /* G0, write, 8 */
 }
 
 static void s_gd(void)
 {
-    wr(F_ENTRY, controls(MSR_VMX_TRUE_ENTRY, ENTRY_IA32E | ENTRY_LOAD_DEBUG));
-    wr(F_GUEST_DR7, 0x400 | 1u << 13);
+    wr(VMCS_ENTRY_CONTROLS, controls(MSR_VMX_TRUE_ENTRY, VMX_ENTRY_IA32E_GUEST | VMX_ENTRY_LOAD_DEBUG));
+    wr(VMCS_GUEST_DR7, 0x400 | 1u << 13);
 }
 
 static void s_osxsave(void)
 {
-    wr(F_GUEST_CR4, rd(F_GUEST_CR4) | CR4_OSXSAVE);
+    wr(VMCS_GUEST_CR4, rd(VMCS_GUEST_CR4) | CR4_OSXSAVE);
 }
 
 static const struct {
@@ -80,7 +80,7 @@ static void test_rows(void)
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         uint64_t region = vmcs_new_guest(rows[i].guest), dr6;
 
-        wr(F_EXCEPTION_BITMAP, rows[i].bitmap);
+        wr(VMCS_EXCEPTION_BITMAP, rows[i].bitmap);
         rows[i].setup();
         write_dr6(0xFFFF0FF0);
         guest_run(LAUNCH);
@@ -126,7 +126,7 @@ static void test_own_handler(void)
     guest_run(LAUNCH);
     check_eq("VMX-INT-44", "step-in-guest", traps, 1);
     check_eq("VMX-INT-44", "step-dr6", trap_dr6 >> 14 & 1, 1);
-    check_eq("VMX-INT-44", "goes-on", last_exit.reason, REASON_VMCALL);
+    check_eq("VMX-INT-44", "goes-on", last_exit.reason, VMX_REASON_VMCALL);
     fault_hook = NULL;
     vmclear(region);
 }
@@ -138,8 +138,8 @@ static void test_pending(void)
 
     fault_hook = count_traps;
     traps = 0;
-    wr(F_GUEST_RFLAGS, 2 | RFLAGS_TF);
-    wr(F_PENDING_DEBUG, 1u << 14);
+    wr(VMCS_GUEST_RFLAGS, 2 | RFLAGS_TF);
+    wr(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, 1u << 14);
     guest_run(LAUNCH);
     check_eq("VMX-EVT-20", "pending-bs", traps, 1);
     check_eq("VMX-EVT-20", "first-instruction", last_exit.rip, phys((void *)end));

@@ -26,9 +26,9 @@ void run_tests(void)
 
     vmx_start();
     vmcs_new_guest(wait_for_debugger);
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_SECONDARY));
-    wr(F_PROC2, controls(MSR_VMX_PROC2, PROC2_EPT));
-    wr(F_EPTP, eptp);
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_SECONDARY_CONTROLS));
+    wr(VMCS_SECONDARY_CONTROLS, controls(MSR_VMX_PROC2, VMX_CPU2_EPT));
+    wr(VMCS_EPT_POINTER, eptp);
     guest_run(LAUNCH);
     panic("the guest came back, reason %d", last_exit.reason);
 }

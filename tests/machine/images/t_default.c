@@ -80,17 +80,17 @@ static void test_root(void)
     check_handler("root-no-vmcs");
     check_eq("DM-DEF-19", "no-current", vmptrst(), NO_VMCS);
     region = vmcs_new();
-    wr(F_GUEST_RIP, 0x4242);
+    wr(VMCS_GUEST_RIP, 0x4242);
     cr0 = read_cr0();
     cr4 = read_cr4();
     smm_call(probe);
     check_handler("root");
     /* DM-DEF-19: root operation with the same current VMCS. */
     check_eq("DM-DEF-19", "current", vmptrst(), region);
-    check_eq("DM-DEF-19", "field", rd(F_GUEST_RIP), 0x4242);
+    check_eq("DM-DEF-19", "field", rd(VMCS_GUEST_RIP), 0x4242);
     check_eq("DM-DEF-18", "cr4", read_cr4(), cr4);
     check_eq("DM-DEF-19", "cr0", read_cr0(), cr0);
-    check_eq("DM-DEF-01", "no-exit-recorded", rd(F_REASON), 0);
+    check_eq("DM-DEF-01", "no-exit-recorded", rd(VMCS_EXIT_REASON), 0);
     vmclear(region);
 }
 
@@ -147,22 +147,22 @@ static void test_guest(void)
     /* Controls that would exit in the guest: bitmaps of ones for MSRs. */
     uint64_t bitmaps = phys(page_alloc());
     memset((void *)bitmaps, 0xFF, PAGE_SIZE);
-    wr(F_MSR_BITMAP, bitmaps);
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC,
-                        PROC_MSR_BITMAPS | PROC_CR3_LOAD | PROC_CR3_STORE));
-    wr(F_CR4_MASK, CR4_VMXE);
-    wr(F_CR4_SHADOW, 0);
+    wr(VMCS_MSR_BITMAP, bitmaps);
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC,
+                        VMX_CPU_MSR_BITMAPS | VMX_CPU_CR3_LOAD | VMX_CPU_CR3_STORE));
+    wr(VMCS_CR4_GUEST_HOST_MASK, CR4_VMXE);
+    wr(VMCS_CR4_READ_SHADOW, 0);
     smi_hook = probe;
     guest_run(LAUNCH);
     /* DM-DEF-01, DM-DEF-12: the handler ran, the first exit is the CPUID. */
     check_eq("DM-DEF-01", "guest-smi", smi_count, before + 1);
     check_handler("guest");
-    check_eq("DM-DEF-12", "first-exit-is-the-guest's", last_exit.reason, REASON_CPUID);
+    check_eq("DM-DEF-12", "first-exit-is-the-guest's", last_exit.reason, VMX_REASON_CPUID);
     check_eq("DM-DEF-19", "guest-rax", guest.rax, 0x55);
     check_eq("DM-DEF-19", "guest-current", vmptrst(), region);
     /* Masks and shadows of the same VMCS are in force again. */
     check_eq("DM-DEF-19", "guest-shadow", guest_vmxe, 0);
-    check_eq("DM-DEF-18", "guest-real-vmxe", rd(F_GUEST_CR4) & CR4_VMXE,
+    check_eq("DM-DEF-18", "guest-real-vmxe", rd(VMCS_GUEST_CR4) & CR4_VMXE,
              CR4_VMXE);
     guest_skip();
     guest_run(RESUME);

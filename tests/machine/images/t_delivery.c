@@ -61,15 +61,15 @@ static void prepare(const struct event *event, bool injected)
     memcpy((void *)TSS_AT, tss, 0x68);
     write64(TSS_AT + 0x24, IST_AT + PAGE_SIZE);
     vmcs_fill_guest(injected ? raise_none : event->raise);
-    wr(F_GUEST_RFLAGS, 2 | RFLAGS_IF);
-    wr(F_GUEST_IDTR_BASE, IDT_AT);
-    wr(F_GUEST_IDTR_LIMIT, 0xFFF);
-    wr(F_BASE(SEG_TR), TSS_AT);
-    wr(F_GUEST_RSP, STACK_AT + PAGE_SIZE);
+    wr(VMCS_GUEST_RFLAGS, 2 | RFLAGS_IF);
+    wr(VMCS_GUEST_IDTR_BASE, IDT_AT);
+    wr(VMCS_GUEST_IDTR_LIMIT, 0xFFF);
+    wr(VMCS_GUEST_BASE(SEG_TR), TSS_AT);
+    wr(VMCS_GUEST_RSP, STACK_AT + PAGE_SIZE);
     if (injected) {
-        wr(F_ENTRY_INTR, event->info);
-        wr(F_ENTRY_ERROR, event->error);
-        wr(F_ENTRY_LENGTH, event->length);
+        wr(VMCS_ENTRY_INTERRUPTION_INFO, event->info);
+        wr(VMCS_ENTRY_EXCEPTION_ERROR_CODE, event->error);
+        wr(VMCS_ENTRY_INSTRUCTION_LENGTH, event->length);
     }
 }
 
@@ -85,17 +85,17 @@ static void break_by_fault(enum place place)
 {
     switch (place) {
     case SHORT_IDT:
-        wr(F_GUEST_IDTR_LIMIT, 0);
+        wr(VMCS_GUEST_IDTR_LIMIT, 0);
         break;
     case IDT:
-        wr(F_GUEST_IDTR_BASE, ABSENT);
+        wr(VMCS_GUEST_IDTR_BASE, ABSENT);
         break;
     case TSS:
         use_ist();
-        wr(F_BASE(SEG_TR), ABSENT);
+        wr(VMCS_GUEST_BASE(SEG_TR), ABSENT);
         break;
     default:
-        wr(F_GUEST_RSP, ABSENT + PAGE_SIZE);
+        wr(VMCS_GUEST_RSP, ABSENT + PAGE_SIZE);
         break;
     }
 }
@@ -126,12 +126,12 @@ static void run(const struct event *event, enum place place, bool injected,
     vmptrld(region);
     prepare(event, injected);
     break_by_fault(place);
-    wr(F_EXCEPTION_BITMAP, bitmap);
-    rip = rd(F_GUEST_RIP) + (injected ? 0 : event->skip);
-    rsp = rd(F_GUEST_RSP);
+    wr(VMCS_EXCEPTION_BITMAP, bitmap);
+    rip = rd(VMCS_GUEST_RIP) + (injected ? 0 : event->skip);
+    rsp = rd(VMCS_GUEST_RSP);
     guest_run(LAUNCH);
-    vectoring = (uint32_t)rd(F_VECTORING);
-    vectoring_error = (uint32_t)rd(F_VECTORING_ERROR);
+    vectoring = (uint32_t)rd(VMCS_IDT_VECTORING_INFO);
+    vectoring_error = (uint32_t)rd(VMCS_IDT_VECTORING_ERROR_CODE);
     ok = last_exit.reason == want->reason && last_exit.intr == want->intr &&
          (!(want->intr & 0x800) || (last_exit.error & ~1u) == want->error) &&
          (want->vectoring ? vectoring == want->vectoring : !(vectoring >> 31));
@@ -154,7 +154,7 @@ static void run(const struct event *event, enum place place, bool injected,
               "place:%s,injected:%d,length:%d", place_names[place], injected,
               last_exit.length);
     }
-    check("VMX-INF-26", event->name, last_exit.rip == rip && rd(F_GUEST_RSP) == rsp,
+    check("VMX-INF-26", event->name, last_exit.rip == rip && rd(VMCS_GUEST_RSP) == rsp,
           "place:%s,injected:%d,rip:%q,want:%q", place_names[place], injected,
           last_exit.rip, rip);
     if (want->intr == 0x80000B0E && place != STACK) {
@@ -181,17 +181,17 @@ static void test_faults(const struct event *event, enum place place, bool inject
 
     /* Else it becomes #DF, at once or because the second fails as well. */
     if (event->first == DOUBLE_FAULT) {
-        want = (struct want){"VMX-INF-24", REASON_TRIPLE_FAULT, 0, 0, 0};
+        want = (struct want){"VMX-INF-24", VMX_REASON_TRIPLE_FAULT, 0, 0, 0};
         run(event, place, injected, DF_BIT, &want, region);
         return;
     }
-    want = (struct want){"VMX-INT-50", REASON_EXCEPTION, 0x80000B08, 0, 0};
+    want = (struct want){"VMX-INT-50", VMX_REASON_EXCEPTION_NMI, 0x80000B08, 0, 0};
     run(event, place, injected, DF_BIT, &want, region);
-    want = (struct want){injected ? "VMX-EVT-14" : "VMX-INT-48", REASON_TRIPLE_FAULT, 0, 0, 0};
+    want = (struct want){injected ? "VMX-EVT-14" : "VMX-INT-48", VMX_REASON_TRIPLE_FAULT, 0, 0, 0};
     run(event, place, injected, 0, &want, region);
     /* #DF does not depend on bit 8 where the bitmap selects the second first. */
     if (doubles(event->first, second) && (injected || vector != 27 - second)) {
-        want = (struct want){"VMX-INF-24", REASON_EXCEPTION, 0x80000B08, 0, 0};
+        want = (struct want){"VMX-INF-24", VMX_REASON_EXCEPTION_NMI, 0x80000B08, 0, 0};
         run(event, place, injected, DF_BIT | 1u << (27 - second), &want, region);
     }
 }
@@ -220,20 +220,20 @@ static void test_violation(const struct event *event, enum place place, bool inj
     if (place == TSS) {
         use_ist();
     }
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_SECONDARY));
-    wr(F_PROC2, controls(MSR_VMX_PROC2, PROC2_EPT));
-    wr(F_EPTP, eptp);
-    rip = rd(F_GUEST_RIP) + (injected ? 0 : event->skip);
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_SECONDARY_CONTROLS));
+    wr(VMCS_SECONDARY_CONTROLS, controls(MSR_VMX_PROC2, VMX_CPU2_EPT));
+    wr(VMCS_EPT_POINTER, eptp);
+    rip = rd(VMCS_GUEST_RIP) + (injected ? 0 : event->skip);
     write64(slot, 0);
     __asm__ volatile("invept %0, %1" : : "m"(descriptor), "r"(2ull) : "cc", "memory");
     guest_run(LAUNCH);
-    ok = last_exit.reason == REASON_EPT_VIOLATION && rd(F_VECTORING) == event->info &&
+    ok = last_exit.reason == VMX_REASON_EPT_VIOLATION && rd(VMCS_IDT_VECTORING_INFO) == event->info &&
          (last_exit.qualification & 0x1BF) == (0x180 | access) &&
-         (rd(F_GUEST_PHYSICAL) & ~0xFFFull) == page;
+         (rd(VMCS_GUEST_PHYSICAL_ADDRESS) & ~0xFFFull) == page;
     check(injected ? "VMX-EVT-13" : "VMX-INF-23", event->name, ok,
           "place:%s,reason:%d,vectoring:%x,qualification:%q,physical:%q", place_names[place],
-          last_exit.reason, (uint32_t)rd(F_VECTORING), last_exit.qualification,
-          rd(F_GUEST_PHYSICAL));
+          last_exit.reason, (uint32_t)rd(VMCS_IDT_VECTORING_INFO), last_exit.qualification,
+          rd(VMCS_GUEST_PHYSICAL_ADDRESS));
     if (ok) {
         check("VMX-INF-26", event->name, last_exit.rip == rip, "place:%s,rip:%q,want:%q",
               place_names[place], last_exit.rip, rip);
@@ -241,7 +241,7 @@ static void test_violation(const struct event *event, enum place place, bool inj
             check_eq("VMX-INF-25", event->name, last_exit.length, event->length);
         }
         if (event->info & 0x800) {
-            check_eq("VMX-INF-22", event->name, rd(F_VECTORING_ERROR), event->error);
+            check_eq("VMX-INF-22", event->name, rd(VMCS_IDT_VECTORING_ERROR_CODE), event->error);
         }
     }
     write64(slot, old);

@@ -44,9 +44,9 @@ static struct ept ept_new(void)
 
 static void use_ept(const struct ept *e)
 {
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_SECONDARY));
-    wr(F_PROC2, controls(MSR_VMX_PROC2, PROC2_EPT));
-    wr(F_EPTP, e->pml4 | EPTP_WB4);
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_SECONDARY_CONTROLS));
+    wr(VMCS_SECONDARY_CONTROLS, controls(MSR_VMX_PROC2, VMX_CPU2_EPT));
+    wr(VMCS_EPT_POINTER, e->pml4 | EPTP_WB4);
 }
 
 static volatile uint64_t probe_value;
@@ -93,7 +93,7 @@ static void test_sizes(void)
     use_ept(&e);
     guest_run(LAUNCH);
     check_eq("VMX-EPT-01", "4k", probe_value, 0x4444);
-    check_eq("VMX-EPT-01", "4k-exit", last_exit.reason, REASON_VMCALL);
+    check_eq("VMX-EPT-01", "4k-exit", last_exit.reason, VMX_REASON_VMCALL);
     vmclear(region);
 
     address = ELSEWHERE & ~0x1FFFFFull;
@@ -150,20 +150,20 @@ static void test_violations(void)
         check(rows[i].reason == 49 ? "VMX-EPT-09" : "VMX-EPT-04", rows[i].name, last_exit.reason == rows[i].reason,
               "reason:%d,want:%d,qualification:%q", last_exit.reason,
               rows[i].reason, last_exit.qualification);
-        if (rows[i].reason != REASON_VMCALL) {
-            check_eq("VMX-INF-15", rows[i].name, rd(F_GUEST_PHYSICAL) & ~0xFFFull,
+        if (rows[i].reason != VMX_REASON_VMCALL) {
+            check_eq("VMX-INF-15", rows[i].name, rd(VMCS_GUEST_PHYSICAL_ADDRESS) & ~0xFFFull,
                      PROBE);
         }
-        if (rows[i].reason == REASON_EPT_VIOLATION) {
+        if (rows[i].reason == VMX_REASON_EPT_VIOLATION) {
             check_eq("VMX-EPT-05", rows[i].name, last_exit.qualification,
                      rows[i].qualification);
-            check_eq("VMX-INF-14", "guest-linear", rd(F_GUEST_LINEAR),
+            check_eq("VMX-INF-14", "guest-linear", rd(VMCS_GUEST_LINEAR_ADDRESS),
                      PROBE_LINEAR);
             /* The access goes through once the page is there. */
             write64(e.pt, PROBE | EPT_RWX | EPT_WB);
             if (rows[i].guest != g_fetch) {
                 check_eq("VMX-EPT-08", rows[i].name, guest_run(RESUME),
-                         REASON_VMCALL);
+                         VMX_REASON_VMCALL);
             }
         }
         vmclear(region);
@@ -181,14 +181,14 @@ static void test_walk(void)
     region = vmcs_new_guest(g_read);
     write64(e.pt + 8 * 5, 0);
     use_ept(&e);
-    wr(F_GUEST_CR3, tables);
+    wr(VMCS_GUEST_CR3, tables);
     guest_run(LAUNCH);
-    check_eq("VMX-EPT-07", "walk-reason", last_exit.reason, REASON_EPT_VIOLATION);
+    check_eq("VMX-EPT-07", "walk-reason", last_exit.reason, VMX_REASON_EPT_VIOLATION);
     check_eq("VMX-EPT-06", "walk-bit-8", last_exit.qualification >> 7 & 3, 1);
-    check_eq("VMX-EPT-07", "walk-physical", rd(F_GUEST_PHYSICAL) & ~0xFFFull,
+    check_eq("VMX-EPT-07", "walk-physical", rd(VMCS_GUEST_PHYSICAL_ADDRESS) & ~0xFFFull,
              tables);
     write64(e.pt + 8 * 5, tables | EPT_RWX | EPT_WB);
-    check_eq("VMX-EPT-08", "walk-resumed", guest_run(RESUME), REASON_VMCALL);
+    check_eq("VMX-EPT-08", "walk-resumed", guest_run(RESUME), VMX_REASON_VMCALL);
     vmclear(region);
 }
 
@@ -209,9 +209,9 @@ static void test_eptp(void)
 
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
         use_ept(&e);
-        wr(F_EPTP, e.pml4 | bad[i].bits);
+        wr(VMCS_EPT_POINTER, e.pml4 | bad[i].bits);
         check_vmx("VMX-CTL-15", bad[i].name, vm_enter(&guest, LAUNCH),
-                  ERR_CONTROLS);
+                  VMX_ERROR_ENTRY_CONTROLS);
     }
     vmclear(region);
 }
@@ -233,12 +233,12 @@ static void hide_mseg(void)
 
     write64(e.pd + 8 * (MSEG_BASE >> 21), 0);
     use_ept(&e);
-    wr(F_GUEST_CR3, phys(page_tables)); /* the STM's own are in MSEG */
-    wr(F_ENTRY, rd(F_ENTRY) | ENTRY_SMM);
-    wr(F_INTERRUPTIBILITY, BLOCKED_SMI);
+    wr(VMCS_GUEST_CR3, phys(page_tables)); /* the STM's own are in MSEG */
+    wr(VMCS_ENTRY_CONTROLS, rd(VMCS_ENTRY_CONTROLS) | VMX_ENTRY_TO_SMM);
+    wr(VMCS_GUEST_INTERRUPTIBILITY_STATE, VMX_BLOCKING_BY_SMI);
     guest_run(LAUNCH);
-    check_eq("DM-INT-40", "reason", last_exit.reason, REASON_EPT_VIOLATION);
-    check_eq("DM-INT-40", "physical", rd(F_GUEST_PHYSICAL),
+    check_eq("DM-INT-40", "reason", last_exit.reason, VMX_REASON_EPT_VIOLATION);
+    check_eq("DM-INT-40", "physical", rd(VMCS_GUEST_PHYSICAL_ADDRESS),
              MSEG_BASE + MSEG_SIGNATURE);
     /* The STM itself still reads MSEG. */
     check_eq("DM-INT-40", "stm-reads",
@@ -246,7 +246,7 @@ static void hide_mseg(void)
     write64(e.pd + 8 * (MSEG_BASE >> 21),
             MSEG_BASE | EPT_RWX | EPT_WB | EPT_LARGE);
     guest_run(RESUME);
-    check_eq("DM-INT-40", "rsm", last_exit.reason, REASON_RSM);
+    check_eq("DM-INT-40", "rsm", last_exit.reason, VMX_REASON_RSM);
     check_eq("DM-INT-40", "value", hidden_value, MSEG_SIGNATURE_VALUE);
     vmclear(region);
     vmptrld(transfer);
@@ -273,7 +273,7 @@ static void test_smm(void)
     use_ept(&e);
     guest_run(LAUNCH);
     check_eq("DM-RET-50", "smi-reason", stm_log.reason, 0x00000005);
-    check_eq("DM-RET-50", "vmcall", last_exit.reason, REASON_VMCALL);
+    check_eq("DM-RET-50", "vmcall", last_exit.reason, VMX_REASON_VMCALL);
     check_eq("DM-RET-50", "ept-after-smi", probe_value, 0x7777);
     check_eq("DM-RET-50", "root-identity", read64(PROBE_LINEAR), 0x1111);
     vmclear(region);

@@ -54,13 +54,13 @@ static struct expectation expect(const struct combination *c)
 {
     static const uint32_t bit_of[] = {EPT_R, EPT_W, EPT_X};
     uint32_t p = c->permission, needed, reported;
-    struct expectation e = {.reason = REASON_VMCALL, .dirty = true};
+    struct expectation e = {.reason = VMX_REASON_VMCALL, .dirty = true};
 
     e.physical = c->walk ? TARGET_GPA + PD_OFFSET : TARGET_GPA + OFFSET;
     e.linear = c->walk ? WINDOW + OFFSET : TARGET_GPA + OFFSET;
     /* 28.2.3.1: writable without readable; execute-only, unless supported. */
     if ((p & (EPT_R | EPT_W)) == EPT_W || (p == EPT_X && !execute_only)) {
-        e.reason = REASON_EPT_MISCONFIG;
+        e.reason = VMX_REASON_EPT_MISCONFIGURATION;
         return e;
     }
     if (!c->walk) {
@@ -82,7 +82,7 @@ static struct expectation expect(const struct combination *c)
         reported = 0;
     }
     if (needed & ~p) {
-        e.reason = REASON_EPT_VIOLATION;
+        e.reason = VMX_REASON_EPT_VIOLATION;
         e.qualification = reported | p << 3 | 1u << 7 | (c->walk ? 0 : 1u << 8);
     }
     return e;
@@ -184,38 +184,38 @@ static void test(const struct combination *c)
     write64(directory, WINDOW_RAM | 0x83 | (c->flags_set ? PDE_A | PDE_D : 0));
     *(volatile uint8_t *)(target + OFFSET) = 0xC3;
     entry = set_entry(c, c->permission);
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_SECONDARY));
-    wr(F_PROC2, controls(MSR_VMX_PROC2, PROC2_EPT));
-    wr(F_EPTP, pml4 | EPTP_WB4 | (c->ad ? EPTP_AD : 0));
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_SECONDARY_CONTROLS));
+    wr(VMCS_SECONDARY_CONTROLS, controls(MSR_VMX_PROC2, VMX_CPU2_EPT));
+    wr(VMCS_EPT_POINTER, pml4 | EPTP_WB4 | (c->ad ? EPTP_AD : 0));
     guest.rbx = c->walk ? WINDOW + OFFSET : TARGET_GPA + OFFSET;
     guest.rcx = 0xC3;
 
     guest_run(LAUNCH);
     ok = last_exit.reason == want.reason;
-    if (ok && want.reason != REASON_VMCALL) {
-        ok = rd(F_GUEST_PHYSICAL) == want.physical;
+    if (ok && want.reason != VMX_REASON_VMCALL) {
+        ok = rd(VMCS_GUEST_PHYSICAL_ADDRESS) == want.physical;
     }
-    if (ok && want.reason == REASON_EPT_VIOLATION) {
+    if (ok && want.reason == VMX_REASON_EPT_VIOLATION) {
         ok = last_exit.qualification == want.qualification &&
-             rd(F_GUEST_LINEAR) == want.linear;
+             rd(VMCS_GUEST_LINEAR_ADDRESS) == want.linear;
     }
-    check(want.reason == REASON_EPT_MISCONFIG ? "VMX-EPT-09"
+    check(want.reason == VMX_REASON_EPT_MISCONFIGURATION ? "VMX-EPT-09"
           : c->walk ? "VMX-EPT-07"
                     : "VMX-EPT-04",
           name, ok,
           "reason:%d,want:%d,qualification:%q,want:%q,physical:%q,want:%q",
           last_exit.reason, want.reason, last_exit.qualification,
-          want.qualification, rd(F_GUEST_PHYSICAL), want.physical);
+          want.qualification, rd(VMCS_GUEST_PHYSICAL_ADDRESS), want.physical);
 
     flags = read64(entry) & (EPT_A | EPT_D);
-    if (want.reason == REASON_VMCALL) {
+    if (want.reason == VMX_REASON_VMCALL) {
         check_eq(c->ad ? "VMX-EPT-11" : "VMX-EPT-13", name, flags,
                  !c->ad ? 0 : EPT_A | (want.dirty ? EPT_D : 0));
     } else {
         check_eq("VMX-EPT-11", name, flags & EPT_D, 0);
         /* The access goes through once the page is there. */
         set_entry(c, EPT_RWX);
-        check_eq("VMX-EPT-08", name, guest_run(RESUME), REASON_VMCALL);
+        check_eq("VMX-EPT-08", name, guest_run(RESUME), VMX_REASON_VMCALL);
     }
     if (c->walk) {
         uint64_t done = PDE_A | (c->access == WRITE ? PDE_D : 0);

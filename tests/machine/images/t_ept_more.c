@@ -9,7 +9,6 @@
 #define EPT_A      (1u << 8)
 #define EPT_D      (1u << 9)
 #define EPTP_AD    (1u << 6)
-#define PROC2_VPID (1u << 5)
 #define PROBE      0x2000000ull
 #define OTHER      0x2400000ull
 
@@ -40,9 +39,9 @@ static uint64_t new_guest(void (*code)(void), uint64_t eptp_bits)
 
     make_ept();
     region = vmcs_new_guest(code);
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_SECONDARY));
-    wr(F_PROC2, controls(MSR_VMX_PROC2, PROC2_EPT));
-    wr(F_EPTP, pml4 | 0x1E | eptp_bits);
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_SECONDARY_CONTROLS));
+    wr(VMCS_SECONDARY_CONTROLS, controls(MSR_VMX_PROC2, VMX_CPU2_EPT));
+    wr(VMCS_EPT_POINTER, pml4 | 0x1E | eptp_bits);
     return region;
 }
 
@@ -57,7 +56,7 @@ static void g_read_twice(void)
 static void test_stale(void)
 {
     uint64_t region = new_guest(g_read_twice, 0);
-    uint64_t descriptor[2] = {rd(F_EPTP), 0};
+    uint64_t descriptor[2] = {rd(VMCS_EPT_POINTER), 0};
 
     write64(PROBE, 0x1111);
     write64(OTHER, 0x2222);
@@ -95,11 +94,11 @@ static void test_execute_only(void)
     region = new_guest(g_fetch, 0);
     write64(pt, PROBE | 4 | EPT_WB);
     guest_run(LAUNCH);
-    check_eq("VMX-EPT-03", "execute-only-fetch", last_exit.reason, REASON_VMCALL);
+    check_eq("VMX-EPT-03", "execute-only-fetch", last_exit.reason, VMX_REASON_VMCALL);
     guest_skip();
     guest_run(RESUME);
     check_eq("VMX-EPT-03", "execute-only-read", last_exit.reason,
-             REASON_EPT_VIOLATION);
+             VMX_REASON_EPT_VIOLATION);
     check_eq("VMX-EPT-05", "execute-only-read", last_exit.qualification, 0x1A1);
     vmclear(region);
 }
@@ -192,18 +191,18 @@ static void test_vpid(void)
 {
     uint64_t region = vmcs_new_guest(g_read_twice);
 
-    if (!((rdmsr(MSR_VMX_PROC2) >> 32) & PROC2_VPID)) {
+    if (!((rdmsr(MSR_VMX_PROC2) >> 32) & VMX_CPU2_VPID)) {
         not_offered("VMX-VPID-01", "vpid");
         return;
     }
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_SECONDARY));
-    wr(F_PROC2, controls(MSR_VMX_PROC2, PROC2_VPID));
-    wr(F_VPID, 0);
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_SECONDARY_CONTROLS));
+    wr(VMCS_SECONDARY_CONTROLS, controls(MSR_VMX_PROC2, VMX_CPU2_VPID));
+    wr(VMCS_VPID, 0);
     /* VPID 0000H belongs to root operation. */
-    check_vmx("VMX-CTL-17", "vpid-0", vm_enter(&guest, LAUNCH), ERR_CONTROLS);
-    wr(F_VPID, 1);
+    check_vmx("VMX-CTL-17", "vpid-0", vm_enter(&guest, LAUNCH), VMX_ERROR_ENTRY_CONTROLS);
+    wr(VMCS_VPID, 1);
     guest_run(LAUNCH);
-    check_eq("VMX-VPID-01", "vpid-1", last_exit.reason, REASON_VMCALL);
+    check_eq("VMX-VPID-01", "vpid-1", last_exit.reason, VMX_REASON_VMCALL);
     vmclear(region);
 }
 
@@ -219,9 +218,9 @@ static void test_delivery(void)
     /* An EPT violation while a #UD is delivered. */
     write64(pt, 0);
     guest_run(LAUNCH);
-    check_eq("VMX-INF-23", "ept-violation", last_exit.reason, REASON_EPT_VIOLATION);
-    check_eq("VMX-INF-22", "ept-violation", rd(F_VECTORING), 0x80000306);
-    check_eq("VMX-INF-15", "ept-violation", rd(F_GUEST_PHYSICAL) & ~0xFFFull, PROBE);
+    check_eq("VMX-INF-23", "ept-violation", last_exit.reason, VMX_REASON_EPT_VIOLATION);
+    check_eq("VMX-INF-22", "ept-violation", rd(VMCS_IDT_VECTORING_INFO), 0x80000306);
+    check_eq("VMX-INF-15", "ept-violation", rd(VMCS_GUEST_PHYSICAL_ADDRESS) & ~0xFFFull, PROBE);
     vmclear(region);
 }
 

@@ -9,9 +9,6 @@
 #define EPT_D      (1u << 9)
 #define EPTP_WB4   0x1Eu
 #define EPTP_AD    (1u << 6)
-#define PROC2_VPID (1u << 5)
-#define PROC2_APIC (1u << 0)
-#define F_APIC_ACCESS 0x2014
 #define PROBE      0x2000000ull
 #define OTHER      0x2400000ull
 #define LINEAR     0x8000000000ull /* PML4 entry 1 of the guest's own tables */
@@ -71,17 +68,17 @@ static uint64_t new_guest(void (*code)(void), uint32_t proc2, uint64_t eptp_bits
 
     make_ept();
     make_guest_tables();
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_SECONDARY));
-    wr(F_PROC2, controls(MSR_VMX_PROC2, proc2));
-    if (proc2 & PROC2_EPT) {
-        wr(F_EPTP, pml4 | EPTP_WB4 | eptp_bits);
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_SECONDARY_CONTROLS));
+    wr(VMCS_SECONDARY_CONTROLS, controls(MSR_VMX_PROC2, proc2));
+    if (proc2 & VMX_CPU2_EPT) {
+        wr(VMCS_EPT_POINTER, pml4 | EPTP_WB4 | eptp_bits);
         invept(2, 0);
     }
-    if (proc2 & PROC2_VPID) {
-        wr(F_VPID, 7);
+    if (proc2 & VMX_CPU2_VPID) {
+        wr(VMCS_VPID, 7);
         invvpid(2, 0, 0);
     }
-    wr(F_GUEST_CR3, g_pml4);
+    wr(VMCS_GUEST_CR3, g_pml4);
     return region;
 }
 
@@ -107,7 +104,7 @@ static void test_misconfigurations(void)
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        uint64_t region = new_guest(g_read, PROC2_EPT, 0);
+        uint64_t region = new_guest(g_read, VMX_CPU2_EPT, 0);
         uint64_t slots[] = {0, pt, pd + 8 * (PROBE >> 21), pdpt, pml4};
         uint64_t slot = slots[rows[i].level], old = read64(slot);
 
@@ -115,45 +112,45 @@ static void test_misconfigurations(void)
         write64(slot, rows[i].bad ? old | rows[i].bad : (old & ~7ull) | 2);
         invept(2, 0);
         guest_run(LAUNCH);
-        check_eq("VMX-EPT-10", rows[i].name, last_exit.reason, REASON_EPT_MISCONFIG);
+        check_eq("VMX-EPT-10", rows[i].name, last_exit.reason, VMX_REASON_EPT_MISCONFIGURATION);
         write64(slot, old);
         vmclear(region);
     }
     /* An entry above that is not present hides those below, and others do not matter. */
-    uint64_t region = new_guest(g_read, PROC2_EPT, 0);
+    uint64_t region = new_guest(g_read, VMX_CPU2_EPT, 0);
 
     write64(pt, 1ull << 51 | 2);
     write64(pd + 8 * (PROBE >> 21), pt & ~7ull);
     invept(2, 0);
     guest_run(LAUNCH);
-    check_eq("VMX-EPT-10", "hidden", last_exit.reason, REASON_EPT_VIOLATION);
+    check_eq("VMX-EPT-10", "hidden", last_exit.reason, VMX_REASON_EPT_VIOLATION);
     vmclear(region);
-    region = new_guest(g_read, PROC2_EPT, 0);
+    region = new_guest(g_read, VMX_CPU2_EPT, 0);
     write64(pt + 8 * 300, 2);
     invept(2, 0);
-    check_eq("VMX-EPT-10", "not-reached", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-EPT-10", "not-reached", guest_run(LAUNCH), VMX_REASON_VMCALL);
     vmclear(region);
 }
 
 static void test_order(void)
 {
-    uint64_t region = new_guest(g_read, PROC2_EPT, 0);
+    uint64_t region = new_guest(g_read, VMX_CPU2_EPT, 0);
 
     /* The guest's entry is absent, and so is what it would have led to. */
     write64(g_pt, 0);
     write64(pt, 0);
-    wr(F_EXCEPTION_BITMAP, 1u << 14);
+    wr(VMCS_EXCEPTION_BITMAP, 1u << 14);
     invept(2, 0);
     guest_run(LAUNCH);
     check_eq("VMX-EPT-15", "page-fault-first", last_exit.intr, 0x80000B0E);
     vmclear(region);
-    region = new_guest(g_read, PROC2_EPT, 0);
+    region = new_guest(g_read, VMX_CPU2_EPT, 0);
     write64(g_pt, (PROBE + 0x5000) | PTE_RWU);
     write64(pt + 8 * 0x13, 0); /* the page of g_pt itself */
     write64(pt + 8 * 5, 0);
     invept(2, 0);
     guest_run(LAUNCH);
-    check_eq("VMX-EPT-15", "walk-first", rd(F_GUEST_PHYSICAL), g_pt);
+    check_eq("VMX-EPT-15", "walk-first", rd(VMCS_GUEST_PHYSICAL_ADDRESS), g_pt);
     vmclear(region);
 }
 
@@ -165,24 +162,24 @@ static void test_walk_is_a_write(void)
         not_offered("VMX-EPT-12", "accessed-dirty");
         return;
     }
-    region = new_guest(g_read, PROC2_EPT, EPTP_AD);
-    check_eq("VMX-EPT-12", "reason", guest_run(LAUNCH), REASON_VMCALL);
+    region = new_guest(g_read, VMX_CPU2_EPT, EPTP_AD);
+    check_eq("VMX-EPT-12", "reason", guest_run(LAUNCH), VMX_REASON_VMCALL);
     check_eq("VMX-EPT-12", "dirty", read64(slot) & EPT_D, EPT_D);
     check_eq("VMX-EPT-12", "data-not-dirty", read64(pt) & EPT_D, 0);
     vmclear(region);
-    region = new_guest(g_read, PROC2_EPT, EPTP_AD);
+    region = new_guest(g_read, VMX_CPU2_EPT, EPTP_AD);
     write64(slot, g_pt | 5 | EPT_WB); /* read and execute */
     invept(2, 0);
     guest_run(LAUNCH);
-    check_eq("VMX-EPT-12", "read-only-table", last_exit.reason, REASON_EPT_VIOLATION);
+    check_eq("VMX-EPT-12", "read-only-table", last_exit.reason, VMX_REASON_EPT_VIOLATION);
     check_eq("VMX-EPT-12", "access", last_exit.qualification & 0x1FF, 0x0AB);
     vmclear(region);
     /* Without the flags a read is enough once the guest's own are set. */
-    region = new_guest(g_read, PROC2_EPT, 0);
+    region = new_guest(g_read, VMX_CPU2_EPT, 0);
     write64(g_pt, PROBE | PTE_RWU | 0x20);
     write64(slot, g_pt | 5 | EPT_WB);
     invept(2, 0);
-    check_eq("VMX-EPT-12", "off", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-EPT-12", "off", guest_run(LAUNCH), VMX_REASON_VMCALL);
     vmclear(region);
 }
 
@@ -206,7 +203,7 @@ static void test_invvpid(void)
             not_offered("VMX-VPID-03", rows[i].name);
             continue;
         }
-        region = new_guest(g_read, PROC2_VPID, 0);
+        region = new_guest(g_read, VMX_CPU2_VPID, 0);
         write64(PROBE, 0x1111);
         write64(OTHER, 0x2222);
         guest_run(LAUNCH);
@@ -226,19 +223,19 @@ static void test_two_vpids(void)
     uint64_t tables = PROBE + 0x20000, one, two;
     struct vm_registers registers;
 
-    if (!(rdmsr(MSR_VMX_PROC2) >> 32 & PROC2_VPID)) {
+    if (!(rdmsr(MSR_VMX_PROC2) >> 32 & VMX_CPU2_VPID)) {
         not_offered("VMX-VPID-01", "two");
         return;
     }
-    one = new_guest(g_read, PROC2_VPID, 0);
-    two = new_guest(g_read, PROC2_VPID, 0);
+    one = new_guest(g_read, VMX_CPU2_VPID, 0);
+    two = new_guest(g_read, VMX_CPU2_VPID, 0);
     memcpy((void *)tables, (void *)g_pml4, 4 * PAGE_SIZE);
     for (uint64_t i = 0; i < 3; i++) {
         write64(tables + i * PAGE_SIZE + (i ? 0 : 8), (tables + (i + 1) * PAGE_SIZE) | PTE_RWU);
     }
     write64(tables + 3 * PAGE_SIZE, OTHER | PTE_RWU);
-    wr(F_GUEST_CR3, tables);
-    wr(F_VPID, 8);
+    wr(VMCS_GUEST_CR3, tables);
+    wr(VMCS_VPID, 8);
     write64(PROBE, 0x1111);
     write64(OTHER, 0x2222);
     guest_run(LAUNCH);
@@ -264,10 +261,10 @@ static void test_two_vpids(void)
 static void test_without_vpid(void)
 {
     for (unsigned ept = 0; ept < 2; ept++) {
-        uint64_t region = new_guest(g_read, ept ? PROC2_EPT : 0, 0);
+        uint64_t region = new_guest(g_read, ept ? VMX_CPU2_EPT : 0, 0);
 
         if (!ept) {
-            wr(F_PROC, controls(MSR_VMX_TRUE_PROC, 0));
+            wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, 0));
         }
         write64(PROBE, 0x1111);
         write64(OTHER, 0x2222);
@@ -285,19 +282,19 @@ static void test_apic_access(void)
 {
     uint64_t region;
 
-    if (!(rdmsr(MSR_VMX_PROC2) >> 32 & PROC2_APIC)) {
+    if (!(rdmsr(MSR_VMX_PROC2) >> 32 & VMX_CPU2_APIC_ACCESSES)) {
         not_offered("VMX-EXT-34", "walk");
         return;
     }
-    region = new_guest(g_read, PROC2_EPT | PROC2_APIC, 0);
-    wr(F_APIC_ACCESS, g_pt);
-    check_eq("VMX-EXT-34", "walk", guest_run(LAUNCH), REASON_APIC_ACCESS);
+    region = new_guest(g_read, VMX_CPU2_EPT | VMX_CPU2_APIC_ACCESSES, 0);
+    wr(VMCS_APIC_ACCESS_ADDRESS, g_pt);
+    check_eq("VMX-EXT-34", "walk", guest_run(LAUNCH), VMX_REASON_APIC_ACCESS);
     check_eq("VMX-EXT-34", "type", last_exit.qualification >> 12 & 15, 15);
     vmclear(region);
     /* Its final access is a linear one, as without EPT. */
-    region = new_guest(g_read, PROC2_EPT | PROC2_APIC, 0);
-    wr(F_APIC_ACCESS, PROBE);
-    check_eq("VMX-EXT-28", "with-ept", guest_run(LAUNCH), REASON_APIC_ACCESS);
+    region = new_guest(g_read, VMX_CPU2_EPT | VMX_CPU2_APIC_ACCESSES, 0);
+    wr(VMCS_APIC_ACCESS_ADDRESS, PROBE);
+    check_eq("VMX-EXT-28", "with-ept", guest_run(LAUNCH), VMX_REASON_APIC_ACCESS);
     check_eq("VMX-EXT-28", "with-ept", last_exit.qualification, 0);
     vmclear(region);
 }
@@ -305,14 +302,14 @@ static void test_apic_access(void)
 /* A violation drops the mapping, so that more rights need no INVEPT. */
 static void test_violation_invalidates(void)
 {
-    uint64_t region = new_guest(g_read, PROC2_EPT | PROC2_VPID, 0);
+    uint64_t region = new_guest(g_read, VMX_CPU2_EPT | VMX_CPU2_VPID, 0);
 
     write64(PROBE, 0x1111);
     write64(pt, 0);
     invept(2, 0);
-    check_eq("VMX-VPID-05", "violation", guest_run(LAUNCH), REASON_EPT_VIOLATION);
+    check_eq("VMX-VPID-05", "violation", guest_run(LAUNCH), VMX_REASON_EPT_VIOLATION);
     write64(pt, PROBE | EPT_RWX | EPT_WB);
-    check_eq("VMX-VPID-05", "again", guest_run(RESUME), REASON_VMCALL);
+    check_eq("VMX-VPID-05", "again", guest_run(RESUME), VMX_REASON_VMCALL);
     check_eq("VMX-VPID-05", "value", first, 0x1111);
     vmclear(region);
 }

@@ -37,9 +37,9 @@ static void make_ept(uint64_t eptp_bits)
         write64(pt + 8 * i, PROBE | i << 12 | EPT_RWX | EPT_WB);
     }
     write64(pd + 8 * (PROBE >> 21), pt | EPT_RWX);
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_SECONDARY));
-    wr(F_PROC2, controls(MSR_VMX_PROC2, PROC2_EPT));
-    wr(F_EPTP, pml4 | EPTP_WB4 | eptp_bits);
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_SECONDARY_CONTROLS));
+    wr(VMCS_SECONDARY_CONTROLS, controls(MSR_VMX_PROC2, VMX_CPU2_EPT));
+    wr(VMCS_EPT_POINTER, pml4 | EPTP_WB4 | eptp_bits);
 }
 
 /* A copy of the guest's tables at PROBE: PML4, PDPT, first PD; the last level
@@ -99,23 +99,23 @@ static void test_denied(unsigned level, bool all, bool write)
         }
         write64(pt + 8 * i, TABLE(i) | EPT_R | EPT_X | EPT_WB);
     }
-    wr(F_GUEST_CR3, TABLE(0));
+    wr(VMCS_GUEST_CR3, TABLE(0));
     guest_run(LAUNCH);
-    check_eq("VMX-EPT-14", names[level], last_exit.reason, REASON_EPT_VIOLATION);
-    check_eq("VMX-EPT-07", names[level], rd(F_GUEST_PHYSICAL), entry);
+    check_eq("VMX-EPT-14", names[level], last_exit.reason, VMX_REASON_EPT_VIOLATION);
+    check_eq("VMX-EPT-07", names[level], rd(VMCS_GUEST_PHYSICAL_ADDRESS), entry);
     /* Write to a page that may be read and executed, for the walk of a valid
      * linear address. */
     check_eq("VMX-EPT-07", names[level], last_exit.qualification, 0xAB);
     check_eq("VMX-EPT-14", "entry-unchanged", read64(entry) & PTE_A, 0);
     /* Each further level that lacks the flag exits on its own. */
-    while (last_exit.reason == REASON_EPT_VIOLATION && exits < LEVELS) {
-        uint64_t page = rd(F_GUEST_PHYSICAL) & ~0xFFFull;
+    while (last_exit.reason == VMX_REASON_EPT_VIOLATION && exits < LEVELS) {
+        uint64_t page = rd(VMCS_GUEST_PHYSICAL_ADDRESS) & ~0xFFFull;
 
         write64(pt + 8 * ((page - PROBE) >> 12), page | EPT_RWX | EPT_WB);
         exits++;
         guest_run(RESUME);
     }
-    check_eq("VMX-EPT-08", "resumed", last_exit.reason, REASON_VMCALL);
+    check_eq("VMX-EPT-08", "resumed", last_exit.reason, VMX_REASON_VMCALL);
     check_eq("VMX-EPT-14", "exits", exits, all ? LEVELS - level : 1);
     check_eq("VMX-EPT-14", names[level], read64(entry) & PTE_A, PTE_A);
     vmclear(region);
@@ -137,12 +137,12 @@ static void test_no_ram(void)
         uint64_t address;
         uint32_t reason; /* zeros are no entries; ones, the HPET id and ROM misconfigure */
     } rows[] = {
-        {"local-apic", 0xFEE00000, REASON_EPT_VIOLATION},
-        {"hpet", 0xFED00000, REASON_EPT_MISCONFIG},
-        {"io-apic", 0xFEC00000, REASON_EPT_VIOLATION},
-        {"nothing", 0x80000000, REASON_EPT_MISCONFIG},
-        {"last-page-32", 0xFFFFF000, REASON_EPT_MISCONFIG},
-        {"last-page", 0xFFFFFFF000, REASON_EPT_MISCONFIG},
+        {"local-apic", 0xFEE00000, VMX_REASON_EPT_VIOLATION},
+        {"hpet", 0xFED00000, VMX_REASON_EPT_MISCONFIGURATION},
+        {"io-apic", 0xFEC00000, VMX_REASON_EPT_VIOLATION},
+        {"nothing", 0x80000000, VMX_REASON_EPT_MISCONFIGURATION},
+        {"last-page-32", 0xFFFFF000, VMX_REASON_EPT_MISCONFIGURATION},
+        {"last-page", 0xFFFFFFF000, VMX_REASON_EPT_MISCONFIGURATION},
     };
 
     for (size_t i = 0; i < 2 * ARRAY_SIZE(rows); i++) {
@@ -150,7 +150,7 @@ static void test_no_ram(void)
         uint64_t region = vmcs_new_guest(g_vmcall);
 
         make_ept(i & 1 ? EPTP_AD : 0);
-        wr(F_EPTP, table | EPTP_WB4 | (i & 1 ? EPTP_AD : 0));
+        wr(VMCS_EPT_POINTER, table | EPTP_WB4 | (i & 1 ? EPTP_AD : 0));
         check_eq("VMX-EPT-02", rows[i / 2].name, guest_run(LAUNCH), rows[i / 2].reason);
         vmclear(region);
         /* The same one level down. */
@@ -164,7 +164,7 @@ static void test_no_ram(void)
         make_ept(i & 1 ? EPTP_AD : 0);
         write64(pd + 8 * (PROBE_PAGE >> 21), table | EPT_RWX);
         check_eq("VMX-EPT-02", rows[i / 2].name, guest_run(LAUNCH), rows[i / 2].reason);
-        check_eq("VMX-INF-15", "physical", rd(F_GUEST_PHYSICAL), PROBE_PAGE + 0x10);
+        check_eq("VMX-INF-15", "physical", rd(VMCS_GUEST_PHYSICAL_ADDRESS), PROBE_PAGE + 0x10);
         vmclear(region);
     }
 }
@@ -181,20 +181,20 @@ static void test_guest_no_ram(void)
         make_ept(EPTP_AD);
         make_tables(0);
         write64(pt, rows[i] | EPT_RWX | EPT_WB); /* the PML4 is elsewhere */
-        wr(F_GUEST_CR3, TABLE(0));
-        wr(F_GUEST_IDTR_LIMIT, 0);
+        wr(VMCS_GUEST_CR3, TABLE(0));
+        wr(VMCS_GUEST_IDTR_LIMIT, 0);
         /* Whatever the entries are, the guest cannot run: a triple fault, since
          * the IDT cannot be read either. */
-        check_eq("VMX-EPT-02", "guest-tables", guest_run(LAUNCH), REASON_TRIPLE_FAULT);
+        check_eq("VMX-EPT-02", "guest-tables", guest_run(LAUNCH), VMX_REASON_TRIPLE_FAULT);
         vmclear(region);
         /* For data only; #PF is intercepted. */
         region = vmcs_new_guest(g_write);
         make_ept(i & 1 ? EPTP_AD : 0);
         make_tables(0);
         write64(pt + 8 * 3, rows[i] | EPT_RWX | EPT_WB);
-        wr(F_GUEST_CR3, TABLE(0));
-        wr(F_EXCEPTION_BITMAP, 1u << FAULT_PF);
-        check_eq("VMX-EPT-02", "guest-table-for-data", guest_run(LAUNCH), REASON_EXCEPTION);
+        wr(VMCS_GUEST_CR3, TABLE(0));
+        wr(VMCS_EXCEPTION_BITMAP, 1u << FAULT_PF);
+        check_eq("VMX-EPT-02", "guest-table-for-data", guest_run(LAUNCH), VMX_REASON_EXCEPTION_NMI);
         vmclear(region);
     }
 }
@@ -212,7 +212,7 @@ static void test_rom(void)
 
     make_ept(EPTP_AD);
     write64(pml4, ROM_OF(rom_pdpt) | EPT_RWX);
-    check_eq("VMX-EPT-11", "rom-read", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-EPT-11", "rom-read", guest_run(LAUNCH), VMX_REASON_VMCALL);
     check_eq("VMX-EPT-11", "rom-unchanged", read64(ROM_OF(rom_pdpt)), LARGE_RWX);
     check_eq("VMX-EPT-11", "table-accessed", read64(pml4) >> 8 & 1, 1);
     vmclear(region);
@@ -239,12 +239,12 @@ static void test_alias(void)
     uint64_t region = vmcs_new_guest(g_relative);
 
     write64(pdpt + 8 * (ALIAS >> 30), read64(pdpt));
-    wr(F_GUEST_RIP, phys(relative_insn));
+    wr(VMCS_GUEST_RIP, phys(relative_insn));
     guest_run(LAUNCH);
     check_eq("VMX-INF-06", "relative", last_exit.reason, 21);
     check_eq("VMX-INF-06", "relative", last_exit.qualification,
              phys(relative_target));
-    wr(F_GUEST_RIP, ALIAS + phys(relative_insn));
+    wr(VMCS_GUEST_RIP, ALIAS + phys(relative_insn));
     guest_run(RESUME);
     check_eq("VMX-INF-06", "alias", last_exit.reason, 21);
     check_eq("VMX-INF-06", "alias-rip", last_exit.rip, ALIAS + phys(relative_insn));

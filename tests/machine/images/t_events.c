@@ -163,7 +163,7 @@ static void test_dual(void)
     wait_a_little();
     /* DM-EXI-39, DM-ACT-35: bit 3 shows NMI blocking. */
     check_eq("DM-EXI-39", "exits", stm_exits, before + 2);
-    check_eq("DM-EXI-39", "bit-3", stm_log.interruptibility, BLOCKED_NMI);
+    check_eq("DM-EXI-39", "bit-3", stm_log.interruptibility, VMX_BLOCKING_BY_NMI);
     fault_hook = count_events;
     /* DM-RET-59: the handler's IRET has ended the blocking. */
     self_ipi(IPI_NMI, 0);

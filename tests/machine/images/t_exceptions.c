@@ -47,14 +47,14 @@ static const struct {
 static void fresh(size_t row)
 {
     entry_fresh(rows[row].mode);
-    wr(F_GUEST_RIP, phys((void *)rows[row].code));
-    wr(F_GUEST_GDTR_BASE, GDT_AT);
-    wr(F_GUEST_GDTR_LIMIT, ABSENT_AT + 7);
-    wr(F_GUEST_CR0, (rd(F_GUEST_CR0) | CR0_MP) & ~(uint64_t)(1u << 2));
+    wr(VMCS_GUEST_RIP, phys((void *)rows[row].code));
+    wr(VMCS_GUEST_GDTR_BASE, GDT_AT);
+    wr(VMCS_GUEST_GDTR_LIMIT, ABSENT_AT + 7);
+    wr(VMCS_GUEST_CR0, (rd(VMCS_GUEST_CR0) | CR0_MP) & ~(uint64_t)(1u << 2));
     if (rows[row].code == e_nm) {
-        wr(F_GUEST_CR0, rd(F_GUEST_CR0) | CR0_TS);
+        wr(VMCS_GUEST_CR0, rd(VMCS_GUEST_CR0) | CR0_TS);
     }
-    wr(F_GUEST_IDTR_LIMIT, 0); /* what does not exit cannot be delivered */
+    wr(VMCS_GUEST_IDTR_LIMIT, 0); /* what does not exit cannot be delivered */
 }
 
 static void test_row(size_t i)
@@ -63,9 +63,9 @@ static void test_row(size_t i)
     uint32_t vector = rows[i].info & 31;
 
     fresh(i);
-    wr(F_EXCEPTION_BITMAP, 1u << vector);
+    wr(VMCS_EXCEPTION_BITMAP, 1u << vector);
     guest_run(LAUNCH);
-    check("VMX-INT-44", name, last_exit.reason == REASON_EXCEPTION, "reason:%d,intr:%x",
+    check("VMX-INT-44", name, last_exit.reason == VMX_REASON_EXCEPTION_NMI, "reason:%d,intr:%x",
           last_exit.reason, last_exit.intr);
     check_eq("VMX-INF-17", name, last_exit.intr, rows[i].info);
     if (rows[i].info & 0x800) {
@@ -74,22 +74,22 @@ static void test_row(size_t i)
     if (rows[i].length) {
         check_eq("VMX-INF-28", name, last_exit.length, rows[i].length);
     }
-    check_eq("VMX-INF-24", name, rd(F_VECTORING) >> 31, 0);
-    check_eq("VMX-EXI-13", name, rd(F_GUEST_RFLAGS) >> 16 & 1, !rows[i].trap);
-    check_eq("VMX-EXI-14", name, rd(F_ACTIVITY), 0);
+    check_eq("VMX-INF-24", name, rd(VMCS_IDT_VECTORING_INFO) >> 31, 0);
+    check_eq("VMX-EXI-13", name, rd(VMCS_GUEST_RFLAGS) >> 16 & 1, !rows[i].trap);
+    check_eq("VMX-EXI-14", name, rd(VMCS_GUEST_ACTIVITY_STATE), 0);
 
     /* All other bits: it is delivered, which fails and exits by #GP or #DF. */
     fresh(i);
-    wr(F_EXCEPTION_BITMAP, ~(1u << vector));
+    wr(VMCS_EXCEPTION_BITMAP, ~(1u << vector));
     guest_run(LAUNCH);
     check("VMX-INT-44", name, last_exit.intr == (vector == 13 ? 0x80000B08 : 0x80000B0D),
           "others,intr:%x", last_exit.intr);
     if (vector != 13) {
-        check_eq("VMX-INF-22", name, rd(F_VECTORING), rows[i].info);
+        check_eq("VMX-INF-22", name, rd(VMCS_IDT_VECTORING_INFO), rows[i].info);
     }
     /* No bit at all. */
     fresh(i);
-    check_eq("VMX-INT-48", name, guest_run(LAUNCH), REASON_TRIPLE_FAULT);
+    check_eq("VMX-INT-48", name, guest_run(LAUNCH), VMX_REASON_TRIPLE_FAULT);
 }
 
 void run_tests(void)

@@ -78,35 +78,35 @@ static void s_none(void)
 
 static void s_exceptions(void)
 {
-    wr(F_EXCEPTION_BITMAP, 0xFFFFFFFF);
+    wr(VMCS_EXCEPTION_BITMAP, 0xFFFFFFFF);
 }
 
 static void s_cr0(void)
 {
-    wr(F_CR0_MASK, UINT64_MAX);
-    wr(F_CR0_SHADOW, 0x80000033 | CR0_TS);
+    wr(VMCS_CR0_GUEST_HOST_MASK, UINT64_MAX);
+    wr(VMCS_CR0_READ_SHADOW, 0x80000033 | CR0_TS);
 }
 
 static void s_cr4(void)
 {
-    wr(F_CR4_MASK, UINT64_MAX);
-    wr(F_CR4_SHADOW, 0);
+    wr(VMCS_CR4_GUEST_HOST_MASK, UINT64_MAX);
+    wr(VMCS_CR4_READ_SHADOW, 0);
 }
 
 static void s_no_idt(void)
 {
-    wr(F_GUEST_IDTR_LIMIT, 0);
+    wr(VMCS_GUEST_IDTR_LIMIT, 0);
 }
 
 static void s_io_bitmaps(void)
 {
-    wr(F_IO_BITMAP_A, io_bitmaps);
-    wr(F_IO_BITMAP_B, io_bitmaps + PAGE_SIZE);
+    wr(VMCS_IO_BITMAP_A, io_bitmaps);
+    wr(VMCS_IO_BITMAP_B, io_bitmaps + PAGE_SIZE);
 }
 
 static void s_msr_bitmaps(void)
 {
-    wr(F_MSR_BITMAP, msr_bitmaps);
+    wr(VMCS_MSR_BITMAP, msr_bitmaps);
 }
 
 static const struct row {
@@ -133,11 +133,11 @@ static const struct row {
     {"VMX-INT-14", "vmxoff", g_vmxoff, s_none, 0, 26, 3, 0, 0},
     {"VMX-INT-14", "vmxon", g_vmxon, s_none, 0, 27, 0, ANY, 0},
     /* Conditional exits. */
-    {"VMX-INT-17", "hlt", g_hlt, s_none, PROC_HLT, 12, 1, 0, 0},
+    {"VMX-INT-17", "hlt", g_hlt, s_none, VMX_CPU_HLT, 12, 1, 0, 0},
     {"VMX-INT-36", "rdmsr-no-bitmaps", g_rdmsr, s_none, 0, 31, 2, 0, 0},
     {"VMX-INT-37", "wrmsr-no-bitmaps", g_wrmsr, s_none, 0, 32, 2, 0, 0},
-    {"VMX-INT-36", "rdmsr-bit-set", g_rdmsr, s_msr_bitmaps, PROC_MSR_BITMAPS, 31, 2, 0, 0},
-    {"VMX-INT-37", "wrmsr-bit-clear", g_wrmsr, s_msr_bitmaps, PROC_MSR_BITMAPS, 18, 3, 0, 0},
+    {"VMX-INT-36", "rdmsr-bit-set", g_rdmsr, s_msr_bitmaps, VMX_CPU_MSR_BITMAPS, 31, 2, 0, 0},
+    {"VMX-INT-37", "wrmsr-bit-clear", g_wrmsr, s_msr_bitmaps, VMX_CPU_MSR_BITMAPS, 18, 3, 0, 0},
     {"VMX-INT-18", "invlpg", g_invlpg, s_none, 1u << 9, 14, 3, 0x700000, 0},
     {"VMX-INT-21", "mwait", g_mwait, s_none, 1u << 10, 36, 3, ANY, 0},
     {"VMX-INT-19", "rdpmc", g_rdpmc, s_none, 1u << 11, 15, 2, 0, 0},
@@ -145,29 +145,29 @@ static const struct row {
     {"VMX-INT-22", "monitor", g_monitor, s_none, 1u << 29, 39, 3, 0, 0},
     {"VMX-INT-23", "pause", g_pause, s_none, 1u << 30, 40, 2, 0, 0},
     /* I/O instructions. */
-    {"VMX-INT-34", "out-imm8", g_out_imm8, s_none, PROC_UNCOND_IO, 30, 2, 0x810040, 0},
-    {"VMX-INT-34", "out-dx32", g_out_dx32, s_none, PROC_UNCOND_IO, 30, 1, 0x810003, 0},
-    {"VMX-INT-34", "out-dx16", g_out_dx16, s_none, PROC_UNCOND_IO, 30, 2, 0x12340001, 0},
-    {"VMX-INT-34", "in-dx8", g_in_dx8, s_none, PROC_UNCOND_IO, 30, 1, 0x810008, 0},
-    {"VMX-INT-34", "in-imm32", g_in_imm32, s_none, PROC_UNCOND_IO, 30, 2, 0x81004B, 0},
-    {"VMX-INT-34", "outsb", g_outsb, s_none, PROC_UNCOND_IO, 30, 1, 0x810010, 0},
-    {"VMX-INT-34", "rep-insb", g_rep_insb, s_none, PROC_UNCOND_IO, 30, 2, 0x810038, 0},
-    {"VMX-INT-35", "io-bit-set", g_out_imm8, s_io_bitmaps, PROC_IO_BITMAPS, 30, 2, 0x810040, 0},
-    {"VMX-INT-35", "io-bit-clear", g_out_dx16, s_io_bitmaps, PROC_IO_BITMAPS, 18, 3, 0, 0},
-    {"VMX-INT-35", "io-wide-hits-bit", g_in_imm32, s_io_bitmaps, PROC_IO_BITMAPS, 30, 2,
+    {"VMX-INT-34", "out-imm8", g_out_imm8, s_none, VMX_CPU_UNCONDITIONAL_IO, 30, 2, 0x810040, 0},
+    {"VMX-INT-34", "out-dx32", g_out_dx32, s_none, VMX_CPU_UNCONDITIONAL_IO, 30, 1, 0x810003, 0},
+    {"VMX-INT-34", "out-dx16", g_out_dx16, s_none, VMX_CPU_UNCONDITIONAL_IO, 30, 2, 0x12340001, 0},
+    {"VMX-INT-34", "in-dx8", g_in_dx8, s_none, VMX_CPU_UNCONDITIONAL_IO, 30, 1, 0x810008, 0},
+    {"VMX-INT-34", "in-imm32", g_in_imm32, s_none, VMX_CPU_UNCONDITIONAL_IO, 30, 2, 0x81004B, 0},
+    {"VMX-INT-34", "outsb", g_outsb, s_none, VMX_CPU_UNCONDITIONAL_IO, 30, 1, 0x810010, 0},
+    {"VMX-INT-34", "rep-insb", g_rep_insb, s_none, VMX_CPU_UNCONDITIONAL_IO, 30, 2, 0x810038, 0},
+    {"VMX-INT-35", "io-bit-set", g_out_imm8, s_io_bitmaps, VMX_CPU_IO_BITMAPS, 30, 2, 0x810040, 0},
+    {"VMX-INT-35", "io-bit-clear", g_out_dx16, s_io_bitmaps, VMX_CPU_IO_BITMAPS, 18, 3, 0, 0},
+    {"VMX-INT-35", "io-wide-hits-bit", g_in_imm32, s_io_bitmaps, VMX_CPU_IO_BITMAPS, 30, 2,
      0x81004B, 0},
     /* Control registers. */
-    {"VMX-INT-30", "mov-to-cr3", g_cr3_load, s_none, PROC_CR3_LOAD, 28, 3, 0x303, 0},
-    {"VMX-INT-31", "mov-from-cr3", g_cr3_store, s_none, PROC_CR3_STORE, 28, 3, 0x113, 0},
+    {"VMX-INT-30", "mov-to-cr3", g_cr3_load, s_none, VMX_CPU_CR3_LOAD, 28, 3, 0x303, 0},
+    {"VMX-INT-31", "mov-from-cr3", g_cr3_store, s_none, VMX_CPU_CR3_STORE, 28, 3, 0x113, 0},
     {"VMX-INT-26", "mov-to-cr0", g_cr0_load, s_cr0, 0, 28, 3, 0x200, 0},
     {"VMX-INT-27", "mov-to-cr4", g_cr4_load, s_cr4, 0, 28, 3, 0x004, 0},
-    {"VMX-INT-32", "mov-to-cr8", g_cr8_load, s_none, PROC_CR8_LOAD, 28, 4, 0x008, 0},
-    {"VMX-INT-32", "mov-from-cr8", g_cr8_store, s_none, PROC_CR8_STORE, 28, 4, 0x618, 0},
+    {"VMX-INT-32", "mov-to-cr8", g_cr8_load, s_none, VMX_CPU_CR8_LOAD, 28, 4, 0x008, 0},
+    {"VMX-INT-32", "mov-from-cr8", g_cr8_store, s_none, VMX_CPU_CR8_STORE, 28, 4, 0x618, 0},
     {"VMX-INT-28", "clts", g_clts, s_cr0, 0, 28, 2, 0x020, 0},
     {"VMX-INT-29", "lmsw", g_lmsw, s_cr0, 0, 28, 3, 0x230030, 0},
     /* Debug registers. */
-    {"VMX-INT-33", "mov-to-dr1", g_dr_load, s_none, PROC_MOV_DR, 29, 3, 0x101, 0},
-    {"VMX-INT-33", "mov-from-dr7", g_dr_store, s_none, PROC_MOV_DR, 29, 3, 0x017, 0},
+    {"VMX-INT-33", "mov-to-dr1", g_dr_load, s_none, VMX_CPU_MOV_DR, 29, 3, 0x101, 0},
+    {"VMX-INT-33", "mov-from-dr7", g_dr_store, s_none, VMX_CPU_MOV_DR, 29, 3, 0x017, 0},
     /* Exceptions. */
     {"VMX-INT-44", "ud2", g_ud2, s_exceptions, 0, 0, 0, 0, 0x80000306},
     {"VMX-INT-46", "int3", g_int3, s_exceptions, 0, 0, 1, 0, 0x80000603},
@@ -197,15 +197,15 @@ static bool offered(uint32_t msr, uint32_t bits)
 static const char *qualification_rule(const struct row *row)
 {
     switch (row->reason) {
-    case REASON_EXCEPTION:
+    case VMX_REASON_EXCEPTION_NMI:
         return row->intr == 0x80000B0E ? "VMX-INF-03" : "VMX-INF-12";
-    case REASON_INVLPG:
+    case VMX_REASON_INVLPG:
         return "VMX-INF-04";
-    case REASON_CR:
+    case VMX_REASON_CR_ACCESS:
         return "VMX-INF-08";
-    case REASON_DR:
+    case VMX_REASON_MOV_DR:
         return "VMX-INF-09";
-    case REASON_IO:
+    case VMX_REASON_IO:
         return "VMX-INF-10";
     default:
         return "VMX-INF-12";
@@ -221,7 +221,7 @@ static void run_row(const struct row *row)
         return;
     }
     region = vmcs_new_guest(row->guest);
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, row->proc));
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, row->proc));
     row->setup();
     guest_run(LAUNCH);
     check(row->id, row->name, last_exit.reason == row->reason,
@@ -246,14 +246,14 @@ static void test_secondary(void)
         const char *name = secondary_rows[i].name;
         uint64_t region;
 
-        if (!offered(MSR_VMX_TRUE_PROC, PROC_SECONDARY) ||
+        if (!offered(MSR_VMX_TRUE_PROC, VMX_CPU_SECONDARY_CONTROLS) ||
             !offered(MSR_VMX_PROC2, secondary_rows[i].proc2)) {
             not_offered(secondary_rows[i].id, name);
             continue;
         }
         region = vmcs_new_guest(secondary_rows[i].guest);
-        wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_SECONDARY));
-        wr(F_PROC2, controls(MSR_VMX_PROC2, secondary_rows[i].proc2));
+        wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_SECONDARY_CONTROLS));
+        wr(VMCS_SECONDARY_CONTROLS, controls(MSR_VMX_PROC2, secondary_rows[i].proc2));
         check_eq(secondary_rows[i].id, name, guest_run(LAUNCH), secondary_rows[i].reason);
         if (secondary_rows[i].length) {
             check_eq("VMX-INF-27", name, last_exit.length, secondary_rows[i].length);
@@ -266,20 +266,20 @@ static void test_details(void)
 {
     uint64_t region = vmcs_new_guest(g_gp);
 
-    wr(F_EXCEPTION_BITMAP, 1u << 13);
+    wr(VMCS_EXCEPTION_BITMAP, 1u << 13);
     guest_run(LAUNCH);
     check_eq("VMX-INF-18", "gp-error-code", last_exit.error, 0x58);
     vmclear(region);
 
     region = vmcs_new_guest(g_pf);
-    wr(F_EXCEPTION_BITMAP, 1u << 14);
+    wr(VMCS_EXCEPTION_BITMAP, 1u << 14);
     guest_run(LAUNCH);
     check_eq("VMX-INF-18", "pf-error-code", last_exit.error, 2);
     vmclear(region);
 
     /* The I/O exit leaves the registers of before the instruction. */
     region = vmcs_new_guest(g_rep_insb);
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_UNCOND_IO));
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_UNCONDITIONAL_IO));
     guest_run(LAUNCH);
     check_eq("VMX-EXI-01", "rep-insb-rcx", guest.rcx, 4);
     check_eq("VMX-EXI-01", "rep-insb-rdi", guest.rdi, phys(memory));
@@ -303,12 +303,12 @@ static void test_pf_match(void)
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         uint64_t region = vmcs_new_guest(g_pf);
 
-        wr(F_EXCEPTION_BITMAP, cases[i].bitmap);
-        wr(F_PF_MASK, cases[i].mask);
-        wr(F_PF_MATCH, cases[i].match);
-        wr(F_GUEST_IDTR_LIMIT, 0); /* not exiting: triple fault */
+        wr(VMCS_EXCEPTION_BITMAP, cases[i].bitmap);
+        wr(VMCS_PAGE_FAULT_ERROR_CODE_MASK, cases[i].mask);
+        wr(VMCS_PAGE_FAULT_ERROR_CODE_MATCH, cases[i].match);
+        wr(VMCS_GUEST_IDTR_LIMIT, 0); /* not exiting: triple fault */
         check_eq("VMX-INT-45", cases[i].name, guest_run(LAUNCH),
-                 cases[i].exits ? REASON_EXCEPTION : REASON_TRIPLE_FAULT);
+                 cases[i].exits ? VMX_REASON_EXCEPTION_NMI : VMX_REASON_TRIPLE_FAULT);
         vmclear(region);
     }
 }
@@ -321,7 +321,7 @@ static void test_many(void)
 
     for (; exits < 1000; exits++, launch = RESUME) {
         guest.rbx = exits;
-        if (guest_run(launch) != REASON_VMCALL || guest.rbx != exits) {
+        if (guest_run(launch) != VMX_REASON_VMCALL || guest.rbx != exits) {
             break;
         }
         guest_skip();

@@ -18,19 +18,53 @@ static void guest_code(void)
 }
 
 static const uint32_t fields[] = {
-    F_PIN,          F_PROC,          F_PROC2,          F_EXIT,
-    F_ENTRY,        F_ENTRY_INTR,    F_ENTRY_ERROR,    F_ENTRY_LENGTH,
-    F_ENTRY_LOAD_COUNT, F_CR3_TARGETS,
-    F_GUEST_CR0,    F_GUEST_CR4,     F_GUEST_RFLAGS,   F_GUEST_DR7,
-    F_GUEST_EFER,   F_GUEST_PAT,     F_GUEST_DEBUGCTL, F_INTERRUPTIBILITY,
-    F_PENDING_DEBUG, F_LINK,         F_GUEST_SYSENTER_ESP,
-    F_RIGHTS(SEG_CS), F_RIGHTS(SEG_SS), F_RIGHTS(SEG_DS), F_RIGHTS(SEG_TR),
-    F_RIGHTS(SEG_LDTR), F_LIMIT(SEG_CS), F_LIMIT(SEG_SS), F_LIMIT(SEG_TR),
-    F_GUEST_CS,     F_GUEST_SS,      F_GUEST_TR,       F_GUEST_LDTR,
-    F_BASE(SEG_FS), F_BASE(SEG_TR),  F_GUEST_GDTR_BASE, F_GUEST_GDTR_LIMIT,
-    F_VPID,         F_EPTP,          F_MSR_BITMAP,     F_IO_BITMAP_A,
-    F_HOST_CS,      F_HOST_SS,       F_HOST_EFER,      F_HOST_PAT,
-    F_EXECUTIVE_VMCS, F_SMBASE,
+    VMCS_PIN_CONTROLS,
+    VMCS_PROCESSOR_CONTROLS,
+    VMCS_SECONDARY_CONTROLS,
+    VMCS_EXIT_CONTROLS,
+    VMCS_ENTRY_CONTROLS,
+    VMCS_ENTRY_INTERRUPTION_INFO,
+    VMCS_ENTRY_EXCEPTION_ERROR_CODE,
+    VMCS_ENTRY_INSTRUCTION_LENGTH,
+    VMCS_ENTRY_MSR_LOAD_COUNT,
+    VMCS_CR3_TARGET_COUNT,
+    VMCS_GUEST_CR0,
+    VMCS_GUEST_CR4,
+    VMCS_GUEST_RFLAGS,
+    VMCS_GUEST_DR7,
+    VMCS_GUEST_IA32_EFER,
+    VMCS_GUEST_IA32_PAT,
+    VMCS_GUEST_IA32_DEBUGCTL,
+    VMCS_GUEST_INTERRUPTIBILITY_STATE,
+    VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS,
+    VMCS_LINK_POINTER,
+    VMCS_GUEST_IA32_SYSENTER_ESP,
+    VMCS_GUEST_ACCESS_RIGHTS(SEG_CS),
+    VMCS_GUEST_ACCESS_RIGHTS(SEG_SS),
+    VMCS_GUEST_ACCESS_RIGHTS(SEG_DS),
+    VMCS_GUEST_ACCESS_RIGHTS(SEG_TR),
+    VMCS_GUEST_ACCESS_RIGHTS(SEG_LDTR),
+    VMCS_GUEST_LIMIT(SEG_CS),
+    VMCS_GUEST_LIMIT(SEG_SS),
+    VMCS_GUEST_LIMIT(SEG_TR),
+    VMCS_GUEST_CS_SELECTOR,
+    VMCS_GUEST_SS_SELECTOR,
+    VMCS_GUEST_TR_SELECTOR,
+    VMCS_GUEST_LDTR_SELECTOR,
+    VMCS_GUEST_BASE(SEG_FS),
+    VMCS_GUEST_BASE(SEG_TR),
+    VMCS_GUEST_GDTR_BASE,
+    VMCS_GUEST_GDTR_LIMIT,
+    VMCS_VPID,
+    VMCS_EPT_POINTER,
+    VMCS_MSR_BITMAP,
+    VMCS_IO_BITMAP_A,
+    VMCS_HOST_CS_SELECTOR,
+    VMCS_HOST_SS_SELECTOR,
+    VMCS_HOST_IA32_EFER,
+    VMCS_HOST_IA32_PAT,
+    VMCS_EXECUTIVE_VMCS_POINTER,
+    VMCS_GUEST_SMBASE,
 };
 
 static uint32_t failed7, failed8, failed33, failed34, ran, wrong;
@@ -46,13 +80,13 @@ static void one_round(uint64_t region)
         wr(chosen[i], i && next_random() & 1 ? old[i] : mutate(old[i]));
     }
     result = vm_enter(&guest, LAUNCH);
-    error = rd(F_INSTRUCTION_ERROR);
+    error = rd(VMCS_INSTRUCTION_ERROR);
     if (result == VMX_FAIL_VALID) {
-        failed7 += error == ERR_CONTROLS;
-        failed8 += error == ERR_HOST_STATE;
-        wrong += error != ERR_CONTROLS && error != ERR_HOST_STATE;
+        failed7 += error == VMX_ERROR_ENTRY_CONTROLS;
+        failed8 += error == VMX_ERROR_ENTRY_HOST_STATE;
+        wrong += error != VMX_ERROR_ENTRY_CONTROLS && error != VMX_ERROR_ENTRY_HOST_STATE;
     } else if (result == VMX_EXITED) {
-        uint32_t reason = (uint32_t)rd(F_REASON);
+        uint32_t reason = (uint32_t)rd(VMCS_EXIT_REASON);
 
         failed33 += reason == REASON_BAD_GUEST;
         failed34 += reason == REASON_BAD_MSR;
@@ -83,8 +117,8 @@ static void fresh(void)
     vmclear(region);
     vmptrld(region);
     vmcs_fill_guest(guest_code);
-    wr(F_EXCEPTION_BITMAP, 0xFFFFFFFF);
-    wr(F_GUEST_IDTR_LIMIT, 0);
+    wr(VMCS_EXCEPTION_BITMAP, 0xFFFFFFFF);
+    wr(VMCS_GUEST_IDTR_LIMIT, 0);
 }
 
 static void run_rounds(void)
@@ -107,7 +141,7 @@ void run_tests(void)
     check("VMX-ENT-19", "all-kinds", failed7 && failed8 && failed33 && ran, "");
     vmclear(vmptrst());
     vmcs_new_guest(guest_code);
-    check_eq("VMX-ENT-23", "good-vmcs-still-runs", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-ENT-23", "good-vmcs-still-runs", guest_run(LAUNCH), VMX_REASON_VMCALL);
     vmclear(vmptrst());
     check_vmx("VMX-INS-16", "vmxoff", vmxoff(), SUCCESS);
 }

@@ -17,9 +17,8 @@
 #define EPT_RWX      7u
 #define EPT_LEAF     (EPT_RWX | 6u << 3)
 #define EPTP_WB4     0x1Eu
-#define PIN_TIMER    (1u << 6)
-#define PROC2_BOX    (PROC2_EPT | PROC2_UNRESTRICTED | 1u << 3 | 1u << 12 | 1u << 13)
-#define PROC_BOX     (PROC_SECONDARY | PROC_UNCOND_IO | PROC_MSR_BITMAPS | PROC_HLT | 1u << 10)
+#define PROC2_BOX    (VMX_CPU2_EPT | VMX_CPU2_UNRESTRICTED_GUEST | 1u << 3 | 1u << 12 | 1u << 13)
+#define PROC_BOX (VMX_CPU_SECONDARY_CONTROLS | VMX_CPU_UNCONDITIONAL_IO | VMX_CPU_MSR_BITMAPS | VMX_CPU_HLT | 1u << 10)
 
 /* Guest-physical layout of the box. */
 #define CODE         0x1000u
@@ -174,10 +173,10 @@ static void make_ept(void)
 
 static void segment(unsigned index, uint16_t selector, uint64_t base, uint32_t limit, uint32_t rights)
 {
-    wr(F_GUEST_ES + 2 * index, selector);
-    wr(F_BASE(index), base);
-    wr(F_LIMIT(index), limit);
-    wr(F_RIGHTS(index), rights);
+    wr(VMCS_GUEST_ES_SELECTOR + 2 * index, selector);
+    wr(VMCS_GUEST_BASE(index), base);
+    wr(VMCS_GUEST_LIMIT(index), limit);
+    wr(VMCS_GUEST_ACCESS_RIGHTS(index), rights);
 }
 
 static void guest_mode(void)
@@ -192,20 +191,20 @@ static void guest_mode(void)
     segment(SEG_CS, flat ? (mode == 4 ? 0x18 : 8) : CODE >> 4, flat ? 0 : CODE,
             flat ? UINT32_MAX : 0xFFFF, code_rights[mode]);
     segment(SEG_TR, 0x30, 0x8000, 0x67, 0x8B);
-    wr(F_GUEST_GDTR_BASE, GDT);
-    wr(F_GUEST_GDTR_LIMIT, 0x3F);
-    wr(F_GUEST_IDTR_BASE, flat ? IDT : 0);
-    wr(F_GUEST_IDTR_LIMIT, 0x3FF);
-    wr(F_GUEST_CR0, CR0_NE | CR0_ET | (flat ? CR0_PE : 0) | (paging ? CR0_PG : 0));
-    wr(F_GUEST_CR3, ia32e ? PML4 : PDPT);
-    wr(F_GUEST_CR4, CR4_VMXE | (paging ? CR4_PAE : 0));
-    wr(F_GUEST_EFER, ia32e ? EFER_LME | EFER_LMA : 0);
-    wr(F_ENTRY, controls(MSR_VMX_TRUE_ENTRY, ENTRY_LOAD_EFER | (ia32e ? ENTRY_IA32E : 0)));
+    wr(VMCS_GUEST_GDTR_BASE, GDT);
+    wr(VMCS_GUEST_GDTR_LIMIT, 0x3F);
+    wr(VMCS_GUEST_IDTR_BASE, flat ? IDT : 0);
+    wr(VMCS_GUEST_IDTR_LIMIT, 0x3FF);
+    wr(VMCS_GUEST_CR0, CR0_NE | CR0_ET | (flat ? CR0_PE : 0) | (paging ? CR0_PG : 0));
+    wr(VMCS_GUEST_CR3, ia32e ? PML4 : PDPT);
+    wr(VMCS_GUEST_CR4, CR4_VMXE | (paging ? CR4_PAE : 0));
+    wr(VMCS_GUEST_IA32_EFER, ia32e ? EFER_LME | EFER_LMA : 0);
+    wr(VMCS_ENTRY_CONTROLS, controls(MSR_VMX_TRUE_ENTRY, VMX_ENTRY_LOAD_EFER | (ia32e ? VMX_ENTRY_IA32E_GUEST : 0)));
     for (unsigned i = 0; i < 4; i++) {
         wr(0x280A + 2 * i, PD | 1);
     }
-    wr(F_GUEST_RIP, (flat ? CODE : 0) + pick(64));
-    wr(F_GUEST_RSP, STACK);
+    wr(VMCS_GUEST_RIP, (flat ? CODE : 0) + pick(64));
+    wr(VMCS_GUEST_RSP, STACK);
 }
 
 static void guest_registers(void)
@@ -232,18 +231,18 @@ static uint64_t new_guest(void)
     vmclear(region);
     vmptrld(region);
     vmcs_fill_guest(NULL);
-    wr(F_PIN, controls(MSR_VMX_TRUE_PIN, PIN_TIMER));
-    wr(F_PREEMPTION_TIMER, TIMER);
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_BOX));
-    wr(F_PROC2, controls(MSR_VMX_PROC2, PROC2_BOX));
-    wr(F_EPTP, ept_pml4 | EPTP_WB4 | (one_in(2) ? 1u << 6 : 0));
+    wr(VMCS_PIN_CONTROLS, controls(MSR_VMX_TRUE_PIN, VMX_PIN_PREEMPTION_TIMER));
+    wr(VMCS_PREEMPTION_TIMER_VALUE, TIMER);
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, PROC_BOX));
+    wr(VMCS_SECONDARY_CONTROLS, controls(MSR_VMX_PROC2, PROC2_BOX));
+    wr(VMCS_EPT_POINTER, ept_pml4 | EPTP_WB4 | (one_in(2) ? 1u << 6 : 0));
     wr(0x2018, 1);
     wr(0x2024, eptp_list);
-    wr(F_MSR_BITMAP, phys(msr_bitmap));
-    wr(F_EXIT, controls(MSR_VMX_TRUE_EXIT, EXIT_HOST_64 | EXIT_SAVE_EFER | EXIT_LOAD_EFER));
-    wr(F_EXCEPTION_BITMAP, one_in(2) ? UINT32_MAX : (uint32_t)next_random());
-    wr(F_CR4_MASK, one_in(2) ? CR4_VMXE : 0);
-    wr(F_CR0_MASK, one_in(4) ? (uint32_t)next_random() : 0);
+    wr(VMCS_MSR_BITMAP, phys(msr_bitmap));
+    wr(VMCS_EXIT_CONTROLS, controls(MSR_VMX_TRUE_EXIT, VMX_EXIT_HOST_ADDRESS_SPACE_SIZE | VMX_EXIT_SAVE_EFER | VMX_EXIT_LOAD_EFER));
+    wr(VMCS_EXCEPTION_BITMAP, one_in(2) ? UINT32_MAX : (uint32_t)next_random());
+    wr(VMCS_CR4_GUEST_HOST_MASK, one_in(2) ? CR4_VMXE : 0);
+    wr(VMCS_CR0_GUEST_HOST_MASK, one_in(4) ? (uint32_t)next_random() : 0);
     make_box();
     make_ept();
     guest_mode();
@@ -261,29 +260,30 @@ static void complain(uint32_t reason)
     check("VMX-URG-02", "saved-state-refused", false,
           "reason:%x,qualification:%q,cr0:%q,cr4:%q,efer:%q,rip:%q,rflags:%q,cs:%x,ss:%x,tr:%x,tr-base:%q,"
           "ldtr:%x,ldtr-base:%q,blocked:%x,activity:%x,pending:%q,entry:%x",
-          reason, rd(F_QUALIFICATION), rd(F_GUEST_CR0), rd(F_GUEST_CR4), rd(F_GUEST_EFER), rd(F_GUEST_RIP),
-          rd(F_GUEST_RFLAGS), (uint32_t)rd(F_RIGHTS(SEG_CS)), (uint32_t)rd(F_RIGHTS(SEG_SS)),
-          (uint32_t)rd(F_RIGHTS(SEG_TR)), rd(F_BASE(SEG_TR)), (uint32_t)rd(F_RIGHTS(SEG_LDTR)),
-          rd(F_BASE(SEG_LDTR)), (uint32_t)rd(F_INTERRUPTIBILITY), (uint32_t)rd(F_ACTIVITY), rd(F_PENDING_DEBUG),
-          (uint32_t)rd(F_ENTRY));
+          reason, rd(VMCS_EXIT_QUALIFICATION), rd(VMCS_GUEST_CR0), rd(VMCS_GUEST_CR4), rd(VMCS_GUEST_IA32_EFER),
+          rd(VMCS_GUEST_RIP), rd(VMCS_GUEST_RFLAGS), (uint32_t)rd(VMCS_GUEST_ACCESS_RIGHTS(SEG_CS)),
+          (uint32_t)rd(VMCS_GUEST_ACCESS_RIGHTS(SEG_SS)), (uint32_t)rd(VMCS_GUEST_ACCESS_RIGHTS(SEG_TR)),
+          rd(VMCS_GUEST_BASE(SEG_TR)), (uint32_t)rd(VMCS_GUEST_ACCESS_RIGHTS(SEG_LDTR)), rd(VMCS_GUEST_BASE(SEG_LDTR)),
+          (uint32_t)rd(VMCS_GUEST_INTERRUPTIBILITY_STATE), (uint32_t)rd(VMCS_GUEST_ACTIVITY_STATE),
+          rd(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS), (uint32_t)rd(VMCS_ENTRY_CONTROLS));
 }
 
 /* Known of TCG: branches to addresses that are not canonical fault at the
  * target, and code segments with both L and D can be loaded. */
 static bool known(void)
 {
-    uint32_t rights = (uint32_t)rd(F_RIGHTS(SEG_CS));
+    uint32_t rights = (uint32_t)rd(VMCS_GUEST_ACCESS_RIGHTS(SEG_CS));
 
-    return (rights & RIGHTS_L) && (rights & RIGHTS_D || !canonical(rd(F_GUEST_RIP)));
+    return (rights & RIGHTS_L) && (rights & RIGHTS_D || !canonical(rd(VMCS_GUEST_RIP)));
 }
 
 /* After an exit: over the instruction, or let the missing page be there. */
 static void go_on(uint32_t reason)
 {
-    uint32_t length = (uint32_t)rd(F_LENGTH);
+    uint32_t length = (uint32_t)rd(VMCS_EXIT_INSTRUCTION_LENGTH);
 
-    if (reason == REASON_EPT_VIOLATION || reason == REASON_EPT_MISCONFIG) {
-        uint64_t page = rd(F_GUEST_PHYSICAL) >> 12;
+    if (reason == VMX_REASON_EPT_VIOLATION || reason == VMX_REASON_EPT_MISCONFIGURATION) {
+        uint64_t page = rd(VMCS_GUEST_PHYSICAL_ADDRESS) >> 12;
 
         write64(ept_pd, ept_pt | EPT_RWX);
         if (page < 512) {
@@ -291,13 +291,13 @@ static void go_on(uint32_t reason)
             return;
         }
     }
-    if (reason == REASON_EXCEPTION || reason == REASON_EPT_VIOLATION) {
+    if (reason == VMX_REASON_EXCEPTION_NMI || reason == VMX_REASON_EPT_VIOLATION) {
         length = 1 + pick(4);
     }
-    wr(F_GUEST_RIP, (rd(F_GUEST_RIP) + (length & 15)) & 0xFFFF);
-    wr(F_INTERRUPTIBILITY, 0);
-    wr(F_PENDING_DEBUG, 0);
-    wr(F_PREEMPTION_TIMER, TIMER);
+    wr(VMCS_GUEST_RIP, (rd(VMCS_GUEST_RIP) + (length & 15)) & 0xFFFF);
+    wr(VMCS_GUEST_INTERRUPTIBILITY_STATE, 0);
+    wr(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, 0);
+    wr(VMCS_PREEMPTION_TIMER_VALUE, TIMER);
     if (one_in(3)) {
         guest_registers();
     }
@@ -318,7 +318,7 @@ static void one_guest(void)
         if (reason < ARRAY_SIZE(kinds)) {
             kinds[reason]++;
         }
-        if (reason == REASON_TRIPLE_FAULT) {
+        if (reason == VMX_REASON_TRIPLE_FAULT) {
             break;
         }
         /* First exactly what was saved, then the next instruction. */
@@ -342,7 +342,7 @@ void run_tests(void)
     unsigned seen = 0;
 
     vmx_start();
-    if (!(rdmsr(MSR_VMX_TRUE_PIN) >> 32 & PIN_TIMER)) {
+    if (!(rdmsr(MSR_VMX_TRUE_PIN) >> 32 & VMX_PIN_PREEMPTION_TIMER)) {
         panic("no preemption timer, no end of a guest");
     }
     ept_pml4 = phys(page_alloc());

@@ -14,14 +14,36 @@
  * and not host CR4: SMEP would be legal and fatal.  Both have rows elsewhere.
  */
 static const uint32_t fields[] = {
-    F_EXIT,           F_ENTRY,          F_ENTRY_INTR,      F_ENTRY_ERROR,
-    F_LINK,           F_SMBASE,         F_GUEST_CR0,       F_GUEST_CR4,
-    F_GUEST_RFLAGS,   F_GUEST_DR7,      F_GUEST_EFER,      F_INTERRUPTIBILITY,
-    F_PENDING_DEBUG,  F_RIGHTS(SEG_CS), F_RIGHTS(SEG_SS),  F_RIGHTS(SEG_DS),
-    F_RIGHTS(SEG_TR), F_RIGHTS(SEG_LDTR), F_LIMIT(SEG_CS), F_GUEST_CS,
-    F_GUEST_SS,       F_GUEST_TR,       F_BASE(SEG_FS),    F_BASE(SEG_TR),
-    F_GUEST_GDTR_BASE, F_GUEST_IDTR_LIMIT, F_HOST_CS,      F_HOST_TR,
-    F_PIN,            F_PROC,
+    VMCS_EXIT_CONTROLS,
+    VMCS_ENTRY_CONTROLS,
+    VMCS_ENTRY_INTERRUPTION_INFO,
+    VMCS_ENTRY_EXCEPTION_ERROR_CODE,
+    VMCS_LINK_POINTER,
+    VMCS_GUEST_SMBASE,
+    VMCS_GUEST_CR0,
+    VMCS_GUEST_CR4,
+    VMCS_GUEST_RFLAGS,
+    VMCS_GUEST_DR7,
+    VMCS_GUEST_IA32_EFER,
+    VMCS_GUEST_INTERRUPTIBILITY_STATE,
+    VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS,
+    VMCS_GUEST_ACCESS_RIGHTS(SEG_CS),
+    VMCS_GUEST_ACCESS_RIGHTS(SEG_SS),
+    VMCS_GUEST_ACCESS_RIGHTS(SEG_DS),
+    VMCS_GUEST_ACCESS_RIGHTS(SEG_TR),
+    VMCS_GUEST_ACCESS_RIGHTS(SEG_LDTR),
+    VMCS_GUEST_LIMIT(SEG_CS),
+    VMCS_GUEST_CS_SELECTOR,
+    VMCS_GUEST_SS_SELECTOR,
+    VMCS_GUEST_TR_SELECTOR,
+    VMCS_GUEST_BASE(SEG_FS),
+    VMCS_GUEST_BASE(SEG_TR),
+    VMCS_GUEST_GDTR_BASE,
+    VMCS_GUEST_IDTR_LIMIT,
+    VMCS_HOST_CS_SELECTOR,
+    VMCS_HOST_TR_SELECTOR,
+    VMCS_PIN_CONTROLS,
+    VMCS_PROCESSOR_CONTROLS,
 };
 
 static uint32_t failed, failed33, left, wrong, planted_field;
@@ -44,8 +66,8 @@ static void repair(void)
         wr(planted_field, planted_old);
     }
     planted = false;
-    wr(F_SMBASE, DEFAULT_SMBASE);
-    wr(F_INTERRUPTIBILITY, rd(F_INTERRUPTIBILITY) & ~(uint64_t)BLOCKED_SMI);
+    wr(VMCS_GUEST_SMBASE, DEFAULT_SMBASE);
+    wr(VMCS_GUEST_INTERRUPTIBILITY_STATE, rd(VMCS_GUEST_INTERRUPTIBILITY_STATE) & ~(uint64_t)VMX_BLOCKING_BY_SMI);
 }
 
 static void every_exit(void)
@@ -54,7 +76,7 @@ static void every_exit(void)
     uint32_t error;
 
     repair();
-    if (stm_log.reason != REASON_IO_SMI) {
+    if (stm_log.reason != VMX_REASON_IO_SMI) {
         return; /* from root: an ordinary return */
     }
     planted_field = fields[next_random() % ARRAY_SIZE(fields)];
@@ -62,8 +84,8 @@ static void every_exit(void)
     wr(planted_field, mutate(planted_old));
     planted = true;
     result = vm_enter(&stm_guest, stm_launch);
-    error = (uint32_t)rd(F_INSTRUCTION_ERROR);
-    if (result == VMX_EXITED && !(rd(F_REASON) >> 31)) {
+    error = (uint32_t)rd(VMCS_INSTRUCTION_ERROR);
+    if (result == VMX_EXITED && !(rd(VMCS_EXIT_REASON) >> 31)) {
         /* Returned; this is the next SMM VM exit, from root by VMCALL. */
         left++;
         stm_exits++;
@@ -73,14 +95,14 @@ static void every_exit(void)
     }
     if (result == VMX_EXITED) {
         failed33++;
-        wrong += rd(F_REASON) != REASON_BAD_GUEST;
+        wrong += rd(VMCS_EXIT_REASON) != REASON_BAD_GUEST;
     } else {
         failed++;
         wrong += result != VMX_FAIL_VALID ||
-                 (error != ERR_CONTROLS && error != ERR_HOST_STATE &&
-                  error != ERR_EXECUTIVE_POINTER &&
-                  error != ERR_EXECUTIVE_LAUNCH &&
-                  error != ERR_DEACTIVATE_POINTER);
+                 (error != VMX_ERROR_ENTRY_CONTROLS && error != VMX_ERROR_ENTRY_HOST_STATE &&
+                  error != VMX_ERROR_EXECUTIVE_POINTER &&
+                  error != VMX_ERROR_EXECUTIVE_NOT_LAUNCHED &&
+                  error != VMX_ERROR_EXECUTIVE_NOT_VMXON);
     }
     wrong += vmptrst() != transfer;
     wrong += try_rdmsr(MSR_SMBASE, NULL) != NO_FAULT;
@@ -94,8 +116,8 @@ static void fill(uint64_t region)
     vmclear(region);
     vmptrld(region);
     vmcs_fill_guest(guest_code);
-    wr(F_EXCEPTION_BITMAP, 0xFFFFFFFF);
-    wr(F_GUEST_IDTR_LIMIT, 0);
+    wr(VMCS_EXCEPTION_BITMAP, 0xFFFFFFFF);
+    wr(VMCS_GUEST_IDTR_LIMIT, 0);
 }
 
 void run_tests(void)

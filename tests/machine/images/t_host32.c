@@ -37,17 +37,17 @@ static void fresh(enum mode mode, bool pae)
     entry_fresh(mode);
     host32_cr3 = (uint32_t)(pae ? pdpt : directory);
     host32_cr4 = CR4_VMXE | (pae ? CR4_PAE : CR4_PSE);
-    wr(F_EXIT, rd(F_EXIT) & ~EXIT_HOST_64);
-    wr(F_HOST_CR3, host32_cr3);
-    wr(F_HOST_CR4, host32_cr4);
-    wr(F_HOST_CS, SEL_CODE32);
+    wr(VMCS_EXIT_CONTROLS, rd(VMCS_EXIT_CONTROLS) & ~VMX_EXIT_HOST_ADDRESS_SPACE_SIZE);
+    wr(VMCS_HOST_CR3, host32_cr3);
+    wr(VMCS_HOST_CR4, host32_cr4);
+    wr(VMCS_HOST_CS_SELECTOR, SEL_CODE32);
     for (unsigned seg = SEG_ES; seg <= SEG_GS; seg++) {
         if (seg != SEG_CS) {
-            wr(F_HOST_ES + 2 * seg, SEL_DATA32);
+            wr(VMCS_HOST_ES_SELECTOR + 2 * seg, SEL_DATA32);
         }
     }
-    wr(F_HOST_RIP, phys(host32_exit));
-    wr(F_HOST_RSP, phys(host32_stack) - 64);
+    wr(VMCS_HOST_RIP, phys(host32_exit));
+    wr(VMCS_HOST_RSP, phys(host32_stack) - 64);
 }
 
 /* 0 after an exit, else the error number. */
@@ -69,7 +69,7 @@ static void test_good(bool pae)
     fresh(MODE_32, pae);
     check_eq("VMX-HST-13", name, run(), 0);
     /* With PAE it runs on the PDPTEs that the exit has loaded. */
-    check_eq(pae ? "VMX-EXI-27" : "VMX-HST-13", name, host32_state.reason, REASON_VMCALL);
+    check_eq(pae ? "VMX-EXI-27" : "VMX-HST-13", name, host32_state.reason, VMX_REASON_VMCALL);
     check_eq("VMX-EXI-18", name, host32_state.cr3, pae ? pdpt : directory);
     check_eq("VMX-EXI-18", name, host32_state.cr4, host32_cr4);
     check_eq("VMX-EXI-21", name, host32_state.efer & (EFER_LMA | EFER_LME), 0);
@@ -80,19 +80,19 @@ static void test_good(bool pae)
 static void test_checks(void)
 {
     fresh(MODE_32, false);
-    wr(F_HOST_SS, 0);
+    wr(VMCS_HOST_SS_SELECTOR, 0);
     check_eq("VMX-HST-10", "ss-zero", run(), HOST);
     fresh(MODE_64, false);
     check_eq("VMX-HST-13", "ia32e-guest", run(), HOST);
     fresh(MODE_32, false);
-    wr(F_EXIT, rd(F_EXIT) | EXIT_HOST_64);
-    wr(F_HOST_CR4, CR4_VMXE | CR4_PAE);
+    wr(VMCS_EXIT_CONTROLS, rd(VMCS_EXIT_CONTROLS) | VMX_EXIT_HOST_ADDRESS_SPACE_SIZE);
+    wr(VMCS_HOST_CR4, CR4_VMXE | CR4_PAE);
     check_eq("VMX-HST-13", "64-bit-host", run(), HOST);
     fresh(MODE_32, true);
-    wr(F_HOST_CR4, host32_cr4 | CR4_PCIDE);
+    wr(VMCS_HOST_CR4, host32_cr4 | CR4_PCIDE);
     check_eq("VMX-HST-14", "pcide", run(), HOST);
     fresh(MODE_32, false);
-    wr(F_HOST_RIP, 1ull << 32 | phys(host32_exit));
+    wr(VMCS_HOST_RIP, 1ull << 32 | phys(host32_exit));
     check_eq("VMX-HST-14", "rip", run(), HOST);
 }
 
@@ -101,8 +101,8 @@ void run_tests(void)
     make_tables();
     if (ABORT) {
         fresh(MODE_32, true);
-        wr(F_HOST_CR3, phys(page_alloc()));
-        write64(rd(F_HOST_CR3), phys(page_tables) | 0x1E7); /* reserved bits */
+        wr(VMCS_HOST_CR3, phys(page_alloc()));
+        write64(rd(VMCS_HOST_CR3), phys(page_tables) | 0x1E7); /* reserved bits */
         expect_shutdown("VMX-EXI-27", "bad-pdpte");
         run();
         check("VMX-EXI-27", "bad-pdpte", false, "still-running");

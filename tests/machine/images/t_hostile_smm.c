@@ -50,7 +50,7 @@ static void mseg_places(void)
         smm_call(read_revision);
         fits = header_revision == mseg_default_header().revision;
         check_vmx(fits ? "DM-ACT-18" : "DM-ACT-15", places[i].name, vmcall(),
-                  fits ? ERR_MSEG_FEATURES : ERR_MSEG_REVISION);
+                  fits ? VMX_ERROR_VMCALL_MSEG_FEATURES : VMX_ERROR_VMCALL_MSEG_REVISION);
     }
     smm_monitor_ctl(MSEG_BASE | 1);
 }
@@ -63,28 +63,28 @@ static void return_fails(const char *id, const struct place *p, uint32_t error)
         check_vmx(id, p->name, result, error);
     } else {
         check(id, p->name,
-              result == VMX_EXITED && rd(F_REASON) == REASON_BAD_GUEST &&
-                  rd(F_QUALIFICATION) == 4,
-              "result:%q,reason:%q,qualification:%q", result, rd(F_REASON),
-              rd(F_QUALIFICATION));
+              result == VMX_EXITED && rd(VMCS_EXIT_REASON) == REASON_BAD_GUEST &&
+                  rd(VMCS_EXIT_QUALIFICATION) == 4,
+              "result:%q,reason:%q,qualification:%q", result, rd(VMCS_EXIT_REASON),
+              rd(VMCS_EXIT_QUALIFICATION));
     }
 }
 
 static void in_stm(void)
 {
-    uint64_t transfer = vmptrst(), executive = rd(F_EXECUTIVE_VMCS);
+    uint64_t transfer = vmptrst(), executive = rd(VMCS_EXECUTIVE_VMCS_POINTER);
 
     for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
         const struct place *p = &places[i];
 
-        wr(F_EXECUTIVE_VMCS, p->address);
-        return_fails("DM-RET-05", p, ERR_EXECUTIVE_POINTER);
-        wr(F_EXECUTIVE_VMCS, executive);
-        wr(F_LINK, p->address);
+        wr(VMCS_EXECUTIVE_VMCS_POINTER, p->address);
+        return_fails("DM-RET-05", p, VMX_ERROR_EXECUTIVE_POINTER);
+        wr(VMCS_EXECUTIVE_VMCS_POINTER, executive);
+        wr(VMCS_LINK_POINTER, p->address);
         return_fails("DM-RET-29", p, 0);
-        wr(F_LINK, NO_VMCS);
+        wr(VMCS_LINK_POINTER, NO_VMCS);
         check_vmx("DM-INT-06", p->name, vmptrld(p->address),
-                  ERR_VMPTRLD_REVISION);
+                  VMX_ERROR_VMPTRLD_REVISION);
         vmclear(p->address);
         check_eq("DM-RET-25", "current", vmptrst(), transfer);
     }
@@ -110,6 +110,6 @@ void run_tests(void)
     before = stm_exits;
     vmcs_new_guest(guest_code);
     stm_hook = in_stm;
-    check_eq("DM-RET-25", "guest-goes-on", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("DM-RET-25", "guest-goes-on", guest_run(LAUNCH), VMX_REASON_VMCALL);
     check_eq("DM-RET-25", "stm-served", stm_exits, before + 1);
 }

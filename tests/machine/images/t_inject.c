@@ -42,21 +42,21 @@ static void test_injection(void)
     uint64_t region = vmcs_new_guest(receiver);
     bool launch = LAUNCH;
 
-    wr(F_GUEST_RFLAGS, 2 | RFLAGS_IF);
+    wr(VMCS_GUEST_RFLAGS, 2 | RFLAGS_IF);
     guest_run(launch);
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         uint64_t rip = last_exit.rip;
 
-        wr(F_GUEST_RFLAGS, 2 | RFLAGS_IF);
-        wr(F_ENTRY_INTR, rows[i].intr);
-        wr(F_ENTRY_ERROR, rows[i].error);
-        wr(F_ENTRY_LENGTH, rows[i].length);
+        wr(VMCS_GUEST_RFLAGS, 2 | RFLAGS_IF);
+        wr(VMCS_ENTRY_INTERRUPTION_INFO, rows[i].intr);
+        wr(VMCS_ENTRY_EXCEPTION_ERROR_CODE, rows[i].error);
+        wr(VMCS_ENTRY_INSTRUCTION_LENGTH, rows[i].length);
         guest_run(RESUME);
         check_eq(rows[i].id, rows[i].name, seen_vector, rows[i].vector);
         check_eq(rows[i].id, "error-code", seen_error, rows[i].error);
         check_eq(rows[i].id, "rip", seen_rip, rip + rows[i].length);
         /* Exits clear the valid bit. */
-        check_eq("VMX-EVT-24", "valid-clear", rd(F_ENTRY_INTR) >> 31, 0);
+        check_eq("VMX-EVT-24", "valid-clear", rd(VMCS_ENTRY_INTERRUPTION_INFO) >> 31, 0);
     }
     vmclear(region);
 }
@@ -82,7 +82,7 @@ static void test_nmi(void)
     fault_hook = count_nmi;
     guest_run(LAUNCH);
     guest_skip();
-    wr(F_ENTRY_INTR, 0x80000202);
+    wr(VMCS_ENTRY_INTERRUPTION_INFO, 0x80000202);
     guest_run(RESUME);
     check_eq("VMX-EVT-02", "nmi", guest_nmis, 1);
     fault_hook = NULL;
@@ -113,24 +113,24 @@ static void test_masks(void)
     uint64_t region, cr0 = read_cr0(), cr4 = read_cr4();
 
     region = vmcs_new_guest(mask_guest);
-    wr(F_CR0_MASK, CR0_TS | CR0_NE);
-    wr(F_CR0_SHADOW, CR0_TS);
-    wr(F_CR4_MASK, CR4_VMXE | CR4_PGE);
-    wr(F_CR4_SHADOW, CR4_PGE);
+    wr(VMCS_CR0_GUEST_HOST_MASK, CR0_TS | CR0_NE);
+    wr(VMCS_CR0_READ_SHADOW, CR0_TS);
+    wr(VMCS_CR4_GUEST_HOST_MASK, CR4_VMXE | CR4_PGE);
+    wr(VMCS_CR4_READ_SHADOW, CR4_PGE);
     guest_run(LAUNCH);
     /* Reads combine the shadow's masked bits with the real ones. */
-    check_eq("VMX-INT-26", "no-exit-on-free-bits", last_exit.reason, REASON_VMCALL);
+    check_eq("VMX-INT-26", "no-exit-on-free-bits", last_exit.reason, VMX_REASON_VMCALL);
     check_eq("VMX-NRB-01", "cr0-read", guest_cr0,
              (cr0 & ~(uint64_t)(CR0_TS | CR0_NE)) | CR0_TS);
     check_eq("VMX-NRB-02", "cr4-read", guest_cr4,
              (cr4 & ~(uint64_t)(CR4_VMXE | CR4_PGE)) | CR4_PGE);
     check_eq("VMX-NRB-01", "smsw-read", guest_smsw & 0xFFFF, guest_cr0 & 0xFFFF);
     /* The real registers keep masked bits. */
-    check_eq("VMX-NRB-03", "real-cr0", rd(F_GUEST_CR0), cr0 ^ CR0_WP);
-    check_eq("VMX-NRB-03", "real-cr4", rd(F_GUEST_CR4), cr4 ^ CR4_DE);
+    check_eq("VMX-NRB-03", "real-cr0", rd(VMCS_GUEST_CR0), cr0 ^ CR0_WP);
+    check_eq("VMX-NRB-03", "real-cr4", rd(VMCS_GUEST_CR4), cr4 ^ CR4_DE);
     guest_skip();
     guest_run(RESUME);
-    check_eq("VMX-INT-27", "masked-bit-exits", last_exit.reason, REASON_CR);
+    check_eq("VMX-INT-27", "masked-bit-exits", last_exit.reason, VMX_REASON_CR_ACCESS);
     check_eq("VMX-INF-08", "masked-bit-exits", last_exit.qualification & 0x3F, 4);
     vmclear(region);
 }
@@ -184,23 +184,23 @@ static void test_state(void)
     struct table_register gdtr = read_gdtr();
     uint64_t region = vmcs_new_guest(state_guest);
 
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_MSR_BITMAPS));
-    wr(F_MSR_BITMAP, phys(page_alloc()));
-    wr(F_EXIT, controls(MSR_VMX_TRUE_EXIT, EXIT_HOST_64 | EXIT_SAVE_DEBUG));
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_MSR_BITMAPS));
+    wr(VMCS_MSR_BITMAP, phys(page_alloc()));
+    wr(VMCS_EXIT_CONTROLS, controls(MSR_VMX_TRUE_EXIT, VMX_EXIT_HOST_ADDRESS_SPACE_SIZE | VMX_EXIT_SAVE_DEBUG));
     guest_run(LAUNCH);
-    check_eq("VMX-EXI-10", "saved-gdtr-limit", rd(F_GUEST_GDTR_LIMIT), 0x3F);
-    check_eq("VMX-EXI-10", "saved-gdtr-base", rd(F_GUEST_GDTR_BASE),
+    check_eq("VMX-EXI-10", "saved-gdtr-limit", rd(VMCS_GUEST_GDTR_LIMIT), 0x3F);
+    check_eq("VMX-EXI-10", "saved-gdtr-base", rd(VMCS_GUEST_GDTR_BASE),
              phys(vmcall_at));
-    check_eq("VMX-EXI-10", "saved-idtr-limit", rd(F_GUEST_IDTR_LIMIT), 0x3F);
-    check_eq("VMX-EXI-04", "saved-dr7", rd(F_GUEST_DR7), 0x401);
-    check_eq("VMX-EXI-05", "saved-sysenter-cs", rd(F_GUEST_SYSENTER_CS), 0x99);
-    check_eq("VMX-EXI-08", "saved-fs-base", rd(F_BASE(SEG_FS)), 0xABC000);
-    check_eq("VMX-EXI-12", "saved-rflags", rd(F_GUEST_RFLAGS) & (RFLAGS_DF | 0x40),
+    check_eq("VMX-EXI-10", "saved-idtr-limit", rd(VMCS_GUEST_IDTR_LIMIT), 0x3F);
+    check_eq("VMX-EXI-04", "saved-dr7", rd(VMCS_GUEST_DR7), 0x401);
+    check_eq("VMX-EXI-05", "saved-sysenter-cs", rd(VMCS_GUEST_IA32_SYSENTER_CS), 0x99);
+    check_eq("VMX-EXI-08", "saved-fs-base", rd(VMCS_GUEST_BASE(SEG_FS)), 0xABC000);
+    check_eq("VMX-EXI-12", "saved-rflags", rd(VMCS_GUEST_RFLAGS) & (RFLAGS_DF | 0x40),
              RFLAGS_DF | 0x40);
-    check_eq("VMX-EXI-08", "saved-cs-rights", rd(F_RIGHTS(SEG_CS)), 0xA09B);
-    check_eq("VMX-EXI-08", "saved-ss-rights", rd(F_RIGHTS(SEG_SS)), 0xC093);
-    check_eq("VMX-EXI-08", "saved-tr-rights", rd(F_RIGHTS(SEG_TR)), 0x8B);
-    check_eq("VMX-EXI-09", "saved-ldtr-unusable", rd(F_RIGHTS(SEG_LDTR)) >> 16 & 1,
+    check_eq("VMX-EXI-08", "saved-cs-rights", rd(VMCS_GUEST_ACCESS_RIGHTS(SEG_CS)), 0xA09B);
+    check_eq("VMX-EXI-08", "saved-ss-rights", rd(VMCS_GUEST_ACCESS_RIGHTS(SEG_SS)), 0xC093);
+    check_eq("VMX-EXI-08", "saved-tr-rights", rd(VMCS_GUEST_ACCESS_RIGHTS(SEG_TR)), 0x8B);
+    check_eq("VMX-EXI-09", "saved-ldtr-unusable", rd(VMCS_GUEST_ACCESS_RIGHTS(SEG_LDTR)) >> 16 & 1,
              1);
     check_eq("VMX-EXI-26", "guest-rbx", guest.rbx, 0x77);
     check_eq("VMX-EXI-26", "guest-r14", guest.r14, 0x99);
@@ -211,9 +211,9 @@ static void test_state(void)
     check_eq("VMX-EXI-20", "host-gs-base", rdmsr(MSR_GS_BASE), 0);
     check_eq("VMX-EXI-20", "host-sysenter-esp", rdmsr(MSR_SYSENTER_ESP), 0);
     check_eq("VMX-EXI-20", "host-sysenter-eip", rdmsr(MSR_SYSENTER_EIP), 0);
-    check_eq("VMX-EXI-05", "saved-sysenter-esp", rd(F_GUEST_SYSENTER_ESP), 0x123456789);
-    check_eq("VMX-EXI-05", "saved-sysenter-eip", rd(F_GUEST_SYSENTER_EIP), 0x98765432100);
-    check_eq("VMX-EXI-08", "saved-gs-base", rd(F_BASE(SEG_GS)), 0xDEF000);
+    check_eq("VMX-EXI-05", "saved-sysenter-esp", rd(VMCS_GUEST_IA32_SYSENTER_ESP), 0x123456789);
+    check_eq("VMX-EXI-05", "saved-sysenter-eip", rd(VMCS_GUEST_IA32_SYSENTER_EIP), 0x98765432100);
+    check_eq("VMX-EXI-08", "saved-gs-base", rd(VMCS_GUEST_BASE(SEG_GS)), 0xDEF000);
     check_eq("VMX-EXI-24", "host-gdtr-base", read_gdtr().base, gdtr.base);
     check_eq("VMX-EXI-24", "host-gdtr-limit", read_gdtr().limit, 0xFFFF);
     check_eq("VMX-EXI-24", "host-idtr-limit", read_idtr().limit, 0xFFFF);
@@ -238,19 +238,19 @@ static void test_msr_areas(void)
     uint64_t area = phys(page_alloc());
     uint64_t region = vmcs_new_guest(msr_guest);
 
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_MSR_BITMAPS));
-    wr(F_MSR_BITMAP, phys(page_alloc()));
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_MSR_BITMAPS));
+    wr(VMCS_MSR_BITMAP, phys(page_alloc()));
     write32(area, MSR_STAR);
     write64(area + 8, 0x1111);
     write32(area + 0x100, MSR_STAR);
     write32(area + 0x200, MSR_STAR);
     write64(area + 0x208, 0x2222);
-    wr(F_ENTRY_MSR_LOAD, area);
-    wr(F_ENTRY_LOAD_COUNT, 1);
-    wr(F_EXIT_MSR_STORE, area + 0x100);
-    wr(F_EXIT_STORE_COUNT, 1);
-    wr(F_EXIT_MSR_LOAD, area + 0x200);
-    wr(F_EXIT_LOAD_COUNT, 1);
+    wr(VMCS_ENTRY_MSR_LOAD_ADDRESS, area);
+    wr(VMCS_ENTRY_MSR_LOAD_COUNT, 1);
+    wr(VMCS_EXIT_MSR_STORE_ADDRESS, area + 0x100);
+    wr(VMCS_EXIT_MSR_STORE_COUNT, 1);
+    wr(VMCS_EXIT_MSR_LOAD_ADDRESS, area + 0x200);
+    wr(VMCS_EXIT_MSR_LOAD_COUNT, 1);
     guest_run(LAUNCH);
     check_eq("VMX-ENT-15", "entry-load", guest_star, 0x1111);
     check_eq("VMX-EXI-17", "exit-store", read64(area + 0x108), 0x3333);
@@ -271,8 +271,8 @@ static void test_msr_areas(void)
         region = vmcs_new_guest(msr_guest);
         write32(area + 16, rows[i].msr);
         write64(area + 24, 0);
-        wr(F_ENTRY_MSR_LOAD, area);
-        wr(F_ENTRY_LOAD_COUNT, 2);
+        wr(VMCS_ENTRY_MSR_LOAD_ADDRESS, area);
+        wr(VMCS_ENTRY_MSR_LOAD_COUNT, 2);
         guest_run(LAUNCH);
         check_eq(rows[i].id, rows[i].name, last_exit.reason, REASON_BAD_MSR);
         check_eq("VMX-ENT-18", rows[i].name, last_exit.qualification, 2);
@@ -292,11 +292,11 @@ static void test_activity(void)
     /* Entered in HLT; the injected NMI wakes it. */
     fault_hook = count_nmi;
     guest_nmis = 0;
-    wr(F_ACTIVITY, ACTIVITY_HLT);
-    wr(F_ENTRY_INTR, 0x80000202);
+    wr(VMCS_GUEST_ACTIVITY_STATE, VMX_ACTIVITY_HLT);
+    wr(VMCS_ENTRY_INTERRUPTION_INFO, 0x80000202);
     guest_run(LAUNCH);
     check_eq("VMX-EVT-16", "hlt-woken-by-injection", guest_nmis, 1);
-    check_eq("VMX-EXI-14", "active-after", rd(F_ACTIVITY), 0);
+    check_eq("VMX-EXI-14", "active-after", rd(VMCS_GUEST_ACTIVITY_STATE), 0);
     fault_hook = NULL;
     vmclear(region);
 }

@@ -58,24 +58,24 @@ static bool count(struct fault_frame *frame)
 static void fresh(void)
 {
     entry_fresh(MODE_64);
-    wr(F_GUEST_RIP, phys((void *)more_nops));
+    wr(VMCS_GUEST_RIP, phys((void *)more_nops));
     events = nmis = 0;
     fault_hook = tell;
 }
 
 static void inject(uint32_t info, uint32_t length)
 {
-    wr(F_ENTRY_INTR, info);
-    wr(F_ENTRY_ERROR, 0);
-    wr(F_ENTRY_LENGTH, length);
+    wr(VMCS_ENTRY_INTERRUPTION_INFO, info);
+    wr(VMCS_ENTRY_EXCEPTION_ERROR_CODE, 0);
+    wr(VMCS_ENTRY_INSTRUCTION_LENGTH, length);
 }
 
 static void at_cpl3(void)
 {
-    wr(F_GUEST_CS, SEL_USER_CODE | 3);
-    wr(F_RIGHTS(SEG_CS), 0xA0FB);
-    wr(F_GUEST_SS, SEL_USER_DATA | 3);
-    wr(F_RIGHTS(SEG_SS), 0xC0F3);
+    wr(VMCS_GUEST_CS_SELECTOR, SEL_USER_CODE | 3);
+    wr(VMCS_GUEST_ACCESS_RIGHTS(SEG_CS), 0xA0FB);
+    wr(VMCS_GUEST_SS_SELECTOR, SEL_USER_DATA | 3);
+    wr(VMCS_GUEST_ACCESS_RIGHTS(SEG_SS), 0xC0F3);
 }
 
 /* IRET in root ends blocking by NMI that a guest left behind. */
@@ -107,15 +107,15 @@ static void test_types(void)
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         fresh();
-        wr(F_GUEST_RFLAGS, 2 | RFLAGS_IF);
+        wr(VMCS_GUEST_RFLAGS, 2 | RFLAGS_IF);
         if (i > 1) { /* everything that happens in the guest exits */
-            wr(F_EXCEPTION_BITMAP, ALL_BITS);
-            wr(F_PIN, controls(MSR_VMX_TRUE_PIN, PIN_NMI | PIN_EXTERNAL));
+            wr(VMCS_EXCEPTION_BITMAP, ALL_BITS);
+            wr(VMCS_PIN_CONTROLS, controls(MSR_VMX_TRUE_PIN, VMX_PIN_NMI | VMX_PIN_EXTERNAL_INTERRUPT));
         }
         inject(rows[i].info, rows[i].length);
         guest_run(LAUNCH);
         check(rows[i].id, rows[i].name,
-              last_exit.reason == REASON_VMCALL && events == 1 && seen.vector == rows[i].vector &&
+              last_exit.reason == VMX_REASON_VMCALL && events == 1 && seen.vector == rows[i].vector &&
                   seen.rip == phys((void *)more_nops) + rows[i].length,
               "reason:%d,events:%d,vector:%d,rip:%q", last_exit.reason, events,
               (uint32_t)seen.vector, seen.rip);
@@ -125,7 +125,7 @@ static void test_types(void)
 
 static void test_registers(void)
 {
-    struct defect load = {.entry = ENTRY_LOAD_DEBUG, .exit = EXIT_SAVE_DEBUG};
+    struct defect load = {.entry = VMX_ENTRY_LOAD_DEBUG, .exit = VMX_EXIT_SAVE_DEBUG};
 
     fresh();
     __asm__ volatile("mov %0, %%cr2" : : "r"(MARK));
@@ -136,17 +136,17 @@ static void test_registers(void)
 
     fresh();
     entry_controls(&load);
-    wr(F_GUEST_DR7, 0x400 | DR7_GD);
+    wr(VMCS_GUEST_DR7, 0x400 | DR7_GD);
     write_dr6(0xFFFF0FF0);
     inject(0x80000301, 0);
     guest_run(LAUNCH);
     check_eq("VMX-EVT-07", "db-vector", seen.vector, 1);
     check_eq("VMX-EVT-07", "db-dr6", read_dr6(), 0xFFFF0FF0);
-    check_eq("VMX-EVT-07", "db-dr7", rd(F_GUEST_DR7) & DR7_GD, DR7_GD);
+    check_eq("VMX-EVT-07", "db-dr7", rd(VMCS_GUEST_DR7) & DR7_GD, DR7_GD);
 
     for (unsigned rf = 0; rf < 2; rf++) {
         fresh();
-        wr(F_GUEST_RFLAGS, 2 | (rf ? RFLAGS_RF : 0));
+        wr(VMCS_GUEST_RFLAGS, 2 | (rf ? RFLAGS_RF : 0));
         inject(UD, 0);
         guest_run(LAUNCH);
         check_eq("VMX-EVT-09", rf ? "rf-set" : "rf-clear", seen.rflags & RFLAGS_RF,
@@ -158,12 +158,12 @@ static void test_privilege(void)
 {
     fresh();
     at_cpl3();
-    wr(F_EXCEPTION_BITMAP, 1u << 13);
+    wr(VMCS_EXCEPTION_BITMAP, 1u << 13);
     inject(0x80000441, 2);
     guest_run(LAUNCH);
     check_eq("VMX-EVT-08", "gate-dpl", last_exit.intr, 0x80000B0D);
     check_eq("VMX-EVT-08", "gate-error", last_exit.error & ~1u, 0x41 * 8 + 2);
-    check_eq("VMX-EVT-08", "gate-vectoring", rd(F_VECTORING), 0x80000441);
+    check_eq("VMX-EVT-08", "gate-vectoring", rd(VMCS_IDT_VECTORING_INFO), 0x80000441);
     fresh();
     at_cpl3();
     inject(0x80000480, 2); /* its gate has DPL 3 */
@@ -185,8 +185,8 @@ static void test_privilege(void)
     write64(TSS_AT + 0x24, IST_TOP);
     *(uint8_t *)(IDT_AT + 16 * 6 + 4) = 1;
     fresh();
-    wr(F_GUEST_IDTR_BASE, IDT_AT);
-    wr(F_BASE(SEG_TR), TSS_AT);
+    wr(VMCS_GUEST_IDTR_BASE, IDT_AT);
+    wr(VMCS_GUEST_BASE(SEG_TR), TSS_AT);
     inject(UD, 0);
     guest_run(LAUNCH);
     check_eq("VMX-EVT-10", "ist", seen_at + sizeof(struct fault_frame), IST_TOP);
@@ -194,24 +194,24 @@ static void test_privilege(void)
 
 static void test_shadows(void)
 {
-    static const uint32_t shadows[] = {BLOCKED_STI, BLOCKED_MOV_SS};
+    static const uint32_t shadows[] = {VMX_BLOCKING_BY_STI, VMX_BLOCKING_BY_MOV_SS};
 
     for (size_t i = 0; i < ARRAY_SIZE(shadows); i++) {
         fresh();
-        wr(F_GUEST_RFLAGS, 2 | RFLAGS_IF);
-        wr(F_INTERRUPTIBILITY, shadows[i]);
+        wr(VMCS_GUEST_RFLAGS, 2 | RFLAGS_IF);
+        wr(VMCS_GUEST_INTERRUPTIBILITY_STATE, shadows[i]);
         inject(UD, 0);
         guest_run(LAUNCH);
-        check_eq("VMX-EVT-11", "ended", rd(F_INTERRUPTIBILITY), 0);
+        check_eq("VMX-EVT-11", "ended", rd(VMCS_GUEST_INTERRUPTIBILITY_STATE), 0);
         check_eq("VMX-EVT-11", "vector", seen.vector, 6);
 
         fresh();
-        wr(F_GUEST_RFLAGS, 2 | RFLAGS_IF);
-        wr(F_INTERRUPTIBILITY, shadows[i]);
-        wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_INTR_WINDOW));
-        check_eq("VMX-EVT-17", "window", guest_run(LAUNCH), REASON_INTR_WINDOW);
+        wr(VMCS_GUEST_RFLAGS, 2 | RFLAGS_IF);
+        wr(VMCS_GUEST_INTERRUPTIBILITY_STATE, shadows[i]);
+        wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_INTERRUPT_WINDOW));
+        check_eq("VMX-EVT-17", "window", guest_run(LAUNCH), VMX_REASON_INTERRUPT_WINDOW);
         check_eq("VMX-EVT-17", "rip", last_exit.rip, phys((void *)more_nops) + 1);
-        check_eq("VMX-EVT-17", "ended", rd(F_INTERRUPTIBILITY), 0);
+        check_eq("VMX-EVT-17", "ended", rd(VMCS_GUEST_INTERRUPTIBILITY_STATE), 0);
     }
 }
 
@@ -232,18 +232,18 @@ static void test_nmi_blocking(void)
     /* Loaded blocking lasts until IRET. */
     fresh();
     fault_hook = count;
-    wr(F_GUEST_RIP, phys((void *)nmi_to_self));
-    wr(F_INTERRUPTIBILITY, BLOCKED_NMI);
+    wr(VMCS_GUEST_RIP, phys((void *)nmi_to_self));
+    wr(VMCS_GUEST_INTERRUPTIBILITY_STATE, VMX_BLOCKING_BY_NMI);
     guest_run(LAUNCH);
     check_eq("VMX-EVT-18", "blocked", nmis, 0);
-    check_eq("VMX-EXI-15", "nmi", rd(F_INTERRUPTIBILITY), BLOCKED_NMI);
+    check_eq("VMX-EXI-15", "nmi", rd(VMCS_GUEST_INTERRUPTIBILITY_STATE), VMX_BLOCKING_BY_NMI);
     guest_skip();
     guest_run(RESUME);
     check_eq("VMX-EVT-18", "after-iret", nmis, 1);
-    check_eq("VMX-NRB-11", "nmi-blocking", rd(F_INTERRUPTIBILITY), 0);
+    check_eq("VMX-NRB-11", "nmi-blocking", rd(VMCS_GUEST_INTERRUPTIBILITY_STATE), 0);
 
     for (unsigned virtual_nmis = 0; virtual_nmis < 2; virtual_nmis++) {
-        struct defect d = {.pin = virtual_nmis ? PIN_NMI | PIN_VIRTUAL_NMI : 0};
+        struct defect d = {.pin = virtual_nmis ? VMX_PIN_NMI | VMX_PIN_VIRTUAL_NMIS : 0};
 
         fresh();
         if (!entry_controls(&d)) {
@@ -252,11 +252,11 @@ static void test_nmi_blocking(void)
         }
         inject(NMI, 0);
         guest_run(LAUNCH); /* in the handler */
-        check_eq("VMX-EVT-19", virtual_nmis ? "virtual" : "real", rd(F_INTERRUPTIBILITY),
-                 BLOCKED_NMI);
+        check_eq("VMX-EVT-19", virtual_nmis ? "virtual" : "real", rd(VMCS_GUEST_INTERRUPTIBILITY_STATE),
+                 VMX_BLOCKING_BY_NMI);
         guest_skip();
         guest_run(RESUME); /* behind its IRET */
-        check_eq("VMX-NRB-11", virtual_nmis ? "virtual" : "real", rd(F_INTERRUPTIBILITY), 0);
+        check_eq("VMX-NRB-11", virtual_nmis ? "virtual" : "real", rd(VMCS_GUEST_INTERRUPTIBILITY_STATE), 0);
         check_eq("VMX-EVT-19", "once", nmis, 1);
         unblock();
     }
@@ -265,9 +265,9 @@ static void test_nmi_blocking(void)
 static void test_pending_debug(void)
 {
     fresh();
-    wr(F_GUEST_RFLAGS, 2 | RFLAGS_TF);
-    wr(F_INTERRUPTIBILITY, BLOCKED_MOV_SS);
-    wr(F_PENDING_DEBUG, PENDING_BS);
+    wr(VMCS_GUEST_RFLAGS, 2 | RFLAGS_TF);
+    wr(VMCS_GUEST_INTERRUPTIBILITY_STATE, VMX_BLOCKING_BY_MOV_SS);
+    wr(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, PENDING_BS);
     write_dr6(0xFFFF0FF0);
     guest_run(LAUNCH);
     check_eq("VMX-EVT-21", "vector", seen.vector, 1);
@@ -275,7 +275,7 @@ static void test_pending_debug(void)
     check_eq("VMX-EVT-21", "dr6", read_dr6(), 0xFFFF4FF0);
 
     fresh();
-    wr(F_PENDING_DEBUG, ENABLED_BP | 5);
+    wr(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, ENABLED_BP | 5);
     write_dr6(0xFFFF0FF0);
     guest_run(LAUNCH);
     check_eq("VMX-EVT-20", "breakpoint-vector", events ? seen.vector : 0, 1);
@@ -283,14 +283,14 @@ static void test_pending_debug(void)
     check_eq("VMX-EVT-20", "breakpoint-dr6", read_dr6(), 0xFFFF0FF5);
 
     fresh();
-    wr(F_PENDING_DEBUG, 3);
+    wr(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, 3);
     guest_run(LAUNCH);
     check_eq("VMX-EVT-22", "no-event", events, 0);
-    check_eq("VMX-EVT-22", "reason", last_exit.reason, REASON_VMCALL);
+    check_eq("VMX-EVT-22", "reason", last_exit.reason, VMX_REASON_VMCALL);
     /* The bitmap sees pending debug exceptions, too. */
     fresh();
-    wr(F_PENDING_DEBUG, ENABLED_BP | 1);
-    wr(F_EXCEPTION_BITMAP, 1u << 1);
+    wr(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, ENABLED_BP | 1);
+    wr(VMCS_EXCEPTION_BITMAP, 1u << 1);
     guest_run(LAUNCH);
     check_eq("VMX-EVT-20", "exits", last_exit.intr, 0x80000301);
     check_eq("VMX-INF-02", "pending", last_exit.qualification, 1);
@@ -311,12 +311,12 @@ static void test_pending_and_injected(void)
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         fresh();
-        wr(F_GUEST_RFLAGS, 2 | RFLAGS_IF);
-        wr(F_PENDING_DEBUG, ENABLED_BP | 1);
+        wr(VMCS_GUEST_RFLAGS, 2 | RFLAGS_IF);
+        wr(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, ENABLED_BP | 1);
         inject(rows[i].info, rows[i].length);
         guest_run(LAUNCH); /* in the handler */
         check_eq("VMX-EVT-23", rows[i].name, seen.vector, rows[i].vector);
-        check_eq("VMX-EVT-23", "nothing-pending", rd(F_PENDING_DEBUG), 0);
+        check_eq("VMX-EVT-23", "nothing-pending", rd(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS), 0);
         guest_skip();
         guest_run(RESUME); /* behind it */
         check_eq("VMX-EVT-23", "once", events, 1);
@@ -337,7 +337,7 @@ static void make_ept(void)
 
 static bool fresh_iret(uint64_t cs, uint64_t rsp)
 {
-    struct defect d = {.pin = PIN_NMI | PIN_VIRTUAL_NMI};
+    struct defect d = {.pin = VMX_PIN_NMI | VMX_PIN_VIRTUAL_NMIS};
     uint64_t frame[5] = {0, cs, 2, guest_stack_top() - 8, SEL_DATA64};
 
     fresh();
@@ -345,9 +345,9 @@ static bool fresh_iret(uint64_t cs, uint64_t rsp)
         return false;
     }
     memcpy((void *)STACK_AT, frame, sizeof(frame));
-    wr(F_GUEST_RIP, phys((void *)more_iret));
-    wr(F_GUEST_RSP, rsp);
-    wr(F_EXCEPTION_BITMAP, 1u << 13 | 1u << 14);
+    wr(VMCS_GUEST_RIP, phys((void *)more_iret));
+    wr(VMCS_GUEST_RSP, rsp);
+    wr(VMCS_EXCEPTION_BITMAP, 1u << 13 | 1u << 14);
     return true;
 }
 
@@ -362,24 +362,24 @@ static void test_iret(void)
             not_offered("VMX-INF-21", name);
             return;
         }
-        wr(F_INTERRUPTIBILITY, blocked ? BLOCKED_NMI : 0);
+        wr(VMCS_GUEST_INTERRUPTIBILITY_STATE, blocked ? VMX_BLOCKING_BY_NMI : 0);
         guest_run(LAUNCH);
         check_eq("VMX-INF-20", name, last_exit.intr, 0x80000B0D | bit);
-        check_eq("VMX-INF-20", "no-longer-blocked", rd(F_INTERRUPTIBILITY), 0);
+        check_eq("VMX-INF-20", "no-longer-blocked", rd(VMCS_GUEST_INTERRUPTIBILITY_STATE), 0);
 
         fresh_iret(SEL_CODE64, ABSENT);
-        wr(F_INTERRUPTIBILITY, blocked ? BLOCKED_NMI : 0);
+        wr(VMCS_GUEST_INTERRUPTIBILITY_STATE, blocked ? VMX_BLOCKING_BY_NMI : 0);
         guest_run(LAUNCH);
         check_eq("VMX-INF-20", name, last_exit.intr, 0x80000B0E | bit);
 
         fresh_iret(SEL_CODE64, STACK_AT);
-        wr(F_INTERRUPTIBILITY, blocked ? BLOCKED_NMI : 0);
-        wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_SECONDARY));
-        wr(F_PROC2, controls(MSR_VMX_PROC2, PROC2_EPT));
-        wr(F_EPTP, eptp);
+        wr(VMCS_GUEST_INTERRUPTIBILITY_STATE, blocked ? VMX_BLOCKING_BY_NMI : 0);
+        wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_SECONDARY_CONTROLS));
+        wr(VMCS_SECONDARY_CONTROLS, controls(MSR_VMX_PROC2, VMX_CPU2_EPT));
+        wr(VMCS_EPT_POINTER, eptp);
         write64(ept_pt + 8 * ((STACK_AT - AREA) >> 12), 0);
         guest_run(LAUNCH);
-        check_eq("VMX-INF-21", "reason", last_exit.reason, REASON_EPT_VIOLATION);
+        check_eq("VMX-INF-21", "reason", last_exit.reason, VMX_REASON_EPT_VIOLATION);
         check_eq("VMX-INF-21", name, last_exit.qualification & 0x1181, 0x181 | bit);
         write64(ept_pt + 8 * ((STACK_AT - AREA) >> 12), STACK_AT | EPT_RWX | EPT_WB);
     }

@@ -2,19 +2,6 @@
 /* Controls of single instructions: RDRAND, RDSEED, RDPID, INVPCID, PAUSE. */
 #include "vmx.h"
 
-#define PROC_INVLPG      (1u << 9)
-#define PROC_PAUSE       (1u << 30)
-#define PROC2_RDTSCP     (1u << 3)
-#define PROC2_PLE        (1u << 10)
-#define PROC2_RDRAND     (1u << 11)
-#define PROC2_INVPCID    (1u << 12)
-#define PROC2_RDSEED     (1u << 16)
-#define REASON_PAUSE     40
-#define REASON_RDRAND    57
-#define REASON_INVPCID   58
-#define REASON_RDSEED    61
-#define F_PLE_GAP        0x4020
-#define F_PLE_WINDOW     0x4022
 #define EXCEPTION_UD     0x80000306u
 #define EXCEPTION_GP     0x80000B0Du
 
@@ -56,8 +43,8 @@ static uint64_t new_guest(void (*code)(void), uint32_t proc, uint32_t proc2)
 {
     uint64_t region = vmcs_new_guest(code);
 
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_SECONDARY | proc));
-    wr(F_PROC2, controls(MSR_VMX_PROC2, proc2));
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_SECONDARY_CONTROLS | proc));
+    wr(VMCS_SECONDARY_CONTROLS, controls(MSR_VMX_PROC2, proc2));
     return region;
 }
 
@@ -89,19 +76,19 @@ static void test_random(uint32_t proc2)
         const char *name = random_rows[i].name;
         bool seed = i >= 3;
 
-        if (!(proc2 & (seed ? PROC2_RDSEED : PROC2_RDRAND))) {
+        if (!(proc2 & (seed ? VMX_CPU2_RDSEED : VMX_CPU2_RDRAND))) {
             continue;
         }
         check_eq("VMX-INT-40", name, guest_run(launch),
-                 seed ? REASON_RDSEED : REASON_RDRAND);
+                 seed ? VMX_REASON_RDSEED : VMX_REASON_RDRAND);
         check_eq("VMX-INF-27", name, last_exit.length, random_rows[i].length);
-        check_eq("VMX-INF-33", name, rd(F_INSTRUCTION_INFO) & 0x1878,
+        check_eq("VMX-INF-33", name, rd(VMCS_EXIT_INSTRUCTION_INFO) & 0x1878,
                  random_rows[i].information);
         check_eq("VMX-INF-12", name, last_exit.qualification, 0);
         launch = RESUME;
         guest_skip();
     }
-    check_eq("VMX-INT-40", "rest-executes", guest_run(launch), REASON_VMCALL);
+    check_eq("VMX-INT-40", "rest-executes", guest_run(launch), VMX_REASON_VMCALL);
     vmclear(region);
 }
 
@@ -118,12 +105,12 @@ static void test_rdpid(void)
     if (!cpuid_7_ebx(0)) { /* FSGSBASE: as new as RDPID on this machine */
         panic("processor model");
     }
-    wr(F_EXCEPTION_BITMAP, 1u << FAULT_UD);
-    check_eq("VMX-NRB-16", "rdpid-ud", guest_run(LAUNCH), REASON_EXCEPTION);
+    wr(VMCS_EXCEPTION_BITMAP, 1u << FAULT_UD);
+    check_eq("VMX-NRB-16", "rdpid-ud", guest_run(LAUNCH), VMX_REASON_EXCEPTION_NMI);
     check_eq("VMX-NRB-16", "rdpid-ud", last_exit.intr, EXCEPTION_UD);
     vmclear(region);
-    region = new_guest(g_rdpid, 0, PROC2_RDTSCP);
-    check_eq("VMX-NRB-16", "rdpid", guest_run(LAUNCH), REASON_VMCALL);
+    region = new_guest(g_rdpid, 0, VMX_CPU2_RDTSCP);
+    check_eq("VMX-NRB-16", "rdpid", guest_run(LAUNCH), VMX_REASON_VMCALL);
     vmclear(region);
 }
 
@@ -221,33 +208,33 @@ static void test_invpcid_guest(void)
     uint64_t region = new_guest(g_invpcid, 0, 0);
 
     /* 25.3: #UD comes before every other exception. */
-    wr(F_EXCEPTION_BITMAP, 1u << FAULT_UD | 1u << FAULT_GP);
-    check_eq("VMX-NRB-09", "invpcid-ud", guest_run(LAUNCH), REASON_EXCEPTION);
+    wr(VMCS_EXCEPTION_BITMAP, 1u << FAULT_UD | 1u << FAULT_GP);
+    check_eq("VMX-NRB-09", "invpcid-ud", guest_run(LAUNCH), VMX_REASON_EXCEPTION_NMI);
     check_eq("VMX-NRB-09", "invpcid-ud", last_exit.intr, EXCEPTION_UD);
     vmclear(region);
-    region = new_guest(g_invpcid_user, PROC_INVLPG, 0);
-    wr(F_EXCEPTION_BITMAP, 1u << FAULT_UD | 1u << FAULT_GP);
-    check_eq("VMX-NRB-09", "invpcid-ud-cpl-3", guest_run(LAUNCH), REASON_EXCEPTION);
+    region = new_guest(g_invpcid_user, VMX_CPU_INVLPG, 0);
+    wr(VMCS_EXCEPTION_BITMAP, 1u << FAULT_UD | 1u << FAULT_GP);
+    check_eq("VMX-NRB-09", "invpcid-ud-cpl-3", guest_run(LAUNCH), VMX_REASON_EXCEPTION_NMI);
     check_eq("VMX-NRB-09", "invpcid-ud-cpl-3", last_exit.intr, EXCEPTION_UD);
     vmclear(region);
     /* 25.1.1: #GP for the privilege level comes before the exit. */
-    region = new_guest(g_invpcid_user, PROC_INVLPG, PROC2_INVPCID);
-    wr(F_EXCEPTION_BITMAP, 1u << FAULT_UD | 1u << FAULT_GP);
-    check_eq("VMX-INT-01", "invpcid-cpl-3", guest_run(LAUNCH), REASON_EXCEPTION);
+    region = new_guest(g_invpcid_user, VMX_CPU_INVLPG, VMX_CPU2_INVPCID);
+    wr(VMCS_EXCEPTION_BITMAP, 1u << FAULT_UD | 1u << FAULT_GP);
+    check_eq("VMX-INT-01", "invpcid-cpl-3", guest_run(LAUNCH), VMX_REASON_EXCEPTION_NMI);
     check_eq("VMX-INT-01", "invpcid-cpl-3", last_exit.intr, EXCEPTION_GP);
     vmclear(region);
-    region = new_guest(g_invpcid, 0, PROC2_INVPCID);
-    check_eq("VMX-NRB-09", "invpcid", guest_run(LAUNCH), REASON_VMCALL);
+    region = new_guest(g_invpcid, 0, VMX_CPU2_INVPCID);
+    check_eq("VMX-NRB-09", "invpcid", guest_run(LAUNCH), VMX_REASON_VMCALL);
     vmclear(region);
-    region = new_guest(g_invpcid, PROC_INVLPG, PROC2_INVPCID);
-    check_eq("VMX-INT-41", "invpcid", guest_run(LAUNCH), REASON_INVPCID);
+    region = new_guest(g_invpcid, VMX_CPU_INVLPG, VMX_CPU2_INVPCID);
+    check_eq("VMX-INT-41", "invpcid", guest_run(LAUNCH), VMX_REASON_INVPCID);
     check_eq("VMX-INF-05", "displacement", last_exit.qualification, 0x20);
     check_eq("VMX-INF-27", "invpcid-length", last_exit.length, 7);
     /* Table 27-9: scaling 4, 64-bit address, DS, index RCX, base RBX, Reg2. */
-    check_eq("VMX-INF-30", "invpcid", rd(F_INSTRUCTION_INFO) & 0xFFFFFBFF,
+    check_eq("VMX-INF-30", "invpcid", rd(VMCS_EXIT_INSTRUCTION_INFO) & 0xFFFFFBFF,
              2u | 2u << 7 | 3u << 15 | 1u << 18 | 3u << 23 | 2u << 28);
     guest_skip();
-    check_eq("VMX-INT-41", "invpcid-next", guest_run(RESUME), REASON_VMCALL);
+    check_eq("VMX-INT-41", "invpcid-next", guest_run(RESUME), VMX_REASON_VMCALL);
     vmclear(region);
 }
 
@@ -279,10 +266,10 @@ static void g_pause_user(void)
 static uint64_t pause_guest(void (*code)(void), uint32_t proc, uint32_t gap,
                             uint32_t window)
 {
-    uint64_t region = new_guest(code, proc, PROC2_PLE);
+    uint64_t region = new_guest(code, proc, VMX_CPU2_PAUSE_LOOP);
 
-    wr(F_PLE_GAP, gap);
-    wr(F_PLE_WINDOW, window);
+    wr(VMCS_PLE_GAP, gap);
+    wr(VMCS_PLE_WINDOW, window);
     return region;
 }
 
@@ -291,37 +278,37 @@ static void test_pause(void)
     uint64_t region = pause_guest(g_pause, 0, UINT32_MAX, 0);
 
     /* 25.1.3: the first PAUSE after an entry begins a loop. */
-    check_eq("VMX-INT-24", "loop", guest_run(LAUNCH), REASON_PAUSE);
+    check_eq("VMX-INT-24", "loop", guest_run(LAUNCH), VMX_REASON_PAUSE);
     check_eq("VMX-INT-24", "loop-second", pauses, 1);
     check_eq("VMX-INF-27", "loop-length", last_exit.length, 2);
-    check_eq("VMX-INT-24", "entry", guest_run(RESUME), REASON_PAUSE);
+    check_eq("VMX-INT-24", "entry", guest_run(RESUME), VMX_REASON_PAUSE);
     check_eq("VMX-INT-24", "entry-first", pauses, 2);
     guest_skip();
-    check_eq("VMX-INT-24", "skipped", guest_run(RESUME), REASON_PAUSE);
+    check_eq("VMX-INT-24", "skipped", guest_run(RESUME), VMX_REASON_PAUSE);
     check_eq("VMX-INT-24", "skipped", pauses, 4);
     vmclear(region);
     /* Every PAUSE is the first of a loop. */
     region = pause_guest(g_pause, 0, 0, 0);
-    check_eq("VMX-INT-24", "gap", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-INT-24", "gap", guest_run(LAUNCH), VMX_REASON_VMCALL);
     vmclear(region);
     /* No loop is as long as that. */
     region = pause_guest(g_pause, 0, UINT32_MAX, UINT32_MAX);
-    check_eq("VMX-INT-24", "window", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-INT-24", "window", guest_run(LAUNCH), VMX_REASON_VMCALL);
     check_eq("VMX-INT-24", "window", pauses, 100);
     vmclear(region);
     region = pause_guest(g_pause_user, 0, UINT32_MAX, 0);
-    check_eq("VMX-INT-24", "cpl-3", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-INT-24", "cpl-3", guest_run(LAUNCH), VMX_REASON_VMCALL);
     check_eq("VMX-INT-24", "cpl-3", pauses, 100);
     vmclear(region);
-    region = pause_guest(g_pause, PROC_PAUSE, 0, UINT32_MAX);
-    check_eq("VMX-INT-24", "pause-exiting", guest_run(LAUNCH), REASON_PAUSE);
+    region = pause_guest(g_pause, VMX_CPU_PAUSE, 0, UINT32_MAX);
+    check_eq("VMX-INT-24", "pause-exiting", guest_run(LAUNCH), VMX_REASON_PAUSE);
     check_eq("VMX-INT-24", "pause-exiting", pauses, 0);
     vmclear(region);
 }
 
 void run_tests(void)
 {
-    uint32_t wanted = PROC2_PLE | PROC2_RDRAND | PROC2_INVPCID | PROC2_RDSEED;
+    uint32_t wanted = VMX_CPU2_PAUSE_LOOP | VMX_CPU2_RDRAND | VMX_CPU2_INVPCID | VMX_CPU2_RDSEED;
 
     vmx_start();
     check_eq("VMX-CAP-14", "offered", rdmsr(MSR_VMX_PROC2) >> 32 & wanted, wanted);
@@ -329,9 +316,9 @@ void run_tests(void)
     /* Has to be asked for, see t_xsaves.c. */
     check_eq("VMX-NRB-18", "no-xsavec-xsaves", cpuid_d_eax() & 0xA, 0);
     check_eq("VMX-NRB-18", "no-xsaves", rdmsr(MSR_VMX_PROC2) >> 52 & 1, 0);
-    test_random(PROC2_RDRAND | PROC2_RDSEED);
-    test_random(PROC2_RDRAND);
-    test_random(PROC2_RDSEED);
+    test_random(VMX_CPU2_RDRAND | VMX_CPU2_RDSEED);
+    test_random(VMX_CPU2_RDRAND);
+    test_random(VMX_CPU2_RDSEED);
     test_random(0);
     test_rdpid();
     test_invpcid_faults();

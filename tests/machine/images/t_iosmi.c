@@ -53,10 +53,10 @@ static volatile uint64_t rep_rip[8], rep_rcx[8], rep_rsi[8], rep_io_rip[8];
 static void note_rep(void)
 {
     if (reps < 8) {
-        rep_rip[reps] = rd(F_GUEST_RIP);
-        rep_io_rip[reps] = rd(F_IO_RIP);
-        rep_rcx[reps] = rd(F_IO_RCX);
-        rep_rsi[reps] = rd(F_IO_RSI);
+        rep_rip[reps] = rd(VMCS_GUEST_RIP);
+        rep_io_rip[reps] = rd(VMCS_IO_RIP);
+        rep_rcx[reps] = rd(VMCS_IO_RCX);
+        rep_rsi[reps] = rd(VMCS_IO_RSI);
     }
     reps++;
 }

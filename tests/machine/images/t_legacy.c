@@ -38,12 +38,12 @@ static void fresh(void (*code)(void), uint32_t rights)
     }
     write32(TSS_AT, TSS2);
     entry_fresh(MODE_32);
-    wr(F_GUEST_RIP, phys((void *)code));
-    wr(F_GUEST_GDTR_BASE, PAGE);
-    wr(F_GUEST_GDTR_LIMIT, TSS2 + 7);
-    wr(F_GUEST_IDTR_BASE, IDT_AT);
-    wr(F_GUEST_IDTR_LIMIT, 0x1FF);
-    wr(F_BASE(SEG_TR), TSS_AT);
+    wr(VMCS_GUEST_RIP, phys((void *)code));
+    wr(VMCS_GUEST_GDTR_BASE, PAGE);
+    wr(VMCS_GUEST_GDTR_LIMIT, TSS2 + 7);
+    wr(VMCS_GUEST_IDTR_BASE, IDT_AT);
+    wr(VMCS_GUEST_IDTR_LIMIT, 0x1FF);
+    wr(VMCS_GUEST_BASE(SEG_TR), TSS_AT);
 }
 
 static void test_task_switches(void)
@@ -64,11 +64,11 @@ static void test_task_switches(void)
         uint32_t vectoring;
 
         fresh(rows[i].code, rows[i].rights);
-        check_eq("VMX-INT-49", rows[i].name, guest_run(LAUNCH), REASON_TASK_SWITCH);
-        if (last_exit.reason != REASON_TASK_SWITCH) {
+        check_eq("VMX-INT-49", rows[i].name, guest_run(LAUNCH), VMX_REASON_TASK_SWITCH);
+        if (last_exit.reason != VMX_REASON_TASK_SWITCH) {
             continue;
         }
-        vectoring = (uint32_t)rd(F_VECTORING);
+        vectoring = (uint32_t)rd(VMCS_IDT_VECTORING_INFO);
         check_eq("VMX-INF-07", rows[i].name, last_exit.qualification, rows[i].source | TSS2);
         if (rows[i].length) {
             check_eq("VMX-INF-28", rows[i].name, last_exit.length, rows[i].length);
@@ -79,10 +79,10 @@ static void test_task_switches(void)
     }
     /* Injected through a task gate. */
     fresh(l_jmp, AVAILABLE);
-    wr(F_ENTRY_INTR, 0x80000306);
-    check_eq("VMX-INT-49", "injected", guest_run(LAUNCH), REASON_TASK_SWITCH);
+    wr(VMCS_ENTRY_INTERRUPTION_INFO, 0x80000306);
+    check_eq("VMX-INT-49", "injected", guest_run(LAUNCH), VMX_REASON_TASK_SWITCH);
     check_eq("VMX-INF-07", "injected", last_exit.qualification, FROM_GATE | TSS2);
-    check_eq("VMX-INF-23", "injected", rd(F_VECTORING), 0x80000306);
+    check_eq("VMX-INF-23", "injected", rd(VMCS_IDT_VECTORING_INFO), 0x80000306);
 }
 
 /* ---- injection into 32-bit and virtual-8086 guests ---- */
@@ -113,15 +113,15 @@ static void test_injection(void)
             fresh(l_nops, AVAILABLE);
             if (vm86) {
                 entry_fresh(MODE_VM86);
-                wr(F_GUEST_GDTR_BASE, PAGE);
-                wr(F_GUEST_IDTR_BASE, IDT_AT);
-                wr(F_GUEST_IDTR_LIMIT, 0x1FF);
-                wr(F_BASE(SEG_TR), TSS_AT);
-                wr(F_GUEST_RFLAGS, 1u << 17 | 3u << 12 | 2 | RFLAGS_IF);
-                wr(F_GUEST_RSP, 0x800);
+                wr(VMCS_GUEST_GDTR_BASE, PAGE);
+                wr(VMCS_GUEST_IDTR_BASE, IDT_AT);
+                wr(VMCS_GUEST_IDTR_LIMIT, 0x1FF);
+                wr(VMCS_GUEST_BASE(SEG_TR), TSS_AT);
+                wr(VMCS_GUEST_RFLAGS, 1u << 17 | 3u << 12 | 2 | RFLAGS_IF);
+                wr(VMCS_GUEST_RSP, 0x800);
             } else {
-                wr(F_GUEST_RFLAGS, 2 | RFLAGS_IF);
-                wr(F_GUEST_RSP, STACK_TOP);
+                wr(VMCS_GUEST_RFLAGS, 2 | RFLAGS_IF);
+                wr(VMCS_GUEST_RSP, STACK_TOP);
             }
             write32(TSS_AT + 4, STACK_TOP);
             write32(TSS_AT + 8, SEL_DATA32);
@@ -129,12 +129,12 @@ static void test_injection(void)
                 write64(IDT_AT + 8 * vector, (handler & 0xFFFF) | (uint64_t)SEL_CODE32 << 16 |
                                                  0xEEull << 40 | (handler >> 16) << 48);
             }
-            rip = rd(F_GUEST_RIP);
-            wr(F_ENTRY_INTR, rows[i].info);
-            wr(F_ENTRY_ERROR, rows[i].error);
-            wr(F_ENTRY_LENGTH, rows[i].length);
-            check_eq(rows[i].id, rows[i].name, guest_run(LAUNCH), REASON_VMCALL);
-            sp = rd(F_GUEST_RSP);
+            rip = rd(VMCS_GUEST_RIP);
+            wr(VMCS_ENTRY_INTERRUPTION_INFO, rows[i].info);
+            wr(VMCS_ENTRY_EXCEPTION_ERROR_CODE, rows[i].error);
+            wr(VMCS_ENTRY_INSTRUCTION_LENGTH, rows[i].length);
+            check_eq(rows[i].id, rows[i].name, guest_run(LAUNCH), VMX_REASON_VMCALL);
+            sp = rd(VMCS_GUEST_RSP);
             memcpy(frame, (void *)sp, sizeof(frame));
             check(rows[i].id, "stack",
                   STACK_TOP - sp == 4u * ((vm86 ? 9 : 3) + !!(rows[i].info & 0x800)),
@@ -145,7 +145,7 @@ static void test_injection(void)
             check_eq(rows[i].id, "eip", at[0], (uint32_t)rip + rows[i].length);
             check_eq(rows[i].id, "cs", at[1] & 0xFFFF, vm86 ? 0x700 : SEL_CODE32);
             check_eq(rows[i].id, "eflags-vm", at[2] >> 17 & 1, vm86);
-            check_eq("VMX-EVT-10", rows[i].name, rd(F_GUEST_RFLAGS) >> 17 & 1, 0);
+            check_eq("VMX-EVT-10", rows[i].name, rd(VMCS_GUEST_RFLAGS) >> 17 & 1, 0);
         }
     }
 }
@@ -153,14 +153,14 @@ static void test_injection(void)
 static void test_exceptions(void)
 {
     fresh(l_into, AVAILABLE);
-    wr(F_EXCEPTION_BITMAP, 1u << 4);
+    wr(VMCS_EXCEPTION_BITMAP, 1u << 4);
     guest_run(LAUNCH);
     check_eq("VMX-INT-46", "into", last_exit.intr, 0x80000604);
     check_eq("VMX-INF-28", "into", last_exit.length, 1);
     fresh(l_bound, AVAILABLE);
     write32(PAGE, 1); /* bounds 1 to 2, index 0 */
     write32(PAGE + 4, 2);
-    wr(F_EXCEPTION_BITMAP, 1u << 5);
+    wr(VMCS_EXCEPTION_BITMAP, 1u << 5);
     guest_run(LAUNCH);
     check_eq("VMX-INT-46", "bound", last_exit.intr, 0x80000305);
 }

@@ -65,9 +65,9 @@ void loading_main(uint64_t rax, uint64_t r15, uint64_t rsp, uint64_t rflags)
 static void fresh(void)
 {
     entry_fresh(MODE_64);
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_MSR_BITMAPS));
-    wr(F_MSR_BITMAP, PAGE);
-    wr(F_GUEST_RIP, phys((void *)loading_guest));
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_MSR_BITMAPS));
+    wr(VMCS_MSR_BITMAP, PAGE);
+    wr(VMCS_GUEST_RIP, phys((void *)loading_guest));
 }
 
 static void test_registers(void)
@@ -75,24 +75,24 @@ static void test_registers(void)
     uint64_t cr0 = read_cr0(), cr3 = read_cr3(), cr4 = read_cr4();
 
     fresh();
-    wr(F_GUEST_CR0, (cr0 ^ CR0_MP) ^ STABLE_CR0);
-    wr(F_GUEST_CR3, cr3 | 0x10);
-    wr(F_GUEST_CR4, cr4 ^ CR4_PGE);
-    wr(F_GUEST_SYSENTER_CS, 0x8888);
-    wr(F_GUEST_SYSENTER_ESP, MARK);
-    wr(F_GUEST_SYSENTER_EIP, MARK + 1);
-    wr(F_BASE(SEG_FS), MARK + 2);
-    wr(F_BASE(SEG_GS), MARK + 3);
-    wr(F_GUEST_DS, 0x1230);
-    wr(F_GUEST_FS, 0x7654);
-    wr(F_GUEST_TR, 0x4320);
-    wr(F_GUEST_LDTR, 0x5550);
-    wr(F_RIGHTS(SEG_LDTR), 0x82);
-    wr(F_LIMIT(SEG_LDTR), 0xFFF);
-    wr(F_GUEST_GDTR_LIMIT, 0x1234);
-    wr(F_GUEST_IDTR_BASE, MARK + 4);
-    wr(F_GUEST_RSP, guest_stack_top() - 0x100);
-    wr(F_GUEST_RFLAGS, RFLAGS_ARITHMETIC | RFLAGS_DF | RFLAGS_AC | 2);
+    wr(VMCS_GUEST_CR0, (cr0 ^ CR0_MP) ^ STABLE_CR0);
+    wr(VMCS_GUEST_CR3, cr3 | 0x10);
+    wr(VMCS_GUEST_CR4, cr4 ^ CR4_PGE);
+    wr(VMCS_GUEST_IA32_SYSENTER_CS, 0x8888);
+    wr(VMCS_GUEST_IA32_SYSENTER_ESP, MARK);
+    wr(VMCS_GUEST_IA32_SYSENTER_EIP, MARK + 1);
+    wr(VMCS_GUEST_BASE(SEG_FS), MARK + 2);
+    wr(VMCS_GUEST_BASE(SEG_GS), MARK + 3);
+    wr(VMCS_GUEST_DS_SELECTOR, 0x1230);
+    wr(VMCS_GUEST_FS_SELECTOR, 0x7654);
+    wr(VMCS_GUEST_TR_SELECTOR, 0x4320);
+    wr(VMCS_GUEST_LDTR_SELECTOR, 0x5550);
+    wr(VMCS_GUEST_ACCESS_RIGHTS(SEG_LDTR), 0x82);
+    wr(VMCS_GUEST_LIMIT(SEG_LDTR), 0xFFF);
+    wr(VMCS_GUEST_GDTR_LIMIT, 0x1234);
+    wr(VMCS_GUEST_IDTR_BASE, MARK + 4);
+    wr(VMCS_GUEST_RSP, guest_stack_top() - 0x100);
+    wr(VMCS_GUEST_RFLAGS, RFLAGS_ARITHMETIC | RFLAGS_DF | RFLAGS_AC | 2);
     guest.rax = MARK + 5;
     guest.r15 = MARK + 6;
     check_eq("VMX-ENT-13", "rip", entry_outcome(), ENTERED);
@@ -120,16 +120,16 @@ static void test_registers(void)
     check_eq("VMX-ENT-13", "rax", seen.rax, MARK + 5);
     check_eq("VMX-ENT-13", "r15", seen.r15, MARK + 6);
     /* What the guest changed is saved, and the host has its own again. */
-    check_eq("VMX-EXI-03", "cr0", rd(F_GUEST_CR0), cr0 ^ CR0_MP ^ CR0_WP);
-    check_eq("VMX-EXI-03", "cr3", rd(F_GUEST_CR3), cr3 | 0x18);
-    check_eq("VMX-EXI-03", "cr4", rd(F_GUEST_CR4), cr4 ^ CR4_PGE ^ CR4_DE);
+    check_eq("VMX-EXI-03", "cr0", rd(VMCS_GUEST_CR0), cr0 ^ CR0_MP ^ CR0_WP);
+    check_eq("VMX-EXI-03", "cr3", rd(VMCS_GUEST_CR3), cr3 | 0x18);
+    check_eq("VMX-EXI-03", "cr4", rd(VMCS_GUEST_CR4), cr4 ^ CR4_PGE ^ CR4_DE);
     check_eq("VMX-EXI-18", "cr0", read_cr0(), cr0);
     check_eq("VMX-EXI-18", "cr3", read_cr3(), cr3);
     check_eq("VMX-EXI-18", "cr4", read_cr4(), cr4);
-    check_eq("VMX-EXI-08", "ds", rd(F_GUEST_DS), 0x1230);
-    check_eq("VMX-EXI-08", "ldtr-rights", rd(F_RIGHTS(SEG_LDTR)), 0x82);
-    check_eq("VMX-EXI-12", "rsp", rd(F_GUEST_RSP), guest_stack_top() - 0x100);
-    check_eq("VMX-EXI-12", "rflags", rd(F_GUEST_RFLAGS) & RFLAGS_AC, RFLAGS_AC);
+    check_eq("VMX-EXI-08", "ds", rd(VMCS_GUEST_DS_SELECTOR), 0x1230);
+    check_eq("VMX-EXI-08", "ldtr-rights", rd(VMCS_GUEST_ACCESS_RIGHTS(SEG_LDTR)), 0x82);
+    check_eq("VMX-EXI-12", "rsp", rd(VMCS_GUEST_RSP), guest_stack_top() - 0x100);
+    check_eq("VMX-EXI-12", "rflags", rd(VMCS_GUEST_RFLAGS) & RFLAGS_AC, RFLAGS_AC);
 }
 
 static void test_host(void)
@@ -138,14 +138,14 @@ static void test_host(void)
     uint16_t es, ds, fs, gs, ldtr, ss, cs;
 
     fresh();
-    wr(F_HOST_CR0, cr0 ^ STABLE_CR0);
-    wr(F_HOST_ES, 0);
-    wr(F_HOST_DS, 0);
-    wr(F_HOST_FS, SEL_DATA32);
-    wr(F_HOST_GS, 0);
-    wr(F_GUEST_LDTR, 0x5550);
-    wr(F_RIGHTS(SEG_LDTR), 0x82);
-    wr(F_LIMIT(SEG_LDTR), 0xFFF);
+    wr(VMCS_HOST_CR0, cr0 ^ STABLE_CR0);
+    wr(VMCS_HOST_ES_SELECTOR, 0);
+    wr(VMCS_HOST_DS_SELECTOR, 0);
+    wr(VMCS_HOST_FS_SELECTOR, SEL_DATA32);
+    wr(VMCS_HOST_GS_SELECTOR, 0);
+    wr(VMCS_GUEST_LDTR_SELECTOR, 0x5550);
+    wr(VMCS_GUEST_ACCESS_RIGHTS(SEG_LDTR), 0x82);
+    wr(VMCS_GUEST_LIMIT(SEG_LDTR), 0xFFF);
     check_eq("VMX-EXI-18", "entered", entry_outcome(), ENTERED);
     check_eq("VMX-EXI-18", "stable-bits", read_cr0(), cr0);
     __asm__ volatile("mov %%es, %0; mov %%ds, %1; mov %%fs, %2; mov %%gs, %3;"
@@ -165,26 +165,26 @@ static void test_host(void)
 
 static void test_debug_registers(void)
 {
-    struct defect load = {.entry = ENTRY_LOAD_DEBUG};
+    struct defect load = {.entry = VMX_ENTRY_LOAD_DEBUG};
 
     fresh();
     if (!entry_controls(&load)) {
         not_offered("VMX-ENT-04", "dr7");
         return;
     }
-    wr(F_GUEST_DR7, 0xD001);
-    wr(F_GUEST_DEBUGCTL, 2);
+    wr(VMCS_GUEST_DR7, 0xD001);
+    wr(VMCS_GUEST_IA32_DEBUGCTL, 2);
     check_eq("VMX-ENT-04", "entered", entry_outcome(), ENTERED);
     check_eq("VMX-ENT-04", "dr7", seen.dr7, 0x401);
     check_eq("VMX-ENT-03", "debugctl", seen.debugctl, 2);
     check_eq("VMX-EXI-19", "debugctl", rdmsr(MSR_DEBUGCTL), 0);
     /* Without the control both pass through. */
     fresh();
-    wr(F_ENTRY, rd(F_ENTRY) & ~ENTRY_LOAD_DEBUG);
+    wr(VMCS_ENTRY_CONTROLS, rd(VMCS_ENTRY_CONTROLS) & ~VMX_ENTRY_LOAD_DEBUG);
     wrmsr(MSR_DEBUGCTL, 2);
     write_dr7(0x402);
-    wr(F_GUEST_DR7, 0x401);
-    wr(F_GUEST_DEBUGCTL, 1);
+    wr(VMCS_GUEST_DR7, 0x401);
+    wr(VMCS_GUEST_IA32_DEBUGCTL, 1);
     check_eq("VMX-ENT-03", "entered", entry_outcome(), ENTERED);
     check_eq("VMX-ENT-03", "dr7-kept", seen.dr7, 0x402);
     check_eq("VMX-ENT-03", "debugctl-kept", seen.debugctl, 2);
@@ -192,8 +192,8 @@ static void test_debug_registers(void)
 
 static void test_efer(void)
 {
-    struct defect load = {.entry = ENTRY_LOAD_EFER, .exit = EXIT_SAVE_EFER};
-    struct defect save = {.exit = EXIT_SAVE_EFER};
+    struct defect load = {.entry = VMX_ENTRY_LOAD_EFER, .exit = VMX_EXIT_SAVE_EFER};
+    struct defect save = {.exit = VMX_EXIT_SAVE_EFER};
     uint64_t efer = rdmsr(MSR_EFER);
 
     fresh();
@@ -202,10 +202,10 @@ static void test_efer(void)
         not_offered("VMX-ENT-09", "efer");
         return;
     }
-    wr(F_GUEST_EFER, EFER_LMA | EFER_LME | EFER_NXE | EFER_SCE);
+    wr(VMCS_GUEST_IA32_EFER, EFER_LMA | EFER_LME | EFER_NXE | EFER_SCE);
     check_eq("VMX-ENT-08", "entered", entry_outcome(), ENTERED);
     check_eq("VMX-ENT-08", "efer", seen.efer, EFER_LMA | EFER_LME | EFER_NXE | EFER_SCE);
-    check_eq("VMX-EXI-06", "efer", rd(F_GUEST_EFER), EFER_LMA | EFER_LME | EFER_NXE | EFER_SCE);
+    check_eq("VMX-EXI-06", "efer", rd(VMCS_GUEST_IA32_EFER), EFER_LMA | EFER_LME | EFER_NXE | EFER_SCE);
     /* The host's control does not load EFER: NXE and SCE stay. */
     check_eq("VMX-EXI-21", "efer-kept", rdmsr(MSR_EFER),
              EFER_LMA | EFER_LME | EFER_NXE | EFER_SCE);
@@ -214,15 +214,15 @@ static void test_efer(void)
     entry_fresh(MODE_32);
     entry_controls(&save);
     check_eq("VMX-ENT-09", "entered", entry_outcome(), ENTERED);
-    check_eq("VMX-ENT-09", "32-bit", rd(F_GUEST_EFER) & (EFER_LMA | EFER_LME), 0);
-    check_eq("VMX-EXI-07", "32-bit", rd(F_ENTRY) & ENTRY_IA32E, 0);
+    check_eq("VMX-ENT-09", "32-bit", rd(VMCS_GUEST_IA32_EFER) & (EFER_LMA | EFER_LME), 0);
+    check_eq("VMX-EXI-07", "32-bit", rd(VMCS_ENTRY_CONTROLS) & VMX_ENTRY_IA32E_GUEST, 0);
     check_eq("VMX-EXI-21", "64-bit-host", rdmsr(MSR_EFER), efer);
     entry_fresh(MODE_64);
     entry_controls(&save);
     check_eq("VMX-ENT-09", "entered-64", entry_outcome(), ENTERED);
-    check_eq("VMX-ENT-09", "64-bit", rd(F_GUEST_EFER) & (EFER_LMA | EFER_LME),
+    check_eq("VMX-ENT-09", "64-bit", rd(VMCS_GUEST_IA32_EFER) & (EFER_LMA | EFER_LME),
              EFER_LMA | EFER_LME);
-    check_eq("VMX-EXI-07", "64-bit", rd(F_ENTRY) & ENTRY_IA32E, ENTRY_IA32E);
+    check_eq("VMX-EXI-07", "64-bit", rd(VMCS_ENTRY_CONTROLS) & VMX_ENTRY_IA32E_GUEST, VMX_ENTRY_IA32E_GUEST);
 }
 
 /* A 32-bit guest that uses FS. */
@@ -238,21 +238,21 @@ static void test_segments(void)
 {
     write32(PAGE + 0x10, 0xCAFE);
     entry_fresh(MODE_32);
-    wr(F_GUEST_RIP, phys((void *)loading_fs));
-    wr(F_BASE(SEG_FS), PAGE);
-    wr(F_LIMIT(SEG_FS), 0xFFF);
-    wr(F_RIGHTS(SEG_FS), 0x93);
-    wr(F_GUEST_FS, 0x7770);
+    wr(VMCS_GUEST_RIP, phys((void *)loading_fs));
+    wr(VMCS_GUEST_BASE(SEG_FS), PAGE);
+    wr(VMCS_GUEST_LIMIT(SEG_FS), 0xFFF);
+    wr(VMCS_GUEST_ACCESS_RIGHTS(SEG_FS), 0x93);
+    wr(VMCS_GUEST_FS_SELECTOR, 0x7770);
     guest.rax = 0;
     check_eq("VMX-ENT-10", "entered", entry_outcome(), ENTERED);
     check_eq("VMX-ENT-10", "base", guest.rax, 0xCAFE);
-    check_eq("VMX-EXI-08", "fs-limit", rd(F_LIMIT(SEG_FS)), 0xFFF);
-    check_eq("VMX-EXI-08", "fs-rights", rd(F_RIGHTS(SEG_FS)), 0x93);
+    check_eq("VMX-EXI-08", "fs-limit", rd(VMCS_GUEST_LIMIT(SEG_FS)), 0xFFF);
+    check_eq("VMX-EXI-08", "fs-rights", rd(VMCS_GUEST_ACCESS_RIGHTS(SEG_FS)), 0x93);
     /* TCG checks neither the limit nor whether a register is usable. */
     entry_fresh(MODE_32);
-    wr(F_RIGHTS(SEG_FS), UNUSABLE);
+    wr(VMCS_GUEST_ACCESS_RIGHTS(SEG_FS), UNUSABLE);
     check_eq("VMX-EXI-09", "fs-entered", entry_outcome(), ENTERED);
-    check_eq("VMX-EXI-09", "fs", rd(F_RIGHTS(SEG_FS)) >> 16 & 1, 1);
+    check_eq("VMX-EXI-09", "fs", rd(VMCS_GUEST_ACCESS_RIGHTS(SEG_FS)) >> 16 & 1, 1);
     write32(PAGE + 0x10, 0);
 }
 
@@ -279,8 +279,8 @@ static void test_msr_area(void)
     write64(area + 16, MSR_STAR);
     write64(area + 24, 0x2222);
     entry_fresh(MODE_64);
-    wr(F_ENTRY_MSR_LOAD, area);
-    wr(F_ENTRY_LOAD_COUNT, 2);
+    wr(VMCS_ENTRY_MSR_LOAD_ADDRESS, area);
+    wr(VMCS_ENTRY_MSR_LOAD_COUNT, 2);
     check_eq("VMX-ENT-15", "entered", entry_outcome(), ENTERED);
     check_eq("VMX-ENT-15", "last-wins", rdmsr(MSR_STAR), 0x2222);
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -297,11 +297,11 @@ static void test_msr_area(void)
         write64(area + 32, bad[i].index);
         write64(area + 40, bad[i].value);
         entry_fresh(MODE_64);
-        wr(F_ENTRY_MSR_LOAD, area);
-        wr(F_ENTRY_LOAD_COUNT, 3);
+        wr(VMCS_ENTRY_MSR_LOAD_ADDRESS, area);
+        wr(VMCS_ENTRY_MSR_LOAD_COUNT, 3);
         check_eq(bad[i].id, bad[i].name, entry_outcome(), refused ? REASON_BAD_MSR : ENTERED);
         if (refused) {
-            check_eq("VMX-ENT-18", bad[i].name, rd(F_QUALIFICATION), 3);
+            check_eq("VMX-ENT-18", bad[i].name, rd(VMCS_EXIT_QUALIFICATION), 3);
         }
         (void)try_wrmsr(MSR_PAT, 0x0007040600070406);
     }
@@ -316,27 +316,27 @@ static void test_failed_entry(void)
     write64(area + 0x100, MSR_STAR);
     write64(area + 0x108, 0x9999);
     fresh();
-    wr(F_EXIT_MSR_LOAD, area);
-    wr(F_EXIT_LOAD_COUNT, 1);
-    wr(F_EXIT_MSR_STORE, area + 0x100);
-    wr(F_EXIT_STORE_COUNT, 1);
-    wr(F_HOST_FS_BASE, MARK);
-    wr(F_GUEST_RIP, 0x4444);
-    wr(F_GUEST_RSP, 0x5555);
-    wr(F_GUEST_CR3, 0x6000);
-    wr(F_GUEST_SYSENTER_CS, 0x66);
-    wr(F_ENTRY_INTR, 0x80000306);
-    wr(F_GUEST_RFLAGS, 0); /* the defect */
+    wr(VMCS_EXIT_MSR_LOAD_ADDRESS, area);
+    wr(VMCS_EXIT_MSR_LOAD_COUNT, 1);
+    wr(VMCS_EXIT_MSR_STORE_ADDRESS, area + 0x100);
+    wr(VMCS_EXIT_MSR_STORE_COUNT, 1);
+    wr(VMCS_HOST_FS_BASE, MARK);
+    wr(VMCS_GUEST_RIP, 0x4444);
+    wr(VMCS_GUEST_RSP, 0x5555);
+    wr(VMCS_GUEST_CR3, 0x6000);
+    wr(VMCS_GUEST_IA32_SYSENTER_CS, 0x66);
+    wr(VMCS_ENTRY_INTERRUPTION_INFO, 0x80000306);
+    wr(VMCS_GUEST_RFLAGS, 0); /* the defect */
     check_eq("VMX-ENT-20", "continues-at-host-rip", entry_outcome(), BAD_GUEST);
     check_eq("VMX-ENT-20", "host-fs-base", rdmsr(MSR_FS_BASE), MARK);
     check_eq("VMX-ENT-20", "host-dr7", read_dr7(), 0x400);
     check_eq("VMX-ENT-21", "exit-load", rdmsr(MSR_STAR), 0x7777);
     check_eq("VMX-ENT-21", "no-exit-store", read64(area + 0x108), 0x9999);
-    check_eq("VMX-ENT-22", "rip", rd(F_GUEST_RIP), 0x4444);
-    check_eq("VMX-ENT-22", "rsp", rd(F_GUEST_RSP), 0x5555);
-    check_eq("VMX-ENT-22", "cr3", rd(F_GUEST_CR3), 0x6000);
-    check_eq("VMX-ENT-22", "sysenter-cs", rd(F_GUEST_SYSENTER_CS), 0x66);
-    check_eq("VMX-ENT-22", "interruption-information", rd(F_ENTRY_INTR), 0x80000306);
+    check_eq("VMX-ENT-22", "rip", rd(VMCS_GUEST_RIP), 0x4444);
+    check_eq("VMX-ENT-22", "rsp", rd(VMCS_GUEST_RSP), 0x5555);
+    check_eq("VMX-ENT-22", "cr3", rd(VMCS_GUEST_CR3), 0x6000);
+    check_eq("VMX-ENT-22", "sysenter-cs", rd(VMCS_GUEST_IA32_SYSENTER_CS), 0x66);
+    check_eq("VMX-ENT-22", "interruption-information", rd(VMCS_ENTRY_INTERRUPTION_INFO), 0x80000306);
     wrmsr(MSR_FS_BASE, 0);
     wrmsr(MSR_STAR, 0);
 }
@@ -355,7 +355,7 @@ static void test_no_blocking(void)
     uint64_t flags;
 
     entry_fresh(MODE_64);
-    wr(F_GUEST_RIP, phys((void *)loading_mov_ss));
+    wr(VMCS_GUEST_RIP, phys((void *)loading_mov_ss));
     __asm__ volatile("push %%rbp\n\t"
                      "mov $0x6C14, %%eax\n\t"
                      "vmwrite %%rsp, %%rax\n\t"
@@ -370,8 +370,8 @@ static void test_no_blocking(void)
                      :
                      : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13",
                        "r14", "r15", "cc", "memory");
-    check_vmx("VMX-EXI-28", "after-mov-ss", flags & RFLAGS_ARITHMETIC, ERR_LAUNCH_NOT_CLEAR);
-    check_eq("VMX-EXI-15", "mov-ss", rd(F_INTERRUPTIBILITY), BLOCKED_MOV_SS);
+    check_vmx("VMX-EXI-28", "after-mov-ss", flags & RFLAGS_ARITHMETIC, VMX_ERROR_VMLAUNCH_NOT_CLEAR);
+    check_eq("VMX-EXI-15", "mov-ss", rd(VMCS_GUEST_INTERRUPTIBILITY_STATE), VMX_BLOCKING_BY_MOV_SS);
 }
 
 void run_tests(void)

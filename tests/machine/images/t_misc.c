@@ -11,7 +11,7 @@ static void test_exec(void)
 
     /* DM-INT-08: VMPTRLD of closed SMRAM reads all ones: error 11. */
     check_vmx("DM-INT-08", "vmptrld-tseg", vmptrld(MSEG_BASE),
-              ERR_VMPTRLD_REVISION);
+              VMX_ERROR_VMPTRLD_REVISION);
     vmclear(region);
 }
 
@@ -50,8 +50,8 @@ static void test_activation(void)
     uint32_t before = stm_exits;
 
     exec_vmcs = activation_vmcs();
-    wr(F_EXIT, controls(MSR_VMX_TRUE_EXIT, EXIT_HOST_64) & ~EXIT_SAVE_EFER);
-    wr(F_GUEST_EFER, 0x5A5A);
+    wr(VMCS_EXIT_CONTROLS, controls(MSR_VMX_TRUE_EXIT, VMX_EXIT_HOST_ADDRESS_SPACE_SIZE) & ~VMX_EXIT_SAVE_EFER);
+    wr(VMCS_GUEST_IA32_EFER, 0x5A5A);
     fault_hook = count_nmi;
     stm_hook = at_activation;
     vmcall();
@@ -103,12 +103,13 @@ static void test_host_state(void)
 /* ---- more returns ---- */
 static void both_bits_of_interruptibility(void)
 {
-    wr(F_INTERRUPTIBILITY, rd(F_INTERRUPTIBILITY) | BLOCKED_SMI | BLOCKED_NMI);
+    wr(VMCS_GUEST_INTERRUPTIBILITY_STATE,
+       rd(VMCS_GUEST_INTERRUPTIBILITY_STATE) | VMX_BLOCKING_BY_SMI | VMX_BLOCKING_BY_NMI);
 }
 
 static void clear_interruptibility(void)
 {
-    wr(F_INTERRUPTIBILITY, 0);
+    wr(VMCS_GUEST_INTERRUPTIBILITY_STATE, 0);
 }
 
 static void test_interruptibility(void)
@@ -117,7 +118,7 @@ static void test_interruptibility(void)
     stm_call(both_bits_of_interruptibility);
     stm_call(clear_interruptibility);
     check_eq("DM-RET-34", "saved", stm_log.interruptibility,
-             BLOCKED_SMI | BLOCKED_NMI);
+             VMX_BLOCKING_BY_SMI | VMX_BLOCKING_BY_NMI);
 }
 
 static volatile uint32_t debug_traps;
@@ -178,8 +179,8 @@ static uint64_t new_sguest(void (*entry)(void))
 {
     uint64_t region = vmcs_new_guest(entry);
 
-    wr(F_ENTRY, rd(F_ENTRY) | ENTRY_SMM);
-    wr(F_INTERRUPTIBILITY, BLOCKED_SMI);
+    wr(VMCS_ENTRY_CONTROLS, rd(VMCS_ENTRY_CONTROLS) | VMX_ENTRY_TO_SMM);
+    wr(VMCS_GUEST_INTERRUPTIBILITY_STATE, VMX_BLOCKING_BY_SMI);
     return region;
 }
 
@@ -196,18 +197,18 @@ static void run_sguests(void)
     vmclear(region);
 
     region = new_sguest(sguest_sends_nmi);
-    wr(F_INTERRUPTIBILITY, BLOCKED_SMI | BLOCKED_NMI);
+    wr(VMCS_GUEST_INTERRUPTIBILITY_STATE, VMX_BLOCKING_BY_SMI | VMX_BLOCKING_BY_NMI);
     sguest_nmis = 0;
     guest_run(LAUNCH);
     check_eq("DM-STM-18", "nmi-blocked", sguest_nmis, 0);
-    check_eq("DM-STM-20", "both-bits-saved", rd(F_INTERRUPTIBILITY),
-             BLOCKED_SMI | BLOCKED_NMI);
+    check_eq("DM-STM-20", "both-bits-saved", rd(VMCS_GUEST_INTERRUPTIBILITY_STATE),
+             VMX_BLOCKING_BY_SMI | VMX_BLOCKING_BY_NMI);
     vmclear(region);
 
     /* DM-STM-07, unconfirmed (G-13), golden result: RSM exits at CPL 3. */
     region = new_sguest(sguest_ring3_rsm);
     guest_run(LAUNCH);
-    check_eq("DM-STM-07", "rsm-at-cpl3", last_exit.reason, REASON_RSM);
+    check_eq("DM-STM-07", "rsm-at-cpl3", last_exit.reason, VMX_REASON_RSM);
     vmclear(region);
     vmptrld(transfer);
 }
@@ -231,7 +232,7 @@ static void test_guest(void)
 {
     uint64_t region = vmcs_new_guest(guest_getsec);
 
-    wr(F_SMBASE, 0x77777);
+    wr(VMCS_GUEST_SMBASE, 0x77777);
     guest_run(LAUNCH);
     /* DM-INT-31: GETSEC is #UD without SMX. */
     check_eq("DM-INT-31", "getsec", getsec_vector, FAULT_UD);

@@ -26,16 +26,16 @@ static void make_tables(void)
 
 static void leave_ia32e(void)
 {
-    wr(F_ENTRY, controls(MSR_VMX_TRUE_ENTRY, ENTRY_LOAD_EFER));
-    wr(F_EXIT, controls(MSR_VMX_TRUE_EXIT, EXIT_HOST_64 | EXIT_SAVE_EFER));
-    wr(F_GUEST_EFER, 0);
+    wr(VMCS_ENTRY_CONTROLS, controls(MSR_VMX_TRUE_ENTRY, VMX_ENTRY_LOAD_EFER));
+    wr(VMCS_EXIT_CONTROLS, controls(MSR_VMX_TRUE_EXIT, VMX_EXIT_HOST_ADDRESS_SPACE_SIZE | VMX_EXIT_SAVE_EFER));
+    wr(VMCS_GUEST_IA32_EFER, 0);
 }
 
 static void code32(void)
 {
-    wr(F_GUEST_CS, SEL_CODE32);
-    wr(F_RIGHTS(SEG_CS), 0xC09B);
-    wr(F_GUEST_RIP, phys(guest32));
+    wr(VMCS_GUEST_CS_SELECTOR, SEL_CODE32);
+    wr(VMCS_GUEST_ACCESS_RIGHTS(SEG_CS), 0xC09B);
+    wr(VMCS_GUEST_RIP, phys(guest32));
 }
 
 static void m_compatibility(void)
@@ -47,16 +47,16 @@ static void m_paging32(void)
 {
     code32();
     leave_ia32e();
-    wr(F_GUEST_CR4, CR4_VMXE | CR4_PSE);
-    wr(F_GUEST_CR3, directory32);
+    wr(VMCS_GUEST_CR4, CR4_VMXE | CR4_PSE);
+    wr(VMCS_GUEST_CR3, directory32);
 }
 
 static void m_pae(void)
 {
     code32();
     leave_ia32e();
-    wr(F_GUEST_CR4, CR4_VMXE | CR4_PAE);
-    wr(F_GUEST_CR3, pdpt_pae);
+    wr(VMCS_GUEST_CR4, CR4_VMXE | CR4_PAE);
+    wr(VMCS_GUEST_CR3, pdpt_pae);
 }
 
 static const struct {
@@ -76,24 +76,24 @@ static void run_32(const char *name, void (*mode)(void), bool ia32e)
     uint64_t cr3, cr4;
 
     mode();
-    cr3 = rd(F_GUEST_CR3);
-    cr4 = rd(F_GUEST_CR4);
+    cr3 = rd(VMCS_GUEST_CR3);
+    cr4 = rd(VMCS_GUEST_CR4);
     /* Host state with efer of the exec after an exit from a 32-bit guest. */
     guest_run(LAUNCH);
     check_eq("DM-EXI-34", name, stm_exits, before + 1);
     check_eq("DM-EXI-34", name, stm_log.reason, 0x00000005);
-    check_eq("DM-EXI-32", name, stm_log.entry & ENTRY_IA32E,
-             ia32e ? ENTRY_IA32E : 0);
+    check_eq("DM-EXI-32", name, stm_log.entry & VMX_ENTRY_IA32E_GUEST,
+             ia32e ? VMX_ENTRY_IA32E_GUEST : 0);
     check_eq("DM-EXI-24", name, stm_log.io_rip, phys(guest32_out));
     check_eq("DM-EXI-35", name, stm_log.rip, phys(guest32_next));
     check_eq("DM-EXI-33", name, stm_log.cr3, cr3);
     check_eq("DM-EXI-33", name, stm_log.cr4, cr4);
     check_eq("DM-EXI-33", name, stm_log.efer & EFER_LMA, ia32e ? EFER_LMA : 0);
     /* DM-RET-43: the guest goes on in its mode. */
-    check_eq("DM-RET-43", name, last_exit.reason, REASON_VMCALL);
+    check_eq("DM-RET-43", name, last_exit.reason, VMX_REASON_VMCALL);
     check_eq("DM-RET-43", name, guest.rbx, 0x12345678);
-    check_eq("VMX-EXI-08", name, rd(F_RIGHTS(SEG_CS)), 0xC09B);
-    check_eq("VMX-EXI-07", name, rd(F_ENTRY) & ENTRY_IA32E, ia32e ? ENTRY_IA32E : 0);
+    check_eq("VMX-EXI-08", name, rd(VMCS_GUEST_ACCESS_RIGHTS(SEG_CS)), 0xC09B);
+    check_eq("VMX-EXI-07", name, rd(VMCS_ENTRY_CONTROLS) & VMX_ENTRY_IA32E_GUEST, ia32e ? VMX_ENTRY_IA32E_GUEST : 0);
     guest_skip();
     guest_run(RESUME);
     check_eq("DM-EXI-20", name, stm_log.qualification, 0xB20010);
@@ -102,7 +102,7 @@ static void run_32(const char *name, void (*mode)(void), bool ia32e)
     check_eq("DM-RET-43", name, guest.rbx, 0x87654321);
     guest_skip();
     guest_run(RESUME);
-    check_eq("VMX-INT-07", name, last_exit.reason, REASON_CPUID);
+    check_eq("VMX-INT-07", name, last_exit.reason, VMX_REASON_CPUID);
     check_eq("VMX-EXI-21", name, rdmsr(MSR_EFER) & EFER_LMA, EFER_LMA);
     vmclear(region);
 }
@@ -115,26 +115,26 @@ static void test_v86(void)
     memcpy((void *)(uintptr_t)V86_BASE, guest_v86,
            (size_t)(guest_v86_end - guest_v86));
     leave_ia32e();
-    wr(F_GUEST_CR4, CR4_VMXE | CR4_PSE);
-    wr(F_GUEST_CR3, directory32);
+    wr(VMCS_GUEST_CR4, CR4_VMXE | CR4_PSE);
+    wr(VMCS_GUEST_CR3, directory32);
     for (unsigned seg = SEG_ES; seg <= SEG_GS; seg++) {
-        wr(F_GUEST_ES + 2 * seg, V86_BASE >> 4);
-        wr(F_BASE(seg), V86_BASE);
-        wr(F_LIMIT(seg), 0xFFFF);
-        wr(F_RIGHTS(seg), 0xF3);
+        wr(VMCS_GUEST_ES_SELECTOR + 2 * seg, V86_BASE >> 4);
+        wr(VMCS_GUEST_BASE(seg), V86_BASE);
+        wr(VMCS_GUEST_LIMIT(seg), 0xFFFF);
+        wr(VMCS_GUEST_ACCESS_RIGHTS(seg), 0xF3);
     }
-    wr(F_GUEST_RIP, 0);
-    wr(F_GUEST_RSP, 0x800);
-    wr(F_GUEST_RFLAGS, 1u << 17 | 3u << 12 | 2);
+    wr(VMCS_GUEST_RIP, 0);
+    wr(VMCS_GUEST_RSP, 0x800);
+    wr(VMCS_GUEST_RFLAGS, 1u << 17 | 3u << 12 | 2);
     guest_run(LAUNCH);
     check_eq("DM-EXI-34", "v86-one-exit", stm_exits, before + 1);
     check_eq("DM-EXI-34", "v86-reason", stm_log.reason, 0x00000005);
     check_eq("DM-EXI-34", "v86-rip", stm_log.rip,
              (uint64_t)(guest_v86_next - guest_v86));
     check_eq("DM-EXI-34", "v86-rflags-vm", stm_log.rflags >> 17 & 1, 1);
-    check_eq("DM-RET-43", "v86-resumed", last_exit.reason, REASON_VMCALL);
+    check_eq("DM-RET-43", "v86-resumed", last_exit.reason, VMX_REASON_VMCALL);
     check_eq("DM-RET-43", "v86-bx", guest.rbx & 0xFFFF, 0x4321);
-    check_eq("DM-RET-43", "v86-still", rd(F_GUEST_RFLAGS) >> 17 & 1, 1);
+    check_eq("DM-RET-43", "v86-still", rd(VMCS_GUEST_RFLAGS) >> 17 & 1, 1);
     vmclear(region);
 }
 
@@ -145,11 +145,11 @@ static void test_task_switch(void)
     uint64_t tables = phys(page_alloc());
 
     m_paging32();
-    wr(F_GUEST_RIP, phys(guest32_task));
+    wr(VMCS_GUEST_RIP, phys(guest32_task));
     memcpy((void *)tables, gdt, 0x58);
     write64(tables + 0x58, 0x0000890000000067 | (tables + 0x800) << 16);
-    wr(F_GUEST_GDTR_BASE, tables);
-    wr(F_GUEST_GDTR_LIMIT, 0x5F);
+    wr(VMCS_GUEST_GDTR_BASE, tables);
+    wr(VMCS_GUEST_GDTR_LIMIT, 0x5F);
     guest_run(LAUNCH);
     check_eq("VMX-INT-49", "task-switch", last_exit.reason, 9);
     check_eq("VMX-INF-07", "task-switch-by-jmp", last_exit.qualification,
@@ -183,7 +183,7 @@ static void test_ring3(void)
     guest_run(LAUNCH);
     check_eq("DM-EXI-34", "cpl3-reason", stm_log.reason, 0x00000006);
     check_eq("DM-RET-43", "cpl3-resumed", ring3_result, USER_RETURN);
-    check_eq("DM-RET-43", "cpl3-exit", last_exit.reason, REASON_VMCALL);
+    check_eq("DM-RET-43", "cpl3-exit", last_exit.reason, VMX_REASON_VMCALL);
     vmclear(region);
 }
 

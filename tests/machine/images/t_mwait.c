@@ -77,6 +77,6 @@ void run_tests(void)
     vmcs_new_guest(guest_waits);
     /* A VM entry leaves nothing armed. */
     monitor();
-    check_eq("SDM-MWAIT", "guest", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("SDM-MWAIT", "guest", guest_run(LAUNCH), VMX_REASON_VMCALL);
     check_vmx("SDM-MWAIT", "vmxoff", vmxoff(), SUCCESS);
 }

@@ -6,9 +6,8 @@
 #define EPT_LEAF   (EPT_RWX | 6u << 3 | 1u << 7) /* WB, large page */
 #define EPTP_WB4   0x1Eu
 #define EPTP_AD    (1u << 6)
-#define F_PDPTE(n) (0x280A + 2 * (n))
 #define CR4_PAE_GUEST (CR4_VMXE | CR4_PAE)
-#define EXIT_FIELD_SAVE_EFER (EXIT_HOST_64 | EXIT_SAVE_EFER)
+#define EXIT_FIELD_SAVE_EFER (VMX_EXIT_HOST_ADDRESS_SPACE_SIZE | VMX_EXIT_SAVE_EFER)
 
 /* Linear WINDOW shows what the third PDPTE maps. */
 #define WINDOW     0x80000000ull
@@ -59,21 +58,21 @@ static uint64_t new_guest(bool ept, uint64_t cr3)
 {
     uint64_t region = vmcs_new_guest((void (*)(void))pae_read);
 
-    wr(F_GUEST_CS, SEL_CODE32);
-    wr(F_RIGHTS(SEG_CS), 0xC09B);
-    wr(F_ENTRY, controls(MSR_VMX_TRUE_ENTRY, ENTRY_LOAD_EFER));
-    wr(F_EXIT, controls(MSR_VMX_TRUE_EXIT, EXIT_FIELD_SAVE_EFER));
-    wr(F_GUEST_EFER, 0);
-    wr(F_GUEST_CR4, CR4_PAE_GUEST);
-    wr(F_GUEST_CR3, cr3);
-    wr(F_EXCEPTION_BITMAP, UINT32_MAX);
+    wr(VMCS_GUEST_CS_SELECTOR, SEL_CODE32);
+    wr(VMCS_GUEST_ACCESS_RIGHTS(SEG_CS), 0xC09B);
+    wr(VMCS_ENTRY_CONTROLS, controls(MSR_VMX_TRUE_ENTRY, VMX_ENTRY_LOAD_EFER));
+    wr(VMCS_EXIT_CONTROLS, controls(MSR_VMX_TRUE_EXIT, EXIT_FIELD_SAVE_EFER));
+    wr(VMCS_GUEST_IA32_EFER, 0);
+    wr(VMCS_GUEST_CR4, CR4_PAE_GUEST);
+    wr(VMCS_GUEST_CR3, cr3);
+    wr(VMCS_EXCEPTION_BITMAP, UINT32_MAX);
     if (ept) {
         make_ept();
-        wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_SECONDARY));
-        wr(F_PROC2, controls(MSR_VMX_PROC2, PROC2_EPT));
-        wr(F_EPTP, ept_pml4 | EPTP_WB4);
+        wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_SECONDARY_CONTROLS));
+        wr(VMCS_SECONDARY_CONTROLS, controls(MSR_VMX_PROC2, VMX_CPU2_EPT));
+        wr(VMCS_EPT_POINTER, ept_pml4 | EPTP_WB4);
         for (unsigned i = 0; i < 4; i++) {
-            wr(F_PDPTE(i), read64(cr3 + 8 * i));
+            wr(VMCS_GUEST_PDPTE(i), read64(cr3 + 8 * i));
         }
     }
     return region;
@@ -84,7 +83,7 @@ static bool launched;
 /* Runs one of the routines of pae.asm; the exit reason. */
 static uint32_t step(uint8_t *routine, uint64_t rbx)
 {
-    wr(F_GUEST_RIP, phys(routine));
+    wr(VMCS_GUEST_RIP, phys(routine));
     guest.rbx = rbx;
     guest_run(!launched);
     launched = true;
@@ -95,7 +94,7 @@ static uint64_t window(void)
 {
     uint32_t reason = step(pae_read, WINDOW);
 
-    return reason == REASON_VMCALL ? guest.rax : reason;
+    return reason == VMX_REASON_VMCALL ? guest.rax : reason;
 }
 
 static void end(uint64_t region)
@@ -109,17 +108,17 @@ static void test_entry_ept(void)
 {
     uint64_t region = new_guest(true, table_a);
 
-    wr(F_PDPTE(2), directory_b | 1); /* memory says A */
+    wr(VMCS_GUEST_PDPTE(2), directory_b | 1); /* memory says A */
     check_eq("VMX-EPT-16", "vmcs-used", window(), VALUE_B);
     /* 27.3.4: the exit saves them unchanged; nobody sets a flag. */
-    check_eq("VMX-EPT-16", "saved", rd(F_PDPTE(2)), directory_b | 1);
-    check_eq("VMX-EPT-16", "saved-0", rd(F_PDPTE(0)), read64(table_a));
-    check_eq("VMX-EPT-16", "saved-absent", rd(F_PDPTE(1)), 0);
+    check_eq("VMX-EPT-16", "saved", rd(VMCS_GUEST_PDPTE(2)), directory_b | 1);
+    check_eq("VMX-EPT-16", "saved-0", rd(VMCS_GUEST_PDPTE(0)), read64(table_a));
+    check_eq("VMX-EPT-16", "saved-absent", rd(VMCS_GUEST_PDPTE(1)), 0);
     check_eq("VMX-EPT-17", "memory-unchanged", read64(table_a + 16), directory_a | 1);
     /* Re-entry from what was saved. */
     check_eq("VMX-EPT-16", "resumed", window(), VALUE_B);
     /* Absent: #PF. */
-    check_eq("VMX-EPT-16", "absent", step(pae_read, 0x40000000), REASON_EXCEPTION);
+    check_eq("VMX-EPT-16", "absent", step(pae_read, 0x40000000), VMX_REASON_EXCEPTION_NMI);
     check_eq("VMX-EPT-16", "absent", last_exit.intr & 0xFF, FAULT_PF);
     check_eq("VMX-EPT-16", "absent-error", last_exit.error, 0);
     end(region);
@@ -146,13 +145,13 @@ static void test_entry_checks(void)
         uint32_t reason;
 
         if (ept) {
-            wr(F_PDPTE(3), rows[i / 2].bits | 1);
+            wr(VMCS_GUEST_PDPTE(3), rows[i / 2].bits | 1);
         } else {
             write64(table_a + 24, rows[i / 2].bits | 1);
         }
         reason = step(pae_read, WINDOW);
         check_eq(ept ? "VMX-GST-63" : "VMX-GST-62", rows[i / 2].name, reason,
-                 good ? REASON_VMCALL : REASON_BAD_GUEST);
+                 good ? VMX_REASON_VMCALL : REASON_BAD_GUEST);
         if (!good) {
             check_eq(ept ? "VMX-GST-63" : "VMX-GST-62", rows[i / 2].name, last_exit.qualification, 2);
         }
@@ -160,12 +159,12 @@ static void test_entry_checks(void)
         /* Not present: nothing is reserved. */
         region = new_guest(ept, table_a);
         if (ept) {
-            wr(F_PDPTE(3), rows[i / 2].bits);
+            wr(VMCS_GUEST_PDPTE(3), rows[i / 2].bits);
         } else {
             write64(table_a + 24, rows[i / 2].bits);
         }
         check_eq(ept ? "VMX-GST-63" : "VMX-GST-62", "not-present", step(pae_read, WINDOW),
-                 REASON_VMCALL);
+                 VMX_REASON_VMCALL);
         end(region);
         write64(table_a + 24, 0);
     }
@@ -177,27 +176,27 @@ static void test_mov_cr3(bool ept)
     uint64_t region = new_guest(ept, table_a);
 
     check_eq("VMX-EPT-17", "start", window(), VALUE_A);
-    check_eq("VMX-EPT-17", "mov-cr3", step(pae_cr3, table_b), REASON_VMCALL);
-    check_eq("VMX-EPT-17", "mov-cr3", rd(F_GUEST_CR3), table_b);
+    check_eq("VMX-EPT-17", "mov-cr3", step(pae_cr3, table_b), VMX_REASON_VMCALL);
+    check_eq("VMX-EPT-17", "mov-cr3", rd(VMCS_GUEST_CR3), table_b);
     check_eq("VMX-EPT-17", "loaded", window(), VALUE_B);
     if (ept) {
-        check_eq("VMX-EPT-16", "saved-after-load", rd(F_PDPTE(2)), directory_b | 1);
+        check_eq("VMX-EPT-16", "saved-after-load", rd(VMCS_GUEST_PDPTE(2)), directory_b | 1);
         /* Memory changes, the registers do not, whatever is flushed. */
         write64(table_b + 16, 0);
         guest.rcx = 0x12345678;
         guest.rsi = WINDOW;
-        check_eq("VMX-EPT-17", "stale", step(pae_poke, WINDOW + 8), REASON_VMCALL);
+        check_eq("VMX-EPT-17", "stale", step(pae_poke, WINDOW + 8), VMX_REASON_VMCALL);
         check_eq("VMX-EPT-17", "stale-value", guest.rax, VALUE_B);
         write64(table_b + 16, directory_b | 1);
     }
     check_eq("VMX-EPT-17", "no-accessed-flag", read64(table_b + 16), directory_b | 1);
     /* A reserved bit: #GP(0), and nothing has changed. */
     write64(table_a + 8, 1 | 1u << 5);
-    check_eq("VMX-EPT-17", "reserved", step(pae_cr3, table_a), REASON_EXCEPTION);
+    check_eq("VMX-EPT-17", "reserved", step(pae_cr3, table_a), VMX_REASON_EXCEPTION_NMI);
     check_eq("VMX-EPT-17", "reserved", last_exit.intr, 0x80000B0D);
     check_eq("VMX-EPT-17", "reserved-error", last_exit.error, 0);
-    check_eq("VMX-EPT-17", "reserved-cr3", rd(F_GUEST_CR3), table_b);
-    check_eq("VMX-EPT-17", "reserved-rip", rd(F_GUEST_RIP), phys(pae_cr3));
+    check_eq("VMX-EPT-17", "reserved-cr3", rd(VMCS_GUEST_CR3), table_b);
+    check_eq("VMX-EPT-17", "reserved-rip", rd(VMCS_GUEST_RIP), phys(pae_cr3));
     check_eq("VMX-EPT-17", "reserved-still", window(), VALUE_B);
     write64(table_a + 8, 0);
     end(region);
@@ -207,25 +206,25 @@ static void test_mov_cr3(bool ept)
 static void test_mov_cr0_cr4(void)
 {
     uint64_t region = new_guest(true, table_a);
-    uint64_t cr0 = rd(F_GUEST_CR0), cr4 = rd(F_GUEST_CR4);
+    uint64_t cr0 = rd(VMCS_GUEST_CR0), cr4 = rd(VMCS_GUEST_CR4);
 
     check_eq("VMX-EPT-17", "start", window(), VALUE_A);
     write64(table_a + 16, directory_b | 1);
-    check_eq("VMX-EPT-17", "cr4-de", step(pae_cr4, cr4 | CR4_DE), REASON_VMCALL);
+    check_eq("VMX-EPT-17", "cr4-de", step(pae_cr4, cr4 | CR4_DE), VMX_REASON_VMCALL);
     check_eq("VMX-EPT-17", "cr4-de", window(), VALUE_A);
-    check_eq("VMX-EPT-17", "cr4-pge", step(pae_cr4, cr4 | CR4_PGE), REASON_VMCALL);
+    check_eq("VMX-EPT-17", "cr4-pge", step(pae_cr4, cr4 | CR4_PGE), VMX_REASON_VMCALL);
     check_eq("VMX-EPT-17", "cr4-pge", window(), VALUE_B);
     write64(table_a + 16, directory_a | 1);
-    check_eq("VMX-EPT-17", "cr0-ts", step(pae_cr0, cr0 | CR0_TS), REASON_VMCALL);
+    check_eq("VMX-EPT-17", "cr0-ts", step(pae_cr0, cr0 | CR0_TS), VMX_REASON_VMCALL);
     check_eq("VMX-EPT-17", "cr0-ts", window(), VALUE_B);
-    check_eq("VMX-EPT-17", "cr0-cd", step(pae_cr0, cr0 | CR0_CD), REASON_VMCALL);
+    check_eq("VMX-EPT-17", "cr0-cd", step(pae_cr0, cr0 | CR0_CD), VMX_REASON_VMCALL);
     check_eq("VMX-EPT-17", "cr0-cd", window(), VALUE_A);
     write64(table_a + 24, 1 | 1u << 1);
-    check_eq("VMX-EPT-17", "cr0-reserved", step(pae_cr0, cr0), REASON_EXCEPTION);
+    check_eq("VMX-EPT-17", "cr0-reserved", step(pae_cr0, cr0), VMX_REASON_EXCEPTION_NMI);
     check_eq("VMX-EPT-17", "cr0-reserved", last_exit.intr, 0x80000B0D);
-    check_eq("VMX-EPT-17", "cr0-reserved", rd(F_GUEST_CR0) & CR0_CD, CR0_CD);
+    check_eq("VMX-EPT-17", "cr0-reserved", rd(VMCS_GUEST_CR0) & CR0_CD, CR0_CD);
     check_eq("VMX-EPT-17", "cr4-reserved", step(pae_cr4, cr4 | CR4_PSE),
-             REASON_EXCEPTION);
+             VMX_REASON_EXCEPTION_NMI);
     check_eq("VMX-EPT-17", "cr4-reserved", last_exit.intr, 0x80000B0D);
     write64(table_a + 24, 0);
     /* Out of PAE paging and back. */
@@ -241,20 +240,20 @@ static void test_violation(void)
 
     memcpy((void *)far, (void *)table_b, 32);
     region = new_guest(true, table_a);
-    wr(F_EPTP, rd(F_EPTP) | EPTP_AD);
+    wr(VMCS_EPT_POINTER, rd(VMCS_EPT_POINTER) | EPTP_AD);
     check_eq("VMX-EPT-17", "start", window(), VALUE_A);
     write64(ept_pd + 8 * (far >> 21), 0);
-    check_eq("VMX-EPT-17", "pdpte-load", step(pae_cr3, far), REASON_EPT_VIOLATION);
+    check_eq("VMX-EPT-17", "pdpte-load", step(pae_cr3, far), VMX_REASON_EPT_VIOLATION);
     check_eq("VMX-EPT-17", "pdpte-load", last_exit.qualification, 0x1);
-    check_eq("VMX-EPT-17", "pdpte-load-physical", rd(F_GUEST_PHYSICAL), far);
-    check_eq("VMX-EPT-17", "pdpte-load-cr3", rd(F_GUEST_CR3), table_a);
-    check_eq("VMX-EPT-17", "pdpte-load-rip", rd(F_GUEST_RIP), phys(pae_cr3));
+    check_eq("VMX-EPT-17", "pdpte-load-physical", rd(VMCS_GUEST_PHYSICAL_ADDRESS), far);
+    check_eq("VMX-EPT-17", "pdpte-load-cr3", rd(VMCS_GUEST_CR3), table_a);
+    check_eq("VMX-EPT-17", "pdpte-load-rip", rd(VMCS_GUEST_RIP), phys(pae_cr3));
     write64(ept_pd + 8 * (far >> 21), far | EPT_LEAF | 1u << 3); /* type 7 */
     check_eq("VMX-EPT-17", "pdpte-load", step(pae_cr3, far),
-             REASON_EPT_MISCONFIG);
-    check_eq("VMX-EPT-17", "pdpte-load-physical", rd(F_GUEST_PHYSICAL), far);
+             VMX_REASON_EPT_MISCONFIGURATION);
+    check_eq("VMX-EPT-17", "pdpte-load-physical", rd(VMCS_GUEST_PHYSICAL_ADDRESS), far);
     write64(ept_pd + 8 * (far >> 21), far | (EPT_LEAF & ~2u));
-    check_eq("VMX-EPT-17", "read-is-enough", step(pae_cr3, far), REASON_VMCALL);
+    check_eq("VMX-EPT-17", "read-is-enough", step(pae_cr3, far), VMX_REASON_VMCALL);
     check_eq("VMX-EPT-17", "load-accessed", read64(ept_pd + 8 * (far >> 21)) >> 8 & 3,
              1);
     check_eq("VMX-EPT-17", "loaded", window(), VALUE_B);

@@ -3,10 +3,6 @@
 #include "entry_check.h"
 
 #define MSR_PERF_GLOBAL_CTRL  0x38Fu
-#define F_GUEST_PERF_GLOBAL   0x2808u
-#define F_HOST_PERF_GLOBAL    0x2C04u
-#define EXIT_LOAD_PERF        (1u << 12)
-#define ENTRY_LOAD_PERF       (1u << 13)
 #define ALL                   0x70000000Full /* four counters and three fixed ones */
 #define OWN                   1ull
 #define GUESTS                0x100000002ull
@@ -25,15 +21,15 @@ static void guest_looks(void)
 static void run(uint32_t entry, uint32_t exit)
 {
     vmcs_new_guest(guest_looks);
-    wr(F_PROC, rd(F_PROC) | PROC_MSR_BITMAPS);
-    wr(F_MSR_BITMAP, phys(page_alloc()));
-    wr(F_ENTRY, rd(F_ENTRY) | entry);
-    wr(F_EXIT, rd(F_EXIT) | exit);
-    wr(F_GUEST_PERF_GLOBAL, GUESTS);
-    wr(F_HOST_PERF_GLOBAL, HOSTS);
+    wr(VMCS_PROCESSOR_CONTROLS, rd(VMCS_PROCESSOR_CONTROLS) | VMX_CPU_MSR_BITMAPS);
+    wr(VMCS_MSR_BITMAP, phys(page_alloc()));
+    wr(VMCS_ENTRY_CONTROLS, rd(VMCS_ENTRY_CONTROLS) | entry);
+    wr(VMCS_EXIT_CONTROLS, rd(VMCS_EXIT_CONTROLS) | exit);
+    wr(VMCS_GUEST_IA32_PERF_GLOBAL_CTRL, GUESTS);
+    wr(VMCS_HOST_IA32_PERF_GLOBAL_CTRL, HOSTS);
     wrmsr(MSR_PERF_GLOBAL_CTRL, OWN);
-    if (guest_run(LAUNCH) != REASON_VMCALL) {
-        panic("reason:%q", rd(F_REASON));
+    if (guest_run(LAUNCH) != VMX_REASON_VMCALL) {
+        panic("reason:%q", rd(VMCS_EXIT_REASON));
     }
 }
 
@@ -46,12 +42,12 @@ static void test_reserved(void)
 
         msr |= try_wrmsr(MSR_PERF_GLOBAL_CTRL, value) == NO_FAULT ? value : 0;
         entry_fresh(MODE_64);
-        wr(F_EXIT, rd(F_EXIT) | EXIT_LOAD_PERF);
-        wr(F_HOST_PERF_GLOBAL, value);
+        wr(VMCS_EXIT_CONTROLS, rd(VMCS_EXIT_CONTROLS) | VMX_EXIT_LOAD_PERF_GLOBAL_CTRL);
+        wr(VMCS_HOST_IA32_PERF_GLOBAL_CTRL, value);
         host |= entry_outcome() == ENTERED ? value : 0;
         entry_fresh(MODE_64);
-        wr(F_ENTRY, rd(F_ENTRY) | ENTRY_LOAD_PERF);
-        wr(F_GUEST_PERF_GLOBAL, value);
+        wr(VMCS_ENTRY_CONTROLS, rd(VMCS_ENTRY_CONTROLS) | VMX_ENTRY_LOAD_PERF_GLOBAL_CTRL);
+        wr(VMCS_GUEST_IA32_PERF_GLOBAL_CTRL, value);
         guest_bits |= entry_outcome() == ENTERED ? value : 0;
     }
     check_eq("VMX-ENT-24", "wrmsr", msr, ALL);
@@ -59,22 +55,24 @@ static void test_reserved(void)
     check_eq("VMX-GST-65", "bit-by-bit", guest_bits, ALL);
     /* Without the controls the fields are not looked at. */
     entry_fresh(MODE_64);
-    wr(F_HOST_PERF_GLOBAL, UINT64_MAX);
-    wr(F_GUEST_PERF_GLOBAL, UINT64_MAX);
+    wr(VMCS_HOST_IA32_PERF_GLOBAL_CTRL, UINT64_MAX);
+    wr(VMCS_GUEST_IA32_PERF_GLOBAL_CTRL, UINT64_MAX);
     check_eq("VMX-HST-16", "not-loaded", entry_outcome(), ENTERED);
 }
 
 void run_tests(void)
 {
     vmx_start();
-    check_eq("VMX-ENT-24", "offered", capability(MSR_VMX_TRUE_ENTRY) >> 32 & ENTRY_LOAD_PERF, ENTRY_LOAD_PERF);
-    check_eq("VMX-EXI-31", "offered", capability(MSR_VMX_TRUE_EXIT) >> 32 & EXIT_LOAD_PERF, EXIT_LOAD_PERF);
+    check_eq("VMX-ENT-24", "offered", capability(MSR_VMX_TRUE_ENTRY) >> 32 & VMX_ENTRY_LOAD_PERF_GLOBAL_CTRL,
+             VMX_ENTRY_LOAD_PERF_GLOBAL_CTRL);
+    check_eq("VMX-EXI-31", "offered", capability(MSR_VMX_TRUE_EXIT) >> 32 & VMX_EXIT_LOAD_PERF_GLOBAL_CTRL,
+             VMX_EXIT_LOAD_PERF_GLOBAL_CTRL);
     run(0, 0);
     check_eq("VMX-ENT-24", "kept", seen, OWN);
     check_eq("VMX-EXI-31", "kept", rdmsr(MSR_PERF_GLOBAL_CTRL), ALL);
-    run(ENTRY_LOAD_PERF, 0);
+    run(VMX_ENTRY_LOAD_PERF_GLOBAL_CTRL, 0);
     check_eq("VMX-ENT-24", "loaded", seen, GUESTS);
-    run(0, EXIT_LOAD_PERF);
+    run(0, VMX_EXIT_LOAD_PERF_GLOBAL_CTRL);
     check_eq("VMX-EXI-31", "loaded", rdmsr(MSR_PERF_GLOBAL_CTRL), HOSTS);
     test_reserved();
     check_vmx("VMX-INS-16", "vmxoff", vmxoff(), SUCCESS);

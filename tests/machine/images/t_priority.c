@@ -7,16 +7,9 @@
 #define ALL_BITS    0xFFFFFFFFu
 #define GP_EXIT     0x80000B0Du
 #define UD_EXIT     0x80000306u
-#define PROC2_DESC  (1u << 2)
-#define PROC2_WBINVD (1u << 6)
 #define ABSENT      0x8000000000ull
 #define RFLAGS_RF   (1u << 16)
 #define RFLAGS_IOPL (3u << 12)
-#define PROC_INVLPG (1u << 9)
-#define PROC_MWAIT  (1u << 10)
-#define PROC_RDPMC  (1u << 11)
-#define PROC_MONITOR (1u << 29)
-#define PROC_PAUSE  (1u << 30)
 
 /* An instruction without operands of the compiler's choice, then VMCALL. */
 #define CODE(name, ...)                                                        \
@@ -75,7 +68,7 @@ static const struct {
     {"VMX-INT-01", "rdpmc", p_rdpmc, GP_EXIT, 0},
     {"VMX-INT-04", "in", p_in, GP_EXIT, 0},
     {"VMX-INT-02", "monitor", p_monitor, UD_EXIT, 0},
-    {"VMX-INT-07", "cpuid", p_cpuid, 0, REASON_CPUID},
+    {"VMX-INT-07", "cpuid", p_cpuid, 0, VMX_REASON_CPUID},
     {"VMX-INT-03", "vmcall", p_vmcall, 0, 18},
     {"VMX-INT-03", "vmclear", p_vmclear, 0, 19},
     {"VMX-INT-03", "vmlaunch", p_vmlaunch, 0, 20},
@@ -87,34 +80,34 @@ static const struct {
 
 static void everything_exits(void)
 {
-    uint32_t secondary = PROC2_DESC | PROC2_WBINVD;
+    uint32_t secondary = VMX_CPU2_DESCRIPTOR_TABLE | VMX_CPU2_WBINVD;
 
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC,
-                        PROC_HLT | PROC_INVLPG | PROC_MWAIT | PROC_RDPMC | PROC_CR3_LOAD |
-                            PROC_CR3_STORE | PROC_CR8_LOAD | PROC_CR8_STORE | PROC_MOV_DR |
-                            PROC_UNCOND_IO | PROC_MONITOR | PROC_PAUSE | PROC_SECONDARY));
-    wr(F_PROC2, controls(MSR_VMX_PROC2, secondary));
-    wr(F_EXCEPTION_BITMAP, ALL_BITS);
-    wr(F_CR0_MASK, UINT64_MAX);
-    wr(F_CR4_MASK, UINT64_MAX);
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC,
+                        VMX_CPU_HLT | VMX_CPU_INVLPG | VMX_CPU_MWAIT | VMX_CPU_RDPMC | VMX_CPU_CR3_LOAD |
+                            VMX_CPU_CR3_STORE | VMX_CPU_CR8_LOAD | VMX_CPU_CR8_STORE | VMX_CPU_MOV_DR |
+                            VMX_CPU_UNCONDITIONAL_IO | VMX_CPU_MONITOR | VMX_CPU_PAUSE | VMX_CPU_SECONDARY_CONTROLS));
+    wr(VMCS_SECONDARY_CONTROLS, controls(MSR_VMX_PROC2, secondary));
+    wr(VMCS_EXCEPTION_BITMAP, ALL_BITS);
+    wr(VMCS_CR0_GUEST_HOST_MASK, UINT64_MAX);
+    wr(VMCS_CR4_GUEST_HOST_MASK, UINT64_MAX);
 }
 
 static void fresh(void (*code)(void))
 {
     entry_fresh(MODE_64);
-    wr(F_GUEST_RIP, phys((void *)code));
+    wr(VMCS_GUEST_RIP, phys((void *)code));
 }
 
 static void at_cpl3(void)
 {
-    wr(F_GUEST_CS, SEL_USER_CODE | 3);
-    wr(F_RIGHTS(SEG_CS), 0xA0FB);
-    wr(F_GUEST_SS, SEL_USER_DATA | 3);
-    wr(F_RIGHTS(SEG_SS), 0xC0F3);
+    wr(VMCS_GUEST_CS_SELECTOR, SEL_USER_CODE | 3);
+    wr(VMCS_GUEST_ACCESS_RIGHTS(SEG_CS), 0xA0FB);
+    wr(VMCS_GUEST_SS_SELECTOR, SEL_USER_DATA | 3);
+    wr(VMCS_GUEST_ACCESS_RIGHTS(SEG_SS), 0xC0F3);
     for (unsigned seg = SEG_ES; seg <= SEG_GS; seg++) {
         if (seg != SEG_CS && seg != SEG_SS) {
-            wr(F_GUEST_ES + 2 * seg, SEL_USER_DATA | 3);
-            wr(F_RIGHTS(seg), 0xC0F3);
+            wr(VMCS_GUEST_ES_SELECTOR + 2 * seg, SEL_USER_DATA | 3);
+            wr(VMCS_GUEST_ACCESS_RIGHTS(seg), 0xC0F3);
         }
     }
 }
@@ -125,7 +118,7 @@ static void test_cpl3(void)
         fresh(cpl3[i].code);
         at_cpl3();
         everything_exits();
-        wr(F_GUEST_CR4, rd(F_GUEST_CR4) | 1ull << 18); /* OSXSAVE */
+        wr(VMCS_GUEST_CR4, rd(VMCS_GUEST_CR4) | 1ull << 18); /* OSXSAVE */
         guest_run(LAUNCH);
         check(cpl3[i].id, cpl3[i].name,
               last_exit.reason == cpl3[i].reason && last_exit.intr == cpl3[i].intr &&
@@ -136,8 +129,8 @@ static void test_cpl3(void)
     fresh(p_in);
     at_cpl3();
     everything_exits();
-    wr(F_GUEST_RFLAGS, RFLAGS_IOPL | 2);
-    check_eq("VMX-INT-04", "iopl-3", guest_run(LAUNCH), REASON_IO);
+    wr(VMCS_GUEST_RFLAGS, RFLAGS_IOPL | 2);
+    check_eq("VMX-INT-04", "iopl-3", guest_run(LAUNCH), VMX_REASON_IO);
 }
 
 static void test_undefined(void)
@@ -158,8 +151,8 @@ static void test_undefined(void)
     }
     /* In compatibility mode VMX instructions but VMCALL are undefined. */
     entry_fresh(MODE_COMPAT);
-    wr(F_GUEST_RIP, phys((void *)p_vmxoff));
-    wr(F_EXCEPTION_BITMAP, ALL_BITS);
+    wr(VMCS_GUEST_RIP, phys((void *)p_vmxoff));
+    wr(VMCS_EXCEPTION_BITMAP, ALL_BITS);
     guest_run(LAUNCH);
     check_eq("VMX-INT-02", "vmxoff-in-compatibility", last_exit.intr, UD_EXIT);
 }
@@ -173,21 +166,21 @@ static void test_values(void)
         uint64_t rax, rcx;
         uint32_t reason;
     } rows[] = {
-        {"VMX-INT-05", "rdmsr-absent", p_rdmsr, 0, 0, REASON_RDMSR},
-        {"VMX-INT-05", "wrmsr-absent", p_wrmsr, 0, 0, REASON_WRMSR},
-        {"VMX-INT-06", "mov-to-cr0-bit-63", p_to_cr0, 1ull << 63 | 0x31, 0, REASON_CR},
-        {"VMX-INT-06", "mov-to-cr0-without-pe", p_to_cr0, 0x80000020, 0, REASON_CR},
+        {"VMX-INT-05", "rdmsr-absent", p_rdmsr, 0, 0, VMX_REASON_RDMSR},
+        {"VMX-INT-05", "wrmsr-absent", p_wrmsr, 0, 0, VMX_REASON_WRMSR},
+        {"VMX-INT-06", "mov-to-cr0-bit-63", p_to_cr0, 1ull << 63 | 0x31, 0, VMX_REASON_CR_ACCESS},
+        {"VMX-INT-06", "mov-to-cr0-without-pe", p_to_cr0, 0x80000020, 0, VMX_REASON_CR_ACCESS},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         fresh(rows[i].code);
-        if (rows[i].reason != REASON_CR) { /* behind the MOV to ECX */
-            wr(F_GUEST_RIP, rd(F_GUEST_RIP) + 5);
+        if (rows[i].reason != VMX_REASON_CR_ACCESS) { /* behind the MOV to ECX */
+            wr(VMCS_GUEST_RIP, rd(VMCS_GUEST_RIP) + 5);
             guest.rcx = 0x7FFFFFFF;
         }
-        wr(F_CR0_MASK, UINT64_MAX);
-        wr(F_CR0_SHADOW, read_cr0());
-        wr(F_EXCEPTION_BITMAP, ALL_BITS);
+        wr(VMCS_CR0_GUEST_HOST_MASK, UINT64_MAX);
+        wr(VMCS_CR0_READ_SHADOW, read_cr0());
+        wr(VMCS_EXCEPTION_BITMAP, ALL_BITS);
         guest.rax = rows[i].rax;
         check_eq(rows[i].id, rows[i].name, guest_run(LAUNCH), rows[i].reason);
     }
@@ -207,21 +200,21 @@ static void test_io(void)
         uint32_t bit; /* port whose bit is set, 0 none */
         uint32_t reason;
     } rows[] = {
-        {"VMX-INT-35", "wrap-dword", p_in_wrap, 0, REASON_IO},
-        {"VMX-INT-35", "wrap-word", p_in_wrap2, 0, REASON_IO},
-        {"VMX-INT-35", "last-port", p_in_last, 0, REASON_VMCALL},
-        {"VMX-INT-35", "last-port-set", p_in_last, 0xFFFF, REASON_IO},
-        {"VMX-INT-34", "bitmap-overrides", p_in_80, 0, REASON_VMCALL},
-        {"VMX-INT-34", "bitmap-overrides-set", p_in_80, 0x80, REASON_IO},
+        {"VMX-INT-35", "wrap-dword", p_in_wrap, 0, VMX_REASON_IO},
+        {"VMX-INT-35", "wrap-word", p_in_wrap2, 0, VMX_REASON_IO},
+        {"VMX-INT-35", "last-port", p_in_last, 0, VMX_REASON_VMCALL},
+        {"VMX-INT-35", "last-port-set", p_in_last, 0xFFFF, VMX_REASON_IO},
+        {"VMX-INT-34", "bitmap-overrides", p_in_80, 0, VMX_REASON_VMCALL},
+        {"VMX-INT-34", "bitmap-overrides-set", p_in_80, 0x80, VMX_REASON_IO},
     };
     uint64_t bitmaps = phys(page_alloc());
 
     (void)page_alloc();
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         fresh(rows[i].code);
-        wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_UNCOND_IO | PROC_IO_BITMAPS));
-        wr(F_IO_BITMAP_A, bitmaps);
-        wr(F_IO_BITMAP_B, bitmaps + PAGE_SIZE);
+        wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_UNCONDITIONAL_IO | VMX_CPU_IO_BITMAPS));
+        wr(VMCS_IO_BITMAP_A, bitmaps);
+        wr(VMCS_IO_BITMAP_B, bitmaps + PAGE_SIZE);
         memset((void *)bitmaps, 0, 2 * PAGE_SIZE);
         if (rows[i].bit) {
             *(uint8_t *)(bitmaps + rows[i].bit / 8) = 1u << rows[i].bit % 8;
@@ -250,7 +243,7 @@ static void test_msr_bitmaps(void)
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         for (unsigned write = 0; write < 2; write++) {
             const char *id = write ? "VMX-INT-37" : "VMX-INT-36";
-            uint32_t reason = write ? REASON_WRMSR : REASON_RDMSR;
+            uint32_t reason = write ? VMX_REASON_WRMSR : VMX_REASON_RDMSR;
 
             for (unsigned set = 0; set < 2; set++) {
                 uint64_t at = bitmap + rows[i].offset + write * 2048;
@@ -263,10 +256,10 @@ static void test_msr_bitmaps(void)
                     *(uint8_t *)(at + (rows[i].msr & 0x1FFF) / 8) = 1u << rows[i].msr % 8;
                 }
                 fresh(write ? p_wrmsr_rcx : p_rdmsr_rcx);
-                wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_MSR_BITMAPS));
-                wr(F_MSR_BITMAP, bitmap);
-                wr(F_EXCEPTION_BITMAP, 0);
-                wr(F_GUEST_IDTR_LIMIT, 0);
+                wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_MSR_BITMAPS));
+                wr(VMCS_MSR_BITMAP, bitmap);
+                wr(VMCS_EXCEPTION_BITMAP, 0);
+                wr(VMCS_GUEST_IDTR_LIMIT, 0);
                 guest.rcx = rows[i].msr;
                 guest.rax = 0;
                 guest.rdx = 0;
@@ -309,30 +302,30 @@ static void test_cr0_conditions(void)
         uint64_t cr0;
 
         fresh(rows[i].code);
-        wr(F_GUEST_CR0, (read_cr0() & ~(uint64_t)CR0_MP) | CR0_TS);
-        wr(F_CR0_MASK, rows[i].mask);
-        wr(F_CR0_SHADOW, rows[i].shadow);
+        wr(VMCS_GUEST_CR0, (read_cr0() & ~(uint64_t)CR0_MP) | CR0_TS);
+        wr(VMCS_CR0_GUEST_HOST_MASK, rows[i].mask);
+        wr(VMCS_CR0_READ_SHADOW, rows[i].shadow);
         guest.rax = rows[i].rax;
         guest_run(LAUNCH);
-        cr0 = rd(F_GUEST_CR0);
+        cr0 = rd(VMCS_GUEST_CR0);
         check(rows[i].id, rows[i].name,
-              last_exit.reason == (rows[i].exits ? REASON_CR : REASON_VMCALL) &&
+              last_exit.reason == (rows[i].exits ? VMX_REASON_CR_ACCESS : VMX_REASON_VMCALL) &&
                   !(cr0 & rows[i].clear) && (cr0 & rows[i].set) == rows[i].set,
               "reason:%d,cr0:%q", last_exit.reason, cr0);
     }
     /* LMSW from memory: bit 6, the data and the linear address. */
     *(uint16_t *)(PAGE + 8) = 0x0001;
     fresh(p_lmsw_memory);
-    wr(F_CR0_MASK, CR0_TS);
-    wr(F_CR0_SHADOW, CR0_TS);
+    wr(VMCS_CR0_GUEST_HOST_MASK, CR0_TS);
+    wr(VMCS_CR0_READ_SHADOW, CR0_TS);
     guest.rbx = PAGE;
-    check_eq("VMX-INT-29", "memory", guest_run(LAUNCH), REASON_CR);
+    check_eq("VMX-INT-29", "memory", guest_run(LAUNCH), VMX_REASON_CR_ACCESS);
     check_eq("VMX-INF-08", "lmsw-memory", last_exit.qualification, 0x10070);
-    check_eq("VMX-INF-08", "lmsw-linear", rd(F_GUEST_LINEAR), PAGE + 8);
+    check_eq("VMX-INF-08", "lmsw-linear", rd(VMCS_GUEST_LINEAR_ADDRESS), PAGE + 8);
     /* Its operand comes first. */
     fresh(p_lmsw_memory);
-    wr(F_CR0_MASK, CR0_TS);
-    wr(F_EXCEPTION_BITMAP, ALL_BITS);
+    wr(VMCS_CR0_GUEST_HOST_MASK, CR0_TS);
+    wr(VMCS_EXCEPTION_BITMAP, ALL_BITS);
     guest.rbx = ABSENT;
     guest_run(LAUNCH);
     check_eq("VMX-INT-29", "memory-absent", last_exit.intr, 0x80000B0E);
@@ -341,21 +334,21 @@ static void test_cr0_conditions(void)
 static void test_others(void)
 {
     fresh(p_pause);
-    check_eq("VMX-NRB-12", "pause", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-NRB-12", "pause", guest_run(LAUNCH), VMX_REASON_VMCALL);
     fresh(p_int_6);
-    wr(F_EXCEPTION_BITMAP, ALL_BITS);
-    wr(F_GUEST_IDTR_LIMIT, 0);
+    wr(VMCS_EXCEPTION_BITMAP, ALL_BITS);
+    wr(VMCS_GUEST_IDTR_LIMIT, 0);
     guest_run(LAUNCH);
     /* Not #UD but the fault of its delivery. */
     check_eq("VMX-INT-47", "exit", last_exit.intr, GP_EXIT);
-    check_eq("VMX-INT-47", "vectoring", rd(F_VECTORING), 0x80000406);
+    check_eq("VMX-INT-47", "vectoring", rd(VMCS_IDT_VECTORING_INFO), 0x80000406);
     fresh(p_vmcall);
     guest_run(LAUNCH);
-    check_eq("VMX-INF-01", "vmcall", rd(F_REASON), REASON_VMCALL);
+    check_eq("VMX-INF-01", "vmcall", rd(VMCS_EXIT_REASON), VMX_REASON_VMCALL);
     fresh(p_int3_then);
-    wr(F_EXCEPTION_BITMAP, 1u << 3);
+    wr(VMCS_EXCEPTION_BITMAP, 1u << 3);
     guest_run(LAUNCH);
-    check_eq("VMX-INF-01", "int3", rd(F_REASON), REASON_EXCEPTION);
+    check_eq("VMX-INF-01", "int3", rd(VMCS_EXIT_REASON), VMX_REASON_EXCEPTION_NMI);
 }
 
 /* ---- instruction information ---- */
@@ -414,11 +407,11 @@ static void test_information(void)
         uint32_t info;
 
         fresh(rows[i].code);
-        wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_SECONDARY));
-        wr(F_PROC2, controls(MSR_VMX_PROC2, PROC2_DESC));
+        wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_SECONDARY_CONTROLS));
+        wr(VMCS_SECONDARY_CONTROLS, controls(MSR_VMX_PROC2, VMX_CPU2_DESCRIPTOR_TABLE));
         guest.rbx = guest.rcx = guest.rdi = guest.r12 = guest.r13 = guest.rbp = 0x1000;
         guest_run(LAUNCH);
-        info = (uint32_t)rd(F_INSTRUCTION_INFO);
+        info = (uint32_t)rd(VMCS_EXIT_INSTRUCTION_INFO);
         check(rows[i].id, rows[i].name, (info & rows[i].mask) == rows[i].info,
               "reason:%d,info:%x,want:%x,mask:%x", last_exit.reason, info, rows[i].info,
               rows[i].mask);
@@ -434,24 +427,24 @@ CODE(p_absent, "movabs $0x8000000000, %rbx\n\tmov (%rbx), %rax");
 static void test_rip_and_rf(void)
 {
     fresh(p_cpuid);
-    wr(F_GUEST_RFLAGS, RFLAGS_RF | 2);
+    wr(VMCS_GUEST_RFLAGS, RFLAGS_RF | 2);
     guest_run(LAUNCH);
     check_eq("VMX-EXI-11", "instruction", last_exit.rip, phys((void *)p_cpuid));
-    check_eq("VMX-EXI-13", "instruction", rd(F_GUEST_RFLAGS) & RFLAGS_RF, 0);
+    check_eq("VMX-EXI-13", "instruction", rd(VMCS_GUEST_RFLAGS) & RFLAGS_RF, 0);
     fresh(p_prefixed);
     guest_run(LAUNCH);
     check_eq("VMX-INF-27", "prefixes", last_exit.length, 4);
     fresh(p_ud);
-    wr(F_EXCEPTION_BITMAP, ALL_BITS);
+    wr(VMCS_EXCEPTION_BITMAP, ALL_BITS);
     guest_run(LAUNCH);
     check_eq("VMX-EXI-11", "fault", last_exit.rip, phys((void *)p_ud));
-    check_eq("VMX-EXI-13", "fault", rd(F_GUEST_RFLAGS) & RFLAGS_RF, RFLAGS_RF);
+    check_eq("VMX-EXI-13", "fault", rd(VMCS_GUEST_RFLAGS) & RFLAGS_RF, RFLAGS_RF);
     /* INT3 exits trap-like as to RF, and with the RIP of the instruction. */
     fresh(p_int3_then);
-    wr(F_EXCEPTION_BITMAP, ALL_BITS);
+    wr(VMCS_EXCEPTION_BITMAP, ALL_BITS);
     guest_run(LAUNCH);
     check_eq("VMX-EXI-11", "int3", last_exit.rip, phys((void *)p_int3_then));
-    check_eq("VMX-EXI-13", "int3", rd(F_GUEST_RFLAGS) & RFLAGS_RF, 0);
+    check_eq("VMX-EXI-13", "int3", rd(VMCS_GUEST_RFLAGS) & RFLAGS_RF, 0);
 }
 
 /* ---- what an exiting instruction leaves alone ---- */
@@ -463,19 +456,19 @@ static void test_unchanged(void)
 {
     *(uint8_t *)(PAGE + 0x10) = 0x5A;
     fresh(p_ins);
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_UNCOND_IO));
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_UNCONDITIONAL_IO));
     guest_run(LAUNCH);
     check_eq("VMX-EXI-01", "ins-memory", *(uint8_t *)(PAGE + 0x10), 0x5A);
     check_eq("VMX-EXI-01", "ins-rdi", guest.rdi, PAGE + 0x10);
     fresh(p_absent);
-    wr(F_EXCEPTION_BITMAP, ALL_BITS);
+    wr(VMCS_EXCEPTION_BITMAP, ALL_BITS);
     __asm__ volatile("mov %0, %%cr2" : : "r"(0x1234ull));
     guest_run(LAUNCH);
     check_eq("VMX-EXI-02", "cr2", read_cr2(), 0x1234);
     fresh(p_sti);
     guest_run(LAUNCH);
-    check_eq("VMX-EXI-15", "sti", rd(F_INTERRUPTIBILITY), BLOCKED_STI);
-    check_eq("VMX-EXI-16", "none-pending", rd(F_PENDING_DEBUG), 0);
+    check_eq("VMX-EXI-15", "sti", rd(VMCS_GUEST_INTERRUPTIBILITY_STATE), VMX_BLOCKING_BY_STI);
+    check_eq("VMX-EXI-16", "none-pending", rd(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS), 0);
 }
 
 static void test_pending_debug(void)
@@ -483,9 +476,9 @@ static void test_pending_debug(void)
     /* A single step that MOV SS delays is pending at the exit. */
     fresh(p_mov_ss_tf);
     guest_run(LAUNCH);
-    check_eq("VMX-EXI-16", "reason", last_exit.reason, REASON_VMCALL);
-    check_eq("VMX-EXI-16", "delayed-single-step", rd(F_PENDING_DEBUG), 1u << 14);
-    check_eq("VMX-EXI-15", "mov-ss-with-tf", rd(F_INTERRUPTIBILITY), BLOCKED_MOV_SS);
+    check_eq("VMX-EXI-16", "reason", last_exit.reason, VMX_REASON_VMCALL);
+    check_eq("VMX-EXI-16", "delayed-single-step", rd(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS), 1u << 14);
+    check_eq("VMX-EXI-15", "mov-ss-with-tf", rd(VMCS_GUEST_INTERRUPTIBILITY_STATE), VMX_BLOCKING_BY_MOV_SS);
 }
 
 /* ---- MONITOR and MWAIT ---- */
@@ -496,11 +489,11 @@ CODE(p_monitor_mwait, "mov $0x2000000, %eax\n\txor %ecx, %ecx\n\txor %edx, %edx\
 static void test_mwait(void)
 {
     fresh(p_mwait);
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_MWAIT));
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_MWAIT));
     check_eq("VMX-INT-21", "mwait", guest_run(LAUNCH), 36);
     check_eq("VMX-INF-11", "not-armed", last_exit.qualification, 0);
     fresh(p_monitor_mwait);
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_MWAIT));
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_MWAIT));
     check_eq("VMX-INT-21", "monitor-mwait", guest_run(LAUNCH), 36);
     check_eq("VMX-INF-11", "armed", last_exit.qualification & 1, 1);
 }

@@ -51,7 +51,7 @@ void run_tests(void)
     /* The whole way works again, with VMCALL refused before 9BH is set. */
     vmx_start();
     activation_vmcs();
-    check_vmx("DM-ENA-22", "not-enabled", vmcall(), ERR_VMCALL);
+    check_vmx("DM-ENA-22", "not-enabled", vmcall(), VMX_ERROR_VMCALL_IN_ROOT);
     smm_monitor_ctl(MSEG_BASE | 1);
     check_vmx("DM-DEA-25", "activates-with-old-mseg", vmcall(), SUCCESS);
     check_eq("DM-DEA-25", "started", stm_starts, 1);

@@ -12,7 +12,7 @@ static uint64_t wanted_link;
 
 static void set_link(void)
 {
-    wr(F_LINK, wanted_link);
+    wr(VMCS_LINK_POINTER, wanted_link);
 }
 
 static void test_link(void)
@@ -65,10 +65,10 @@ static void test_transfer(void)
 
 static void garbage_controls(void)
 {
-    wr(F_PIN, 0xFFFFFFFF);
-    wr(F_PROC, 0xFFFFFFFF);
-    wr(F_PROC2, 0xFFFFFFFF);
-    wr(F_CR3_TARGETS, 99);
+    wr(VMCS_PIN_CONTROLS, 0xFFFFFFFF);
+    wr(VMCS_PROCESSOR_CONTROLS, 0xFFFFFFFF);
+    wr(VMCS_SECONDARY_CONTROLS, 0xFFFFFFFF);
+    wr(VMCS_CR3_TARGET_COUNT, 99);
 }
 
 static void smi_guest(void)
@@ -87,7 +87,7 @@ static void test_controls_unused(void)
     check_eq("DM-RET-11", "garbage-controls", stm_exits, before + 2);
     /* DM-RET-10: a return to a guest looks at the executive VMCS's, not at xfer's. */
     guest_vmcs = vmcs_new_guest(smi_guest);
-    check_eq("DM-RET-10", "garbage-controls", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("DM-RET-10", "garbage-controls", guest_run(LAUNCH), VMX_REASON_VMCALL);
     check_eq("DM-RET-10", "one-exit", stm_exits, before + 3);
     vmclear(guest_vmcs);
     vmptrld(exec_vmcs);
@@ -98,12 +98,12 @@ static volatile uint32_t exits_in_guest;
 
 static void block_smi(void)
 {
-    wr(F_INTERRUPTIBILITY, rd(F_INTERRUPTIBILITY) | BLOCKED_SMI);
+    wr(VMCS_GUEST_INTERRUPTIBILITY_STATE, rd(VMCS_GUEST_INTERRUPTIBILITY_STATE) | VMX_BLOCKING_BY_SMI);
 }
 
 static void unblock_smi(void)
 {
-    wr(F_INTERRUPTIBILITY, rd(F_INTERRUPTIBILITY) & ~(uint64_t)BLOCKED_SMI);
+    wr(VMCS_GUEST_INTERRUPTIBILITY_STATE, rd(VMCS_GUEST_INTERRUPTIBILITY_STATE) & ~(uint64_t)VMX_BLOCKING_BY_SMI);
 }
 
 static void cpuid_guest(void)
@@ -133,7 +133,7 @@ static void test_blocking(void)
      * exit saves bit 2 as 0. */
     region = vmcs_new_guest(cpuid_guest);
     guest_run(LAUNCH);
-    check_eq("DM-INT-20", "guest-exit-bit-2", rd(F_INTERRUPTIBILITY), 0);
+    check_eq("DM-INT-20", "guest-exit-bit-2", rd(VMCS_GUEST_INTERRUPTIBILITY_STATE), 0);
     guest_skip();
     guest_run(RESUME);
     check_eq("DM-CTL-15", "guest-smi-waits", exits_in_guest, before);
@@ -143,7 +143,7 @@ static void test_blocking(void)
     /* DM-RET-57: VMCALL saves bit 2 = 1. */
     stm_hook = NULL;
     vmcall();
-    check_eq("DM-RET-57", "bit-2-saved", stm_log.interruptibility, BLOCKED_SMI);
+    check_eq("DM-RET-57", "bit-2-saved", stm_log.interruptibility, VMX_BLOCKING_BY_SMI);
     check_eq("DM-RET-57", "still-blocked", stm_exits, before + 1);
 
     /* DM-RET-58: returning with bit 2 = 0 takes the SMI at once. */
@@ -200,7 +200,7 @@ static void self_nmi(void)
 static void self_nmi_blocked(void)
 {
     self_nmi();
-    wr(F_INTERRUPTIBILITY, rd(F_INTERRUPTIBILITY) | BLOCKED_NMI);
+    wr(VMCS_GUEST_INTERRUPTIBILITY_STATE, rd(VMCS_GUEST_INTERRUPTIBILITY_STATE) | VMX_BLOCKING_BY_NMI);
 }
 
 static void iret_here(void)
@@ -250,32 +250,32 @@ static void wrong_rip_in_executive(void)
 {
     uint64_t transfer = vmptrst();
 
-    vmptrld(rd(F_EXECUTIVE_VMCS));
-    wr(F_GUEST_RIP, 0xDEAD);
-    wr(F_GUEST_CR3, 0xDEAD000);
+    vmptrld(rd(VMCS_EXECUTIVE_VMCS_POINTER));
+    wr(VMCS_GUEST_RIP, 0xDEAD);
+    wr(VMCS_GUEST_CR3, 0xDEAD000);
     vmptrld(transfer);
 }
 
 static void inject_gp(void)
 {
-    wr(F_ENTRY_INTR, 0x80000B0D);
-    wr(F_ENTRY_ERROR, 0x1230);
+    wr(VMCS_ENTRY_INTERRUPTION_INFO, 0x80000B0D);
+    wr(VMCS_ENTRY_EXCEPTION_ERROR_CODE, 0x1230);
 }
 
 /* Makes the interrupted guest end as if it had exited to exec. */
 static void return_to_root(void)
 {
-    uint64_t transfer = vmptrst(), guest_region = rd(F_EXECUTIVE_VMCS);
+    uint64_t transfer = vmptrst(), guest_region = rd(VMCS_EXECUTIVE_VMCS_POINTER);
     uint64_t host_rip, host_rsp;
 
     vmptrld(guest_region);
-    host_rip = rd(F_HOST_RIP);
-    host_rsp = rd(F_HOST_RSP);
+    host_rip = rd(VMCS_HOST_RIP);
+    host_rsp = rd(VMCS_HOST_RSP);
     vmptrld(transfer);
-    wr(F_EXECUTIVE_VMCS, vmxon_region);
-    wr(F_LINK, guest_region);
-    wr(F_GUEST_RIP, host_rip);
-    wr(F_GUEST_RSP, host_rsp);
+    wr(VMCS_EXECUTIVE_VMCS_POINTER, vmxon_region);
+    wr(VMCS_LINK_POINTER, guest_region);
+    wr(VMCS_GUEST_RIP, host_rip);
+    wr(VMCS_GUEST_RSP, host_rsp);
 }
 
 static void test_guests(void)
@@ -286,7 +286,7 @@ static void test_guests(void)
     /* DM-RET-51: guest registers come from xfer, not from the executive. */
     stm_hook = wrong_rip_in_executive;
     guest_run(LAUNCH);
-    check_eq("DM-RET-51", "guest-resumed", last_exit.reason, REASON_VMCALL);
+    check_eq("DM-RET-51", "guest-resumed", last_exit.reason, VMX_REASON_VMCALL);
     check_eq("DM-RET-51", "no-fault", guest_vector, NO_FAULT);
 
     /* DM-RET-52: injection into the guest, through the guest's IDT. */
@@ -343,18 +343,18 @@ static void read_smbase(void)
 
 static void move_smbase(void)
 {
-    wr(F_SMBASE, 0x54321);
+    wr(VMCS_GUEST_SMBASE, 0x54321);
 }
 
 static void odd_smbase(void)
 {
-    wr(F_SMBASE, 0xFFFFFFFF);
+    wr(VMCS_GUEST_SMBASE, 0xFFFFFFFF);
 }
 
 static void move_smbase_and_deactivate(void)
 {
-    wr(F_SMBASE, 0x50000);
-    wr(F_ENTRY, rd(F_ENTRY) | ENTRY_DEACTIVATE);
+    wr(VMCS_GUEST_SMBASE, 0x50000);
+    wr(VMCS_ENTRY_CONTROLS, rd(VMCS_ENTRY_CONTROLS) | VMX_ENTRY_DEACTIVATE);
 }
 
 static void test_smbase(void)

@@ -28,30 +28,30 @@ struct defect {
 static void run_defect(const struct defect *d)
 {
     uint64_t transfer = vmptrst();
-    uint64_t old_entry = rd(F_ENTRY), old = rd(d->field);
-    uint64_t old_executive = rd(F_EXECUTIVE_VMCS);
+    uint64_t old_entry = rd(VMCS_ENTRY_CONTROLS), old = rd(d->field);
+    uint64_t old_executive = rd(VMCS_EXECUTIVE_VMCS_POINTER);
     uint64_t result;
 
-    wr(F_ENTRY, old_entry | d->entry);
+    wr(VMCS_ENTRY_CONTROLS, old_entry | d->entry);
     wr(d->field, d->value);
     result = vm_enter(&stm_guest, stm_launch);
-    if (result == VMX_EXITED && !(rd(F_REASON) >> 31)) {
+    if (result == VMX_EXITED && !(rd(VMCS_EXIT_REASON) >> 31)) {
         panic("%s %s: returned from SMM", d->id, d->name);
     }
     if (d->error) {
         check_vmx(d->id, d->name, result, d->error);
     } else {
         check(d->id, d->name,
-              result == VMX_EXITED && rd(F_REASON) == REASON_BAD_GUEST,
-              "result:%q,reason:%q,error:%q", result, rd(F_REASON),
-              rd(F_INSTRUCTION_ERROR));
-        check_eq("DM-RET-36", d->name, rd(F_QUALIFICATION), d->qualification);
-        check_eq("DM-RET-37", "executive-unchanged", rd(F_EXECUTIVE_VMCS),
-                 d->field == F_EXECUTIVE_VMCS ? d->value : old_executive);
+              result == VMX_EXITED && rd(VMCS_EXIT_REASON) == REASON_BAD_GUEST,
+              "result:%q,reason:%q,error:%q", result, rd(VMCS_EXIT_REASON),
+              rd(VMCS_INSTRUCTION_ERROR));
+        check_eq("DM-RET-36", d->name, rd(VMCS_EXIT_QUALIFICATION), d->qualification);
+        check_eq("DM-RET-37", "executive-unchanged", rd(VMCS_EXECUTIVE_VMCS_POINTER),
+                 d->field == VMCS_EXECUTIVE_VMCS_POINTER ? d->value : old_executive);
     }
     check_still_in_stm(d->name, transfer);
     wr(d->field, old);
-    wr(F_ENTRY, old_entry);
+    wr(VMCS_ENTRY_CONTROLS, old_entry);
 }
 
 static void run_defects(const struct defect *defects, size_t count)
@@ -65,44 +65,44 @@ static void run_defects(const struct defect *defects, size_t count)
 static void in_stm_from_root(void)
 {
     const struct defect defects[] = {
-        {"DM-RET-03", "misaligned", F_EXECUTIVE_VMCS, vmxon_region + 1, 0,
-         ERR_EXECUTIVE_POINTER, 0},
-        {"DM-RET-04", "width", F_EXECUTIVE_VMCS, vmxon_region | BEYOND_WIDTH, 0,
-         ERR_EXECUTIVE_POINTER, 0},
-        {"DM-RET-05", "revision", F_EXECUTIVE_VMCS, zero_page, 0,
-         ERR_EXECUTIVE_POINTER, 0},
-        {"DM-RET-07", "misaligned-and-deactivate", F_EXECUTIVE_VMCS,
-         vmxon_region + 1, ENTRY_DEACTIVATE, ERR_EXECUTIVE_POINTER, 0},
-        {"DM-RET-08", "not-launched", F_EXECUTIVE_VMCS, clear_vmcs, 0,
-         ERR_EXECUTIVE_LAUNCH, 0},
-        {"DM-RET-09", "deactivate-not-vmxon", F_EXECUTIVE_VMCS, clear_vmcs,
-         ENTRY_DEACTIVATE, ERR_DEACTIVATE_POINTER, 0},
-        {"DM-RET-16", "exit-controls", F_EXIT, 0, 0, ERR_CONTROLS, 0},
-        {"DM-RET-17", "inject-type-1", F_ENTRY_INTR, 0x80000120, 0,
-         ERR_CONTROLS, 0},
-        {"DM-RET-18", "inject-into-root", F_ENTRY_INTR, 0x80000020, 0,
-         ERR_CONTROLS, 0},
-        {"DM-RET-18", "inject-gp-into-root", F_ENTRY_INTR, 0x80000B0D, 0,
-         ERR_CONTROLS, 0},
-        {"DM-RET-22", "host-cs", F_HOST_CS, 0, 0, ERR_HOST_STATE, 0},
-        {"DM-RET-22", "host-cr4", F_HOST_CR4, CR4_PAE, 0, ERR_HOST_STATE, 0},
-        {"DM-DEA-03", "smm-and-deactivate", F_ENTRY_LENGTH, 0,
-         ENTRY_SMM | ENTRY_DEACTIVATE, ERR_CONTROLS, 0},
+        {"DM-RET-03", "misaligned", VMCS_EXECUTIVE_VMCS_POINTER, vmxon_region + 1, 0,
+         VMX_ERROR_EXECUTIVE_POINTER, 0},
+        {"DM-RET-04", "width", VMCS_EXECUTIVE_VMCS_POINTER, vmxon_region | BEYOND_WIDTH, 0,
+         VMX_ERROR_EXECUTIVE_POINTER, 0},
+        {"DM-RET-05", "revision", VMCS_EXECUTIVE_VMCS_POINTER, zero_page, 0,
+         VMX_ERROR_EXECUTIVE_POINTER, 0},
+        {"DM-RET-07", "misaligned-and-deactivate", VMCS_EXECUTIVE_VMCS_POINTER,
+         vmxon_region + 1, VMX_ENTRY_DEACTIVATE, VMX_ERROR_EXECUTIVE_POINTER, 0},
+        {"DM-RET-08", "not-launched", VMCS_EXECUTIVE_VMCS_POINTER, clear_vmcs, 0,
+         VMX_ERROR_EXECUTIVE_NOT_LAUNCHED, 0},
+        {"DM-RET-09", "deactivate-not-vmxon", VMCS_EXECUTIVE_VMCS_POINTER, clear_vmcs,
+         VMX_ENTRY_DEACTIVATE, VMX_ERROR_EXECUTIVE_NOT_VMXON, 0},
+        {"DM-RET-16", "exit-controls", VMCS_EXIT_CONTROLS, 0, 0, VMX_ERROR_ENTRY_CONTROLS, 0},
+        {"DM-RET-17", "inject-type-1", VMCS_ENTRY_INTERRUPTION_INFO, 0x80000120, 0,
+         VMX_ERROR_ENTRY_CONTROLS, 0},
+        {"DM-RET-18", "inject-into-root", VMCS_ENTRY_INTERRUPTION_INFO, 0x80000020, 0,
+         VMX_ERROR_ENTRY_CONTROLS, 0},
+        {"DM-RET-18", "inject-gp-into-root", VMCS_ENTRY_INTERRUPTION_INFO, 0x80000B0D, 0,
+         VMX_ERROR_ENTRY_CONTROLS, 0},
+        {"DM-RET-22", "host-cs", VMCS_HOST_CS_SELECTOR, 0, 0, VMX_ERROR_ENTRY_HOST_STATE, 0},
+        {"DM-RET-22", "host-cr4", VMCS_HOST_CR4, CR4_PAE, 0, VMX_ERROR_ENTRY_HOST_STATE, 0},
+        {"DM-DEA-03", "smm-and-deactivate", VMCS_ENTRY_INSTRUCTION_LENGTH, 0,
+         VMX_ENTRY_TO_SMM | VMX_ENTRY_DEACTIVATE, VMX_ERROR_ENTRY_CONTROLS, 0},
         /* Guest state: reason 33. */
-        {"DM-RET-26", "cr0-pe", F_GUEST_CR0, 0x80000020, 0, 0, 0},
-        {"DM-RET-26", "cr4-vmxe", F_GUEST_CR4, CR4_PAE, 0, 0, 0},
-        {"DM-RET-32", "wait-for-sipi", F_ACTIVITY, 3, 0, 0, 0},
-        {"DM-RET-29", "link-misaligned", F_LINK, zero_page + 4, 0, 0, 4},
-        {"DM-RET-29", "link-width", F_LINK, BEYOND_WIDTH, 0, 0, 4},
-        {"DM-RET-29", "link-revision", F_LINK, zero_page, 0, 0, 4},
-        {"DM-RET-31", "link-is-executive", F_LINK, vmxon_region, 0, 0, 4},
-        {"DM-DEA-05", "deactivate-bad-guest", F_GUEST_CR0, 0x80000020,
-         ENTRY_DEACTIVATE, 0, 0},
+        {"DM-RET-26", "cr0-pe", VMCS_GUEST_CR0, 0x80000020, 0, 0, 0},
+        {"DM-RET-26", "cr4-vmxe", VMCS_GUEST_CR4, CR4_PAE, 0, 0, 0},
+        {"DM-RET-32", "wait-for-sipi", VMCS_GUEST_ACTIVITY_STATE, 3, 0, 0, 0},
+        {"DM-RET-29", "link-misaligned", VMCS_LINK_POINTER, zero_page + 4, 0, 0, 4},
+        {"DM-RET-29", "link-width", VMCS_LINK_POINTER, BEYOND_WIDTH, 0, 0, 4},
+        {"DM-RET-29", "link-revision", VMCS_LINK_POINTER, zero_page, 0, 0, 4},
+        {"DM-RET-31", "link-is-executive", VMCS_LINK_POINTER, vmxon_region, 0, 0, 4},
+        {"DM-DEA-05", "deactivate-bad-guest", VMCS_GUEST_CR0, 0x80000020,
+         VMX_ENTRY_DEACTIVATE, 0, 0},
     };
 
     run_defects(defects, ARRAY_SIZE(defects));
     check_vmx("DM-RET-02", "vmlaunch-launched", vm_enter(&stm_guest, LAUNCH),
-              ERR_LAUNCH_NOT_CLEAR);
+              VMX_ERROR_VMLAUNCH_NOT_CLEAR);
 }
 
 /* The first return: VMRESUME fails, a failed VMLAUNCH keeps the state clear. */
@@ -111,13 +111,13 @@ static void in_stm_first(void)
     uint64_t transfer = vmptrst(), flags;
 
     check_vmx("DM-ACT-66", "vmresume-clear", vm_enter(&stm_guest, RESUME),
-              ERR_RESUME_NOT_LAUNCHED);
+              VMX_ERROR_VMRESUME_NOT_LAUNCHED);
     __asm__ volatile("mov %%ss, %%eax\n\tmov %%eax, %%ss\n\tvmlaunch\n\t"
                      "pushfq\n\tpopq %0"
                      : "=r"(flags)
                      :
                      : "rax", "cc", "memory");
-    check_vmx("DM-RET-02", "mov-ss", flags & RFLAGS_ARITHMETIC, ERR_MOV_SS);
+    check_vmx("DM-RET-02", "mov-ss", flags & RFLAGS_ARITHMETIC, VMX_ERROR_ENTRY_BLOCKED_BY_MOV_SS);
     vmclear(transfer);
     check_vmx("DM-RET-02", "no-vmcs", vm_enter(&stm_guest, LAUNCH),
               FAIL_INVALID);
@@ -125,22 +125,22 @@ static void in_stm_first(void)
     /* DM-RET-38: after a failure during guest-state loading VMLAUNCH is
      * still needed, and SMIs still reach the same transfer VMCS. */
     const struct defect defect = {
-        "DM-RET-38", "launch-failure", F_GUEST_RFLAGS, 0, 0, 0, 0};
+        "DM-RET-38", "launch-failure", VMCS_GUEST_RFLAGS, 0, 0, 0, 0};
     run_defect(&defect);
     check_vmx("DM-RET-38", "still-clear", vm_enter(&stm_guest, RESUME),
-              ERR_RESUME_NOT_LAUNCHED);
+              VMX_ERROR_VMRESUME_NOT_LAUNCHED);
 }
 
 /* From non-root operation. */
 static void in_stm_from_guest(void)
 {
-    uint64_t transfer = vmptrst(), executive = rd(F_EXECUTIVE_VMCS);
+    uint64_t transfer = vmptrst(), executive = rd(VMCS_EXECUTIVE_VMCS_POINTER);
     const struct defect defects[] = {
-        {"DM-RET-09", "deactivate-from-guest", F_ENTRY_LENGTH, 0,
-         ENTRY_DEACTIVATE, ERR_DEACTIVATE_POINTER, 0},
-        {"DM-RET-31", "link-is-executive-guest", F_LINK, executive, 0, 0, 4},
-        {"DM-RET-70", "pointer-into-smram", F_EXECUTIVE_VMCS,
-         MSEG_BASE + MSEG_TRANSFER_2, 0, ERR_EXECUTIVE_LAUNCH, 0},
+        {"DM-RET-09", "deactivate-from-guest", VMCS_ENTRY_INSTRUCTION_LENGTH, 0,
+         VMX_ENTRY_DEACTIVATE, VMX_ERROR_EXECUTIVE_NOT_VMXON, 0},
+        {"DM-RET-31", "link-is-executive-guest", VMCS_LINK_POINTER, executive, 0, 0, 4},
+        {"DM-RET-70", "pointer-into-smram", VMCS_EXECUTIVE_VMCS_POINTER,
+         MSEG_BASE + MSEG_TRANSFER_2, 0, VMX_ERROR_EXECUTIVE_NOT_LAUNCHED, 0},
     };
 
     write32(MSEG_BASE + MSEG_TRANSFER_2, vmcs_revision());
@@ -150,33 +150,33 @@ static void in_stm_from_guest(void)
 
     /* DM-RET-12: controls of the executive VMCS: error 25. */
     vmptrld(executive);
-    uint64_t pin = rd(F_PIN);
-    wr(F_PIN, 0);
+    uint64_t pin = rd(VMCS_PIN_CONTROLS);
+    wr(VMCS_PIN_CONTROLS, 0);
     vmptrld(transfer);
     check_vmx("DM-RET-12", "executive-pin", vm_enter(&stm_guest, stm_launch),
-              ERR_EXECUTIVE_CONTROLS);
+              VMX_ERROR_EXECUTIVE_CONTROLS);
     vmptrld(executive);
-    wr(F_PIN, pin);
+    wr(VMCS_PIN_CONTROLS, pin);
     vmptrld(transfer);
 }
 
 static void clear_executive(void)
 {
-    uint64_t transfer = vmptrst(), guest_region = rd(F_EXECUTIVE_VMCS);
+    uint64_t transfer = vmptrst(), guest_region = rd(VMCS_EXECUTIVE_VMCS_POINTER);
     uint64_t host_rip, host_rsp;
 
     vmptrld(guest_region);
-    host_rip = rd(F_HOST_RIP);
-    host_rsp = rd(F_HOST_RSP);
+    host_rip = rd(VMCS_HOST_RIP);
+    host_rsp = rd(VMCS_HOST_RSP);
     vmclear(guest_region);
     vmptrld(transfer);
     /* DM-INT-47: the live launch state counts. */
     check_vmx("DM-INT-47", "executive-cleared", vm_enter(&stm_guest, stm_launch),
-              ERR_EXECUTIVE_LAUNCH);
-    wr(F_EXECUTIVE_VMCS, vmxon_region);
-    wr(F_LINK, guest_region);
-    wr(F_GUEST_RIP, host_rip);
-    wr(F_GUEST_RSP, host_rsp);
+              VMX_ERROR_EXECUTIVE_NOT_LAUNCHED);
+    wr(VMCS_EXECUTIVE_VMCS_POINTER, vmxon_region);
+    wr(VMCS_LINK_POINTER, guest_region);
+    wr(VMCS_GUEST_RIP, host_rip);
+    wr(VMCS_GUEST_RSP, host_rsp);
 }
 
 /* MSR-load areas of the return. */
@@ -190,14 +190,14 @@ static void in_stm_msr_areas(void)
     write32(area, MSR_SYSENTER_CS);
     write32(area + 16, MSR_SMBASE);
     write64(area + 24, DEFAULT_SMBASE);
-    wr(F_ENTRY_MSR_LOAD, area);
-    wr(F_ENTRY_LOAD_COUNT, 2);
+    wr(VMCS_ENTRY_MSR_LOAD_ADDRESS, area);
+    wr(VMCS_ENTRY_MSR_LOAD_COUNT, 2);
     /* DM-ENA-31: 9EH never: reason 34, the index of the entry. */
     result = vm_enter(&stm_guest, stm_launch);
     check("DM-ENA-31", "smbase-entry",
-          result == VMX_EXITED && rd(F_REASON) == REASON_BAD_MSR,
-          "result:%q,reason:%q", result, rd(F_REASON));
-    check_eq("DM-ENA-31", "index", rd(F_QUALIFICATION), 2);
+          result == VMX_EXITED && rd(VMCS_EXIT_REASON) == REASON_BAD_MSR,
+          "result:%q,reason:%q", result, rd(VMCS_EXIT_REASON));
+    check_eq("DM-ENA-31", "index", rd(VMCS_EXIT_QUALIFICATION), 2);
     /* DM-ENA-17, DM-RET-39: 9BH is allowed; bit 2 shows that it was loaded. */
     write32(area + 16, MSR_SMM_MONITOR_CTL);
     write64(area + 24, monitor_ctl | 4);
@@ -205,7 +205,7 @@ static void in_stm_msr_areas(void)
 
 static void drop_msr_areas(void)
 {
-    wr(F_ENTRY_LOAD_COUNT, 0);
+    wr(VMCS_ENTRY_MSR_LOAD_COUNT, 0);
     wrmsr(MSR_SMM_MONITOR_CTL, rdmsr(MSR_SMM_MONITOR_CTL) & ~4ull);
 }
 
@@ -243,7 +243,7 @@ void run_tests(void)
     guest_vmcs = vmcs_new_guest(guest_code);
     stm_hook = in_stm_from_guest;
     guest_run(LAUNCH);
-    check_eq("DM-RET-12", "guest-resumed", last_exit.reason, REASON_VMCALL);
+    check_eq("DM-RET-12", "guest-resumed", last_exit.reason, VMX_REASON_VMCALL);
     guest_skip();
     stm_hook = clear_executive;
     guest_run(RESUME);

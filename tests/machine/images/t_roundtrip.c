@@ -48,9 +48,9 @@ static void handler(void)
 
 static void use_ept(uint64_t eptp)
 {
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_SECONDARY));
-    wr(F_PROC2, controls(MSR_VMX_PROC2, PROC2_EPT));
-    wr(F_EPTP, eptp);
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_SECONDARY_CONTROLS));
+    wr(VMCS_SECONDARY_CONTROLS, controls(MSR_VMX_PROC2, VMX_CPU2_EPT));
+    wr(VMCS_EPT_POINTER, eptp);
 }
 
 /* The handler's VMCS lies in MSEG, its page tables do not. */
@@ -59,12 +59,12 @@ static void make_handler(void)
     uint64_t built = vmcs_new_guest(handler);
 
     use_ept(handler_ept);
-    wr(F_GUEST_CR3, phys(page_tables));
-    wr(F_ENTRY, rd(F_ENTRY) | ENTRY_SMM);
-    wr(F_INTERRUPTIBILITY, BLOCKED_SMI);
-    wr(F_CR4_MASK, CR4_VMXE);
-    wr(F_CR4_SHADOW, 0);
-    handler_start = rd(F_GUEST_RIP);
+    wr(VMCS_GUEST_CR3, phys(page_tables));
+    wr(VMCS_ENTRY_CONTROLS, rd(VMCS_ENTRY_CONTROLS) | VMX_ENTRY_TO_SMM);
+    wr(VMCS_GUEST_INTERRUPTIBILITY_STATE, VMX_BLOCKING_BY_SMI);
+    wr(VMCS_CR4_GUEST_HOST_MASK, CR4_VMXE);
+    wr(VMCS_CR4_READ_SHADOW, 0);
+    handler_start = rd(VMCS_GUEST_RIP);
     vmclear(built);
     handler_vmcs = MSEG_BASE + MSEG_GUEST_VMCS;
     memcpy((void *)handler_vmcs, (void *)built, PAGE_SIZE);
@@ -79,14 +79,14 @@ static void run_handler(void)
     if (!handler_vmcs) {
         make_handler();
     }
-    if ((stm_log.reason & 0xFFFF) == REASON_VMCALL) {
+    if ((stm_log.reason & 0xFFFF) == VMX_REASON_VMCALL) {
         return;
     }
     vmptrld(handler_vmcs);
-    wr(F_GUEST_RIP, handler_start);
-    wr(F_GUEST_RSP, guest_stack_top() - 0x2008); /* apart from the guest's */
+    wr(VMCS_GUEST_RIP, handler_start);
+    wr(VMCS_GUEST_RSP, guest_stack_top() - 0x2008); /* apart from the guest's */
     if (vm_enter(&handler_registers, !handler_launched) != VMX_EXITED ||
-        rd(F_REASON) != REASON_RSM) {
+        rd(VMCS_EXIT_REASON) != VMX_REASON_RSM) {
         wrong++;
     }
     handler_launched = true;
@@ -123,7 +123,7 @@ void run_tests(void)
     before = stm_exits;
     region = vmcs_new_guest(guest_code);
     use_ept(guest_ept);
-    check_eq("DM-RET-50", "guest-end", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("DM-RET-50", "guest-end", guest_run(LAUNCH), VMX_REASON_VMCALL);
     check_eq("DM-EXI-02", "guest-exits", stm_exits - before, ROUNDS);
     check_eq("DM-STM-10", "guest-handled", handled, ROUNDS);
     check_eq("DM-STM-06", "guest-rsm", wrong, 0);

@@ -17,42 +17,73 @@ static bool is_bad(enum mode mode, uint32_t field, uint64_t value)
 }
 
 static const struct defect rows[] = {
-    {"VMX-GST-14", "tr-ti", MODE_64, BAD_GUEST, {{F_GUEST_TR, SEL_TSS | 4}}},
-    {"VMX-GST-14", "ldtr-ti", MODE_64, BAD_GUEST, {{F_GUEST_LDTR, 4}, {F_RIGHTS(SEG_LDTR), LDT}}},
-    {"VMX-GST-14", "ldtr-ti-unusable", MODE_64, ENTERED, {{F_GUEST_LDTR, 4}}},
-    {"VMX-GST-15", "ss-rpl", MODE_64, BAD_GUEST, {{F_GUEST_SS, SEL_DATA64 | 3}}},
-    {"VMX-GST-15", "ss-rpl-32-bit", MODE_32, BAD_GUEST, {{F_GUEST_SS, SEL_DATA64 | 1}}},
-    {"VMX-GST-19", "fs-base", MODE_64, BAD_GUEST, {{F_BASE(SEG_FS), NON_CANONICAL}}},
-    {"VMX-GST-19", "gs-base", MODE_64, BAD_GUEST, {{F_BASE(SEG_GS), NON_CANONICAL}}},
-    {"VMX-GST-19", "tr-base", MODE_64, BAD_GUEST, {{F_BASE(SEG_TR), NON_CANONICAL}}},
-    {"VMX-GST-19", "ldtr-base", MODE_64, BAD_GUEST,
-     {{F_BASE(SEG_LDTR), NON_CANONICAL}, {F_RIGHTS(SEG_LDTR), LDT}, {F_LIMIT(SEG_LDTR), 0xFFF}}},
-    {"VMX-GST-19", "ldtr-base-unusable", MODE_64, ENTERED, {{F_BASE(SEG_LDTR), NON_CANONICAL}}},
-    {"VMX-GST-19", "fs-base-unusable", MODE_64, BAD_GUEST,
-     {{F_BASE(SEG_FS), NON_CANONICAL}, {F_RIGHTS(SEG_FS), UNUSABLE}}},
-    {"VMX-GST-20", "cs-base", MODE_64, BAD_GUEST, {{F_BASE(SEG_CS), 1ull << 32}}},
-    {"VMX-GST-20", "ss-base", MODE_64, BAD_GUEST, {{F_BASE(SEG_SS), 1ull << 32}}},
-    {"VMX-GST-20", "ds-base", MODE_64, BAD_GUEST, {{F_BASE(SEG_DS), 1ull << 63}}},
-    {"VMX-GST-20", "es-base", MODE_64, BAD_GUEST, {{F_BASE(SEG_ES), 1ull << 40}}},
-    {"VMX-GST-20", "es-base-unusable", MODE_64, ENTERED,
-     {{F_BASE(SEG_ES), 1ull << 40}, {F_RIGHTS(SEG_ES), UNUSABLE}}},
-    {"VMX-GST-28", "cs-unusable", MODE_64, BAD_GUEST, {{F_RIGHTS(SEG_CS), CODE64 | UNUSABLE}}},
-    {"VMX-GST-30", "l-and-d", MODE_64, BAD_GUEST, {{F_RIGHTS(SEG_CS), CODE64 | 0x4000}}},
-    {"VMX-GST-30", "l-and-d-32-bit", MODE_32, ENTERED, {{F_RIGHTS(SEG_CS), CODE32 | 0x2000}}},
-    {"VMX-GST-33", "tr-unusable", MODE_64, BAD_GUEST, {{F_RIGHTS(SEG_TR), TSS | UNUSABLE}}},
-    {"VMX-GST-33", "tr-s", MODE_64, BAD_GUEST, {{F_RIGHTS(SEG_TR), TSS | 0x10}}},
-    {"VMX-GST-33", "tr-not-present", MODE_64, BAD_GUEST, {{F_RIGHTS(SEG_TR), 0x0B}}},
-    {"VMX-GST-33", "tr-granularity-0", MODE_64, BAD_GUEST, {{F_LIMIT(SEG_TR), 0x100067}}},
-    {"VMX-GST-33", "tr-granularity-1", MODE_64, BAD_GUEST, {{F_RIGHTS(SEG_TR), TSS | 0x8000}}},
-    {"VMX-GST-34", "ldtr-good", MODE_64, ENTERED, {{F_RIGHTS(SEG_LDTR), LDT}, {F_LIMIT(SEG_LDTR), 0xFFF}}},
-    {"VMX-GST-34", "ldtr-s", MODE_64, BAD_GUEST,
-     {{F_RIGHTS(SEG_LDTR), LDT | 0x10}, {F_LIMIT(SEG_LDTR), 0xFFF}}},
-    {"VMX-GST-34", "ldtr-not-present", MODE_64, BAD_GUEST,
-     {{F_RIGHTS(SEG_LDTR), 2}, {F_LIMIT(SEG_LDTR), 0xFFF}}},
-    {"VMX-GST-34", "ldtr-granularity-0", MODE_64, BAD_GUEST,
-     {{F_RIGHTS(SEG_LDTR), LDT}, {F_LIMIT(SEG_LDTR), 0x100FFF}}},
-    {"VMX-GST-34", "ldtr-granularity-1", MODE_64, BAD_GUEST,
-     {{F_RIGHTS(SEG_LDTR), LDT | 0x8000}, {F_LIMIT(SEG_LDTR), 0xFFE}}},
+    {"VMX-GST-14", "tr-ti", MODE_64, BAD_GUEST, {{VMCS_GUEST_TR_SELECTOR, SEL_TSS | 4}}},
+    {"VMX-GST-14",
+     "ldtr-ti",
+     MODE_64,
+     BAD_GUEST,
+     {{VMCS_GUEST_LDTR_SELECTOR, 4}, {VMCS_GUEST_ACCESS_RIGHTS(SEG_LDTR), LDT}}},
+    {"VMX-GST-14", "ldtr-ti-unusable", MODE_64, ENTERED, {{VMCS_GUEST_LDTR_SELECTOR, 4}}},
+    {"VMX-GST-15", "ss-rpl", MODE_64, BAD_GUEST, {{VMCS_GUEST_SS_SELECTOR, SEL_DATA64 | 3}}},
+    {"VMX-GST-15", "ss-rpl-32-bit", MODE_32, BAD_GUEST, {{VMCS_GUEST_SS_SELECTOR, SEL_DATA64 | 1}}},
+    {"VMX-GST-19", "fs-base", MODE_64, BAD_GUEST, {{VMCS_GUEST_BASE(SEG_FS), NON_CANONICAL}}},
+    {"VMX-GST-19", "gs-base", MODE_64, BAD_GUEST, {{VMCS_GUEST_BASE(SEG_GS), NON_CANONICAL}}},
+    {"VMX-GST-19", "tr-base", MODE_64, BAD_GUEST, {{VMCS_GUEST_BASE(SEG_TR), NON_CANONICAL}}},
+    {"VMX-GST-19",
+     "ldtr-base",
+     MODE_64,
+     BAD_GUEST,
+     {{VMCS_GUEST_BASE(SEG_LDTR), NON_CANONICAL},
+      {VMCS_GUEST_ACCESS_RIGHTS(SEG_LDTR), LDT},
+      {VMCS_GUEST_LIMIT(SEG_LDTR), 0xFFF}}},
+    {"VMX-GST-19", "ldtr-base-unusable", MODE_64, ENTERED, {{VMCS_GUEST_BASE(SEG_LDTR), NON_CANONICAL}}},
+    {"VMX-GST-19",
+     "fs-base-unusable",
+     MODE_64,
+     BAD_GUEST,
+     {{VMCS_GUEST_BASE(SEG_FS), NON_CANONICAL}, {VMCS_GUEST_ACCESS_RIGHTS(SEG_FS), UNUSABLE}}},
+    {"VMX-GST-20", "cs-base", MODE_64, BAD_GUEST, {{VMCS_GUEST_BASE(SEG_CS), 1ull << 32}}},
+    {"VMX-GST-20", "ss-base", MODE_64, BAD_GUEST, {{VMCS_GUEST_BASE(SEG_SS), 1ull << 32}}},
+    {"VMX-GST-20", "ds-base", MODE_64, BAD_GUEST, {{VMCS_GUEST_BASE(SEG_DS), 1ull << 63}}},
+    {"VMX-GST-20", "es-base", MODE_64, BAD_GUEST, {{VMCS_GUEST_BASE(SEG_ES), 1ull << 40}}},
+    {"VMX-GST-20",
+     "es-base-unusable",
+     MODE_64,
+     ENTERED,
+     {{VMCS_GUEST_BASE(SEG_ES), 1ull << 40}, {VMCS_GUEST_ACCESS_RIGHTS(SEG_ES), UNUSABLE}}},
+    {"VMX-GST-28", "cs-unusable", MODE_64, BAD_GUEST, {{VMCS_GUEST_ACCESS_RIGHTS(SEG_CS), CODE64 | UNUSABLE}}},
+    {"VMX-GST-30", "l-and-d", MODE_64, BAD_GUEST, {{VMCS_GUEST_ACCESS_RIGHTS(SEG_CS), CODE64 | 0x4000}}},
+    {"VMX-GST-30", "l-and-d-32-bit", MODE_32, ENTERED, {{VMCS_GUEST_ACCESS_RIGHTS(SEG_CS), CODE32 | 0x2000}}},
+    {"VMX-GST-33", "tr-unusable", MODE_64, BAD_GUEST, {{VMCS_GUEST_ACCESS_RIGHTS(SEG_TR), TSS | UNUSABLE}}},
+    {"VMX-GST-33", "tr-s", MODE_64, BAD_GUEST, {{VMCS_GUEST_ACCESS_RIGHTS(SEG_TR), TSS | 0x10}}},
+    {"VMX-GST-33", "tr-not-present", MODE_64, BAD_GUEST, {{VMCS_GUEST_ACCESS_RIGHTS(SEG_TR), 0x0B}}},
+    {"VMX-GST-33", "tr-granularity-0", MODE_64, BAD_GUEST, {{VMCS_GUEST_LIMIT(SEG_TR), 0x100067}}},
+    {"VMX-GST-33", "tr-granularity-1", MODE_64, BAD_GUEST, {{VMCS_GUEST_ACCESS_RIGHTS(SEG_TR), TSS | 0x8000}}},
+    {"VMX-GST-34",
+     "ldtr-good",
+     MODE_64,
+     ENTERED,
+     {{VMCS_GUEST_ACCESS_RIGHTS(SEG_LDTR), LDT}, {VMCS_GUEST_LIMIT(SEG_LDTR), 0xFFF}}},
+    {"VMX-GST-34",
+     "ldtr-s",
+     MODE_64,
+     BAD_GUEST,
+     {{VMCS_GUEST_ACCESS_RIGHTS(SEG_LDTR), LDT | 0x10}, {VMCS_GUEST_LIMIT(SEG_LDTR), 0xFFF}}},
+    {"VMX-GST-34",
+     "ldtr-not-present",
+     MODE_64,
+     BAD_GUEST,
+     {{VMCS_GUEST_ACCESS_RIGHTS(SEG_LDTR), 2}, {VMCS_GUEST_LIMIT(SEG_LDTR), 0xFFF}}},
+    {"VMX-GST-34",
+     "ldtr-granularity-0",
+     MODE_64,
+     BAD_GUEST,
+     {{VMCS_GUEST_ACCESS_RIGHTS(SEG_LDTR), LDT}, {VMCS_GUEST_LIMIT(SEG_LDTR), 0x100FFF}}},
+    {"VMX-GST-34",
+     "ldtr-granularity-1",
+     MODE_64,
+     BAD_GUEST,
+     {{VMCS_GUEST_ACCESS_RIGHTS(SEG_LDTR), LDT | 0x8000}, {VMCS_GUEST_LIMIT(SEG_LDTR), 0xFFE}}},
 };
 
 /* Types of the access rights, register by register. */
@@ -76,8 +107,8 @@ static void test_types(enum mode mode, const char *name)
 
         for (uint32_t type = 0; type < 16; type++) {
             entry_fresh(mode);
-            rights = (uint32_t)rd(F_RIGHTS(kinds[i].seg)) & ~0xFu;
-            wr(F_RIGHTS(kinds[i].seg), rights | type);
+            rights = (uint32_t)rd(VMCS_GUEST_ACCESS_RIGHTS(kinds[i].seg)) & ~0xFu;
+            wr(VMCS_GUEST_ACCESS_RIGHTS(kinds[i].seg), rights | type);
             if (entry_outcome() != (kinds[i].good >> type & 1 ? ENTERED : BAD_GUEST)) {
                 wrong |= 1u << type;
             }
@@ -91,17 +122,17 @@ static void test_system_types(void)
     uint32_t wrong = 0, wrong32 = 0, wrong_ldt = 0;
 
     for (uint32_t type = 0; type < 16; type++) {
-        if (entry_is(MODE_64, type == 11 ? ENTERED : BAD_GUEST, F_RIGHTS(SEG_TR), 0x80 | type) !=
+        if (entry_is(MODE_64, type == 11 ? ENTERED : BAD_GUEST, VMCS_GUEST_ACCESS_RIGHTS(SEG_TR), 0x80 | type) !=
             true) {
             wrong |= 1u << type;
         }
-        if (!entry_is(MODE_32, type == 11 || type == 3 ? ENTERED : BAD_GUEST, F_RIGHTS(SEG_TR),
+        if (!entry_is(MODE_32, type == 11 || type == 3 ? ENTERED : BAD_GUEST, VMCS_GUEST_ACCESS_RIGHTS(SEG_TR),
                       0x80 | type)) {
             wrong32 |= 1u << type;
         }
         entry_fresh(MODE_64);
-        wr(F_RIGHTS(SEG_LDTR), 0x80 | type);
-        wr(F_LIMIT(SEG_LDTR), 0xFFF);
+        wr(VMCS_GUEST_ACCESS_RIGHTS(SEG_LDTR), 0x80 | type);
+        wr(VMCS_GUEST_LIMIT(SEG_LDTR), 0xFFF);
         if (entry_outcome() != (type == 2 ? ENTERED : BAD_GUEST)) {
             wrong_ldt |= 1u << type;
         }
@@ -118,13 +149,13 @@ static void test_rights_bits(enum mode mode, const char *name)
         uint32_t rights, wrong = 0;
 
         entry_fresh(mode);
-        rights = (uint32_t)rd(F_RIGHTS(seg));
-        check("VMX-GST-24", "s-clear", is_bad(mode, F_RIGHTS(seg), rights & ~0x10u),
+        rights = (uint32_t)rd(VMCS_GUEST_ACCESS_RIGHTS(seg));
+        check("VMX-GST-24", "s-clear", is_bad(mode, VMCS_GUEST_ACCESS_RIGHTS(seg), rights & ~0x10u),
               "mode:%s,register:%d", name, seg);
-        check("VMX-GST-28", "not-present", is_bad(mode, F_RIGHTS(seg), rights & ~0x80u),
+        check("VMX-GST-28", "not-present", is_bad(mode, VMCS_GUEST_ACCESS_RIGHTS(seg), rights & ~0x80u),
               "mode:%s,register:%d", name, seg);
         for (unsigned bit = 8; bit < 32; bit++) {
-            if ((bit >= 12 && bit <= 16) || is_bad(mode, F_RIGHTS(seg), rights | 1u << bit)) {
+            if ((bit >= 12 && bit <= 16) || is_bad(mode, VMCS_GUEST_ACCESS_RIGHTS(seg), rights | 1u << bit)) {
                 continue;
             }
             wrong |= 1u << bit;
@@ -133,8 +164,8 @@ static void test_rights_bits(enum mode mode, const char *name)
         /* Nothing of an unusable register matters but for CS. */
         if (seg != SEG_CS) {
             entry_fresh(mode);
-            wr(F_RIGHTS(seg), 0xFFFFFF9F); /* DPL 0, for SS */
-            wr(F_LIMIT(seg), 0xFFF00001);
+            wr(VMCS_GUEST_ACCESS_RIGHTS(seg), 0xFFFFFF9F); /* DPL 0, for SS */
+            wr(VMCS_GUEST_LIMIT(seg), 0xFFF00001);
             check("VMX-GST-35", "unusable", entry_outcome() == ENTERED,
                   "mode:%s,register:%d", name, seg);
         }
@@ -147,8 +178,8 @@ static void test_rights_bits(enum mode mode, const char *name)
                 continue;
             }
             entry_fresh(mode);
-            wr(F_RIGHTS(seg), rights | 1u << bit);
-            wr(F_LIMIT(seg), 0xFFF);
+            wr(VMCS_GUEST_ACCESS_RIGHTS(seg), rights | 1u << bit);
+            wr(VMCS_GUEST_LIMIT(seg), 0xFFF);
             if (entry_outcome() != BAD_GUEST) {
                 wrong |= 1u << bit;
             }
@@ -178,12 +209,12 @@ static void test_limits(enum mode mode, const char *name)
                 uint32_t rights;
 
                 entry_fresh(mode);
-                rights = (uint32_t)rd(F_RIGHTS(seg)) & ~0x8000u;
-                wr(F_RIGHTS(seg), rights | g << 15);
-                wr(F_LIMIT(seg), limits[i].limit);
+                rights = (uint32_t)rd(VMCS_GUEST_ACCESS_RIGHTS(seg)) & ~0x8000u;
+                wr(VMCS_GUEST_ACCESS_RIGHTS(seg), rights | g << 15);
+                wr(VMCS_GUEST_LIMIT(seg), limits[i].limit);
                 /* A code segment may end before the guest's code. */
                 if (good && seg == SEG_CS) {
-                    wr(F_GUEST_IDTR_LIMIT, 0);
+                    wr(VMCS_GUEST_IDTR_LIMIT, 0);
                 }
                 if (entry_outcome() != (good ? ENTERED : BAD_GUEST)) {
                     wrong |= 1u << (2 * i + g);
@@ -206,11 +237,11 @@ static void test_levels(enum mode mode, const char *name)
                 uint32_t rights;
 
                 entry_fresh(mode);
-                rights = (uint32_t)rd(F_RIGHTS(SEG_CS)) & ~0x6Fu;
-                wr(F_RIGHTS(SEG_CS), rights | (conforming ? 15 : 11) | cs << 5);
-                wr(F_RIGHTS(SEG_SS), DATA | ss << 5);
-                wr(F_GUEST_SS, SEL_DATA64 | ss);
-                wr(F_GUEST_CS, rd(F_GUEST_CS) | ss);
+                rights = (uint32_t)rd(VMCS_GUEST_ACCESS_RIGHTS(SEG_CS)) & ~0x6Fu;
+                wr(VMCS_GUEST_ACCESS_RIGHTS(SEG_CS), rights | (conforming ? 15 : 11) | cs << 5);
+                wr(VMCS_GUEST_ACCESS_RIGHTS(SEG_SS), DATA | ss << 5);
+                wr(VMCS_GUEST_SS_SELECTOR, SEL_DATA64 | ss);
+                wr(VMCS_GUEST_CS_SELECTOR, rd(VMCS_GUEST_CS_SELECTOR) | ss);
                 if (entry_outcome() != (good ? ENTERED : BAD_GUEST)) {
                     wrong_cs |= 1u << (cs * 4 + ss + 16 * conforming);
                 }
@@ -218,10 +249,10 @@ static void test_levels(enum mode mode, const char *name)
             /* DPL against RPL of SS. */
             if (cs != ss) {
                 entry_fresh(mode);
-                wr(F_RIGHTS(SEG_SS), DATA | ss << 5);
-                wr(F_RIGHTS(SEG_CS), rd(F_RIGHTS(SEG_CS)) | ss << 5);
-                wr(F_GUEST_SS, SEL_DATA64 | cs);
-                wr(F_GUEST_CS, rd(F_GUEST_CS) | cs);
+                wr(VMCS_GUEST_ACCESS_RIGHTS(SEG_SS), DATA | ss << 5);
+                wr(VMCS_GUEST_ACCESS_RIGHTS(SEG_CS), rd(VMCS_GUEST_ACCESS_RIGHTS(SEG_CS)) | ss << 5);
+                wr(VMCS_GUEST_SS_SELECTOR, SEL_DATA64 | cs);
+                wr(VMCS_GUEST_CS_SELECTOR, rd(VMCS_GUEST_CS_SELECTOR) | cs);
                 if (entry_outcome() != BAD_GUEST) {
                     wrong_ss |= 1u << (cs * 4 + ss);
                 }
@@ -242,8 +273,8 @@ static void test_levels(enum mode mode, const char *name)
                     bool good = types[t] == 15 || dpl >= rpl;
 
                     entry_fresh(mode);
-                    wr(F_RIGHTS(seg), 0xC090 | types[t] | dpl << 5);
-                    wr(F_GUEST_ES + 2 * seg, SEL_DATA64 | rpl);
+                    wr(VMCS_GUEST_ACCESS_RIGHTS(seg), 0xC090 | types[t] | dpl << 5);
+                    wr(VMCS_GUEST_ES_SELECTOR + 2 * seg, SEL_DATA64 | rpl);
                     if (entry_outcome() != (good ? ENTERED : BAD_GUEST)) {
                         wrong_data |= 1u << (dpl * 4 + rpl);
                     }
@@ -262,14 +293,14 @@ static void test_vm86(void)
         uint32_t wrong = 0;
 
         entry_fresh(MODE_VM86);
-        check("VMX-GST-16", "base", is_bad(MODE_VM86, F_BASE(seg), rd(F_BASE(seg)) + 16),
+        check("VMX-GST-16", "base", is_bad(MODE_VM86, VMCS_GUEST_BASE(seg), rd(VMCS_GUEST_BASE(seg)) + 16),
               "register:%d", seg);
-        check("VMX-GST-16", "base-high", is_bad(MODE_VM86, F_BASE(seg), 1ull << 32 | 0x7000),
+        check("VMX-GST-16", "base-high", is_bad(MODE_VM86, VMCS_GUEST_BASE(seg), 1ull << 32 | 0x7000),
               "register:%d", seg);
-        check("VMX-GST-17", "limit", is_bad(MODE_VM86, F_LIMIT(seg), 0xFFFFF) &&
-              is_bad(MODE_VM86, F_LIMIT(seg), 0xFFFE), "register:%d", seg);
+        check("VMX-GST-17", "limit", is_bad(MODE_VM86, VMCS_GUEST_LIMIT(seg), 0xFFFFF) &&
+              is_bad(MODE_VM86, VMCS_GUEST_LIMIT(seg), 0xFFFE), "register:%d", seg);
         for (unsigned bit = 0; bit < 32; bit++) {
-            if (!is_bad(MODE_VM86, F_RIGHTS(seg), 0xF3 ^ 1u << bit)) {
+            if (!is_bad(MODE_VM86, VMCS_GUEST_ACCESS_RIGHTS(seg), 0xF3 ^ 1u << bit)) {
                 wrong |= 1u << bit;
             }
         }
@@ -279,7 +310,7 @@ static void test_vm86(void)
 
 static void test_system_limits(void)
 {
-    check("VMX-GST-33", "limit-bits", is_bad(MODE_32, F_LIMIT(SEG_TR), 0xFFF00067), "");
+    check("VMX-GST-33", "limit-bits", is_bad(MODE_32, VMCS_GUEST_LIMIT(SEG_TR), 0xFFF00067), "");
 }
 
 void run_tests(void)

@@ -58,7 +58,7 @@ void run_tests(void)
     smi_timer_start_at(SMI_EVERY_1_5_MS);
 #if WHERE == 2
     vmcs_new_guest(guest_work);
-    check_eq("SDM-STI", "guest-ends", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("SDM-STI", "guest-ends", guest_run(LAUNCH), VMX_REASON_VMCALL);
 #else
     work();
 #endif

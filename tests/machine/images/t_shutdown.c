@@ -77,24 +77,24 @@ static void exit_with(uint32_t msr, uint32_t address_field, uint32_t count_field
 /* DM-ENA-15: 9BH in a VM-exit MSR-load area outside SMM: abort 4. */
 static void c_load_9bh(void)
 {
-    exit_with(MSR_SMM_MONITOR_CTL, F_EXIT_MSR_LOAD, F_EXIT_LOAD_COUNT);
+    exit_with(MSR_SMM_MONITOR_CTL, VMCS_EXIT_MSR_LOAD_ADDRESS, VMCS_EXIT_MSR_LOAD_COUNT);
 }
 
 /* DM-ENA-32: 9EH in a VM-exit MSR-store area outside SMM: abort 1. */
 static void c_store_9eh(void)
 {
-    exit_with(MSR_SMBASE, F_EXIT_MSR_STORE, F_EXIT_STORE_COUNT);
+    exit_with(MSR_SMBASE, VMCS_EXIT_MSR_STORE_ADDRESS, VMCS_EXIT_MSR_STORE_COUNT);
 }
 
 /* VMX-EXI-30: FS base cannot be in a load area, x2APIC MSRs not in a store area. */
 static void c_load_fs_base(void)
 {
-    exit_with(MSR_FS_BASE, F_EXIT_MSR_LOAD, F_EXIT_LOAD_COUNT);
+    exit_with(MSR_FS_BASE, VMCS_EXIT_MSR_LOAD_ADDRESS, VMCS_EXIT_MSR_LOAD_COUNT);
 }
 
 static void c_store_x2apic(void)
 {
-    exit_with(0x800, F_EXIT_MSR_STORE, F_EXIT_STORE_COUNT);
+    exit_with(0x800, VMCS_EXIT_MSR_STORE_ADDRESS, VMCS_EXIT_MSR_STORE_COUNT);
 }
 
 static void list_x2apic(void)
@@ -102,8 +102,8 @@ static void list_x2apic(void)
     uint64_t area = MSEG_BASE + 0x40000;
 
     write32(area, 0x800);
-    wr(F_EXIT_MSR_STORE, area);
-    wr(F_EXIT_STORE_COUNT, 1);
+    wr(VMCS_EXIT_MSR_STORE_ADDRESS, area);
+    wr(VMCS_EXIT_MSR_STORE_COUNT, 1);
 }
 
 /* DM-EXI-49: a failing MSR store of an SMM VM exit: abort 1. */
@@ -132,10 +132,10 @@ static void c_stm_triple_fault(void)
 static void careless_stm(void)
 {
     stm_transfer_state();
-    wr(F_GUEST_DR7, 0x400);
-    wr(F_GUEST_DEBUGCTL, 0);
-    wr(F_GUEST_EFER, rdmsr(MSR_EFER));
-    wr(F_GUEST_RIP, rd(F_GUEST_RIP) + 3);
+    wr(VMCS_GUEST_DR7, 0x400);
+    wr(VMCS_GUEST_IA32_DEBUGCTL, 0);
+    wr(VMCS_GUEST_IA32_EFER, rdmsr(MSR_EFER));
+    wr(VMCS_GUEST_RIP, rd(VMCS_GUEST_RIP) + 3);
     (void)vm_enter(&stm_guest, LAUNCH);
     check("DM-EXI-51", "stm-entered", false, "");
     finish();
@@ -148,7 +148,7 @@ static void c_host_32(void)
     stm_program = careless_stm;
     activation_vmcs();
     vmcall();
-    wr(F_EXIT, controls(MSR_VMX_TRUE_EXIT, 0) & ~EXIT_HOST_64);
+    wr(VMCS_EXIT_CONTROLS, controls(MSR_VMX_TRUE_EXIT, 0) & ~VMX_EXIT_HOST_ADDRESS_SPACE_SIZE);
     smi_port_write(0x80);
 }
 

@@ -10,7 +10,6 @@
 #define ICR_SIPI   0x4600u
 #define VECTOR     0x21u
 #define WAIT_SIPI  3
-#define PIN_TIMER  (1u << 6)
 
 extern uint8_t ap_block[], ap_block_end[];
 
@@ -94,28 +93,28 @@ static void test_sipi(void)
     send(ICR_SIPI | VECTOR, 0);
     wait_for_rounds(2);
     entry_fresh(MODE_64);
-    wr(F_ACTIVITY, WAIT_SIPI);
-    check_eq("VMX-ACT-07", "reason", guest_run(LAUNCH), REASON_SIPI);
+    wr(VMCS_GUEST_ACTIVITY_STATE, WAIT_SIPI);
+    check_eq("VMX-ACT-07", "reason", guest_run(LAUNCH), VMX_REASON_SIPI);
     check_eq("VMX-ACT-07", "vector", last_exit.qualification, VECTOR);
     check_eq("VMX-ACT-07", "rip", last_exit.rip, phys((void *)entry_guest));
-    check_eq("VMX-ACT-07", "state", rd(F_ACTIVITY), WAIT_SIPI);
+    check_eq("VMX-ACT-07", "state", rd(VMCS_GUEST_ACTIVITY_STATE), WAIT_SIPI);
     send(0, 0);
     send(ICR_SIPI | (VECTOR + 1), 0);
     wait_for_rounds(2);
     entry_fresh(MODE_64);
-    wr(F_ACTIVITY, WAIT_SIPI);
+    wr(VMCS_GUEST_ACTIVITY_STATE, WAIT_SIPI);
     guest_run(LAUNCH);
     check_eq("VMX-INF-16", "sipi", last_exit.qualification, VECTOR + 1);
 
     /* Elsewhere it is nothing: in root (above), in an active guest, in HLT. */
     entry_fresh(MODE_64);
-    wr(F_GUEST_RIP, phys((void *)guest_waits));
-    check_eq("VMX-ACT-08", "active", guest_run(LAUNCH), REASON_VMCALL);
+    wr(VMCS_GUEST_RIP, phys((void *)guest_waits));
+    check_eq("VMX-ACT-08", "active", guest_run(LAUNCH), VMX_REASON_VMCALL);
     entry_fresh(MODE_64);
-    wr(F_PIN, controls(MSR_VMX_TRUE_PIN, PIN_TIMER));
-    wr(F_PREEMPTION_TIMER, 3000000);
-    wr(F_ACTIVITY, ACTIVITY_HLT);
-    check_eq("VMX-ACT-08", "hlt", guest_run(LAUNCH), REASON_PREEMPTION_TIMER);
+    wr(VMCS_PIN_CONTROLS, controls(MSR_VMX_TRUE_PIN, VMX_PIN_PREEMPTION_TIMER));
+    wr(VMCS_PREEMPTION_TIMER_VALUE, 3000000);
+    wr(VMCS_GUEST_ACTIVITY_STATE, VMX_ACTIVITY_HLT);
+    check_eq("VMX-ACT-08", "hlt", guest_run(LAUNCH), VMX_REASON_PREEMPTION_TIMER);
     send(0, 0);
 }
 
@@ -123,9 +122,9 @@ static void test_sipi(void)
 static void test_others(void)
 {
     entry_fresh(MODE_64);
-    wr(F_GUEST_RIP, phys((void *)nmi_guest));
-    wr(F_PIN, controls(MSR_VMX_TRUE_PIN, PIN_NMI));
-    if (guest_run(LAUNCH) != REASON_EXCEPTION) {
+    wr(VMCS_GUEST_RIP, phys((void *)nmi_guest));
+    wr(VMCS_PIN_CONTROLS, controls(MSR_VMX_TRUE_PIN, VMX_PIN_NMI));
+    if (guest_run(LAUNCH) != VMX_REASON_EXCEPTION_NMI) {
         panic("no NMI exit");
     }
     nmis = interrupts = 0;
@@ -133,10 +132,10 @@ static void test_others(void)
     self_ipi(IPI_FIXED, 0x41);
     send(ICR_SIPI | VECTOR, 0);
     entry_fresh(MODE_64);
-    wr(F_GUEST_RFLAGS, 2 | RFLAGS_IF);
-    wr(F_PIN, controls(MSR_VMX_TRUE_PIN, PIN_NMI | PIN_EXTERNAL));
-    wr(F_ACTIVITY, WAIT_SIPI);
-    check_eq("VMX-ACT-05", "sipi", guest_run(LAUNCH), REASON_SIPI);
+    wr(VMCS_GUEST_RFLAGS, 2 | RFLAGS_IF);
+    wr(VMCS_PIN_CONTROLS, controls(MSR_VMX_TRUE_PIN, VMX_PIN_NMI | VMX_PIN_EXTERNAL_INTERRUPT));
+    wr(VMCS_GUEST_ACTIVITY_STATE, WAIT_SIPI);
+    check_eq("VMX-ACT-05", "sipi", guest_run(LAUNCH), VMX_REASON_SIPI);
     send(0, 0);
     /* The guest was entered without blocking by NMI, so the NMI comes now. */
     check_eq("VMX-ACT-05", "nmi-later", nmis, 1);
@@ -168,7 +167,7 @@ static void wait_until_sent(uint32_t rounds)
 static uint32_t run_waiting(void)
 {
     entry_fresh(MODE_64);
-    wr(F_ACTIVITY, WAIT_SIPI);
+    wr(VMCS_GUEST_ACTIVITY_STATE, WAIT_SIPI);
     return guest_run(LAUNCH);
 }
 
@@ -177,21 +176,21 @@ static void test_lost_init(void)
 {
     uint32_t rounds = send_once(ICR_INIT, ICR_SIPI | VECTOR);
 
-    check_eq("VMX-ACT-09", "in-the-state", run_waiting(), REASON_SIPI);
+    check_eq("VMX-ACT-09", "in-the-state", run_waiting(), VMX_REASON_SIPI);
     wait_until_sent(rounds);
     /* The second SIPI of a start-up sequence. */
     send(ICR_SIPI | VECTOR, 0);
-    check_eq("VMX-ACT-09", "second-sipi", run_waiting(), REASON_SIPI);
+    check_eq("VMX-ACT-09", "second-sipi", run_waiting(), VMX_REASON_SIPI);
     send(0, 0);
     entry_fresh(MODE_64);
-    check_eq("VMX-ACT-09", "no-init-left", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-ACT-09", "no-init-left", guest_run(LAUNCH), VMX_REASON_VMCALL);
 
     wait_until_sent(send_once(ICR_INIT, 0));
     send(ICR_SIPI | VECTOR, 0);
-    check_eq("VMX-ACT-09", "in-root-before", run_waiting(), REASON_SIPI);
+    check_eq("VMX-ACT-09", "in-root-before", run_waiting(), VMX_REASON_SIPI);
     send(0, 0);
     entry_fresh(MODE_64);
-    check_eq("VMX-ACT-09", "none-left-of-root", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-ACT-09", "none-left-of-root", guest_run(LAUNCH), VMX_REASON_VMCALL);
 }
 
 static void test_init(void)
@@ -201,22 +200,22 @@ static void test_init(void)
     /* INIT and then SIPI, over and over: only SIPI gets through. */
     send(ICR_INIT, ICR_SIPI | VECTOR);
     entry_fresh(MODE_64);
-    wr(F_ACTIVITY, WAIT_SIPI);
-    check_eq("VMX-ACT-09", "reason", guest_run(LAUNCH), REASON_SIPI);
+    wr(VMCS_GUEST_ACTIVITY_STATE, WAIT_SIPI);
+    check_eq("VMX-ACT-09", "reason", guest_run(LAUNCH), VMX_REASON_SIPI);
     send(0, 0);
     /* An INIT that waits comes out of the next guest. */
     entry_fresh(MODE_64);
     reason = guest_run(LAUNCH);
-    if (reason != REASON_INIT && reason != REASON_VMCALL) {
+    if (reason != VMX_REASON_INIT && reason != VMX_REASON_VMCALL) {
         panic("next guest: reason=%d", reason);
     }
 
     test_lost_init();
     send(ICR_INIT, 0);
     entry_fresh(MODE_64);
-    wr(F_GUEST_RIP, phys((void *)guest_waits));
+    wr(VMCS_GUEST_RIP, phys((void *)guest_waits));
     guest.rbx = 0x5A5A;
-    check_eq("VMX-ACT-06", "from-another", guest_run(LAUNCH), REASON_INIT);
+    check_eq("VMX-ACT-06", "from-another", guest_run(LAUNCH), VMX_REASON_INIT);
     check_eq("VMX-INF-12", "init", last_exit.qualification, 0);
     /* In root operation it is blocked. */
     wait_for_rounds(3);

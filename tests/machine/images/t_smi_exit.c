@@ -18,12 +18,12 @@ static void check_common(const char *name, uint32_t reason, uint64_t executive)
                  stm_log.reason & 0xFFFF, reason & 0xFFFF);
     }
     /* DM-EXI-10, DM-EXI-11: current VMCS or VMXON pointer. */
-    check_eq(reason & REASON_FROM_ROOT ? "DM-EXI-11" : "DM-EXI-10", name,
+    check_eq(reason & VMX_REASON_FROM_ROOT ? "DM-EXI-11" : "DM-EXI-10", name,
              stm_log.executive, executive);
     check_eq("DM-EXI-12", name, stm_log.current, MSEG_BASE + MSEG_TRANSFER);
     check_eq("DM-EXI-28", name, (stm_log.intr | stm_log.vectoring) >> 31, 0);
     check_eq("DM-EXI-31", name, stm_log.entry_intr >> 31, 0);
-    check_eq("DM-EXI-32", name, stm_log.entry & ENTRY_IA32E, ENTRY_IA32E);
+    check_eq("DM-EXI-32", name, stm_log.entry & VMX_ENTRY_IA32E_GUEST, VMX_ENTRY_IA32E_GUEST);
     check_eq("DM-EXI-37", name, stm_log.smbase, DEFAULT_SMBASE);
     check_eq("DM-EXI-40", name, stm_log.interruptibility, 0);
     check_eq("DM-EXI-33", name, stm_log.cr3, phys(page_tables));
@@ -53,7 +53,7 @@ static void test_root_io(void)
     /* DM-EXI-62, G-01: exec's current VMCS survives. */
     check_eq("DM-EXI-62", "link", stm_log.link, exec_vmcs);
     check_eq("DM-EXI-62", "current-after", vmptrst(), exec_vmcs);
-    check_eq("DM-EXI-13", "exec-vmcs-untouched", rd(F_GUEST_RIP), 0x77777);
+    check_eq("DM-EXI-13", "exec-vmcs-untouched", rd(VMCS_GUEST_RIP), 0x77777);
 }
 
 static void test_root_ipi(void)
@@ -112,7 +112,7 @@ static void test_root_hlt(void)
     check_common("root-hlt", 0x20000006, vmxon_region);
     check("DM-RET-61", "two-smis", stm_exits >= before + 2, "exits:%d",
           stm_exits - before);
-    check_eq("DM-EXI-38", "hlt-activity", stm_log.activity, ACTIVITY_HLT);
+    check_eq("DM-EXI-38", "hlt-activity", stm_log.activity, VMX_ACTIVITY_HLT);
     check_eq("DM-EXI-35", "hlt-rip", stm_log.rip, next);
 }
 
@@ -120,9 +120,9 @@ static volatile uint32_t hlt_seen;
 
 static void wake_at_second_hlt(void)
 {
-    if (rd(F_ACTIVITY) == ACTIVITY_HLT && ++hlt_seen == 2) {
+    if (rd(VMCS_GUEST_ACTIVITY_STATE) == VMX_ACTIVITY_HLT && ++hlt_seen == 2) {
         hlt_seen = 0;
-        wr(F_ACTIVITY, 0);
+        wr(VMCS_GUEST_ACTIVITY_STATE, 0);
     }
 }
 
@@ -186,7 +186,7 @@ static void test_guest(void)
 
     guest_vmcs = vmcs_new_guest(guest_code);
     guest_run(LAUNCH);
-    check_eq("DM-ACT-02", "guest-vmcall", last_exit.reason, REASON_VMCALL);
+    check_eq("DM-ACT-02", "guest-vmcall", last_exit.reason, VMX_REASON_VMCALL);
     check_eq("DM-ACT-02", "guest-number", guest.rax, GUEST_SMI_IPI);
     check_eq("DM-EXI-02", "guest-one-exit", stm_exits, before + 1);
     check_common("guest-out-dx", 0x00000005, guest_vmcs);
@@ -209,7 +209,7 @@ static void test_guest(void)
     guest_skip();
     /* DM-RET-50: controls and exits of the guest as before the SMIs. */
     guest_run(RESUME);
-    check_eq("DM-RET-50", "guest-cpuid", last_exit.reason, REASON_CPUID);
+    check_eq("DM-RET-50", "guest-cpuid", last_exit.reason, VMX_REASON_CPUID);
     vmclear(guest_vmcs);
 }
 
@@ -230,7 +230,7 @@ static void test_guest_hlt(void)
     check("DM-RET-61", "guest-two-smis", stm_exits >= before + 2, "exits:%d",
           stm_exits - before);
     check_common("guest-hlt", 0x00000006, guest_vmcs);
-    check_eq("DM-EXI-38", "guest-hlt-activity", stm_log.activity, ACTIVITY_HLT);
+    check_eq("DM-EXI-38", "guest-hlt-activity", stm_log.activity, VMX_ACTIVITY_HLT);
     check_eq("DM-RET-61", "guest-woken", guest.rax, GUEST_END);
     vmclear(guest_vmcs);
 }
@@ -241,9 +241,9 @@ static void test_guest_intercepted(void)
     uint32_t before = stm_exits;
 
     guest_vmcs = vmcs_new_guest(guest_code);
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_UNCOND_IO));
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_UNCONDITIONAL_IO));
     guest_run(LAUNCH);
-    check_eq("DM-EXI-27", "exit-30", last_exit.reason, REASON_IO);
+    check_eq("DM-EXI-27", "exit-30", last_exit.reason, VMX_REASON_IO);
     check_eq("DM-EXI-27", "no-smi", stm_exits, before);
     vmclear(guest_vmcs);
 }
@@ -266,7 +266,7 @@ static void test_valid_bit(void)
     before = stm_exits;
     vmptrld(exec_vmcs);
     /* DM-EXI-04: VMCALL needs 9BH[0] even when active. */
-    check_vmx("DM-EXI-04", "vmcall", vmcall(), ERR_VMCALL);
+    check_vmx("DM-EXI-04", "vmcall", vmcall(), VMX_ERROR_VMCALL_IN_ROOT);
     check_eq("DM-EXI-04", "no-exit", stm_exits, before);
     /* DM-EXI-03: SMIs do not. */
     stm_hook = set_valid;
@@ -280,7 +280,7 @@ void run_tests(void)
 {
     stm_activate();
     exec_vmcs = vmcs_new();
-    wr(F_GUEST_RIP, 0x77777);
+    wr(VMCS_GUEST_RIP, 0x77777);
     stm_always = wake_at_second_hlt;
     test_root_io();
     test_root_ipi();

@@ -12,8 +12,8 @@ static void store_area(void)
     write32(AREA, MSR_SMM_MONITOR_CTL);
     write32(AREA + 16, MSR_SMBASE);
     write32(AREA + 32, MSR_STAR);
-    wr(F_EXIT_MSR_STORE, AREA);
-    wr(F_EXIT_STORE_COUNT, 3);
+    wr(VMCS_EXIT_MSR_STORE_ADDRESS, AREA);
+    wr(VMCS_EXIT_MSR_STORE_COUNT, 3);
 }
 
 static volatile uint64_t stored[3];
@@ -23,7 +23,7 @@ static void read_stored(void)
     for (unsigned i = 0; i < 3; i++) {
         stored[i] = read64(AREA + 16 * i + 8);
     }
-    wr(F_EXIT_STORE_COUNT, 0);
+    wr(VMCS_EXIT_MSR_STORE_COUNT, 0);
 }
 
 static void test_store(void)
@@ -45,14 +45,14 @@ static void load_area(void)
     write64(AREA + 8, 0x777700000000);
     write32(AREA + 16, MSR_SMM_MONITOR_CTL);
     write64(AREA + 24, MSEG_BASE | 5);
-    wr(F_EXIT_MSR_LOAD, AREA);
-    wr(F_EXIT_LOAD_COUNT, 2);
+    wr(VMCS_EXIT_MSR_LOAD_ADDRESS, AREA);
+    wr(VMCS_EXIT_MSR_LOAD_COUNT, 2);
 }
 
 static void read_loaded(void)
 {
     in_stm = rdmsr(MSR_STAR);
-    wr(F_EXIT_LOAD_COUNT, 0);
+    wr(VMCS_EXIT_MSR_LOAD_COUNT, 0);
 }
 
 static void restore_ctl(void)
@@ -85,8 +85,8 @@ static void test_ordinary_exit(void)
     uint64_t region = vmcs_new_guest(guest_code);
 
     write32(area, MSR_SMM_MONITOR_CTL);
-    wr(F_EXIT_MSR_STORE, area);
-    wr(F_EXIT_STORE_COUNT, 1);
+    wr(VMCS_EXIT_MSR_STORE_ADDRESS, area);
+    wr(VMCS_EXIT_MSR_STORE_COUNT, 1);
     guest_run(LAUNCH);
     /* DM-ENA-18: any exit may store 9BH. */
     check_eq("DM-ENA-18", "ordinary-exit", read64(area + 8), MSEG_BASE | 1);
@@ -100,15 +100,15 @@ static void return_list_bad_bits(void)
     memset((void *)(uintptr_t)AREA, 0, 64);
     write32(AREA, MSR_SMM_MONITOR_CTL);
     write64(AREA + 8, MSEG_BASE | 2);
-    wr(F_ENTRY_MSR_LOAD, AREA);
-    wr(F_ENTRY_LOAD_COUNT, 1);
+    wr(VMCS_ENTRY_MSR_LOAD_ADDRESS, AREA);
+    wr(VMCS_ENTRY_MSR_LOAD_COUNT, 1);
     result = vm_enter(&stm_guest, stm_launch);
     /* DM-ENA-17: the reserved bits of WRMSR apply. */
     check("DM-ENA-17", "reserved-bit-in-list",
-          result == VMX_EXITED && rd(F_REASON) == REASON_BAD_MSR,
-          "result:%q,reason:%q", result, rd(F_REASON));
-    check_eq("DM-ENA-17", "index", rd(F_QUALIFICATION), 1);
-    wr(F_ENTRY_LOAD_COUNT, 0);
+          result == VMX_EXITED && rd(VMCS_EXIT_REASON) == REASON_BAD_MSR,
+          "result:%q,reason:%q", result, rd(VMCS_EXIT_REASON));
+    check_eq("DM-ENA-17", "index", rd(VMCS_EXIT_QUALIFICATION), 1);
+    wr(VMCS_ENTRY_MSR_LOAD_COUNT, 0);
 }
 
 static void change_base(void)
@@ -129,20 +129,18 @@ static void test_change_base(void)
     check_eq("DM-ENA-26", "vmcall", stm_exits, before + 2);
 }
 
-#define PIN_TIMER   (1u << 6)
-#define EXIT_TIMER  (1u << 22)
 #define TIMER_START 0x10000000u
 
 static volatile uint64_t timer_in_stm;
 
 static void save_timer(void)
 {
-    wr(F_EXIT, rd(F_EXIT) | EXIT_TIMER);
+    wr(VMCS_EXIT_CONTROLS, rd(VMCS_EXIT_CONTROLS) | VMX_EXIT_SAVE_PREEMPTION_TIMER);
 }
 
 static void read_timer(void)
 {
-    timer_in_stm = rd(F_PREEMPTION_TIMER);
+    timer_in_stm = rd(VMCS_PREEMPTION_TIMER_VALUE);
 }
 
 static void guest_smi(void)
@@ -157,15 +155,15 @@ static void test_timer(void)
 
     stm_call(save_timer);
     region = vmcs_new_guest(guest_smi);
-    wr(F_PIN, controls(MSR_VMX_TRUE_PIN, PIN_TIMER));
-    wr(F_PREEMPTION_TIMER, TIMER_START);
+    wr(VMCS_PIN_CONTROLS, controls(MSR_VMX_TRUE_PIN, VMX_PIN_PREEMPTION_TIMER));
+    wr(VMCS_PREEMPTION_TIMER_VALUE, TIMER_START);
     stm_hook = read_timer;
     guest_run(LAUNCH);
     /* DM-EXI-43: saved in the SMM-transfer VMCS, not above what it began at. */
     check("DM-EXI-43", "saved", timer_in_stm && timer_in_stm <= TIMER_START,
           "value:%q", timer_in_stm);
     /* DM-RET-15: the return accepts the control, whatever the guest has. */
-    check_eq("DM-RET-15", "returned", last_exit.reason, REASON_VMCALL);
+    check_eq("DM-RET-15", "returned", last_exit.reason, VMX_REASON_VMCALL);
     vmclear(region);
 }
 

@@ -9,7 +9,6 @@
 #define SMP_AT      0x8000u
 #define VECTOR      0x41u
 #define ROUNDS      1000u
-#define EXIT_ACK    (1u << 15)
 #define ICR_HIGH    0xFEE00310u
 #define ICR_LOW     0xFEE00300u
 #define OTHER       (1u << 24) /* APIC id 1 */
@@ -51,7 +50,7 @@ static void run_rounds(uint32_t cpu, volatile uint32_t *registers, volatile uint
 
     r.r9 = r.r10 = r.r11 = r.r12 = r.r13 = r.r14 = r.r15 = r.rbp = PATTERN(cpu);
     for (uint32_t i = 1; i <= ROUNDS; i++, launch = RESUME) {
-        if (vm_enter(&r, launch) != VMX_EXITED || rd(F_REASON) != REASON_VMCALL) {
+        if (vm_enter(&r, launch) != VMX_EXITED || rd(VMCS_EXIT_REASON) != VMX_REASON_VMCALL) {
             ++*wrong;
             return;
         }
@@ -59,7 +58,7 @@ static void run_rounds(uint32_t cpu, volatile uint32_t *registers, volatile uint
             r.r15 != PATTERN(cpu) || r.rbp != PATTERN(cpu)) {
             ++*registers;
         }
-        wr(F_GUEST_RIP, rd(F_GUEST_RIP) + rd(F_LENGTH));
+        wr(VMCS_GUEST_RIP, rd(VMCS_GUEST_RIP) + rd(VMCS_EXIT_INSTRUCTION_LENGTH));
     }
 }
 
@@ -75,9 +74,9 @@ static void run_events(void)
             return;
         }
         launch = RESUME;
-        reasons[events] = (uint32_t)rd(F_REASON);
-        intrs[events] = (uint32_t)rd(F_EXIT_INTR);
-        if (reasons[events] == REASON_EXTERNAL) {
+        reasons[events] = (uint32_t)rd(VMCS_EXIT_REASON);
+        intrs[events] = (uint32_t)rd(VMCS_EXIT_INTERRUPTION_INFO);
+        if (reasons[events] == VMX_REASON_EXTERNAL_INTERRUPT) {
             write32(0xFEE000B0, 0);
         }
         events++;
@@ -116,7 +115,7 @@ void smp_main(void)
         if (vm_enter(&r, LAUNCH) != VMX_EXITED) {
             bad_reasons++;
         }
-        moved_rip = rd(F_GUEST_RIP);
+        moved_rip = rd(VMCS_GUEST_RIP);
         moved_r8 = r.r8;
         vmclear(vmcs_moved);
     }
@@ -143,7 +142,7 @@ static uint64_t prepared(void (*code)(void))
 {
     uint64_t region = vmcs_new_guest(code);
 
-    wr(F_GUEST_RSP, phys(other_stack) + sizeof(other_stack) - 8);
+    wr(VMCS_GUEST_RSP, phys(other_stack) + sizeof(other_stack) - 8);
     return region;
 }
 
@@ -178,9 +177,9 @@ static void test_events(void)
         const char *id, *name;
         uint32_t icr, reason, intr;
     } rows[] = {
-        {"VMX-EXT-03", "from-another", ICR_FIXED | VECTOR, REASON_EXTERNAL, 0x80000000 | VECTOR},
-        {"VMX-EXT-06", "from-another", ICR_NMI, REASON_EXCEPTION, 0x80000202},
-        {"VMX-ACT-06", "from-another", ICR_INIT, REASON_INIT, 0},
+        {"VMX-EXT-03", "from-another", ICR_FIXED | VECTOR, VMX_REASON_EXTERNAL_INTERRUPT, 0x80000000 | VECTOR},
+        {"VMX-EXT-06", "from-another", ICR_NMI, VMX_REASON_EXCEPTION_NMI, 0x80000202},
+        {"VMX-ACT-06", "from-another", ICR_INIT, VMX_REASON_INIT, 0},
     };
     uint32_t before = smi_count;
 
@@ -204,7 +203,7 @@ static void test_move(void)
     vmcs_moved = prepared(smp_guest);
     guest_run(LAUNCH);
     guest_skip();
-    rip = rd(F_GUEST_RIP);
+    rip = rd(VMCS_GUEST_RIP);
     check_vmx("VMX-INS-52", "clear-before-the-move", vmclear(vmcs_moved), SUCCESS);
     phase = 4;
     wait_for(&reached, 5);
@@ -212,7 +211,7 @@ static void test_move(void)
     check_eq("VMX-INS-52", "went-on", moved_rip, rip - 3);
     check_eq("VMX-INS-53", "vmxoff-there", flags_off, VMX_SUCCEED);
     check_vmx("VMX-INS-52", "back", vmptrld(vmcs_moved), SUCCESS);
-    check_eq("VMX-INS-52", "fields-from-there", rd(F_GUEST_RIP), moved_rip);
+    check_eq("VMX-INS-52", "fields-from-there", rd(VMCS_GUEST_RIP), moved_rip);
     vmclear(vmcs_moved);
 }
 
@@ -225,8 +224,8 @@ void run_tests(void)
     vmcs_other = prepared(smp_guest);
     vmclear(vmcs_other);
     vmcs_events = prepared(loop_guest);
-    wr(F_PIN, controls(MSR_VMX_TRUE_PIN, PIN_EXTERNAL | PIN_NMI));
-    wr(F_EXIT, rd(F_EXIT) | EXIT_ACK);
+    wr(VMCS_PIN_CONTROLS, controls(MSR_VMX_TRUE_PIN, VMX_PIN_EXTERNAL_INTERRUPT | VMX_PIN_NMI));
+    wr(VMCS_EXIT_CONTROLS, rd(VMCS_EXIT_CONTROLS) | VMX_EXIT_ACKNOWLEDGE_INTERRUPT);
     vmclear(vmcs_events);
     own = vmcs_new_guest(smp_guest);
     start();

@@ -189,10 +189,10 @@ static void run_guest(void (*code)(void))
 {
     uint64_t region = vmcs_new_guest(code);
 
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_MSR_BITMAPS));
-    wr(F_MSR_BITMAP, phys(page_alloc()));
-    wr(F_EXIT, controls(MSR_VMX_TRUE_EXIT, EXIT_HOST_64));
-    check_eq("VMX-EXI-26", "guest-finished", guest_run(LAUNCH), REASON_VMCALL);
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_MSR_BITMAPS));
+    wr(VMCS_MSR_BITMAP, phys(page_alloc()));
+    wr(VMCS_EXIT_CONTROLS, controls(MSR_VMX_TRUE_EXIT, VMX_EXIT_HOST_ADDRESS_SPACE_SIZE));
+    check_eq("VMX-EXI-26", "guest-finished", guest_run(LAUNCH), VMX_REASON_VMCALL);
     vmclear(region);
     idt_load();
     wrmsr(MSR_PAT, 0x0007040600070406);

@@ -30,35 +30,35 @@ static void clear_pg(void *unused)
 
 static void instructions(void)
 {
-    uint64_t transfer = vmptrst(), executive = rd(F_EXECUTIVE_VMCS);
+    uint64_t transfer = vmptrst(), executive = rd(VMCS_EXECUTIVE_VMCS_POINTER);
     uint64_t second, value = 0;
     uint32_t regs[4];
 
     /* DM-STM-02 to DM-STM-04. */
-    check_vmx("DM-STM-02", "vmxoff", vmxoff(), ERR_VMXOFF_DUAL);
-    check_vmx("DM-STM-03", "vmxon", vmxon(executive), ERR_VMXON_IN_ROOT);
-    check_vmx("DM-STM-04", "vmcall", vmcall(), ERR_VMCALL);
+    check_vmx("DM-STM-02", "vmxoff", vmxoff(), VMX_ERROR_VMXOFF_DUAL_MONITOR);
+    check_vmx("DM-STM-03", "vmxon", vmxon(executive), VMX_ERROR_VMXON_IN_ROOT);
+    check_vmx("DM-STM-04", "vmcall", vmcall(), VMX_ERROR_VMCALL_IN_ROOT);
     check_eq("DM-STM-05", "rsm", try_call(do_rsm, NULL), FAULT_UD);
     check_eq("DM-STM-08", "vmxe-clear", try_call(clear_vmxe, NULL), FAULT_GP);
     check_eq("DM-STM-08", "vmxe-set", try_call(same_cr4, NULL), NO_FAULT);
     check_eq("DM-STM-09", "cr0-pg", try_call(clear_pg, NULL), FAULT_GP);
     /* DM-STM-24: the VMXON pointer is still known. */
     check_vmx("DM-STM-24", "vmptrld-vmxon", vmptrld(executive),
-              ERR_VMPTRLD_VMXON);
+              VMX_ERROR_VMPTRLD_VMXON_POINTER);
     check_vmx("DM-STM-24", "vmclear-vmxon", vmclear(executive),
-              ERR_VMCLEAR_VMXON);
+              VMX_ERROR_VMCLEAR_VMXON_POINTER);
     /* DM-EXI-63: no control applies to the STM. */
     cpuid(0, 0, regs);
     (void)rdmsr(MSR_EFER);
     check_eq("DM-EXI-63", "no-exit", vmptrst(), transfer);
     /* DM-STM-01: a second VMCS. */
     second = vmcs_new();
-    wr(F_GUEST_RIP, 0x1357);
+    wr(VMCS_GUEST_RIP, 0x1357);
     check_vmx("DM-STM-01", "vmptrld-back", vmptrld(transfer), SUCCESS);
     check_vmx("DM-STM-01", "vmptrld-second", vmptrld(second), SUCCESS);
-    check_eq("DM-STM-01", "vmread", rd(F_GUEST_RIP), 0x1357);
+    check_eq("DM-STM-01", "vmread", rd(VMCS_GUEST_RIP), 0x1357);
     check_vmx("DM-STM-01", "vmclear", vmclear(second), SUCCESS);
-    check_vmx("DM-STM-01", "no-vmcs", vmread_flags(F_GUEST_RIP, &value),
+    check_vmx("DM-STM-01", "no-vmcs", vmread_flags(VMCS_GUEST_RIP, &value),
               FAIL_INVALID);
     vmptrld(transfer);
     /* DM-INT-06: VMPTRLD of an address in SMRAM works here. */
@@ -73,7 +73,7 @@ static void provoke_error_12(void)
     uint64_t value = 0;
 
     check_vmx("DM-EXI-30", "error-12", vmread_flags(0x7FFE, &value),
-              ERR_COMPONENT);
+              VMX_ERROR_UNSUPPORTED_COMPONENT);
 }
 
 static volatile uint32_t nmis;
@@ -143,12 +143,12 @@ static uint64_t new_sguest(void (*entry)(void))
 {
     uint64_t region = vmcs_new_guest(entry);
 
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_MSR_BITMAPS));
-    wr(F_MSR_BITMAP, phys(page_alloc()));
-    wr(F_ENTRY, rd(F_ENTRY) | ENTRY_SMM);
-    wr(F_INTERRUPTIBILITY, BLOCKED_SMI);
-    wr(F_EXECUTIVE_VMCS, 1); /* DM-STM-11: neither checked nor used */
-    wr(F_SMBASE, 0x12345);   /* DM-STM-13: not loaded */
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_MSR_BITMAPS));
+    wr(VMCS_MSR_BITMAP, phys(page_alloc()));
+    wr(VMCS_ENTRY_CONTROLS, rd(VMCS_ENTRY_CONTROLS) | VMX_ENTRY_TO_SMM);
+    wr(VMCS_GUEST_INTERRUPTIBILITY_STATE, VMX_BLOCKING_BY_SMI);
+    wr(VMCS_EXECUTIVE_VMCS_POINTER, 1); /* DM-STM-11: neither checked nor used */
+    wr(VMCS_GUEST_SMBASE, 0x12345);   /* DM-STM-13: not loaded */
     return region;
 }
 
@@ -157,10 +157,10 @@ static void check_failure(const char *id, const char *name,
 {
     uint64_t result = vm_enter(&guest, LAUNCH);
 
-    check(id, name, result == VMX_EXITED && rd(F_REASON) == REASON_BAD_GUEST,
-          "result:%q,reason:%q,error:%q", result, rd(F_REASON),
-          rd(F_INSTRUCTION_ERROR));
-    check_eq(id, "qualification", rd(F_QUALIFICATION), qualification);
+    check(id, name, result == VMX_EXITED && rd(VMCS_EXIT_REASON) == REASON_BAD_GUEST,
+          "result:%q,reason:%q,error:%q", result, rd(VMCS_EXIT_REASON),
+          rd(VMCS_INSTRUCTION_ERROR));
+    check_eq(id, "qualification", rd(VMCS_EXIT_QUALIFICATION), qualification);
     /* DM-STM-30: still in SMM. */
     check_eq("DM-STM-30", name, try_rdmsr(MSR_SMBASE, NULL), NO_FAULT);
 }
@@ -170,15 +170,15 @@ static void guests(void)
     uint64_t transfer = vmptrst();
     uint64_t region = new_sguest(sguest_code);
 
-    wr(F_INTERRUPTIBILITY, 0);
+    wr(VMCS_GUEST_INTERRUPTIBILITY_STATE, 0);
     check_failure("DM-STM-14", "bit-2-clear", 0);
-    wr(F_INTERRUPTIBILITY, BLOCKED_SMI);
-    wr(F_ACTIVITY, 3);
+    wr(VMCS_GUEST_INTERRUPTIBILITY_STATE, VMX_BLOCKING_BY_SMI);
+    wr(VMCS_GUEST_ACTIVITY_STATE, 3);
     check_failure("DM-STM-15", "wait-for-sipi", 0);
-    wr(F_ACTIVITY, 0);
-    wr(F_LINK, region);
+    wr(VMCS_GUEST_ACTIVITY_STATE, 0);
+    wr(VMCS_LINK_POINTER, region);
     check_failure("DM-STM-16", "link-is-current", 4);
-    wr(F_LINK, NO_VMCS);
+    wr(VMCS_LINK_POINTER, NO_VMCS);
 
     /* DM-STM-10: an ordinary entry; the guest is in SMM. */
     guest_run(LAUNCH);
@@ -192,15 +192,15 @@ static void guests(void)
     guest_skip();
     guest_run(RESUME);
     /* DM-STM-19, DM-STM-20, DM-CTL-13. */
-    check_eq("DM-STM-19", "reason", last_exit.reason, REASON_CPUID);
-    check_eq("DM-STM-19", "executive-marker", rd(F_EXECUTIVE_VMCS), 1);
+    check_eq("DM-STM-19", "reason", last_exit.reason, VMX_REASON_CPUID);
+    check_eq("DM-STM-19", "executive-marker", rd(VMCS_EXECUTIVE_VMCS_POINTER), 1);
     check_eq("DM-STM-12", "current", vmptrst(), region);
-    check_eq("DM-STM-20", "bit-2", rd(F_INTERRUPTIBILITY), BLOCKED_SMI);
-    check_eq("DM-CTL-13", "entry-to-smm", rd(F_ENTRY) & ENTRY_SMM, ENTRY_SMM);
+    check_eq("DM-STM-20", "bit-2", rd(VMCS_GUEST_INTERRUPTIBILITY_STATE), VMX_BLOCKING_BY_SMI);
+    check_eq("DM-CTL-13", "entry-to-smm", rd(VMCS_ENTRY_CONTROLS) & VMX_ENTRY_TO_SMM, VMX_ENTRY_TO_SMM);
     guest_skip();
     guest_run(RESUME);
     /* DM-STM-06: RSM exits, fault-like, length 2. */
-    check_eq("DM-STM-06", "reason", last_exit.reason, REASON_RSM);
+    check_eq("DM-STM-06", "reason", last_exit.reason, VMX_REASON_RSM);
     check_eq("DM-STM-06", "length", last_exit.length, 2);
     check_eq("DM-STM-06", "qualification", last_exit.qualification, 0);
     check_eq("DM-STM-17", "smi-waits", exits_in_sguest, stm_exits);
@@ -209,15 +209,15 @@ static void guests(void)
     vmclear(region);
 
     region = new_sguest(triple_fault_code);
-    wr(F_GUEST_IDTR_LIMIT, 0);
+    wr(VMCS_GUEST_IDTR_LIMIT, 0);
     check_eq("DM-STM-31", "triple-fault", guest_run(LAUNCH),
-             REASON_TRIPLE_FAULT);
+             VMX_REASON_TRIPLE_FAULT);
     vmclear(region);
 
     /* DM-CTL-04, DM-CTL-05: both controls. */
     region = new_sguest(sguest_code);
-    wr(F_ENTRY, rd(F_ENTRY) | ENTRY_DEACTIVATE);
-    check_vmx("DM-CTL-04", "both", vm_enter(&guest, LAUNCH), ERR_CONTROLS);
+    wr(VMCS_ENTRY_CONTROLS, rd(VMCS_ENTRY_CONTROLS) | VMX_ENTRY_DEACTIVATE);
+    check_vmx("DM-CTL-04", "both", vm_enter(&guest, LAUNCH), VMX_ERROR_ENTRY_CONTROLS);
     vmclear(region);
     vmptrld(transfer);
 }
@@ -242,8 +242,8 @@ static void test_exec_guest(void)
     uint64_t bitmap = phys(page_alloc());
     uint64_t region = vmcs_new_guest(exec_guest);
 
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_MSR_BITMAPS));
-    wr(F_MSR_BITMAP, bitmap);
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_MSR_BITMAPS));
+    wr(VMCS_MSR_BITMAP, bitmap);
     /* DM-ENA-12, DM-ENA-29: in a guest outside SMM: #GP when not exiting. */
     guest_run(LAUNCH);
     check_eq("DM-ENA-29", "guest-9eh", guest.rax, FAULT_GP);
@@ -254,11 +254,11 @@ static void test_exec_guest(void)
     /* Byte 13H of the low read bitmap: bit 6 is 9EH, bit 3 is 9BH. */
     *(uint8_t *)(bitmap + 0x13) = 1u << 6;
     guest_run(RESUME);
-    check_eq("DM-INT-22", "exit-before-gp", last_exit.reason, REASON_RDMSR);
+    check_eq("DM-INT-22", "exit-before-gp", last_exit.reason, VMX_REASON_RDMSR);
     *(uint8_t *)(bitmap + 0x13) = 1u << 3;
     guest_skip();
     guest_run(RESUME);
-    check_eq("DM-INT-21", "byte-13h-bit-3", last_exit.reason, REASON_RDMSR);
+    check_eq("DM-INT-21", "byte-13h-bit-3", last_exit.reason, VMX_REASON_RDMSR);
     check_eq("DM-INT-21", "msr", (uint32_t)guest.rcx, MSR_SMM_MONITOR_CTL);
     vmclear(region);
 }
@@ -273,7 +273,7 @@ void run_tests(void)
     stm_call(provoke_error_12);
     smi_port_write(0);
     /* DM-EXI-30: SMM VM exits leave the VM-instruction error alone. */
-    check_eq("DM-EXI-30", "kept", stm_log.instruction_error, ERR_COMPONENT);
+    check_eq("DM-EXI-30", "kept", stm_log.instruction_error, VMX_ERROR_UNSUPPORTED_COMPONENT);
     stm_call(nmi_in_stm);
 
     before = stm_exits;

@@ -69,9 +69,9 @@ static void check_guest(const char *id, const char *name, uint32_t vpid)
     map(phys(page_tables), FRAME_A);
     region = vmcs_new_guest(guest_code);
     if (vpid) {
-        wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_SECONDARY));
-        wr(F_PROC2, controls(MSR_VMX_PROC2, 1u << 5));
-        wr(F_VPID, vpid);
+        wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_SECONDARY_CONTROLS));
+        wr(VMCS_SECONDARY_CONTROLS, controls(MSR_VMX_PROC2, 1u << 5));
+        wr(VMCS_VPID, vpid);
     }
     guest_run(LAUNCH);
     check_eq(id, name, guest_first, MARK_A);
@@ -120,9 +120,9 @@ static void run_sguest(void)
 
     map(phys(page_tables), FRAME_A);
     region = vmcs_new_guest(sguest_code);
-    wr(F_GUEST_CR3, phys(page_tables));
-    wr(F_ENTRY, rd(F_ENTRY) | ENTRY_SMM);
-    wr(F_INTERRUPTIBILITY, BLOCKED_SMI);
+    wr(VMCS_GUEST_CR3, phys(page_tables));
+    wr(VMCS_ENTRY_CONTROLS, rd(VMCS_ENTRY_CONTROLS) | VMX_ENTRY_TO_SMM);
+    wr(VMCS_GUEST_INTERRUPTIBILITY_STATE, VMX_BLOCKING_BY_SMI);
     guest_run(LAUNCH);
     check_eq("DM-STM-34", "before", sguest_saw, MARK_A);
     map(phys(page_tables), FRAME_B);

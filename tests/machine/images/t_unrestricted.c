@@ -57,10 +57,10 @@ static void make_memory(void)
 
 static void real_segment(unsigned segment, uint16_t selector, uint32_t rights)
 {
-    wr(F_GUEST_ES + 2 * segment, selector);
-    wr(F_BASE(segment), (uint32_t)selector << 4);
-    wr(F_LIMIT(segment), 0xFFFF);
-    wr(F_RIGHTS(segment), rights);
+    wr(VMCS_GUEST_ES_SELECTOR + 2 * segment, selector);
+    wr(VMCS_GUEST_BASE(segment), (uint32_t)selector << 4);
+    wr(VMCS_GUEST_LIMIT(segment), 0xFFFF);
+    wr(VMCS_GUEST_ACCESS_RIGHTS(segment), rights);
 }
 
 /* A guest in real mode at `start` of the block. */
@@ -68,45 +68,83 @@ static uint64_t new_guest(uint8_t *start)
 {
     uint64_t region = vmcs_new_guest(NULL);
 
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_SECONDARY | PROC_MSR_BITMAPS));
-    wr(F_PROC2, controls(MSR_VMX_PROC2, PROC2_EPT | PROC2_UNRESTRICTED));
-    wr(F_EPTP, ept_pml4 | EPTP_WB4);
-    wr(F_MSR_BITMAP, phys(msr_bitmap));
-    wr(F_EXCEPTION_BITMAP, UINT32_MAX);
-    wr(F_ENTRY, controls(MSR_VMX_TRUE_ENTRY, ENTRY_LOAD_EFER));
-    wr(F_EXIT, controls(MSR_VMX_TRUE_EXIT, EXIT_HOST_64 | EXIT_SAVE_EFER |
-                                               EXIT_LOAD_EFER));
-    wr(F_GUEST_EFER, 0);
-    wr(F_GUEST_CR0, CR0_NE | CR0_ET);
-    wr(F_GUEST_CR3, 0);
-    wr(F_GUEST_CR4, CR4_VMXE);
-    wr(F_CR4_MASK, CR4_VMXE);
-    wr(F_CR4_SHADOW, 0);
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_SECONDARY_CONTROLS | VMX_CPU_MSR_BITMAPS));
+    wr(VMCS_SECONDARY_CONTROLS, controls(MSR_VMX_PROC2, VMX_CPU2_EPT | VMX_CPU2_UNRESTRICTED_GUEST));
+    wr(VMCS_EPT_POINTER, ept_pml4 | EPTP_WB4);
+    wr(VMCS_MSR_BITMAP, phys(msr_bitmap));
+    wr(VMCS_EXCEPTION_BITMAP, UINT32_MAX);
+    wr(VMCS_ENTRY_CONTROLS, controls(MSR_VMX_TRUE_ENTRY, VMX_ENTRY_LOAD_EFER));
+    wr(VMCS_EXIT_CONTROLS, controls(MSR_VMX_TRUE_EXIT, VMX_EXIT_HOST_ADDRESS_SPACE_SIZE | VMX_EXIT_SAVE_EFER |
+                                               VMX_EXIT_LOAD_EFER));
+    wr(VMCS_GUEST_IA32_EFER, 0);
+    wr(VMCS_GUEST_CR0, CR0_NE | CR0_ET);
+    wr(VMCS_GUEST_CR3, 0);
+    wr(VMCS_GUEST_CR4, CR4_VMXE);
+    wr(VMCS_CR4_GUEST_HOST_MASK, CR4_VMXE);
+    wr(VMCS_CR4_READ_SHADOW, 0);
     for (unsigned segment = SEG_ES; segment <= SEG_GS; segment++) {
         real_segment(segment, 0, 0x93);
     }
     real_segment(SEG_CS, BASE >> 4, 0x9B);
-    wr(F_GUEST_TR, 0);
-    wr(F_BASE(SEG_TR), 0);
-    wr(F_GUEST_GDTR_BASE, 0);
-    wr(F_GUEST_IDTR_BASE, 0);
-    wr(F_GUEST_IDTR_LIMIT, 0x3FF);
-    wr(F_GUEST_RSP, 0x6000);
-    wr(F_GUEST_RIP, (uint64_t)(start - ug_block));
+    wr(VMCS_GUEST_TR_SELECTOR, 0);
+    wr(VMCS_GUEST_BASE(SEG_TR), 0);
+    wr(VMCS_GUEST_GDTR_BASE, 0);
+    wr(VMCS_GUEST_IDTR_BASE, 0);
+    wr(VMCS_GUEST_IDTR_LIMIT, 0x3FF);
+    wr(VMCS_GUEST_RSP, 0x6000);
+    wr(VMCS_GUEST_RIP, (uint64_t)(start - ug_block));
     return region;
 }
 
 /* Every field of the guest-state area that an exit saves. */
 static const uint16_t saved_fields[] = {
-    F_GUEST_ES, F_GUEST_CS, F_GUEST_SS, F_GUEST_DS, F_GUEST_FS, F_GUEST_GS,
-    F_GUEST_LDTR, F_GUEST_TR, F_GUEST_EFER, F_LIMIT(0), F_LIMIT(1), F_LIMIT(2),
-    F_LIMIT(3), F_LIMIT(4), F_LIMIT(5), F_LIMIT(6), F_LIMIT(7), F_RIGHTS(0),
-    F_RIGHTS(1), F_RIGHTS(2), F_RIGHTS(3), F_RIGHTS(4), F_RIGHTS(5), F_RIGHTS(6),
-    F_RIGHTS(7), F_BASE(0), F_BASE(1), F_BASE(2), F_BASE(3), F_BASE(4),
-    F_BASE(5), F_BASE(6), F_BASE(7), F_GUEST_GDTR_BASE, F_GUEST_GDTR_LIMIT,
-    F_GUEST_IDTR_BASE, F_GUEST_IDTR_LIMIT, F_GUEST_CR0, F_GUEST_CR3,
-    F_GUEST_CR4, F_GUEST_RSP, F_GUEST_RIP, F_GUEST_RFLAGS, F_ENTRY,
-    F_INTERRUPTIBILITY, F_ACTIVITY, F_PENDING_DEBUG,
+    VMCS_GUEST_ES_SELECTOR,
+    VMCS_GUEST_CS_SELECTOR,
+    VMCS_GUEST_SS_SELECTOR,
+    VMCS_GUEST_DS_SELECTOR,
+    VMCS_GUEST_FS_SELECTOR,
+    VMCS_GUEST_GS_SELECTOR,
+    VMCS_GUEST_LDTR_SELECTOR,
+    VMCS_GUEST_TR_SELECTOR,
+    VMCS_GUEST_IA32_EFER,
+    VMCS_GUEST_LIMIT(0),
+    VMCS_GUEST_LIMIT(1),
+    VMCS_GUEST_LIMIT(2),
+    VMCS_GUEST_LIMIT(3),
+    VMCS_GUEST_LIMIT(4),
+    VMCS_GUEST_LIMIT(5),
+    VMCS_GUEST_LIMIT(6),
+    VMCS_GUEST_LIMIT(7),
+    VMCS_GUEST_ACCESS_RIGHTS(0),
+    VMCS_GUEST_ACCESS_RIGHTS(1),
+    VMCS_GUEST_ACCESS_RIGHTS(2),
+    VMCS_GUEST_ACCESS_RIGHTS(3),
+    VMCS_GUEST_ACCESS_RIGHTS(4),
+    VMCS_GUEST_ACCESS_RIGHTS(5),
+    VMCS_GUEST_ACCESS_RIGHTS(6),
+    VMCS_GUEST_ACCESS_RIGHTS(7),
+    VMCS_GUEST_BASE(0),
+    VMCS_GUEST_BASE(1),
+    VMCS_GUEST_BASE(2),
+    VMCS_GUEST_BASE(3),
+    VMCS_GUEST_BASE(4),
+    VMCS_GUEST_BASE(5),
+    VMCS_GUEST_BASE(6),
+    VMCS_GUEST_BASE(7),
+    VMCS_GUEST_GDTR_BASE,
+    VMCS_GUEST_GDTR_LIMIT,
+    VMCS_GUEST_IDTR_BASE,
+    VMCS_GUEST_IDTR_LIMIT,
+    VMCS_GUEST_CR0,
+    VMCS_GUEST_CR3,
+    VMCS_GUEST_CR4,
+    VMCS_GUEST_RSP,
+    VMCS_GUEST_RIP,
+    VMCS_GUEST_RFLAGS,
+    VMCS_ENTRY_CONTROLS,
+    VMCS_GUEST_INTERRUPTIBILITY_STATE,
+    VMCS_GUEST_ACTIVITY_STATE,
+    VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS,
 };
 
 static uint64_t saved[ARRAY_SIZE(saved_fields)];
@@ -182,22 +220,22 @@ static void check_step(uint32_t number)
         if (steps[i].number != number) {
             continue;
         }
-        check_eq("VMX-URG-02", name, rd(F_GUEST_CR0),
+        check_eq("VMX-URG-02", name, rd(VMCS_GUEST_CR0),
                  steps[i].cr0 | CR0_NE | CR0_ET);
-        check_eq("VMX-URG-02", name, rd(F_GUEST_EFER), steps[i].efer);
+        check_eq("VMX-URG-02", name, rd(VMCS_GUEST_IA32_EFER), steps[i].efer);
         /* 27.2: the control follows IA32_EFER.LMA. */
-        check_eq("VMX-URG-02", name, rd(F_ENTRY) & ENTRY_IA32E,
-                 steps[i].efer & MA ? ENTRY_IA32E : 0);
-        check_eq("VMX-URG-02", name, rd(F_GUEST_CS), steps[i].cs);
-        check_eq("VMX-URG-02", name, rd(F_BASE(SEG_CS)), steps[i].cs_base);
-        check_eq("VMX-URG-02", name, rd(F_RIGHTS(SEG_CS)), steps[i].cs_rights);
+        check_eq("VMX-URG-02", name, rd(VMCS_ENTRY_CONTROLS) & VMX_ENTRY_IA32E_GUEST,
+                 steps[i].efer & MA ? VMX_ENTRY_IA32E_GUEST : 0);
+        check_eq("VMX-URG-02", name, rd(VMCS_GUEST_CS_SELECTOR), steps[i].cs);
+        check_eq("VMX-URG-02", name, rd(VMCS_GUEST_BASE(SEG_CS)), steps[i].cs_base);
+        check_eq("VMX-URG-02", name, rd(VMCS_GUEST_ACCESS_RIGHTS(SEG_CS)), steps[i].cs_rights);
         /* 26.3: an entry with the saved state finds nothing wrong with it. */
         remember_state();
-        check_eq("VMX-URG-02", name, guest_run(RESUME), REASON_VMCALL);
+        check_eq("VMX-URG-02", name, guest_run(RESUME), VMX_REASON_VMCALL);
         check_state_kept(name);
         /* Half-way between two modes the exit is that of any instruction. */
         guest_skip();
-        check_eq("VMX-URG-02", name, guest_run(RESUME), REASON_CPUID);
+        check_eq("VMX-URG-02", name, guest_run(RESUME), VMX_REASON_CPUID);
         check_eq("VMX-INF-27", name, last_exit.length, 2);
         guest_skip();
         return;
@@ -210,7 +248,7 @@ static void check_bad(void)
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
         if (bad[i].number == (uint32_t)guest.rbp) {
             check_eq("VMX-NRB-04", bad[i].name, last_exit.intr, bad[i].intr);
-            wr(F_GUEST_RIP, last_exit.rip + bad[i].length);
+            wr(VMCS_GUEST_RIP, last_exit.rip + bad[i].length);
             guest.rbp = 0;
             return;
         }
@@ -227,12 +265,12 @@ static unsigned run(bool launch)
         uint32_t reason = guest_run(launch);
 
         launch = RESUME;
-        if (reason == REASON_EXCEPTION) {
+        if (reason == VMX_REASON_EXCEPTION_NMI) {
             check_bad();
             count++;
-        } else if (reason != REASON_VMCALL) {
+        } else if (reason != VMX_REASON_VMCALL) {
             panic("reason=%x qualification=%q physical=%q rip=%q", reason,
-                  last_exit.qualification, rd(F_GUEST_PHYSICAL), last_exit.rip);
+                  last_exit.qualification, rd(VMCS_GUEST_PHYSICAL_ADDRESS), last_exit.rip);
         } else if ((uint32_t)guest.rax == LAST_STEP) {
             return count;
         } else {
@@ -268,19 +306,19 @@ static void test_injection(void)
 {
     uint64_t region = new_guest(ug_again);
 
-    wr(F_GUEST_RFLAGS, 2 | RFLAGS_IF);
-    wr(F_ENTRY_INTR, EXTERNAL | 0x21);
+    wr(VMCS_GUEST_RFLAGS, 2 | RFLAGS_IF);
+    wr(VMCS_ENTRY_INTERRUPTION_INFO, EXTERNAL | 0x21);
     check_eq("VMX-URG-03", "external", run(LAUNCH), 1);
     check_eq("VMX-URG-03", "external", guest.rbx & 0xFFFF, 0x2121);
     vmclear(region);
     region = new_guest(ug_again);
-    wr(F_ENTRY_INTR, EXCEPTION | FAULT_GP);
+    wr(VMCS_ENTRY_INTERRUPTION_INFO, EXCEPTION | FAULT_GP);
     check_eq("VMX-URG-03", "exception", run(LAUNCH), 1);
     check_eq("VMX-URG-03", "exception", guest.rbx & 0xFFFF, 0x2121);
     vmclear(region);
     region = new_guest(ug_again);
-    wr(F_ENTRY_INTR, EXCEPTION | 1u << 11 | FAULT_GP);
-    check_vmx("VMX-CTL-30", "error-code", vm_enter(&guest, LAUNCH), ERR_CONTROLS);
+    wr(VMCS_ENTRY_INTERRUPTION_INFO, EXCEPTION | 1u << 11 | FAULT_GP);
+    check_vmx("VMX-CTL-30", "error-code", vm_enter(&guest, LAUNCH), VMX_ERROR_ENTRY_CONTROLS);
     vmclear(region);
 }
 
@@ -295,48 +333,48 @@ static void test_violation(void)
     }
     write64(pt + 8 * 0xFF, 0);
     write64(ept_pd, pt | EPT_RWX);
-    check_eq("VMX-URG-01", "real", guest_run(LAUNCH), REASON_EPT_VIOLATION);
+    check_eq("VMX-URG-01", "real", guest_run(LAUNCH), VMX_REASON_EPT_VIOLATION);
     check_eq("VMX-URG-01", "real", last_exit.qualification, 0x181);
-    check_eq("VMX-URG-01", "real", rd(F_GUEST_PHYSICAL), 0xFFFFE);
-    check_eq("VMX-URG-01", "real", rd(F_GUEST_LINEAR), 0xFFFFE);
+    check_eq("VMX-URG-01", "real", rd(VMCS_GUEST_PHYSICAL_ADDRESS), 0xFFFFE);
+    check_eq("VMX-URG-01", "real", rd(VMCS_GUEST_LINEAR_ADDRESS), 0xFFFFE);
     write64(ept_pd, MEMORY | EPT_LEAF);
     check_eq("VMX-URG-01", "resumed", run(RESUME), 1);
     vmclear(region);
     /* Without paging linear addresses wrap at 4 GiB. */
     region = new_guest(ug_wrap);
-    wr(F_GUEST_CR0, CR0_NE | CR0_ET | CR0_PE);
-    wr(F_GUEST_CS, 8);
-    wr(F_BASE(SEG_CS), 0);
-    wr(F_LIMIT(SEG_CS), UINT32_MAX);
-    wr(F_RIGHTS(SEG_CS), 0xC09B);
-    wr(F_LIMIT(SEG_DS), UINT32_MAX);
-    wr(F_RIGHTS(SEG_DS), 0xC093);
-    wr(F_GUEST_RIP, BASE + (uint64_t)(ug_wrap - ug_block));
+    wr(VMCS_GUEST_CR0, CR0_NE | CR0_ET | CR0_PE);
+    wr(VMCS_GUEST_CS_SELECTOR, 8);
+    wr(VMCS_GUEST_BASE(SEG_CS), 0);
+    wr(VMCS_GUEST_LIMIT(SEG_CS), UINT32_MAX);
+    wr(VMCS_GUEST_ACCESS_RIGHTS(SEG_CS), 0xC09B);
+    wr(VMCS_GUEST_LIMIT(SEG_DS), UINT32_MAX);
+    wr(VMCS_GUEST_ACCESS_RIGHTS(SEG_DS), 0xC093);
+    wr(VMCS_GUEST_RIP, BASE + (uint64_t)(ug_wrap - ug_block));
     write32(LAST + 0xFFC, 0xBEEF0000);
     write32(MEMORY, 0x0000DEAD);
     guest_run(LAUNCH);
-    check_eq("VMX-URG-02", "wrap", last_exit.reason, REASON_VMCALL);
+    check_eq("VMX-URG-02", "wrap", last_exit.reason, VMX_REASON_VMCALL);
     check_eq("VMX-URG-02", "wrap", guest.rcx, 0xDEADBEEF);
     vmclear(region);
 }
 
-static void c_no_control(void) { wr(F_PROC2, PROC2_EPT); }
-static void c_no_ept(void) { wr(F_PROC2, PROC2_UNRESTRICTED); }
-static void c_pg_without_pe(void) { wr(F_GUEST_CR0, rd(F_GUEST_CR0) | CR0_PG); }
-static void c_no_ne(void) { wr(F_GUEST_CR0, CR0_ET); }
-static void c_ia32e(void) { wr(F_ENTRY, rd(F_ENTRY) | ENTRY_IA32E); }
-static void c_cs_3(void) { wr(F_RIGHTS(SEG_CS), 0x93); }
-static void c_cs_3_dpl(void) { wr(F_RIGHTS(SEG_CS), 0xF3); }
-static void c_cs_7(void) { wr(F_RIGHTS(SEG_CS), 0x97); }
-static void c_ss_dpl(void) { wr(F_RIGHTS(SEG_SS), 0xF3); }
-static void c_rpl(void) { wr(F_GUEST_SS, 3); }
-static void c_ds_dpl(void) { wr(F_GUEST_DS, 3); }
-static void c_vm86(void) { wr(F_GUEST_RFLAGS, 1u << 17 | 2); }
-static void c_ss_unusable(void) { wr(F_RIGHTS(SEG_SS), 0x10000); }
+static void c_no_control(void) { wr(VMCS_SECONDARY_CONTROLS, VMX_CPU2_EPT); }
+static void c_no_ept(void) { wr(VMCS_SECONDARY_CONTROLS, VMX_CPU2_UNRESTRICTED_GUEST); }
+static void c_pg_without_pe(void) { wr(VMCS_GUEST_CR0, rd(VMCS_GUEST_CR0) | CR0_PG); }
+static void c_no_ne(void) { wr(VMCS_GUEST_CR0, CR0_ET); }
+static void c_ia32e(void) { wr(VMCS_ENTRY_CONTROLS, rd(VMCS_ENTRY_CONTROLS) | VMX_ENTRY_IA32E_GUEST); }
+static void c_cs_3(void) { wr(VMCS_GUEST_ACCESS_RIGHTS(SEG_CS), 0x93); }
+static void c_cs_3_dpl(void) { wr(VMCS_GUEST_ACCESS_RIGHTS(SEG_CS), 0xF3); }
+static void c_cs_7(void) { wr(VMCS_GUEST_ACCESS_RIGHTS(SEG_CS), 0x97); }
+static void c_ss_dpl(void) { wr(VMCS_GUEST_ACCESS_RIGHTS(SEG_SS), 0xF3); }
+static void c_rpl(void) { wr(VMCS_GUEST_SS_SELECTOR, 3); }
+static void c_ds_dpl(void) { wr(VMCS_GUEST_DS_SELECTOR, 3); }
+static void c_vm86(void) { wr(VMCS_GUEST_RFLAGS, 1u << 17 | 2); }
+static void c_ss_unusable(void) { wr(VMCS_GUEST_ACCESS_RIGHTS(SEG_SS), 0x10000); }
 static void c_cs_3_protected(void)
 {
-    wr(F_GUEST_CR0, rd(F_GUEST_CR0) | CR0_PE);
-    wr(F_RIGHTS(SEG_CS), 0x93);
+    wr(VMCS_GUEST_CR0, rd(VMCS_GUEST_CR0) | CR0_PE);
+    wr(VMCS_GUEST_ACCESS_RIGHTS(SEG_CS), 0x93);
 }
 
 static void test_checks(void)
@@ -344,31 +382,31 @@ static void test_checks(void)
     static const struct {
         const char *name;
         void (*change)(void);
-        uint32_t result; /* exit reason, or ERR_CONTROLS */
+        uint32_t result; /* exit reason, or VMX_ERROR_ENTRY_CONTROLS */
     } rows[] = {
         {"no-control", c_no_control, REASON_BAD_GUEST},
-        {"no-ept", c_no_ept, ERR_CONTROLS},
+        {"no-ept", c_no_ept, VMX_ERROR_ENTRY_CONTROLS},
         {"pg-without-pe", c_pg_without_pe, REASON_BAD_GUEST},
         {"no-ne", c_no_ne, REASON_BAD_GUEST},
         {"ia32e-without-pg", c_ia32e, REASON_BAD_GUEST},
-        {"cs-type-3", c_cs_3, REASON_VMCALL},
+        {"cs-type-3", c_cs_3, VMX_REASON_VMCALL},
         {"cs-type-3-dpl", c_cs_3_dpl, REASON_BAD_GUEST},
         {"cs-type-7", c_cs_7, REASON_BAD_GUEST},
         {"ss-dpl", c_ss_dpl, REASON_BAD_GUEST},
-        {"ss-rpl", c_rpl, REASON_VMCALL},
-        {"ds-rpl", c_ds_dpl, REASON_VMCALL},
+        {"ss-rpl", c_rpl, VMX_REASON_VMCALL},
+        {"ds-rpl", c_ds_dpl, VMX_REASON_VMCALL},
         {"vm86-without-pe", c_vm86, REASON_BAD_GUEST},
-        {"ss-unusable", c_ss_unusable, REASON_VMCALL},
-        {"cs-type-3-protected", c_cs_3_protected, REASON_VMCALL},
+        {"ss-unusable", c_ss_unusable, VMX_REASON_VMCALL},
+        {"cs-type-3-protected", c_cs_3_protected, VMX_REASON_VMCALL},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         uint64_t region = new_guest(ug_start);
 
         rows[i].change();
-        if (rows[i].result == ERR_CONTROLS) {
+        if (rows[i].result == VMX_ERROR_ENTRY_CONTROLS) {
             check_vmx("VMX-CTL-18", rows[i].name, vm_enter(&guest, LAUNCH),
-                      ERR_CONTROLS);
+                      VMX_ERROR_ENTRY_CONTROLS);
         } else {
             check_eq("VMX-URG-01", rows[i].name, guest_run(LAUNCH), rows[i].result);
         }
@@ -386,7 +424,7 @@ static void test_root(void)
 void run_tests(void)
 {
     vmx_start();
-    if (!(rdmsr(MSR_VMX_PROC2) >> 32 & PROC2_UNRESTRICTED)) {
+    if (!(rdmsr(MSR_VMX_PROC2) >> 32 & VMX_CPU2_UNRESTRICTED_GUEST)) {
         panic("unrestricted guest is not offered");
     }
     msr_bitmap = page_alloc();

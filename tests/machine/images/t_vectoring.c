@@ -58,12 +58,12 @@ void run_tests(void)
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         uint64_t region = vmcs_new_guest(rows[i].guest);
 
-        wr(F_EXCEPTION_BITMAP, rows[i].bitmap);
-        wr(F_GUEST_IDTR_LIMIT, rows[i].idtr_limit);
+        wr(VMCS_EXCEPTION_BITMAP, rows[i].bitmap);
+        wr(VMCS_GUEST_IDTR_LIMIT, rows[i].idtr_limit);
         guest_run(LAUNCH);
         check_eq("VMX-INT-44", rows[i].name, last_exit.reason, rows[i].reason);
         check_eq("VMX-INF-17", rows[i].name, last_exit.intr, rows[i].intr);
-        check_eq(rows[i].id, rows[i].name, rd(F_VECTORING), rows[i].vectoring);
+        check_eq(rows[i].id, rows[i].name, rd(VMCS_IDT_VECTORING_INFO), rows[i].vectoring);
         vmclear(region);
     }
     check_vmx("VMX-INS-16", "vmxoff", vmxoff(), SUCCESS);

@@ -13,7 +13,7 @@ static void test_not_enabled(void)
     /* DM-ACT-07, DM-ACT-08: 9BH[0] = 0: error 1; VMfailInvalid without VMCS. */
     check_vmx("DM-ACT-08", "no-vmcs-not-enabled", vmcall(), FAIL_INVALID);
     activation_vmcs();
-    check_vmx("DM-ACT-07", "not-enabled", vmcall(), ERR_VMCALL);
+    check_vmx("DM-ACT-07", "not-enabled", vmcall(), VMX_ERROR_VMCALL_IN_ROOT);
     vmclear(vmptrst());
 }
 
@@ -28,7 +28,7 @@ static void check_nothing_changed(const char *name, uint64_t current)
     check_eq("DM-ACT-21", "smi-served", smi_count, before + 1);
     /* DM-ACT-22: no pointer, no field, no launch state was touched. */
     check_eq("DM-ACT-22", "current", vmptrst(), current);
-    check_eq("DM-ACT-22", "executive", rd(F_EXECUTIVE_VMCS), 0x12345000);
+    check_eq("DM-ACT-22", "executive", rd(VMCS_EXECUTIVE_VMCS_POINTER), 0x12345000);
     check_eq("DM-ACT-22", "no-start", stm_starts, 0);
 }
 
@@ -55,24 +55,24 @@ static void test_launched(void)
 
     guest_run(LAUNCH);
     /* DM-ACT-02: VMCALL in non-root operation is an ordinary exit. */
-    check_eq("DM-ACT-02", "guest-vmcall", last_exit.reason, REASON_VMCALL);
+    check_eq("DM-ACT-02", "guest-vmcall", last_exit.reason, VMX_REASON_VMCALL);
     /* DM-ACT-12, DM-ACT-20: launched VMCS before bad exit controls, before a
      * bad revision. */
     header = mseg_default_header();
     header.revision++;
     header.features = 2;
     mseg_set_header(&header);
-    wr(F_EXIT, 0);
-    check_vmx("DM-ACT-12", "launched", vmcall(), ERR_VMCALL_NOT_CLEAR);
+    wr(VMCS_EXIT_CONTROLS, 0);
+    check_vmx("DM-ACT-12", "launched", vmcall(), VMX_ERROR_VMCALL_NOT_CLEAR);
     vmclear(region);
     vmptrld(region);
     check_vmx("DM-ACT-13", "exit-controls-after-clear", vmcall(),
-              ERR_VMCALL_EXIT);
-    wr(F_EXIT, controls(MSR_VMX_TRUE_EXIT, EXIT_HOST_64));
+              VMX_ERROR_VMCALL_EXIT_CONTROLS);
+    wr(VMCS_EXIT_CONTROLS, controls(MSR_VMX_TRUE_EXIT, VMX_EXIT_HOST_ADDRESS_SPACE_SIZE));
     check_vmx("DM-ACT-20", "revision-before-features", vmcall(),
-              ERR_MSEG_REVISION);
+              VMX_ERROR_VMCALL_MSEG_REVISION);
     bad_header("DM-ACT-20", "features-last", mseg_default_header().revision, 2,
-               ERR_MSEG_FEATURES);
+               VMX_ERROR_VMCALL_MSEG_FEATURES);
     vmclear(region);
 }
 
@@ -96,24 +96,26 @@ void run_tests(void)
     check_vmx("DM-ACT-10", "no-vmcs", vmcall(), FAIL_INVALID);
 
     current = activation_vmcs();
-    wr(F_EXECUTIVE_VMCS, 0x12345000);
-    wr(F_EXIT, 0);
+    wr(VMCS_EXECUTIVE_VMCS_POINTER, 0x12345000);
+    wr(VMCS_EXIT_CONTROLS, 0);
     /* DM-ACT-13: reserved bits of the VM-exit controls. */
-    check_vmx("DM-ACT-13", "exit-controls-zero", vmcall(), ERR_VMCALL_EXIT);
-    wr(F_EXIT, 0xFFFFFFFF);
-    check_vmx("DM-ACT-13", "exit-controls-ones", vmcall(), ERR_VMCALL_EXIT);
-    wr(F_EXIT, controls(MSR_VMX_TRUE_EXIT, EXIT_HOST_64));
-    check_vmx("DM-ACT-15", "garbage-revision", vmcall(), ERR_MSEG_REVISION);
+    check_vmx("DM-ACT-13", "exit-controls-zero", vmcall(), VMX_ERROR_VMCALL_EXIT_CONTROLS);
+    wr(VMCS_EXIT_CONTROLS, 0xFFFFFFFF);
+    check_vmx("DM-ACT-13", "exit-controls-ones", vmcall(), VMX_ERROR_VMCALL_EXIT_CONTROLS);
+    wr(VMCS_EXIT_CONTROLS, controls(MSR_VMX_TRUE_EXIT, VMX_EXIT_HOST_ADDRESS_SPACE_SIZE));
+    check_vmx("DM-ACT-15", "garbage-revision", vmcall(), VMX_ERROR_VMCALL_MSEG_REVISION);
     check_nothing_changed("after-22", current);
 
     /* DM-ACT-15, DM-ACT-16, DM-ACT-18: one header defect each. */
     bad_header("DM-ACT-15", "revision-plus-1",
-               mseg_default_header().revision + 1, 1, ERR_MSEG_REVISION);
-    bad_header("DM-ACT-15", "revision-ones", UINT32_MAX, 1, ERR_MSEG_REVISION);
-    bad_header("DM-ACT-15", "revision-bit-31", mseg_default_header().revision ^ 1u << 31, 1, ERR_MSEG_REVISION);
-    bad_header("DM-ACT-16", "features-bit-1", mseg_default_header().revision, 3, ERR_MSEG_FEATURES);
-    bad_header("DM-ACT-16", "features-bit-31", mseg_default_header().revision, 0x80000001, ERR_MSEG_FEATURES);
-    bad_header("DM-ACT-18", "features-bit-0-clear", mseg_default_header().revision, 0, ERR_MSEG_FEATURES);
+               mseg_default_header().revision + 1, 1, VMX_ERROR_VMCALL_MSEG_REVISION);
+    bad_header("DM-ACT-15", "revision-ones", UINT32_MAX, 1, VMX_ERROR_VMCALL_MSEG_REVISION);
+    bad_header("DM-ACT-15", "revision-bit-31", mseg_default_header().revision ^ 1u << 31, 1,
+               VMX_ERROR_VMCALL_MSEG_REVISION);
+    bad_header("DM-ACT-16", "features-bit-1", mseg_default_header().revision, 3, VMX_ERROR_VMCALL_MSEG_FEATURES);
+    bad_header("DM-ACT-16", "features-bit-31", mseg_default_header().revision, 0x80000001,
+               VMX_ERROR_VMCALL_MSEG_FEATURES);
+    bad_header("DM-ACT-18", "features-bit-0-clear", mseg_default_header().revision, 0, VMX_ERROR_VMCALL_MSEG_FEATURES);
     check_nothing_changed("after-24", current);
     /* DM-ENA-38: the header was read although MSEG is closed here. */
     check_eq("DM-ENA-38", "mseg-reads-ones", read32(MSEG_BASE), 0xFFFFFFFF);

@@ -3,11 +3,7 @@
 #include "ept.h"
 #include "vmx.h"
 
-#define PROC2_VMFUNC     (1u << 13)
-#define F_VMFUNC         0x2018
-#define F_EPTP_LIST      0x2024
 #define MSR_VMX_VMFUNC   0x491
-#define REASON_VMFUNC    59
 #define EPTP_SWITCHING   1u
 #define EXCEPTION_UD     0x80000306u
 
@@ -60,38 +56,38 @@ static uint64_t new_guest(void (*code)(void), uint32_t proc2)
     uint64_t region = vmcs_new_guest(code);
 
     before = after = 0;
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_SECONDARY));
-    wr(F_PROC2, controls(MSR_VMX_PROC2, proc2));
-    wr(F_EPTP, first);
-    wr(F_VMFUNC, EPTP_SWITCHING);
-    wr(F_EPTP_LIST, list);
-    wr(F_EXCEPTION_BITMAP, 1u << FAULT_UD | 1u << FAULT_GP);
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_SECONDARY_CONTROLS));
+    wr(VMCS_SECONDARY_CONTROLS, controls(MSR_VMX_PROC2, proc2));
+    wr(VMCS_EPT_POINTER, first);
+    wr(VMCS_VM_FUNCTION_CONTROLS, EPTP_SWITCHING);
+    wr(VMCS_EPTP_LIST_ADDRESS, list);
+    wr(VMCS_EXCEPTION_BITMAP, 1u << FAULT_UD | 1u << FAULT_GP);
     return region;
 }
 
 /* 25.5.5.3 */
 static void test_switch(void)
 {
-    uint64_t region = new_guest(g_switch, PROC2_EPT | PROC2_VMFUNC);
+    uint64_t region = new_guest(g_switch, VMX_CPU2_EPT | VMX_CPU2_VMFUNC);
 
     function = 0;
     index_ = 1;
-    check_eq("VMX-FUN-03", "switched", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-FUN-03", "switched", guest_run(LAUNCH), VMX_REASON_VMCALL);
     check_eq("VMX-FUN-03", "before", before, 0x1111);
     check_eq("VMX-FUN-03", "after", after, 0x2222);
-    check_eq("VMX-FUN-03", "eptp-field", rd(F_EPTP), second);
+    check_eq("VMX-FUN-03", "eptp-field", rd(VMCS_EPT_POINTER), second);
     vmclear(region);
-    region = new_guest(g_switch, PROC2_EPT | PROC2_VMFUNC);
+    region = new_guest(g_switch, VMX_CPU2_EPT | VMX_CPU2_VMFUNC);
     index_ = 511; /* the last entry; upper half of RCX and RAX is ignored */
     function = 1ull << 32;
     index_ |= 1ull << 32;
-    check_eq("VMX-FUN-03", "last", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-FUN-03", "last", guest_run(LAUNCH), VMX_REASON_VMCALL);
     check_eq("VMX-FUN-03", "last", after, 0x2222);
     vmclear(region);
-    region = new_guest(g_switch_user, PROC2_EPT | PROC2_VMFUNC);
+    region = new_guest(g_switch_user, VMX_CPU2_EPT | VMX_CPU2_VMFUNC);
     function = 0;
     index_ = 1;
-    check_eq("VMX-FUN-01", "cpl-3", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-FUN-01", "cpl-3", guest_run(LAUNCH), VMX_REASON_VMCALL);
     check_eq("VMX-FUN-01", "cpl-3", after, 0x2222);
     vmclear(region);
 }
@@ -113,19 +109,19 @@ static void test_exits(void)
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        uint64_t region = new_guest(g_switch, PROC2_EPT | PROC2_VMFUNC);
+        uint64_t region = new_guest(g_switch, VMX_CPU2_EPT | VMX_CPU2_VMFUNC);
 
-        wr(F_VMFUNC, rows[i].functions);
+        wr(VMCS_VM_FUNCTION_CONTROLS, rows[i].functions);
         function = rows[i].function;
         index_ = rows[i].index;
         /* Not this function, or not with these arguments. */
         check_eq(rows[i].function || !rows[i].functions ? "VMX-FUN-02" : "VMX-FUN-04",
-                 rows[i].name, guest_run(LAUNCH), REASON_VMFUNC);
+                 rows[i].name, guest_run(LAUNCH), VMX_REASON_VMFUNC);
         check_eq("VMX-INF-27", rows[i].name, last_exit.length, 3);
         check_eq("VMX-INF-12", rows[i].name, last_exit.qualification, 0);
-        check_eq("VMX-FUN-03", rows[i].name, rd(F_EPTP), first);
+        check_eq("VMX-FUN-03", rows[i].name, rd(VMCS_EPT_POINTER), first);
         guest_skip();
-        check_eq("VMX-FUN-04", "resumed", guest_run(RESUME), REASON_VMCALL);
+        check_eq("VMX-FUN-04", "resumed", guest_run(RESUME), VMX_REASON_VMCALL);
         check_eq("VMX-FUN-04", "resumed", after, 0x1111);
         vmclear(region);
     }
@@ -143,7 +139,7 @@ static void check_ud(const char *name, uint32_t proc2, uint64_t number)
 
     function = number;
     index_ = 1;
-    check_eq("VMX-FUN-01", name, guest_run(LAUNCH), REASON_EXCEPTION);
+    check_eq("VMX-FUN-01", name, guest_run(LAUNCH), VMX_REASON_EXCEPTION_NMI);
     check_eq("VMX-FUN-01", name, last_exit.intr, EXCEPTION_UD);
     vmclear(region);
 }
@@ -153,13 +149,13 @@ static void check_entry(const char *name, uint32_t proc2, uint64_t functions,
 {
     uint64_t region = new_guest(g_switch, proc2);
 
-    wr(F_VMFUNC, functions);
-    wr(F_EPTP_LIST, address);
+    wr(VMCS_VM_FUNCTION_CONTROLS, functions);
+    wr(VMCS_EPTP_LIST_ADDRESS, address);
     if (good) {
         function = 64;
-        check_eq("VMX-CTL-19", name, guest_run(LAUNCH), REASON_EXCEPTION);
+        check_eq("VMX-CTL-19", name, guest_run(LAUNCH), VMX_REASON_EXCEPTION_NMI);
     } else {
-        check_vmx("VMX-CTL-19", name, vm_enter(&guest, LAUNCH), ERR_CONTROLS);
+        check_vmx("VMX-CTL-19", name, vm_enter(&guest, LAUNCH), VMX_ERROR_ENTRY_CONTROLS);
     }
     vmclear(region);
 }
@@ -181,14 +177,14 @@ void run_tests(void)
     write64(OTHER, 0x2222);
     test_switch();
     test_exits();
-    check_ud("control", PROC2_EPT, 0);
-    check_ud("function-64", PROC2_EPT | PROC2_VMFUNC, 64);
-    check_ud("function-max", PROC2_EPT | PROC2_VMFUNC, 0xFFFFFFFF);
-    check_entry("bit-1", PROC2_EPT | PROC2_VMFUNC, 2, list, false);
-    check_entry("bit-63", PROC2_EPT | PROC2_VMFUNC, 1ull << 63, list, false);
-    check_entry("no-ept", PROC2_VMFUNC, 1, list, false);
-    check_entry("list-unaligned", PROC2_EPT | PROC2_VMFUNC, 1, list + 8, false);
-    check_entry("list-width", PROC2_EPT | PROC2_VMFUNC, 1, 1ull << 45, false);
-    check_entry("no-function", PROC2_VMFUNC, 0, 8, true);
-    check_entry("no-control", PROC2_EPT, ~0ull, 8, true);
+    check_ud("control", VMX_CPU2_EPT, 0);
+    check_ud("function-64", VMX_CPU2_EPT | VMX_CPU2_VMFUNC, 64);
+    check_ud("function-max", VMX_CPU2_EPT | VMX_CPU2_VMFUNC, 0xFFFFFFFF);
+    check_entry("bit-1", VMX_CPU2_EPT | VMX_CPU2_VMFUNC, 2, list, false);
+    check_entry("bit-63", VMX_CPU2_EPT | VMX_CPU2_VMFUNC, 1ull << 63, list, false);
+    check_entry("no-ept", VMX_CPU2_VMFUNC, 1, list, false);
+    check_entry("list-unaligned", VMX_CPU2_EPT | VMX_CPU2_VMFUNC, 1, list + 8, false);
+    check_entry("list-width", VMX_CPU2_EPT | VMX_CPU2_VMFUNC, 1, 1ull << 45, false);
+    check_entry("no-function", VMX_CPU2_VMFUNC, 0, 8, true);
+    check_entry("no-control", VMX_CPU2_EPT, ~0ull, 8, true);
 }

@@ -4,15 +4,6 @@
 #include "vmx.h"
 
 #define VECTOR         0x41u
-#define F_TPR_LIMIT    0x401Cu
-#define F_VIRTUAL_APIC 0x2012u
-#define F_APIC_ACCESS  0x2014u
-#define PIN_TIMER      (1u << 6)
-#define PROC_MTF       (1u << 27)
-#define PROC_TPR       (1u << 21)
-#define PROC2_APIC     (1u << 0)
-#define EXIT_ACK       (1u << 15)
-#define EXIT_TIMER     (1u << 22)
 
 static volatile uint32_t nmis, interrupts;
 
@@ -32,17 +23,17 @@ static bool count_events(struct fault_frame *frame)
 
 static void pin(uint32_t set)
 {
-    wr(F_PIN, controls(MSR_VMX_TRUE_PIN, set));
+    wr(VMCS_PIN_CONTROLS, controls(MSR_VMX_TRUE_PIN, set));
 }
 
 static void proc(uint32_t set)
 {
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, set));
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, set));
 }
 
 static void exit_controls(uint32_t set)
 {
-    wr(F_EXIT, rd(F_EXIT) | set);
+    wr(VMCS_EXIT_CONTROLS, rd(VMCS_EXIT_CONTROLS) | set);
 }
 
 static void spin(void)
@@ -67,19 +58,19 @@ static void test_external(void)
 {
     uint64_t region = vmcs_new_guest(send_interrupt);
 
-    pin(PIN_EXTERNAL);
+    pin(VMX_PIN_EXTERNAL_INTERRUPT);
     interrupts = 0;
     /* VMX-EXT-01, VMX-EXT-04: IF is 0; the interrupt stays pending. */
     check_eq("VMX-EXT-01", "reason", guest_run(LAUNCH), 1);
     check_eq("VMX-EXT-04", "information", last_exit.intr >> 31, 0);
     take_interrupt();
     check_eq("VMX-EXT-04", "pending", interrupts, 1);
-    check_eq("VMX-EXT-01", "goes-on", guest_run(RESUME), REASON_VMCALL);
+    check_eq("VMX-EXT-01", "goes-on", guest_run(RESUME), VMX_REASON_VMCALL);
     vmclear(region);
 
     region = vmcs_new_guest(send_interrupt);
-    pin(PIN_EXTERNAL);
-    exit_controls(EXIT_ACK);
+    pin(VMX_PIN_EXTERNAL_INTERRUPT);
+    exit_controls(VMX_EXIT_ACKNOWLEDGE_INTERRUPT);
     interrupts = 0;
     check_eq("VMX-EXT-03", "reason", guest_run(LAUNCH), 1);
     check_eq("VMX-EXT-03", "information", last_exit.intr, 0x80000000u | VECTOR);
@@ -89,9 +80,9 @@ static void test_external(void)
     vmclear(region);
 
     region = vmcs_new_guest(send_interrupt);
-    wr(F_GUEST_RFLAGS, 2 | RFLAGS_IF);
+    wr(VMCS_GUEST_RFLAGS, 2 | RFLAGS_IF);
     interrupts = 0;
-    check_eq("VMX-EXT-02", "reason", guest_run(LAUNCH), REASON_VMCALL);
+    check_eq("VMX-EXT-02", "reason", guest_run(LAUNCH), VMX_REASON_VMCALL);
     check_eq("VMX-EXT-02", "delivered", interrupts, 1);
     vmclear(region);
 }
@@ -123,7 +114,7 @@ static void test_nmi(void)
 {
     uint64_t region = vmcs_new_guest(send_nmi);
 
-    pin(PIN_NMI);
+    pin(VMX_PIN_NMI);
     nmis = 0;
     check_eq("VMX-EXT-06", "reason", guest_run(LAUNCH), 0);
     check_eq("VMX-EXT-06", "information", last_exit.intr, 0x80000202);
@@ -136,22 +127,22 @@ static void test_nmi(void)
     vmclear(region);
 
     region = vmcs_new_guest(send_nmi);
-    pin(PIN_NMI | PIN_VIRTUAL_NMI);
-    wr(F_INTERRUPTIBILITY, BLOCKED_NMI);
+    pin(VMX_PIN_NMI | VMX_PIN_VIRTUAL_NMIS);
+    wr(VMCS_GUEST_INTERRUPTIBILITY_STATE, VMX_BLOCKING_BY_NMI);
     check_eq("VMX-EXT-09", "reason", guest_run(LAUNCH), 0);
-    check_eq("VMX-EXT-09", "still-blocked", rd(F_INTERRUPTIBILITY), BLOCKED_NMI);
+    check_eq("VMX-EXT-09", "still-blocked", rd(VMCS_GUEST_INTERRUPTIBILITY_STATE), VMX_BLOCKING_BY_NMI);
     iret_here();
     vmclear(region);
 
     region = vmcs_new_guest(iret_twice);
-    pin(PIN_NMI | PIN_VIRTUAL_NMI);
-    proc(PROC_NMI_WINDOW);
-    wr(F_INTERRUPTIBILITY, BLOCKED_NMI);
-    check_eq("VMX-EXT-13", "after-iret", guest_run(LAUNCH), REASON_NMI_WINDOW);
-    check_eq("VMX-EXT-13", "unblocked", rd(F_INTERRUPTIBILITY), 0);
+    pin(VMX_PIN_NMI | VMX_PIN_VIRTUAL_NMIS);
+    proc(VMX_CPU_NMI_WINDOW);
+    wr(VMCS_GUEST_INTERRUPTIBILITY_STATE, VMX_BLOCKING_BY_NMI);
+    check_eq("VMX-EXT-13", "after-iret", guest_run(LAUNCH), VMX_REASON_NMI_WINDOW);
+    check_eq("VMX-EXT-13", "unblocked", rd(VMCS_GUEST_INTERRUPTIBILITY_STATE), 0);
     /* VMX-EXT-14: open at entry. */
     uint64_t rip = last_exit.rip;
-    check_eq("VMX-EXT-14", "nmi", guest_run(RESUME), REASON_NMI_WINDOW);
+    check_eq("VMX-EXT-14", "nmi", guest_run(RESUME), VMX_REASON_NMI_WINDOW);
     check_eq("VMX-EXT-14", "nmi-rip", last_exit.rip, rip);
     vmclear(region);
 }
@@ -171,15 +162,15 @@ static void test_interrupt_window(void)
     uint64_t region = vmcs_new_guest(sti_code);
     uint64_t rip;
 
-    proc(PROC_INTR_WINDOW);
-    check_eq("VMX-EXT-11", "shadow", guest_run(LAUNCH), REASON_VMCALL);
+    proc(VMX_CPU_INTERRUPT_WINDOW);
+    check_eq("VMX-EXT-11", "shadow", guest_run(LAUNCH), VMX_REASON_VMCALL);
     guest_skip();
-    wr(F_INTERRUPTIBILITY, 0);
-    rip = rd(F_GUEST_RIP);
-    check_eq("VMX-EXT-10", "reason", guest_run(RESUME), REASON_INTR_WINDOW);
+    wr(VMCS_GUEST_INTERRUPTIBILITY_STATE, 0);
+    rip = rd(VMCS_GUEST_RIP);
+    check_eq("VMX-EXT-10", "reason", guest_run(RESUME), VMX_REASON_INTERRUPT_WINDOW);
     check_eq("VMX-EXT-10", "rip", last_exit.rip, rip);
-    wr(F_ACTIVITY, 1);
-    check_eq("VMX-EXT-14", "hlt", guest_run(RESUME), REASON_INTR_WINDOW);
+    wr(VMCS_GUEST_ACTIVITY_STATE, 1);
+    check_eq("VMX-EXT-14", "hlt", guest_run(RESUME), VMX_REASON_INTERRUPT_WINDOW);
     vmclear(region);
 }
 
@@ -193,33 +184,33 @@ static void loop_code(void)
 static void test_timer(void)
 {
     uint64_t region = vmcs_new_guest(loop_code);
-    uint64_t rip = rd(F_GUEST_RIP);
+    uint64_t rip = rd(VMCS_GUEST_RIP);
 
-    pin(PIN_TIMER);
-    exit_controls(EXIT_TIMER);
-    wr(F_PREEMPTION_TIMER, 0);
-    check_eq("VMX-EXT-16", "reason", guest_run(LAUNCH), REASON_PREEMPTION_TIMER);
+    pin(VMX_PIN_PREEMPTION_TIMER);
+    exit_controls(VMX_EXIT_SAVE_PREEMPTION_TIMER);
+    wr(VMCS_PREEMPTION_TIMER_VALUE, 0);
+    check_eq("VMX-EXT-16", "reason", guest_run(LAUNCH), VMX_REASON_PREEMPTION_TIMER);
     check_eq("VMX-EXT-16", "rip", last_exit.rip, rip);
-    wr(F_PREEMPTION_TIMER, 1000);
-    check_eq("VMX-EXT-15", "reason", guest_run(RESUME), REASON_PREEMPTION_TIMER);
-    check_eq("VMX-EXT-17", "expired", rd(F_PREEMPTION_TIMER), 0);
+    wr(VMCS_PREEMPTION_TIMER_VALUE, 1000);
+    check_eq("VMX-EXT-15", "reason", guest_run(RESUME), VMX_REASON_PREEMPTION_TIMER);
+    check_eq("VMX-EXT-17", "expired", rd(VMCS_PREEMPTION_TIMER_VALUE), 0);
     vmclear(region);
 
     region = vmcs_new_guest(hlt_code);
-    pin(PIN_TIMER);
-    exit_controls(EXIT_TIMER);
-    wr(F_PREEMPTION_TIMER, 1000000);
-    check_eq("VMX-EXT-18", "hlt", guest_run(LAUNCH), REASON_PREEMPTION_TIMER);
-    check_eq("VMX-EXT-18", "activity", rd(F_ACTIVITY), 1);
+    pin(VMX_PIN_PREEMPTION_TIMER);
+    exit_controls(VMX_EXIT_SAVE_PREEMPTION_TIMER);
+    wr(VMCS_PREEMPTION_TIMER_VALUE, 1000000);
+    check_eq("VMX-EXT-18", "hlt", guest_run(LAUNCH), VMX_REASON_PREEMPTION_TIMER);
+    check_eq("VMX-EXT-18", "activity", rd(VMCS_GUEST_ACTIVITY_STATE), 1);
     vmclear(region);
 
     region = vmcs_new_guest(sti_code);
-    pin(PIN_TIMER);
-    exit_controls(EXIT_TIMER);
-    wr(F_PREEMPTION_TIMER, 0x10000000);
-    check_eq("VMX-EXT-17", "other-exit", guest_run(LAUNCH), REASON_VMCALL);
-    check("VMX-EXT-17", "counted", rd(F_PREEMPTION_TIMER) - 1 < 0x0FFFFFFF,
-          "value:%q", rd(F_PREEMPTION_TIMER));
+    pin(VMX_PIN_PREEMPTION_TIMER);
+    exit_controls(VMX_EXIT_SAVE_PREEMPTION_TIMER);
+    wr(VMCS_PREEMPTION_TIMER_VALUE, 0x10000000);
+    check_eq("VMX-EXT-17", "other-exit", guest_run(LAUNCH), VMX_REASON_VMCALL);
+    check("VMX-EXT-17", "counted", rd(VMCS_PREEMPTION_TIMER_VALUE) - 1 < 0x0FFFFFFF,
+          "value:%q", rd(VMCS_PREEMPTION_TIMER_VALUE));
     vmclear(region);
 }
 
@@ -240,36 +231,36 @@ static void test_mtf(void)
     unsigned steps = 0, same = 0;
     bool launch = LAUNCH;
 
-    proc(PROC_MTF);
+    proc(VMX_CPU_MONITOR_TRAP_FLAG);
     for (; steps < 40; steps++) {
-        if (guest_run(launch) != REASON_MTF) {
+        if (guest_run(launch) != VMX_REASON_MONITOR_TRAP_FLAG) {
             break;
         }
         same += last_exit.rip == rip;
         rip = last_exit.rip;
         launch = RESUME;
-        if (rd(F_ACTIVITY) == 1) {
+        if (rd(VMCS_GUEST_ACTIVITY_STATE) == 1) {
             break;
         }
     }
     /* VMX-EXT-19, VMX-EXT-21: stops at the same place after an iteration; TCG
      * comes back to it after the last one, too. */
-    check_eq("VMX-EXT-19", "reason", last_exit.reason, REASON_MTF);
+    check_eq("VMX-EXT-19", "reason", last_exit.reason, VMX_REASON_MONITOR_TRAP_FLAG);
     check("VMX-EXT-21", "iterations", same == 1 || same == 2, "same:%d", same);
-    check_eq("VMX-EXT-19", "hlt", rd(F_ACTIVITY), 1);
-    wr(F_ACTIVITY, 0);
-    wr(F_INTERRUPTIBILITY, 0);
+    check_eq("VMX-EXT-19", "hlt", rd(VMCS_GUEST_ACTIVITY_STATE), 1);
+    wr(VMCS_GUEST_ACTIVITY_STATE, 0);
+    wr(VMCS_GUEST_INTERRUPTIBILITY_STATE, 0);
     guest_run(RESUME);
     /* VMX-EXT-20: #UD is delivered first. */
-    check_eq("VMX-EXT-20", "after-nop", last_exit.reason, REASON_MTF);
+    check_eq("VMX-EXT-20", "after-nop", last_exit.reason, VMX_REASON_MONITOR_TRAP_FLAG);
     rip = last_exit.rip;
-    check_eq("VMX-EXT-20", "fault", guest_run(RESUME), REASON_MTF);
+    check_eq("VMX-EXT-20", "fault", guest_run(RESUME), VMX_REASON_MONITOR_TRAP_FLAG);
     check("VMX-EXT-20", "in-handler", last_exit.rip != rip, "rip:%q", last_exit.rip);
     rip = last_exit.rip;
     /* VMX-EVT-15 */
     proc(0);
-    wr(F_ENTRY_INTR, 0x80000700);
-    check_eq("VMX-EVT-15", "reason", guest_run(RESUME), REASON_MTF);
+    wr(VMCS_ENTRY_INTERRUPTION_INFO, 0x80000700);
+    check_eq("VMX-EVT-15", "reason", guest_run(RESUME), VMX_REASON_MONITOR_TRAP_FLAG);
     check_eq("VMX-EVT-15", "rip", last_exit.rip, rip);
     vmclear(region);
 }
@@ -314,12 +305,12 @@ static void test_two_stores(uint64_t vapic)
 {
     uint64_t region = vmcs_new_guest(two_stores);
 
-    proc(PROC_TPR | PROC_SECONDARY);
-    wr(F_PROC2, PROC2_APIC);
-    wr(F_VIRTUAL_APIC, vapic);
-    wr(F_APIC_ACCESS, 0xFEE00000);
-    wr(F_TPR_LIMIT, 0);
-    check_eq("VMX-EXT-33", "two-stores", guest_run(LAUNCH), REASON_VMCALL);
+    proc(VMX_CPU_TPR_SHADOW | VMX_CPU_SECONDARY_CONTROLS);
+    wr(VMCS_SECONDARY_CONTROLS, VMX_CPU2_APIC_ACCESSES);
+    wr(VMCS_VIRTUAL_APIC_ADDRESS, vapic);
+    wr(VMCS_APIC_ACCESS_ADDRESS, 0xFEE00000);
+    wr(VMCS_TPR_THRESHOLD, 0);
+    check_eq("VMX-EXT-33", "two-stores", guest_run(LAUNCH), VMX_REASON_VMCALL);
     check_eq("VMX-EXT-33", "called", last_exit.rip, CALLED);
     check_eq("VMX-EXT-33", "second", read32(vapic + 0x80) >> 16, SEL_CODE64);
     vmclear(region);
@@ -331,32 +322,32 @@ static void test_tpr(void)
     uint64_t region = vmcs_new_guest(tpr_code);
 
     write32(vapic + 0x80, 0x50);
-    proc(PROC_TPR);
-    wr(F_VIRTUAL_APIC, vapic);
-    wr(F_TPR_LIMIT, 4);
-    check_eq("VMX-EXT-25", "reason", guest_run(LAUNCH), REASON_TPR_THRESHOLD);
+    proc(VMX_CPU_TPR_SHADOW);
+    wr(VMCS_VIRTUAL_APIC_ADDRESS, vapic);
+    wr(VMCS_TPR_THRESHOLD, 4);
+    check_eq("VMX-EXT-25", "reason", guest_run(LAUNCH), VMX_REASON_TPR_BELOW_THRESHOLD);
     check_eq("VMX-EXT-23", "value", seen_tpr, 5);
     check_eq("VMX-EXT-24", "value", read32(vapic + 0x80), 0x30);
     check_eq("VMX-EXT-24", "processor", read_cr8(), 0);
     write32(vapic + 0x80, 0x50);
-    check_eq("VMX-EXT-26", "goes-on", guest_run(RESUME), REASON_VMCALL);
+    check_eq("VMX-EXT-26", "goes-on", guest_run(RESUME), VMX_REASON_VMCALL);
     write32(vapic + 0x80, 0x30);
-    check_vmx("VMX-CTL-10", "threshold", vm_enter(&guest, RESUME), ERR_CONTROLS);
+    check_vmx("VMX-CTL-10", "threshold", vm_enter(&guest, RESUME), VMX_ERROR_ENTRY_CONTROLS);
     vmclear(region);
 
     region = vmcs_new_guest(apic_code);
-    proc(PROC_TPR | PROC_SECONDARY);
-    wr(F_PROC2, PROC2_APIC);
-    wr(F_VIRTUAL_APIC, vapic);
-    wr(F_APIC_ACCESS, 0xFEE00000);
-    wr(F_TPR_LIMIT, 4);
-    check_eq("VMX-EXT-27", "reason", guest_run(LAUNCH), REASON_TPR_THRESHOLD);
-    wr(F_TPR_LIMIT, 2);
-    check_eq("VMX-EXT-28", "reason", guest_run(RESUME), REASON_APIC_ACCESS);
+    proc(VMX_CPU_TPR_SHADOW | VMX_CPU_SECONDARY_CONTROLS);
+    wr(VMCS_SECONDARY_CONTROLS, VMX_CPU2_APIC_ACCESSES);
+    wr(VMCS_VIRTUAL_APIC_ADDRESS, vapic);
+    wr(VMCS_APIC_ACCESS_ADDRESS, 0xFEE00000);
+    wr(VMCS_TPR_THRESHOLD, 4);
+    check_eq("VMX-EXT-27", "reason", guest_run(LAUNCH), VMX_REASON_TPR_BELOW_THRESHOLD);
+    wr(VMCS_TPR_THRESHOLD, 2);
+    check_eq("VMX-EXT-28", "reason", guest_run(RESUME), VMX_REASON_APIC_ACCESS);
     check_eq("VMX-EXT-28", "qualification", last_exit.qualification, 0x30);
     check_eq("VMX-EXT-32", "value", seen_tpr, 0x30);
     guest_skip();
-    check_eq("VMX-EXT-33", "reason", guest_run(RESUME), REASON_TPR_THRESHOLD);
+    check_eq("VMX-EXT-33", "reason", guest_run(RESUME), VMX_REASON_TPR_BELOW_THRESHOLD);
     check_eq("VMX-EXT-33", "value", read32(vapic + 0x80), 0x10);
     vmclear(region);
     test_two_stores(vapic);
@@ -374,17 +365,17 @@ static void test_activity(void)
 {
     uint64_t region = vmcs_new_guest(init_code);
 
-    check_eq("VMX-ACT-06", "init", guest_run(LAUNCH), REASON_INIT);
-    check_eq("VMX-ACT-06", "consumed", guest_run(RESUME), REASON_VMCALL);
+    check_eq("VMX-ACT-06", "init", guest_run(LAUNCH), VMX_REASON_INIT);
+    check_eq("VMX-ACT-06", "consumed", guest_run(RESUME), VMX_REASON_VMCALL);
     vmclear(region);
 
     /* An NMI ends shutdown. */
     region = vmcs_new_guest(loop_code);
-    pin(PIN_NMI | PIN_TIMER);
-    wr(F_ACTIVITY, 2);
-    wr(F_PREEMPTION_TIMER, 1000);
-    check_eq("VMX-EXT-18", "shutdown", guest_run(LAUNCH), REASON_PREEMPTION_TIMER);
-    check_eq("VMX-EXI-14", "shutdown", rd(F_ACTIVITY), 2);
+    pin(VMX_PIN_NMI | VMX_PIN_PREEMPTION_TIMER);
+    wr(VMCS_GUEST_ACTIVITY_STATE, 2);
+    wr(VMCS_PREEMPTION_TIMER_VALUE, 1000);
+    check_eq("VMX-EXT-18", "shutdown", guest_run(LAUNCH), VMX_REASON_PREEMPTION_TIMER);
+    check_eq("VMX-EXI-14", "shutdown", rd(VMCS_GUEST_ACTIVITY_STATE), 2);
     vmclear(region);
 }
 

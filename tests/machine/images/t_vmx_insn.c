@@ -33,7 +33,7 @@ static void do_vmclear(void *region)
 static void do_vmread(void *unused)
 {
     (void)unused;
-    (void)rd(F_GUEST_RIP);
+    (void)rd(VMCS_GUEST_RIP);
 }
 
 static void do_vmlaunch(void *unused)
@@ -56,7 +56,7 @@ static void do_vmptrld(void *region)
 static void do_vmwrite(void *unused)
 {
     (void)unused;
-    (void)vmwrite_flags(F_GUEST_RIP, 0);
+    (void)vmwrite_flags(VMCS_GUEST_RIP, 0);
 }
 
 static void do_vmresume(void *unused)
@@ -185,13 +185,13 @@ static void absent_vmptrst(void *unused)
 static void absent_vmread(void *unused)
 {
     (void)unused;
-    __asm__ volatile("vmread %1, %0" : "=m"(*absent) : "r"((uint64_t)F_GUEST_RIP) : "cc", "memory");
+    __asm__ volatile("vmread %1, %0" : "=m"(*absent) : "r"((uint64_t)VMCS_GUEST_RIP) : "cc", "memory");
 }
 
 static void absent_vmwrite(void *unused)
 {
     (void)unused;
-    __asm__ volatile("vmwrite %0, %1" : : "m"(*absent), "r"((uint64_t)F_GUEST_RIP) : "cc", "memory");
+    __asm__ volatile("vmwrite %0, %1" : : "m"(*absent), "r"((uint64_t)VMCS_GUEST_RIP) : "cc", "memory");
 }
 
 /* A current VMCS is needed for the last two. */
@@ -221,15 +221,16 @@ static void test_memory_operands(void)
     uint64_t source = 0xABCDEF0123456789, target = UINT64_MAX;
 
     vmcs_new();
-    __asm__ volatile("vmwrite %0, %1" : : "m"(source), "r"((uint64_t)F_GUEST_ES) : "cc", "memory");
-    __asm__ volatile("vmread %1, %0" : "=m"(target) : "r"((uint64_t)F_GUEST_ES) : "cc", "memory");
-    check_eq("VMX-INS-35", "memory-source", rd(F_GUEST_ES), 0x6789);
+    __asm__ volatile("vmwrite %0, %1" : : "m"(source), "r"((uint64_t)VMCS_GUEST_ES_SELECTOR) : "cc", "memory");
+    __asm__ volatile("vmread %1, %0" : "=m"(target) : "r"((uint64_t)VMCS_GUEST_ES_SELECTOR) : "cc", "memory");
+    check_eq("VMX-INS-35", "memory-source", rd(VMCS_GUEST_ES_SELECTOR), 0x6789);
     check_eq("VMX-INS-31", "memory-target", target, 0x6789);
-    wr(F_PIN, UINT64_MAX);
-    check_eq("VMX-INS-31", "zeros-above", rd(F_PIN), 0xFFFFFFFF);
-    check_vmx("VMX-INS-36", "high-of-natural-width", vmread_flags(F_GUEST_RIP + 1, &target),
-              ERR_COMPONENT);
-    check_vmx("VMX-INS-36", "high-of-32-bit", vmread_flags(F_PIN + 1, &target), ERR_COMPONENT);
+    wr(VMCS_PIN_CONTROLS, UINT64_MAX);
+    check_eq("VMX-INS-31", "zeros-above", rd(VMCS_PIN_CONTROLS), 0xFFFFFFFF);
+    check_vmx("VMX-INS-36", "high-of-natural-width", vmread_flags(VMCS_GUEST_RIP + 1, &target),
+              VMX_ERROR_UNSUPPORTED_COMPONENT);
+    check_vmx("VMX-INS-36", "high-of-32-bit", vmread_flags(VMCS_PIN_CONTROLS + 1, &target),
+              VMX_ERROR_UNSUPPORTED_COMPONENT);
 }
 
 static void do_vmfunc(void *unused)
@@ -243,7 +244,7 @@ static void test_root_calls(void)
     check_eq("VMX-INS-51", "vmfunc-in-root", try_call(do_vmfunc, NULL), FAULT_UD);
     if (!(rdmsr(MSR_VMX_BASIC) >> 49 & 1)) {
         vmcs_new();
-        check_vmx("VMX-INS-42", "vmcall", vmcall(), ERR_VMCALL);
+        check_vmx("VMX-INS-42", "vmcall", vmcall(), VMX_ERROR_VMCALL_IN_ROOT);
     }
 }
 
@@ -263,9 +264,9 @@ static void test_no_current(void)
     uint64_t value = 0;
 
     /* Without a current VMCS these fail with VMfailInvalid. */
-    check_vmx("VMX-INS-28", "vmread-no-vmcs", vmread_flags(F_GUEST_RIP, &value),
+    check_vmx("VMX-INS-28", "vmread-no-vmcs", vmread_flags(VMCS_GUEST_RIP, &value),
               FAIL_INVALID);
-    check_vmx("VMX-INS-32", "vmwrite-no-vmcs", vmwrite_flags(F_GUEST_RIP, 0),
+    check_vmx("VMX-INS-32", "vmwrite-no-vmcs", vmwrite_flags(VMCS_GUEST_RIP, 0),
               FAIL_INVALID);
     check_vmx("VMX-INS-38", "vmlaunch-no-vmcs", vm_enter(&guest, LAUNCH), FAIL_INVALID);
     check_vmx("VMX-INS-38", "vmresume-no-vmcs", vm_enter(&guest, RESUME), FAIL_INVALID);
@@ -284,47 +285,47 @@ static void test_pointers(void)
     check_eq("VMX-INS-27", "current", vmptrst(), first);
     /* DM-INT-06, DM-INT-07: the errors of VMPTRLD and VMCLEAR. */
     check_vmx("VMX-INS-23", "vmptrld-misaligned", vmptrld(second + 4),
-              ERR_VMPTRLD_ADDRESS);
+              VMX_ERROR_VMPTRLD_ADDRESS);
     check_vmx("VMX-INS-23", "vmptrld-width", vmptrld(second | 1ull << 40),
-              ERR_VMPTRLD_ADDRESS);
+              VMX_ERROR_VMPTRLD_ADDRESS);
     check_vmx("DM-INT-06", "vmptrld-vmxon", vmptrld(vmxon_region),
-              ERR_VMPTRLD_VMXON);
+              VMX_ERROR_VMPTRLD_VMXON_POINTER);
     check_vmx("VMX-INS-24", "vmptrld-vmxon", vmptrld(vmxon_region),
-              ERR_VMPTRLD_VMXON);
+              VMX_ERROR_VMPTRLD_VMXON_POINTER);
     check_vmx("VMX-INS-25", "vmptrld-revision", vmptrld(bad),
-              ERR_VMPTRLD_REVISION);
+              VMX_ERROR_VMPTRLD_REVISION);
     write32(bad, vmcs_revision() | 1u << 31);
-    check_vmx("VMX-INS-25", "vmptrld-shadow", vmptrld(bad), ERR_VMPTRLD_REVISION);
+    check_vmx("VMX-INS-25", "vmptrld-shadow", vmptrld(bad), VMX_ERROR_VMPTRLD_REVISION);
     check_eq("VMX-INS-26", "unchanged", vmptrst(), first);
     check_vmx("VMX-INS-19", "vmclear-misaligned", vmclear(second + 8),
-              ERR_VMCLEAR_ADDRESS);
+              VMX_ERROR_VMCLEAR_ADDRESS);
     check_vmx("VMX-INS-19", "vmclear-width", vmclear(second | 1ull << 52),
-              ERR_VMCLEAR_ADDRESS);
+              VMX_ERROR_VMCLEAR_ADDRESS);
     check_vmx("DM-INT-07", "vmclear-vmxon", vmclear(vmxon_region),
-              ERR_VMCLEAR_VMXON);
+              VMX_ERROR_VMCLEAR_VMXON_POINTER);
     check_vmx("VMX-INS-20", "vmclear-vmxon", vmclear(vmxon_region),
-              ERR_VMCLEAR_VMXON);
+              VMX_ERROR_VMCLEAR_VMXON_POINTER);
     check_vmx("DM-INT-04", "vmxon-in-root", vmxon(vmxon_region),
-              ERR_VMXON_IN_ROOT);
+              VMX_ERROR_VMXON_IN_ROOT);
     check_vmx("VMX-INS-07", "vmxon-in-root", vmxon(vmxon_region),
-              ERR_VMXON_IN_ROOT);
-    check_eq("VMX-INS-18", "error-field", rd(F_INSTRUCTION_ERROR),
-             ERR_VMXON_IN_ROOT);
+              VMX_ERROR_VMXON_IN_ROOT);
+    check_eq("VMX-INS-18", "error-field", rd(VMCS_INSTRUCTION_ERROR),
+             VMX_ERROR_VMXON_IN_ROOT);
 
     /* Fields belong to their VMCS. */
-    wr(F_GUEST_RIP, 0x1111);
+    wr(VMCS_GUEST_RIP, 0x1111);
     check_vmx("VMX-INS-16", "vmclear", vmclear(second), SUCCESS);
     check_eq("VMX-INS-22", "other-keeps-current", vmptrst(), first);
     check_vmx("VMX-INS-52", "second", vmptrld(second), SUCCESS);
-    wr(F_GUEST_RIP, 0x2222);
+    wr(VMCS_GUEST_RIP, 0x2222);
     check_vmx("VMX-INS-52", "first", vmptrld(first), SUCCESS);
-    check_eq("VMX-INS-26", "first-value", rd(F_GUEST_RIP), 0x1111);
+    check_eq("VMX-INS-26", "first-value", rd(VMCS_GUEST_RIP), 0x1111);
     check_vmx("VMX-INS-16", "vmclear-current", vmclear(first), SUCCESS);
     check_eq("VMX-INS-22", "none-current", vmptrst(), NO_VMCS);
     check_vmx("VMX-INS-52", "second-again", vmptrld(second), SUCCESS);
-    check_eq("VMX-INS-26", "second-value", rd(F_GUEST_RIP), 0x2222);
+    check_eq("VMX-INS-26", "second-value", rd(VMCS_GUEST_RIP), 0x2222);
     check_vmx("VMX-INS-40", "clear-vmcs", vm_enter(&guest, RESUME),
-              ERR_RESUME_NOT_LAUNCHED);
+              VMX_ERROR_VMRESUME_NOT_LAUNCHED);
 }
 
 /* A VMCLEARed region may be copied as plain bytes (DM-STM-35). */
@@ -333,14 +334,14 @@ static void test_copy(void)
     uint64_t original = vmcs_new();
     uint64_t copy = vmcs_alloc();
 
-    wr(F_GUEST_RIP, 0xABCD);
-    wr(F_EXECUTIVE_VMCS, 0x123000);
+    wr(VMCS_GUEST_RIP, 0xABCD);
+    wr(VMCS_EXECUTIVE_VMCS_POINTER, 0x123000);
     vmclear(original);
     memcpy((void *)copy, (void *)original, PAGE_SIZE);
     check_vmx("DM-STM-35", "load-copy", vmptrld(copy), SUCCESS);
-    check_eq("DM-STM-35", "copied-rip", rd(F_GUEST_RIP), 0xABCD);
-    check_eq("VMX-INS-21", "written-to-memory", rd(F_GUEST_RIP), 0xABCD);
-    check_eq("DM-STM-35", "copied-executive", rd(F_EXECUTIVE_VMCS), 0x123000);
+    check_eq("DM-STM-35", "copied-rip", rd(VMCS_GUEST_RIP), 0xABCD);
+    check_eq("VMX-INS-21", "written-to-memory", rd(VMCS_GUEST_RIP), 0xABCD);
+    check_eq("DM-STM-35", "copied-executive", rd(VMCS_EXECUTIVE_VMCS_POINTER), 0x123000);
 }
 
 static void test_fields(void)
@@ -349,33 +350,33 @@ static void test_fields(void)
         uint32_t field;
         uint64_t mask; /* the field's width */
     } rows[] = {
-        {F_GUEST_ES, 0xFFFF},
-        {F_GUEST_TR, 0xFFFF},
-        {F_HOST_TR, 0xFFFF},
-        {F_IO_BITMAP_A, UINT64_MAX},
-        {F_MSR_BITMAP, UINT64_MAX},
-        {F_EXECUTIVE_VMCS, UINT64_MAX}, /* DM-INT-10: writable */
-        {F_TSC_OFFSET, UINT64_MAX},
-        {F_EPTP, UINT64_MAX},
-        {F_LINK, UINT64_MAX},
-        {F_GUEST_EFER, UINT64_MAX},
-        {F_HOST_EFER, UINT64_MAX},
-        {F_PIN, 0xFFFFFFFF},
-        {F_PROC, 0xFFFFFFFF},
-        {F_ENTRY, 0xFFFFFFFF}, /* DM-CTL-07: any value */
-        {F_PROC2, 0xFFFFFFFF},
-        {F_LIMIT(SEG_GS), 0xFFFFFFFF},
-        {F_RIGHTS(SEG_TR), 0xFFFFFFFF},
-        {F_INTERRUPTIBILITY, 0xFFFFFFFF},
-        {F_ACTIVITY, 0xFFFFFFFF},
-        {F_SMBASE, 0xFFFFFFFF}, /* DM-INT-10: writable */
-        {F_HOST_SYSENTER_CS, 0xFFFFFFFF},
-        {F_CR0_MASK, UINT64_MAX},
-        {F_CR4_SHADOW, UINT64_MAX},
-        {F_GUEST_CR3, UINT64_MAX},
-        {F_BASE(SEG_FS), UINT64_MAX},
-        {F_PENDING_DEBUG, UINT64_MAX},
-        {F_HOST_RIP, UINT64_MAX},
+        {VMCS_GUEST_ES_SELECTOR, 0xFFFF},
+        {VMCS_GUEST_TR_SELECTOR, 0xFFFF},
+        {VMCS_HOST_TR_SELECTOR, 0xFFFF},
+        {VMCS_IO_BITMAP_A, UINT64_MAX},
+        {VMCS_MSR_BITMAP, UINT64_MAX},
+        {VMCS_EXECUTIVE_VMCS_POINTER, UINT64_MAX}, /* DM-INT-10: writable */
+        {VMCS_TSC_OFFSET, UINT64_MAX},
+        {VMCS_EPT_POINTER, UINT64_MAX},
+        {VMCS_LINK_POINTER, UINT64_MAX},
+        {VMCS_GUEST_IA32_EFER, UINT64_MAX},
+        {VMCS_HOST_IA32_EFER, UINT64_MAX},
+        {VMCS_PIN_CONTROLS, 0xFFFFFFFF},
+        {VMCS_PROCESSOR_CONTROLS, 0xFFFFFFFF},
+        {VMCS_ENTRY_CONTROLS, 0xFFFFFFFF}, /* DM-CTL-07: any value */
+        {VMCS_SECONDARY_CONTROLS, 0xFFFFFFFF},
+        {VMCS_GUEST_LIMIT(SEG_GS), 0xFFFFFFFF},
+        {VMCS_GUEST_ACCESS_RIGHTS(SEG_TR), 0xFFFFFFFF},
+        {VMCS_GUEST_INTERRUPTIBILITY_STATE, 0xFFFFFFFF},
+        {VMCS_GUEST_ACTIVITY_STATE, 0xFFFFFFFF},
+        {VMCS_GUEST_SMBASE, 0xFFFFFFFF}, /* DM-INT-10: writable */
+        {VMCS_HOST_IA32_SYSENTER_CS, 0xFFFFFFFF},
+        {VMCS_CR0_GUEST_HOST_MASK, UINT64_MAX},
+        {VMCS_CR4_READ_SHADOW, UINT64_MAX},
+        {VMCS_GUEST_CR3, UINT64_MAX},
+        {VMCS_GUEST_BASE(SEG_FS), UINT64_MAX},
+        {VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, UINT64_MAX},
+        {VMCS_HOST_RIP, UINT64_MAX},
     };
     uint64_t region = vmcs_new(), value = 0;
 
@@ -386,37 +387,37 @@ static void test_fields(void)
         check_eq("VMX-INS-35", "field-width", rd(rows[i].field),
                  (0xA5A5F00D5A5A0000ull + rows[i].field) & rows[i].mask);
     }
-    check_eq("DM-CTL-07", "any-value", rd(F_ENTRY), (0x5A5A0000u + F_ENTRY) & 0xFFFFFFFF);
+    check_eq("DM-CTL-07", "any-value", rd(VMCS_ENTRY_CONTROLS), (0x5A5A0000u + VMCS_ENTRY_CONTROLS) & 0xFFFFFFFF);
     /* High access reads and writes bits 63:32 of a 64-bit field. */
-    wr(F_LINK + 1, 0x11223344);
-    check_eq("VMX-INS-36", "high-read", rd(F_LINK + 1), 0x11223344);
-    check_eq("VMX-INS-36", "high-write", rd(F_LINK),
-             0x1122334400000000ull | (0x5A5A0000u + F_LINK));
+    wr(VMCS_LINK_POINTER + 1, 0x11223344);
+    check_eq("VMX-INS-36", "high-read", rd(VMCS_LINK_POINTER + 1), 0x11223344);
+    check_eq("VMX-INS-36", "high-write", rd(VMCS_LINK_POINTER),
+             0x1122334400000000ull | (0x5A5A0000u + VMCS_LINK_POINTER));
 
     check_vmx("VMX-INS-29", "unsupported", vmread_flags(0x7FFE, &value),
-              ERR_COMPONENT);
+              VMX_ERROR_UNSUPPORTED_COMPONENT);
     check_vmx("VMX-INS-30", "wide-encoding",
-              vmread_flags(F_GUEST_RIP | 1ull << 32, &value), ERR_COMPONENT);
+              vmread_flags(VMCS_GUEST_RIP | 1ull << 32, &value), VMX_ERROR_UNSUPPORTED_COMPONENT);
     check_vmx("VMX-INS-33", "unsupported", vmwrite_flags(0x7FFE, 1),
-              ERR_COMPONENT);
+              VMX_ERROR_UNSUPPORTED_COMPONENT);
     if (!(rdmsr(MSR_VMX_MISC) >> 29 & 1)) {
         /* DM-INT-10: exit information is read-only without IA32_VMX_MISC[29]. */
         static const uint32_t read_only[] = {
-            F_REASON, F_QUALIFICATION, F_IO_RIP, F_GUEST_LINEAR,
-            F_INSTRUCTION_ERROR,
+            VMCS_EXIT_REASON, VMCS_EXIT_QUALIFICATION, VMCS_IO_RIP, VMCS_GUEST_LINEAR_ADDRESS,
+            VMCS_INSTRUCTION_ERROR,
         };
         for (size_t i = 0; i < ARRAY_SIZE(read_only); i++) {
             check_vmx("DM-INT-10", "read-only", vmwrite_flags(read_only[i], 1),
-                      ERR_READ_ONLY);
+                      VMX_ERROR_READ_ONLY_COMPONENT);
             check_vmx("VMX-INS-34", "read-only",
-                      vmwrite_flags(read_only[i], 1), ERR_READ_ONLY);
+                      vmwrite_flags(read_only[i], 1), VMX_ERROR_READ_ONLY_COMPONENT);
         }
     }
     /* DM-INT-09: these exist on every processor with VMX. */
-    check_vmx("DM-INT-09", "io-rcx", vmread_flags(F_IO_RCX, &value), SUCCESS);
-    check_vmx("DM-INT-09", "smbase", vmread_flags(F_SMBASE, &value), SUCCESS);
+    check_vmx("DM-INT-09", "io-rcx", vmread_flags(VMCS_IO_RCX, &value), SUCCESS);
+    check_vmx("DM-INT-09", "smbase", vmread_flags(VMCS_GUEST_SMBASE, &value), SUCCESS);
     check_vmx("DM-INT-09", "executive-high",
-              vmread_flags(F_EXECUTIVE_VMCS + 1, &value), SUCCESS);
+              vmread_flags(VMCS_EXECUTIVE_VMCS_POINTER + 1, &value), SUCCESS);
     vmclear(region);
 }
 

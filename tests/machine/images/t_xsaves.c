@@ -10,8 +10,6 @@
 #define XCR0_PKRU    (1u << 9)
 #define ALL          (XCR0_FP | XCR0_SSE | XCR0_AVX | XCR0_PKRU)
 #define COMPACTED    (1ull << 63)
-#define PROC2_XSAVES (1u << 20)
-#define F_XSS_BITMAP 0x202C
 #define MSR_XSS      0xDA0
 #define EXCEPTION_UD 0x80000306u
 
@@ -224,10 +222,10 @@ static uint32_t run_guest(void (*operation)(void *), uint32_t proc2)
     uint64_t region = vmcs_new_guest(g_operation);
 
     guest_operation = operation;
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, PROC_SECONDARY));
-    wr(F_PROC2, controls(MSR_VMX_PROC2, proc2));
-    wr(F_XSS_BITMAP, UINT64_MAX);
-    wr(F_EXCEPTION_BITMAP, UINT32_MAX);
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_SECONDARY_CONTROLS));
+    wr(VMCS_SECONDARY_CONTROLS, controls(MSR_VMX_PROC2, proc2));
+    wr(VMCS_XSS_EXITING_BITMAP, UINT64_MAX);
+    wr(VMCS_EXCEPTION_BITMAP, UINT32_MAX);
     saved_area();
     guest_run(LAUNCH);
     vmclear(region);
@@ -237,22 +235,22 @@ static uint32_t run_guest(void (*operation)(void *), uint32_t proc2)
 /* 25.3: #UD without the control.  With it IA32_XSS decides, which is 0. */
 static void test_guest(void)
 {
-    check_eq("VMX-NRB-10", "xsaves-ud", run_guest(do_xsaves, 0), REASON_EXCEPTION);
+    check_eq("VMX-NRB-10", "xsaves-ud", run_guest(do_xsaves, 0), VMX_REASON_EXCEPTION_NMI);
     check_eq("VMX-NRB-10", "xsaves-ud", last_exit.intr, EXCEPTION_UD);
-    check_eq("VMX-NRB-10", "xrstors-ud", run_guest(do_xrstors, 0), REASON_EXCEPTION);
+    check_eq("VMX-NRB-10", "xrstors-ud", run_guest(do_xrstors, 0), VMX_REASON_EXCEPTION_NMI);
     check_eq("VMX-NRB-10", "xrstors-ud", last_exit.intr, EXCEPTION_UD);
-    check_eq("VMX-NRB-10", "xsavec", run_guest(do_xsavec, 0), REASON_VMCALL);
-    check_eq("VMX-INT-42", "xsaves", run_guest(do_xsaves, PROC2_XSAVES),
-             REASON_VMCALL);
-    check_eq("VMX-INT-42", "xrstors", run_guest(do_xrstors, PROC2_XSAVES),
-             REASON_VMCALL);
+    check_eq("VMX-NRB-10", "xsavec", run_guest(do_xsavec, 0), VMX_REASON_VMCALL);
+    check_eq("VMX-INT-42", "xsaves", run_guest(do_xsaves, VMX_CPU2_XSAVES),
+             VMX_REASON_VMCALL);
+    check_eq("VMX-INT-42", "xrstors", run_guest(do_xrstors, VMX_CPU2_XSAVES),
+             VMX_REASON_VMCALL);
 }
 
 void run_tests(void)
 {
     vmx_start();
-    check_eq("VMX-CAP-14", "offered", rdmsr(MSR_VMX_PROC2) >> 32 & PROC2_XSAVES,
-             PROC2_XSAVES);
+    check_eq("VMX-CAP-14", "offered", rdmsr(MSR_VMX_PROC2) >> 32 & VMX_CPU2_XSAVES,
+             VMX_CPU2_XSAVES);
     for (unsigned i = 0; i < sizeof(pattern); i++) {
         pattern[i] = (uint8_t)(i * 7 + 1);
     }

@@ -93,7 +93,7 @@ uint64_t activation_vmcs(void)
 {
     uint64_t region = vmcs_new();
 
-    wr(F_EXIT, controls(MSR_VMX_TRUE_EXIT, EXIT_HOST_64));
+    wr(VMCS_EXIT_CONTROLS, controls(MSR_VMX_TRUE_EXIT, VMX_EXIT_HOST_ADDRESS_SPACE_SIZE));
     return region;
 }
 
@@ -106,51 +106,51 @@ void stm_activate(void)
     flags = vmcall();
     if (flags || !stm_starts) {
         panic("activation flags=%q starts=%d error=%q", flags, stm_starts,
-              rd(F_INSTRUCTION_ERROR));
+              rd(VMCS_INSTRUCTION_ERROR));
     }
 }
 
 void stm_record(void)
 {
-    stm_log.reason = (uint32_t)rd(F_REASON);
-    stm_log.length = (uint32_t)rd(F_LENGTH);
-    stm_log.intr = (uint32_t)rd(F_EXIT_INTR);
-    stm_log.vectoring = (uint32_t)rd(F_VECTORING);
-    stm_log.interruptibility = (uint32_t)rd(F_INTERRUPTIBILITY);
-    stm_log.activity = (uint32_t)rd(F_ACTIVITY);
-    stm_log.smbase = (uint32_t)rd(F_SMBASE);
-    stm_log.entry = (uint32_t)rd(F_ENTRY);
-    stm_log.entry_intr = (uint32_t)rd(F_ENTRY_INTR);
-    stm_log.instruction_error = (uint32_t)rd(F_INSTRUCTION_ERROR);
-    stm_log.qualification = rd(F_QUALIFICATION);
-    stm_log.executive = rd(F_EXECUTIVE_VMCS);
-    stm_log.link = rd(F_LINK);
+    stm_log.reason = (uint32_t)rd(VMCS_EXIT_REASON);
+    stm_log.length = (uint32_t)rd(VMCS_EXIT_INSTRUCTION_LENGTH);
+    stm_log.intr = (uint32_t)rd(VMCS_EXIT_INTERRUPTION_INFO);
+    stm_log.vectoring = (uint32_t)rd(VMCS_IDT_VECTORING_INFO);
+    stm_log.interruptibility = (uint32_t)rd(VMCS_GUEST_INTERRUPTIBILITY_STATE);
+    stm_log.activity = (uint32_t)rd(VMCS_GUEST_ACTIVITY_STATE);
+    stm_log.smbase = (uint32_t)rd(VMCS_GUEST_SMBASE);
+    stm_log.entry = (uint32_t)rd(VMCS_ENTRY_CONTROLS);
+    stm_log.entry_intr = (uint32_t)rd(VMCS_ENTRY_INTERRUPTION_INFO);
+    stm_log.instruction_error = (uint32_t)rd(VMCS_INSTRUCTION_ERROR);
+    stm_log.qualification = rd(VMCS_EXIT_QUALIFICATION);
+    stm_log.executive = rd(VMCS_EXECUTIVE_VMCS_POINTER);
+    stm_log.link = rd(VMCS_LINK_POINTER);
     stm_log.current = vmptrst();
-    stm_log.rip = rd(F_GUEST_RIP);
-    stm_log.rsp = rd(F_GUEST_RSP);
-    stm_log.rflags = rd(F_GUEST_RFLAGS);
-    stm_log.cr0 = rd(F_GUEST_CR0);
-    stm_log.cr3 = rd(F_GUEST_CR3);
-    stm_log.cr4 = rd(F_GUEST_CR4);
-    stm_log.io_rcx = rd(F_IO_RCX);
-    stm_log.io_rsi = rd(F_IO_RSI);
-    stm_log.io_rdi = rd(F_IO_RDI);
-    stm_log.io_rip = rd(F_IO_RIP);
-    stm_log.linear = rd(F_GUEST_LINEAR);
-    stm_log.pending_debug = rd(F_PENDING_DEBUG);
-    stm_log.efer = rd(F_GUEST_EFER);
+    stm_log.rip = rd(VMCS_GUEST_RIP);
+    stm_log.rsp = rd(VMCS_GUEST_RSP);
+    stm_log.rflags = rd(VMCS_GUEST_RFLAGS);
+    stm_log.cr0 = rd(VMCS_GUEST_CR0);
+    stm_log.cr3 = rd(VMCS_GUEST_CR3);
+    stm_log.cr4 = rd(VMCS_GUEST_CR4);
+    stm_log.io_rcx = rd(VMCS_IO_RCX);
+    stm_log.io_rsi = rd(VMCS_IO_RSI);
+    stm_log.io_rdi = rd(VMCS_IO_RDI);
+    stm_log.io_rip = rd(VMCS_IO_RIP);
+    stm_log.linear = rd(VMCS_GUEST_LINEAR_ADDRESS);
+    stm_log.pending_debug = rd(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS);
+    stm_log.efer = rd(VMCS_GUEST_IA32_EFER);
 }
 
 void stm_transfer_state(void)
 {
-    wr(F_EXIT, controls(MSR_VMX_TRUE_EXIT, EXIT_HOST_64 | EXIT_SAVE_DEBUG |
-                                               EXIT_SAVE_EFER | EXIT_LOAD_EFER));
-    wr(F_ENTRY, controls(MSR_VMX_TRUE_ENTRY,
-                         ((uint32_t)rd(F_ENTRY) & ENTRY_IA32E) |
-                             ENTRY_LOAD_DEBUG | ENTRY_LOAD_EFER));
-    wr(F_EXIT_STORE_COUNT, 0);
-    wr(F_EXIT_LOAD_COUNT, 0);
-    wr(F_ENTRY_LOAD_COUNT, 0);
+    wr(VMCS_EXIT_CONTROLS, controls(MSR_VMX_TRUE_EXIT, VMX_EXIT_HOST_ADDRESS_SPACE_SIZE | VMX_EXIT_SAVE_DEBUG |
+                                               VMX_EXIT_SAVE_EFER | VMX_EXIT_LOAD_EFER));
+    wr(VMCS_ENTRY_CONTROLS, controls(MSR_VMX_TRUE_ENTRY,
+                         ((uint32_t)rd(VMCS_ENTRY_CONTROLS) & VMX_ENTRY_IA32E_GUEST) |
+                             VMX_ENTRY_LOAD_DEBUG | VMX_ENTRY_LOAD_EFER));
+    wr(VMCS_EXIT_MSR_STORE_COUNT, 0);
+    wr(VMCS_EXIT_MSR_LOAD_COUNT, 0);
+    wr(VMCS_ENTRY_MSR_LOAD_COUNT, 0);
     vmcs_host_state();
 }
 
@@ -180,14 +180,14 @@ void stm_default(void)
         panic("the STM cannot load its VMCS");
     }
     stm_transfer_state();
-    wr(F_GUEST_DR7, 0x400);
-    wr(F_GUEST_DEBUGCTL, 0);
+    wr(VMCS_GUEST_DR7, 0x400);
+    wr(VMCS_GUEST_IA32_DEBUGCTL, 0);
     /* Activation changed LME and LMA only; they go together. */
     efer = rdmsr(MSR_EFER) & ~(uint64_t)(EFER_LME | EFER_LMA);
-    if (rd(F_ENTRY) & ENTRY_IA32E) {
+    if (rd(VMCS_ENTRY_CONTROLS) & VMX_ENTRY_IA32E_GUEST) {
         efer |= EFER_LME | EFER_LMA;
     }
-    wr(F_GUEST_EFER, efer);
+    wr(VMCS_GUEST_IA32_EFER, efer);
     stm_launch = true;
     for (;;) {
         uint64_t interrupted_recovery = recover_rsp;
@@ -203,16 +203,16 @@ void stm_default(void)
             hook();
         }
         recover_rsp = interrupted_recovery;
-        if ((stm_log.reason & 0xFFFF) == REASON_VMCALL &&
-            rd(F_GUEST_RIP) == stm_log.rip) {
+        if ((stm_log.reason & 0xFFFF) == VMX_REASON_VMCALL &&
+            rd(VMCS_GUEST_RIP) == stm_log.rip) {
             /* As an STM reports success: the exit itself changes no flag. */
-            wr(F_GUEST_RIP, stm_log.rip + stm_log.length);
-            wr(F_GUEST_RFLAGS, stm_log.rflags & ~(uint64_t)RFLAGS_ARITHMETIC);
+            wr(VMCS_GUEST_RIP, stm_log.rip + stm_log.length);
+            wr(VMCS_GUEST_RFLAGS, stm_log.rflags & ~(uint64_t)RFLAGS_ARITHMETIC);
         }
         result = vm_enter(&stm_guest, stm_launch);
         if (result != VMX_EXITED) {
             panic("return from SMM: flags=%q error=%q", result,
-                  rd(F_INSTRUCTION_ERROR));
+                  rd(VMCS_INSTRUCTION_ERROR));
         }
         stm_record();
         if (stm_log.reason >> 31) {

@@ -116,26 +116,26 @@ uint64_t vmcs_new(void)
 
 void vmcs_host_state(void)
 {
-    wr(F_HOST_CR0, read_cr0());
-    wr(F_HOST_CR3, read_cr3());
-    wr(F_HOST_CR4, read_cr4());
-    wr(F_HOST_ES, SEL_DATA64);
-    wr(F_HOST_CS, SEL_CODE64);
-    wr(F_HOST_SS, SEL_DATA64);
-    wr(F_HOST_DS, SEL_DATA64);
-    wr(F_HOST_FS, SEL_DATA64);
-    wr(F_HOST_GS, SEL_DATA64);
-    wr(F_HOST_TR, SEL_TSS);
-    wr(F_HOST_FS_BASE, 0);
-    wr(F_HOST_GS_BASE, 0);
-    wr(F_HOST_TR_BASE, phys(tss));
-    wr(F_HOST_GDTR_BASE, read_gdtr().base);
-    wr(F_HOST_IDTR_BASE, read_idtr().base);
-    wr(F_HOST_SYSENTER_CS, 0);
-    wr(F_HOST_SYSENTER_ESP, 0);
-    wr(F_HOST_SYSENTER_EIP, 0);
-    wr(F_HOST_EFER, rdmsr(MSR_EFER));
-    wr(F_HOST_PAT, rdmsr(MSR_PAT));
+    wr(VMCS_HOST_CR0, read_cr0());
+    wr(VMCS_HOST_CR3, read_cr3());
+    wr(VMCS_HOST_CR4, read_cr4());
+    wr(VMCS_HOST_ES_SELECTOR, SEL_DATA64);
+    wr(VMCS_HOST_CS_SELECTOR, SEL_CODE64);
+    wr(VMCS_HOST_SS_SELECTOR, SEL_DATA64);
+    wr(VMCS_HOST_DS_SELECTOR, SEL_DATA64);
+    wr(VMCS_HOST_FS_SELECTOR, SEL_DATA64);
+    wr(VMCS_HOST_GS_SELECTOR, SEL_DATA64);
+    wr(VMCS_HOST_TR_SELECTOR, SEL_TSS);
+    wr(VMCS_HOST_FS_BASE, 0);
+    wr(VMCS_HOST_GS_BASE, 0);
+    wr(VMCS_HOST_TR_BASE, phys(tss));
+    wr(VMCS_HOST_GDTR_BASE, read_gdtr().base);
+    wr(VMCS_HOST_IDTR_BASE, read_idtr().base);
+    wr(VMCS_HOST_IA32_SYSENTER_CS, 0);
+    wr(VMCS_HOST_IA32_SYSENTER_ESP, 0);
+    wr(VMCS_HOST_IA32_SYSENTER_EIP, 0);
+    wr(VMCS_HOST_IA32_EFER, rdmsr(MSR_EFER));
+    wr(VMCS_HOST_IA32_PAT, rdmsr(MSR_PAT));
 }
 
 static void guest_segments(void)
@@ -146,59 +146,59 @@ static void guest_segments(void)
     };
 
     for (unsigned seg = SEG_ES; seg <= SEG_TR; seg++) {
-        wr(F_GUEST_ES + 2 * seg, selectors[seg]);
-        wr(F_LIMIT(seg), seg == SEG_TR ? 0x67 : 0xFFFFFFFF);
-        wr(F_BASE(seg), seg == SEG_TR ? phys(tss) : 0);
-        wr(F_RIGHTS(seg), seg == SEG_CS     ? RIGHTS_CODE64
+        wr(VMCS_GUEST_ES_SELECTOR + 2 * seg, selectors[seg]);
+        wr(VMCS_GUEST_LIMIT(seg), seg == SEG_TR ? 0x67 : 0xFFFFFFFF);
+        wr(VMCS_GUEST_BASE(seg), seg == SEG_TR ? phys(tss) : 0);
+        wr(VMCS_GUEST_ACCESS_RIGHTS(seg), seg == SEG_CS     ? RIGHTS_CODE64
                           : seg == SEG_LDTR ? RIGHTS_UNUSABLE
                           : seg == SEG_TR   ? RIGHTS_TSS
                                             : RIGHTS_DATA);
     }
-    wr(F_GUEST_GDTR_BASE, phys(gdt));
-    wr(F_GUEST_GDTR_LIMIT, read_gdtr().limit);
-    wr(F_GUEST_IDTR_BASE, read_idtr().base);
-    wr(F_GUEST_IDTR_LIMIT, read_idtr().limit);
+    wr(VMCS_GUEST_GDTR_BASE, phys(gdt));
+    wr(VMCS_GUEST_GDTR_LIMIT, read_gdtr().limit);
+    wr(VMCS_GUEST_IDTR_BASE, read_idtr().base);
+    wr(VMCS_GUEST_IDTR_LIMIT, read_idtr().limit);
 }
 
 void vmcs_fill_guest(void (*entry)(void))
 {
-    wr(F_PIN, controls(MSR_VMX_TRUE_PIN, 0));
-    wr(F_PROC, controls(MSR_VMX_TRUE_PROC, 0));
-    wr(F_EXIT, controls(MSR_VMX_TRUE_EXIT, EXIT_HOST_64));
-    wr(F_ENTRY, controls(MSR_VMX_TRUE_ENTRY, ENTRY_IA32E));
-    wr(F_EXCEPTION_BITMAP, 0);
-    wr(F_PF_MASK, 0);
-    wr(F_PF_MATCH, 0);
-    wr(F_CR3_TARGETS, 0);
-    wr(F_EXIT_STORE_COUNT, 0);
-    wr(F_EXIT_LOAD_COUNT, 0);
-    wr(F_ENTRY_LOAD_COUNT, 0);
-    wr(F_ENTRY_INTR, 0);
-    wr(F_CR0_MASK, 0);
-    wr(F_CR4_MASK, 0);
-    wr(F_CR0_SHADOW, read_cr0());
-    wr(F_CR4_SHADOW, read_cr4());
-    wr(F_TSC_OFFSET, 0);
+    wr(VMCS_PIN_CONTROLS, controls(MSR_VMX_TRUE_PIN, 0));
+    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, 0));
+    wr(VMCS_EXIT_CONTROLS, controls(MSR_VMX_TRUE_EXIT, VMX_EXIT_HOST_ADDRESS_SPACE_SIZE));
+    wr(VMCS_ENTRY_CONTROLS, controls(MSR_VMX_TRUE_ENTRY, VMX_ENTRY_IA32E_GUEST));
+    wr(VMCS_EXCEPTION_BITMAP, 0);
+    wr(VMCS_PAGE_FAULT_ERROR_CODE_MASK, 0);
+    wr(VMCS_PAGE_FAULT_ERROR_CODE_MATCH, 0);
+    wr(VMCS_CR3_TARGET_COUNT, 0);
+    wr(VMCS_EXIT_MSR_STORE_COUNT, 0);
+    wr(VMCS_EXIT_MSR_LOAD_COUNT, 0);
+    wr(VMCS_ENTRY_MSR_LOAD_COUNT, 0);
+    wr(VMCS_ENTRY_INTERRUPTION_INFO, 0);
+    wr(VMCS_CR0_GUEST_HOST_MASK, 0);
+    wr(VMCS_CR4_GUEST_HOST_MASK, 0);
+    wr(VMCS_CR0_READ_SHADOW, read_cr0());
+    wr(VMCS_CR4_READ_SHADOW, read_cr4());
+    wr(VMCS_TSC_OFFSET, 0);
     vmcs_host_state();
 
     guest_segments();
-    wr(F_GUEST_CR0, read_cr0());
-    wr(F_GUEST_CR3, read_cr3());
-    wr(F_GUEST_CR4, read_cr4());
-    wr(F_GUEST_DR7, 0x400);
-    wr(F_GUEST_RSP, guest_stack_top() - 8);
-    wr(F_GUEST_RIP, phys((void *)entry));
-    wr(F_GUEST_RFLAGS, 2);
-    wr(F_GUEST_DEBUGCTL, 0);
-    wr(F_GUEST_PAT, rdmsr(MSR_PAT));
-    wr(F_GUEST_EFER, rdmsr(MSR_EFER));
-    wr(F_GUEST_SYSENTER_CS, 0);
-    wr(F_GUEST_SYSENTER_ESP, 0);
-    wr(F_GUEST_SYSENTER_EIP, 0);
-    wr(F_LINK, NO_VMCS);
-    wr(F_INTERRUPTIBILITY, 0);
-    wr(F_ACTIVITY, 0);
-    wr(F_PENDING_DEBUG, 0);
+    wr(VMCS_GUEST_CR0, read_cr0());
+    wr(VMCS_GUEST_CR3, read_cr3());
+    wr(VMCS_GUEST_CR4, read_cr4());
+    wr(VMCS_GUEST_DR7, 0x400);
+    wr(VMCS_GUEST_RSP, guest_stack_top() - 8);
+    wr(VMCS_GUEST_RIP, phys((void *)entry));
+    wr(VMCS_GUEST_RFLAGS, 2);
+    wr(VMCS_GUEST_IA32_DEBUGCTL, 0);
+    wr(VMCS_GUEST_IA32_PAT, rdmsr(MSR_PAT));
+    wr(VMCS_GUEST_IA32_EFER, rdmsr(MSR_EFER));
+    wr(VMCS_GUEST_IA32_SYSENTER_CS, 0);
+    wr(VMCS_GUEST_IA32_SYSENTER_ESP, 0);
+    wr(VMCS_GUEST_IA32_SYSENTER_EIP, 0);
+    wr(VMCS_LINK_POINTER, NO_VMCS);
+    wr(VMCS_GUEST_INTERRUPTIBILITY_STATE, 0);
+    wr(VMCS_GUEST_ACTIVITY_STATE, 0);
+    wr(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, 0);
     memset(&guest, 0, sizeof(guest));
     recover_rsp = 0; /* what an abandoned guest left behind */
 }
@@ -216,20 +216,20 @@ uint32_t guest_run(bool launch)
     uint64_t result = vm_enter(&guest, launch);
 
     if (result != VMX_EXITED) {
-        panic("vm entry flags=%q error=%q", result, rd(F_INSTRUCTION_ERROR));
+        panic("vm entry flags=%q error=%q", result, rd(VMCS_INSTRUCTION_ERROR));
     }
-    last_exit.reason = (uint32_t)rd(F_REASON);
-    last_exit.length = (uint32_t)rd(F_LENGTH);
-    last_exit.intr = (uint32_t)rd(F_EXIT_INTR);
-    last_exit.error = (uint32_t)rd(F_EXIT_ERROR);
-    last_exit.qualification = rd(F_QUALIFICATION);
-    last_exit.rip = rd(F_GUEST_RIP);
+    last_exit.reason = (uint32_t)rd(VMCS_EXIT_REASON);
+    last_exit.length = (uint32_t)rd(VMCS_EXIT_INSTRUCTION_LENGTH);
+    last_exit.intr = (uint32_t)rd(VMCS_EXIT_INTERRUPTION_INFO);
+    last_exit.error = (uint32_t)rd(VMCS_EXIT_INTERRUPTION_ERROR_CODE);
+    last_exit.qualification = rd(VMCS_EXIT_QUALIFICATION);
+    last_exit.rip = rd(VMCS_GUEST_RIP);
     return last_exit.reason;
 }
 
 void guest_skip(void)
 {
-    wr(F_GUEST_RIP, rd(F_GUEST_RIP) + rd(F_LENGTH));
+    wr(VMCS_GUEST_RIP, rd(VMCS_GUEST_RIP) + rd(VMCS_EXIT_INSTRUCTION_LENGTH));
 }
 
 void check_vmx(const char *id, const char *name, uint64_t flags, uint32_t error)
@@ -241,11 +241,11 @@ void check_vmx(const char *id, const char *name, uint64_t flags, uint32_t error)
 
     if (flags != want) {
         check(id, name, false, "flags:%q,want:%q,error:%q", flags, want,
-              flags == VMX_FAIL_VALID ? rd(F_INSTRUCTION_ERROR) : 0);
+              flags == VMX_FAIL_VALID ? rd(VMCS_INSTRUCTION_ERROR) : 0);
         return;
     }
     if (want == VMX_FAIL_VALID) {
-        number = rd(F_INSTRUCTION_ERROR);
+        number = rd(VMCS_INSTRUCTION_ERROR);
     }
     check(id, name, want != VMX_FAIL_VALID || number == error,
           "flags:%q,error:%q,want:%q", flags, number, (uint64_t)error);

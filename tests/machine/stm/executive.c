@@ -154,9 +154,9 @@ static void guest_first(void)
 {
     vmclear(guest_vmcs);
     vmptrld(guest_vmcs);
-    wr(F_GUEST_RIP, phys(guest_main));
-    wr(F_GUEST_RSP, guest_stack_top());
-    check_eq("GUEST", "first-exit", guest_run(LAUNCH), REASON_VMCALL);
+    wr(VMCS_GUEST_RIP, phys(guest_main));
+    wr(VMCS_GUEST_RSP, guest_stack_top());
+    check_eq("GUEST", "first-exit", guest_run(LAUNCH), VMX_REASON_VMCALL);
 }
 
 static void default_maps(void)
@@ -319,7 +319,7 @@ static void check_guest_smis(void)
     compare_maps("guest", guest_map);
     before = handler_count;
     guest_skip();
-    check_eq("GUEST", "second-exit", guest_run(RESUME), REASON_VMCALL);
+    check_eq("GUEST", "second-exit", guest_run(RESUME), VMX_REASON_VMCALL);
     check_eq("SMI", "guest", handler_count, before + GUEST_SMIS);
 }
 
@@ -418,7 +418,7 @@ static void activate_from_legacy_smram(void)
     memset((void *)0xA0000, 0, PAGE_SIZE);
     write32(0xA0000, (uint32_t)rdmsr(MSR_VMX_BASIC) & 0x7FFFFFFF);
     check_eq("CRASH", "vmcs-at-a0000", vmclear(0xA0000) | vmptrld(0xA0000), 0);
-    wr(F_EXIT, controls(MSR_VMX_TRUE_EXIT, EXIT_HOST_64));
+    wr(VMCS_EXIT_CONTROLS, controls(MSR_VMX_TRUE_EXIT, VMX_EXIT_HOST_ADDRESS_SPACE_SIZE));
     expect_shutdown("CRASH", "the STM resets the platform");
     api(API_INITIALIZE);
     panic("the STM accepted it");

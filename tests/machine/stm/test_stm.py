@@ -32,8 +32,8 @@ HERE = Path(__file__).resolve().parent
 SOURCES = tuple(str(HERE / name) for name in ("firmware.c", "executive.c"))
 MSEG_BASE = 0x3E0_0000
 VM_ENTRY_FAILURE = 0x8000_0021
-REASON_TRIPLE_FAULT, REASON_CPUID, REASON_RSM, REASON_VMCALL = 2, 10, 17, 18
-REASON_CR, REASON_IO, REASON_WRMSR, REASON_EPT, REASON_XSETBV = 28, 30, 32, 48, 55
+VMX_REASON_TRIPLE_FAULT, VMX_REASON_CPUID, VMX_REASON_RSM, VMX_REASON_VMCALL = 2, 10, 17, 18
+VMX_REASON_CR_ACCESS, VMX_REASON_IO, VMX_REASON_WRMSR, REASON_EPT, VMX_REASON_XSETBV = 28, 30, 32, 48, 55
 # VMX instructions other than VMCALL: VMCLEAR to VMXON, INVEPT, INVVPID.
 REASONS_VMX = (*range(19, 28), 50, 53)
 STM_BAD_ACTIVATING_VMCS, STM_BAD_SMBASE = 5, 9
@@ -140,22 +140,39 @@ def test_plain_smis_take_four_transitions(good: Run) -> None:
         if group[0].basic_reason not in (5, 6):
             continue
         exits = [one.basic_reason for one in group if one.kind is Kind.HANDLER_EXIT]
-        assert exits[-1] == REASON_RSM
+        assert exits[-1] == VMX_REASON_RSM
         assert group[-1].kind is Kind.SMM_RETURN
         assert len(group) == 2 + 2 * len(exits)
         plain += len(group) == 4
         extra.update(exits[:-1])
     assert plain >= 2 * 11
-    reasons = (REASON_VMCALL, REASON_EPT, REASON_WRMSR, REASON_IO, REASON_CR, REASON_XSETBV, *REASONS_VMX)
+    reasons = (
+        VMX_REASON_VMCALL,
+        REASON_EPT,
+        VMX_REASON_WRMSR,
+        VMX_REASON_IO,
+        VMX_REASON_CR_ACCESS,
+        VMX_REASON_XSETBV,
+        *REASONS_VMX,
+    )
     # CPUID: once to look at it, once after the handler's IRET.
-    assert extra == {REASON_CPUID: 4} | {reason: 2 for reason in reasons}
+    assert extra == {VMX_REASON_CPUID: 4} | {reason: 2 for reason in reasons}
 
 
 def test_ring_names_what_was_refused(good: Run) -> None:
     exits = [(record.number("reason"), record.number("address")) for record in good.of("exit")]
     assert exits.count((REASON_EPT, MSEG_BASE + 0x800)) == 2
     assert sorted({reason for reason, _ in exits}) == sorted(
-        {REASON_CPUID, REASON_VMCALL, REASON_EPT, REASON_WRMSR, REASON_IO, REASON_CR, REASON_XSETBV, *REASONS_VMX}
+        {
+            VMX_REASON_CPUID,
+            VMX_REASON_VMCALL,
+            REASON_EPT,
+            VMX_REASON_WRMSR,
+            VMX_REASON_IO,
+            VMX_REASON_CR_ACCESS,
+            VMX_REASON_XSETBV,
+            *REASONS_VMX,
+        }
     )
     stops = [(record.number("smis"), record.number("exits")) for record in good.of("stop")]
     assert stops[0] == (0, 0)
@@ -171,7 +188,7 @@ def test_without_true_capability_msrs(qemu: Path, mseg: Path, tmp_path: Path) ->
     run = read_run(tmp_path, outcome)
     assert outcome.problems(expect_shutdown=False) == []
     assert run.of("crash") == []
-    accesses = [record for record in run.of("exit") if record.number("reason") == REASON_CR]
+    accesses = [record for record in run.of("exit") if record.number("reason") == VMX_REASON_CR_ACCESS]
     assert sum(record.number("qual") & 0xF == 3 for record in accesses) >= 2 * 3
 
 
@@ -186,7 +203,7 @@ def crash_run(qemu: Path, mseg: Path, work: Path, crash: str) -> Run:
 @pytest.mark.parametrize(
     ("action", "name", "reason"),
     [
-        ("HANDLER_TRIPLE_FAULT", "handler-triple-fault", REASON_TRIPLE_FAULT),
+        ("HANDLER_TRIPLE_FAULT", "handler-triple-fault", VMX_REASON_TRIPLE_FAULT),
         ("HANDLER_BREAK_PSD", "entry-failure", VM_ENTRY_FAILURE),
         ("HANDLER_MOVE_SMBASE", "bad-state", 0),
         ("HANDLER_READ_MSEG", "image-modified", 0),

@@ -24,7 +24,7 @@ ExecExitVmcall (
   VMX_REGISTERS  *Registers;
   UINT64         Reason;
 
-  if ((VmRead (VMCS_GUEST_SS_ACCESS) & VMX_ACCESS_DPL_MASK) != 0) {
+  if ((VmRead (VMCS_GUEST_SS_ACCESS_RIGHTS) & VMX_ACCESS_DPL_MASK) != 0) {
     VmxInjectException (EXCEPT_IA32_INVALID_OPCODE);
     return ExecResumeGuest;
   }
