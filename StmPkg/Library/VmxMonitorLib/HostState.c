@@ -116,28 +116,28 @@ VmxWriteHostState (
   )
 {
   VMX_FIELD_VALUE  List[] = {
-    { VMCS_HOST_CR0,          AsmReadCr0 ()                },
-    { VMCS_HOST_CR3,          Cr3                          },
-    { VMCS_HOST_CR4,          AsmReadCr4 ()                },
-    { VMCS_HOST_CS_SELECTOR,  VMX_HOST_CS                  },
-    { VMCS_HOST_SS_SELECTOR,  VMX_HOST_DS                  },
-    { VMCS_HOST_DS_SELECTOR,  VMX_HOST_DS                  },
-    { VMCS_HOST_ES_SELECTOR,  VMX_HOST_DS                  },
-    { VMCS_HOST_FS_SELECTOR,  VMX_HOST_DS                  },
-    { VMCS_HOST_GS_SELECTOR,  VMX_HOST_DS                  },
-    { VMCS_HOST_TR_SELECTOR,  VMX_HOST_TR                  },
-    { VMCS_HOST_FS_BASE,      0                            },
-    { VMCS_HOST_GS_BASE,      0                            },
-    { VMCS_HOST_TR_BASE,      (UINT64)(UINTN)&Tables->Tss  },
-    { VMCS_HOST_GDTR_BASE,    (UINT64)(UINTN)&Tables->Gdt  },
-    { VMCS_HOST_IDTR_BASE,    (UINT64)(UINTN)Idt           },
+    { VMCS_HOST_CR0,               AsmReadCr0 ()                },
+    { VMCS_HOST_CR3,               Cr3                          },
+    { VMCS_HOST_CR4,               AsmReadCr4 ()                },
+    { VMCS_HOST_CS_SELECTOR,       VMX_HOST_CS                  },
+    { VMCS_HOST_SS_SELECTOR,       VMX_HOST_DS                  },
+    { VMCS_HOST_DS_SELECTOR,       VMX_HOST_DS                  },
+    { VMCS_HOST_ES_SELECTOR,       VMX_HOST_DS                  },
+    { VMCS_HOST_FS_SELECTOR,       VMX_HOST_DS                  },
+    { VMCS_HOST_GS_SELECTOR,       VMX_HOST_DS                  },
+    { VMCS_HOST_TR_SELECTOR,       VMX_HOST_TR                  },
+    { VMCS_HOST_FS_BASE,           0                            },
+    { VMCS_HOST_GS_BASE,           0                            },
+    { VMCS_HOST_TR_BASE,           (UINT64)(UINTN)&Tables->Tss  },
+    { VMCS_HOST_GDTR_BASE,         (UINT64)(UINTN)&Tables->Gdt  },
+    { VMCS_HOST_IDTR_BASE,         (UINT64)(UINTN)Idt           },
     { VMCS_HOST_IA32_SYSENTER_CS,  0                            },
     { VMCS_HOST_IA32_SYSENTER_ESP, 0                            },
     { VMCS_HOST_IA32_SYSENTER_EIP, 0                            },
-    { VMCS_HOST_IA32_PAT,     VMX_HOST_PAT                 },
-    { VMCS_HOST_IA32_EFER,    AsmReadMsr64 (MSR_IA32_EFER) },
-    { VMCS_HOST_RIP,          Rip                          },
-    { VMCS_HOST_RSP,          Rsp                          }
+    { VMCS_HOST_IA32_PAT,          VMX_HOST_PAT                 },
+    { VMCS_HOST_IA32_EFER,         AsmReadMsr64 (MSR_IA32_EFER) },
+    { VMCS_HOST_RIP,               Rip                          },
+    { VMCS_HOST_RSP,               Rsp                          }
   };
 
   AsmVmWriteList (List, ARRAY_SIZE (List));
