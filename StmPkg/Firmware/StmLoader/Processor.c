@@ -51,7 +51,7 @@ CollectFacts (
 
 /**
   Write IA32_SMM_MONITOR_CTL on the processor that executes this code (SDM
-  "Enabling the Dual-Monitor Treatment", 32.15.5; DM-ENA-09, DM-ENA-13).
+  "Enabling the Dual-Monitor Treatment", 34.15.5 [32.15.5]).
 
   Bit 2 stays 0: an executive monitor that leaves VMX operation must not leave
   SMIs blocked.

@@ -98,7 +98,7 @@ AreHeadersSound (
   }
 
   //
-  // "Checks on the MSEG Header", SDM 32.15.6.2: the processor makes VMCALL fail
+  // "Checks on the MSEG Header", 34.15.6.2 [32.15.6.2]: the processor makes VMCALL fail
   // on a wrong header; here it is refused before anyone tries.
   //
   return (BOOLEAN)((Hardware->MonitorFeatures == MONITOR_FEATURES_IA32E) &&

@@ -10,7 +10,7 @@
 
 //
 // IA32_FEATURE_CONTROL: VMXON faults unless the MSR is locked and allows it
-// (SDM "Enabling and Entering VMX Operation", 24.7).
+// (SDM "Enabling and Entering VMX Operation", 23.7 [24.7]).
 //
 #define FEATURE_CONTROL_LOCK         BIT0
 #define FEATURE_CONTROL_VMX_NON_SMX  BIT2
@@ -23,7 +23,7 @@
 
 /**
   Whether a processor has the dual-monitor treatment and may use it (SDM
-  "Enabling the Dual-Monitor Treatment", 32.15.5; DM-ENA rules).
+  "Enabling the Dual-Monitor Treatment", 34.15.5 [32.15.5]).
 
   @param[in] Facts  The processor.
 

@@ -5,7 +5,7 @@
 ; processor's parameters (SMI_ENTRY_PARAMETERS, SmiEntry.h) at its end.
 ;
 ; By the processor (default treatment): 16-bit code, CS base = SMBASE, paging
-; off, EFER and CR4 cleared (SDM "SMI Handler Execution Environment", 32.5).
+; off, EFER and CR4 cleared (SDM "SMI Handler Execution Environment", 34.5 [32.5]).
 ; By the STM (dual-monitor treatment): StmEntry, in 64-bit mode with the page
 ; tables, GDT and selectors of the processor's descriptor (PSD) and RSP =
 ; PSD.SmmSmiHandlerRsp. Nothing in the PSD asks for EFER.NXE, which the page
