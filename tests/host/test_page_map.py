@@ -160,6 +160,13 @@ def test_ranges_map_what_was_asked(library: ctypes.CDLL, data: st.DataObject) ->
     assert sum(size for _, size, _ in tables.leaves()) == sum(length for _, length, _ in wanted)
 
 
+def test_large_leaf_needs_both_addresses_aligned(library: ctypes.CDLL) -> None:
+    """A processor takes the low bits of a large leaf's address for zero, or refuses them."""
+    tables = Tables.make(library, 8, huge=True)
+    assert tables.add(0, PAGE, MB2, RWX_WB)
+    assert {size for _, size, _ in tables.leaves()} == {PAGE}
+
+
 def test_window_can_be_moved_and_removed(library: ctypes.CDLL) -> None:
     tables = Tables.make(library, 8, huge=False)
     window = 512 * GB
