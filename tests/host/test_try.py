@@ -52,7 +52,9 @@ class Firmware:
 
 @pytest.fixture(scope="module")
 def library(build_library: Build) -> ctypes.CDLL:
-    return build_library("try", "tests/host/try_stub.c", "StmPkg/Library/StmTryLib/StmTryLib.c")
+    return build_library(
+        "try", "tests/host/try_stub.c", "StmPkg/Library/StmTryLib/Caught.c", "StmPkg/Library/StmTryLib/StmTryLib.c"
+    )
 
 
 @pytest.fixture(params=[256, 32, 300])

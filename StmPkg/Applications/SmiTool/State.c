@@ -12,18 +12,18 @@
 #include "State.h"
 #include <Register/Intel/ArchitecturalMsr.h>
 
-#define CR0_AM           BIT18
-#define CR4_TSD          BIT2
-#define EFER_SCE         BIT0
-#define TASK_PRIORITY    9
-#define KEEP             0                  ///< no pattern: leave the register as it is
-#define CR2_PATTERN      0x5A5A12345678F001ULL
-#define DR6_PATTERN      0xFFFF4FF9ULL      ///< B0, B3, BS
-#define DR7_PATTERN      0x30D00455ULL      ///< L0 to L3: execute, write 4 bytes, execute, access 1 byte
-#define DR_ADDRESS       0x00005A1100000000ULL
-#define DR_STRIDE        0x0000000111111110ULL
-#define GPR_PATTERN      0x1122334455667700ULL
-#define GPR_STRIDE       0x0101010101010101ULL
+#define CR0_AM         BIT18
+#define CR4_TSD        BIT2
+#define EFER_SCE       BIT0
+#define TASK_PRIORITY  9
+#define KEEP           0                    ///< no pattern: leave the register as it is
+#define CR2_PATTERN    0x5A5A12345678F001ULL
+#define DR6_PATTERN    0xFFFF4FF9ULL        ///< B0, B3, BS
+#define DR7_PATTERN    0x30D00455ULL        ///< L0 to L3: execute, write 4 bytes, execute, access 1 byte
+#define DR_ADDRESS     0x00005A1100000000ULL
+#define DR_STRIDE      0x0000000111111110ULL
+#define GPR_PATTERN    0x1122334455667700ULL
+#define GPR_STRIDE     0x0101010101010101ULL
 
 //
 // ID, AC, IOPL = 1, OF, DF, SF, AF, CF, and bit 1, which is always 1.
@@ -74,10 +74,10 @@ STATIC CONST CHAR8  *mGprs[STATE_GPRS] = {
 /// Names of what StateRead() reads, in its order.
 ///
 STATIC CONST CHAR8  *mFields[] = {
-  "cs",         "ss",        "ds",         "es",       "fs",  "gs",  "ldtr", "tr",
+  "cs",         "ss",        "ds",         "es",        "fs",  "gs",  "ldtr", "tr",
   "gdtr-limit", "gdtr-base", "idtr-limit", "idtr-base",
-  "cr0",        "cr2",       "cr3",        "cr4",      "cr8",
-  "dr0",        "dr1",       "dr2",        "dr3",      "dr6", "dr7", "xcr0"
+  "cr0",        "cr2",       "cr3",        "cr4",       "cr8",
+  "dr0",        "dr1",       "dr2",        "dr3",       "dr6", "dr7", "xcr0"
 };
 
 typedef struct {

@@ -10,13 +10,13 @@
 #include <Library/MemoryAllocationLib.h>
 #include <Register/Intel/Cpuid.h>
 
-#define AREA_PAGES         2
-#define AREAS              4
-#define CPUID_ECX_XSAVE    BIT26
-#define CR4_OSXSAVE        BIT18
-#define XCR0_TRIED         0x7              ///< x87, SSE, AVX
-#define XCR0_AVX           BIT2
-#define CPUID_LEAF_AVX     2
+#define AREA_PAGES       2
+#define AREAS            4
+#define CPUID_ECX_XSAVE  BIT26
+#define CR4_OSXSAVE      BIT18
+#define XCR0_TRIED       0x7                ///< x87, SSE, AVX
+#define XCR0_AVX         BIT2
+#define CPUID_LEAF_AVX   2
 
 #define FCW_PATTERN        0x0E7F           ///< all masked, double precision, round to zero
 #define FSW_PATTERN        0x2D00           ///< TOP = 5, C0 and C2
@@ -42,10 +42,10 @@ typedef struct {
 } STATE_VECTOR_FIELD;
 
 STATIC CONST STATE_VECTOR_FIELD  mFields[] = {
-  { "x87-control", 0,          OFFSET_MXCSR               },
-  { "mxcsr",       OFFSET_MXCSR, 4                          },
-  { "x87-st",      OFFSET_ST,  OFFSET_XMM - OFFSET_ST     },
-  { "xmm",         OFFSET_XMM, OFFSET_LEGACY_END - OFFSET_XMM }
+  { "x87-control", 0,            OFFSET_MXCSR                   },
+  { "mxcsr",       OFFSET_MXCSR, 4                              },
+  { "x87-st",      OFFSET_ST,    OFFSET_XMM - OFFSET_ST         },
+  { "xmm",         OFFSET_XMM,   OFFSET_LEGACY_END - OFFSET_XMM }
 };
 
 STATIC VOID    *mAreas;
@@ -76,8 +76,8 @@ StateVectorCompose (
     //
     // Normal numbers of 80 bits: other bit patterns would not survive a load.
     //
-    Register                 = Area + OFFSET_ST + Index * REGISTER_SIZE;
-    *(UINT64 *)Register      = BIT63 | (0x0123456789ABCDEFULL * (Index + 1) >> 1);
+    Register                  = Area + OFFSET_ST + Index * REGISTER_SIZE;
+    *(UINT64 *)Register       = BIT63 | (0x0123456789ABCDEFULL * (Index + 1) >> 1);
     *(UINT16 *)(Register + 8) = (UINT16)(0x3FF0 + Index);
   }
 

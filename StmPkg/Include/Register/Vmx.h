@@ -385,10 +385,10 @@
 //
 // Exit qualification for control-register accesses, 27.2.1 [28.2.1]
 //
-#define VMX_CR_QUALIFICATION_NUMBER(Qualification)    ((UINT32)(Qualification) & 0xF)
-#define VMX_CR_QUALIFICATION_TYPE(Qualification)      (((UINT32)(Qualification) >> 4) & 3)
-#define VMX_CR_QUALIFICATION_REGISTER(Qualification)  (((UINT32)(Qualification) >> 8) & 0xF)
-#define VMX_CR_QUALIFICATION_LMSW_DATA(Qualification) (((UINT32)(Qualification) >> 16) & 0xFFFF)
+#define VMX_CR_QUALIFICATION_NUMBER(Qualification)     ((UINT32)(Qualification) & 0xF)
+#define VMX_CR_QUALIFICATION_TYPE(Qualification)       (((UINT32)(Qualification) >> 4) & 3)
+#define VMX_CR_QUALIFICATION_REGISTER(Qualification)   (((UINT32)(Qualification) >> 8) & 0xF)
+#define VMX_CR_QUALIFICATION_LMSW_DATA(Qualification)  (((UINT32)(Qualification) >> 16) & 0xFFFF)
 #define VMX_CR_ACCESS_MOV_TO    0
 #define VMX_CR_ACCESS_MOV_FROM  1
 #define VMX_CR_ACCESS_CLTS      2

@@ -10,12 +10,14 @@
 #include <Library/BaseMemoryLib.h>
 #include <Library/StmTryLib.h>
 
+#include "Caught.h"
+
 #define IDT_ENTRIES        256
 #define EXCEPTION_VECTORS  32
 #define BYTES_PER_ENTRY    16         ///< of AsmTryEntries, in X64/Catch.nasm
 
 ///
-/// Entries for vectors 0 to 31, each of which calls StmTryCaught.
+/// Entries for vectors 0 to 31, each of which leaves by gStmTryLeave.
 ///
 extern UINT8  AsmTryEntries[EXCEPTION_VECTORS * BYTES_PER_ENTRY];
 
@@ -26,7 +28,6 @@ STATIC CONST UINT8  mCaught[] = { 6, 7, 11, 12, 13, 14, 17 };
 
 STATIC IA32_IDT_GATE_DESCRIPTOR  mIdt[IDT_ENTRIES];
 STATIC IA32_DESCRIPTOR           mOriginal;
-STATIC BASE_LIBRARY_JUMP_BUFFER  mLeave;
 
 /**
   Load a copy of the IDT in force. Interrupts off until StmIdtRestore.
@@ -85,20 +86,6 @@ StmIdtRestore (
 }
 
 /**
-  A fault came: leave the routine that is being tried. Called by AsmTryEntries.
-
-  @param[in] Vector  Which; never 0.
-**/
-VOID
-EFIAPI
-StmTryCaught (
-  IN UINTN  Vector
-  )
-{
-  LongJump (&mLeave, Vector);
-}
-
-/**
   Run a routine between StmIdtLoad and StmIdtRestore. What faults with #UD, #NM,
   #NP, #SS, #GP, #PF or #AC is left: the routine's stack is given up, and what it
   has changed stays changed. Tries do not nest.
@@ -127,7 +114,7 @@ StmTry (
     StmIdtSetGate (mCaught[Index], &AsmTryEntries[mCaught[Index] * BYTES_PER_ENTRY]);
   }
 
-  Vector = SetJump (&mLeave);
+  Vector = SetJump (&gStmTryLeave);
   if (Vector == STM_TRY_DONE) {
     Routine (Context);
   }
