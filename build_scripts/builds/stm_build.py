@@ -85,7 +85,7 @@ def _compile(tree: sources.Tree, work: Path, log: Path, shown: Step) -> None:
         environment |= {"EDK_TOOLS_PATH": str(tools), "WORKSPACE": str(work), "PYTHON_COMMAND": sys.executable}
         environment["PATH"] = os.pathsep.join([str(tools / "BinWrappers" / "PosixLike"), environment["PATH"]])
         make = ["make", "-C", str(folder), "-f", "GNUmakefile", "tbuild"]
-        run_logged(make, log, shown, "make", environment=environment)
+        run_logged(make, log, shown, "the STM's build", environment=environment)
         return
     made.unlink(missing_ok=True)
     # The platform's build script imports the lab's package, which the workspace does not hold.

@@ -33,13 +33,13 @@ def log_of(result: subprocess.CompletedProcess[str]) -> Path:
 
 
 def test_hung_guest(tmp_path: Path) -> None:
-    """A prompt that waits for a key for ever."""
+    """A command that waits for more than an hour of the guest's time."""
     script = tmp_path / "script"
-    script.write_text("ver\npause\n")
+    script.write_text("ver\nstall 4000000000\n")
     facts = tmp_path / "facts.json"
     result = run_command(["run", "--qemu", "stock", "--script", str(script), "--timeout", "90", "--json", str(facts)])
     assert result.returncode == ExitCode.GUEST_HUNG
-    assert "the guest hung after 'pause'" in result.stderr
+    assert "the guest hung after 'stall 4000000000'" in result.stderr
     assert (log_of(result) / "firmware.log").is_file()
     assert f'"exit_status": {int(ExitCode.GUEST_HUNG)}' in facts.read_text()
 
@@ -80,7 +80,7 @@ def test_failed_build(tmp_path: Path) -> None:
         source.write("#error broken by a test\n")
     result = run_command(["run", "--qemu", "stock"], clone)
     assert result.returncode == ExitCode.BUILD_FAILED
-    assert "stuart_build failed" in result.stderr
+    assert "the STM's build failed" in result.stderr
     assert "error: #error broken by a test" in result.stderr
     assert "broken by a test" in log_of(result).read_text()
 

@@ -75,7 +75,7 @@ def test_firmware_of_zeros(
     zeros = tmp_path / "OVMF_CODE.fd"
     zeros.write_bytes(bytes(firmware.code.stat().st_size))
     empty = Firmware(zeros, firmware.variables, firmware.mseg, firmware.description, firmware.symbols)
-    monkeypatch.setattr(run, "build_firmware", lambda: empty)
+    monkeypatch.setattr(run, "firmware_to_boot", lambda: empty)
     assert run.run(run.RunRequest(Configuration.DUAL_MONITOR, timeout=5.0)) == ExitCode.GUEST_HUNG
     said = capsys.readouterr()
     assert "The firmware reported no status" in said.out and "The machine traced no SMI." in said.out

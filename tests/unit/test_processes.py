@@ -24,12 +24,16 @@ from .test_machine import HALTED, guest
 SECONDS = 60.0
 # A lab in small: one guest that never ends. It prints the process id of its QEMU when the guest runs.
 LAB = """
+    import signal
     import sys
     from argparse import Namespace
     from pathlib import Path
     from build_scripts import cli
     from build_scripts.machine.machine import Machine
     from build_scripts.machine.processors import Guest
+    # As in a terminal, though the suite may run under nohup or in the background of a shell.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = Path(sys.argv[1])
     guest = Guest(Path(sys.argv[2]), sys.argv[3], folder / "code.fd", folder / "vars.fd")
     def hang(options):
