@@ -15,8 +15,8 @@ from pathlib import Path
 
 from build_scripts import cache, paths
 
-# Of no build's concern, wherever they are: history, Python's byte code, our stamp.
-SKIPPED = frozenset({".git", "__pycache__", "stmlab-stamp.json"})
+# Of no build's concern, wherever they are: history, Python's byte code, our stamp, the lock that meson leaves behind.
+SKIPPED = frozenset({".git", "__pycache__", "stmlab-stamp.json", ".wraplock"})
 
 
 def _walk(
