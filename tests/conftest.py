@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling, Scheduling
 
 from build_scripts.builds.firmware_build import build_firmware
 from build_scripts.builds.qemu_build import extended_qemu
@@ -38,9 +40,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         parts = item.path.relative_to(ROOT / "tests").parts
         if parts[0] in FOLDER_MARKERS:
             item.add_marker(parts[0])
-        if parts[-1] not in SEPARABLE:
-            group = parts[0] if parts[0] in SHARED_BOOTS else "/".join(parts)
-            item.add_marker(pytest.mark.xdist_group(group))
     unwanted = [
         item
         for item in items
@@ -51,6 +50,35 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=unwanted)
         items[:] = [item for item in items if item not in unwanted]
     items.sort(key=lambda item: _rank(item.path))
+
+
+def group_of(test: str) -> str:
+    """What goes to one worker process together with a test.
+
+    Args:
+        test: its node id.
+    """
+    path = test.partition("::")[0].removeprefix("tests/")
+    folder, _, name = path.rpartition("/")
+    if folder in SHARED_BOOTS:
+        return folder
+    return test if name in SEPARABLE else path
+
+
+class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
+    """Groups of tests to workers, as they become free.
+
+    Not by xdist's own marker: pytest 9.2 no longer takes the node ids that it changes.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
+    """For ``--dist loadgroup``, which the command ``test`` asks for."""
+    return GroupScheduling(config, log) if config.getoption("dist") == "loadgroup" else None
 
 
 def prepare(tests: list[str]) -> None:

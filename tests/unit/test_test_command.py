@@ -3,9 +3,15 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+from pathlib import Path
+
 import pytest
 
+from build_scripts import paths
 from build_scripts.commands.test import MOST_WORKERS, pytest_command
+from tests.conftest import group_of
 
 
 def test_every_processor_has_a_worker() -> None:
@@ -21,6 +27,41 @@ def test_workers_are_few() -> None:
 @pytest.mark.parametrize("arguments", [["-n0"], ["-n", "0"], ["--pdb"], ["-s"], ["--collect-only"], ["-p", "no:xdist"]])
 def test_user_decides(arguments: list[str]) -> None:
     assert pytest_command(arguments, 2)[3:] == arguments
+
+
+@pytest.mark.parametrize(
+    ("test", "group"),
+    [
+        ("tests/boot/test_run.py::test_run_succeeds[stock]", "boot"),
+        ("tests/linux/test_kvm.py::test_two_processors", "linux"),
+        ("tests/machine/stm/test_stm.py::test_crash[a::b/c]", "machine/stm/test_stm.py"),
+        ("tests/machine/test_machine.py::test_image[ept]", "tests/machine/test_machine.py::test_image[ept]"),
+        ("tests/unit/test_cli.py::test_version", "unit/test_cli.py"),
+    ],
+)
+def test_boots_are_shared(test: str, group: str) -> None:
+    assert group_of(test) == group
+
+
+def test_groups_stay_together(tmp_path: Path) -> None:
+    """Two workers, tests of two folders that share boots: each folder's tests run in one process."""
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "conftest.py").write_text(
+        "import pytest\n"
+        f"import sys; sys.path.insert(0, {str(paths.CHECKOUT)!r})\n"
+        "from tests.conftest import pytest_xdist_make_scheduler\n"
+    )
+    for folder in ("boot", "linux"):
+        (tmp_path / "tests" / folder).mkdir()
+        for name in ("a", "b"):
+            (tmp_path / "tests" / folder / f"test_{folder}_{name}.py").write_text(
+                "import pytest\n@pytest.mark.parametrize('n', range(4))\ndef test_it(n): pass\n"
+            )
+    command = [*pytest_command(["-v", str(tmp_path)], 2), "--rootdir", str(tmp_path), "-c", "/dev/null"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    workers = re.findall(r"^\[(gw\d)\].* PASSED tests/(\w+)/", result.stdout, re.MULTILINE)
+    assert len(workers) == 16, result.stdout + result.stderr
+    assert len(set(workers)) == 2, "a folder was split, or both went to one worker"
 
 
 def test_one_processor_needs_no_workers() -> None:
