@@ -8,7 +8,8 @@
 ;   MAILBOX + 8   rounds so far
 ;   MAILBOX + 12  1 when the processor is there
 ;   MAILBOX + 16  ICR low of a second interrupt, 0: none
-;   MAILBOX + 20  1: one round only, after which MAILBOX is 0
+;   MAILBOX + 20  1: the first interrupt once. Without a second one MAILBOX is 0 then; the second one is sent again and
+;                 again until somebody clears MAILBOX, since the first may come before its receiver waits for it
 
         global  ap_block, ap_block_end
 
@@ -49,7 +50,18 @@ protected:
         mov     [ICR_LOW], eax
 .sent:  cmp     dword [MAILBOX + 20], 1
         jne     .next
-        mov     dword [MAILBOX], 0
+        mov     eax, [MAILBOX + 16]
+        test    eax, eax
+        jz      .once
+.again: mov     ecx, PAUSES
+.slow:  pause
+        loop    .slow
+        cmp     dword [MAILBOX], 0
+        je      .next
+        mov     [ICR_HIGH], edx
+        mov     [ICR_LOW], eax
+        jmp     .again
+.once:  mov     dword [MAILBOX], 0
 .next:  inc     dword [MAILBOX + 8]
         mov     ecx, PAUSES
 .pause: pause
