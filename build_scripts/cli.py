@@ -17,7 +17,18 @@ import argcomplete
 
 from build_scripts import __version__, disk
 from build_scripts.builds.firmware_build import TARGETS
-from build_scripts.commands import bench, build, completion, conformance, doctor, inspect, linux, run, test
+from build_scripts.commands import (
+    bench,
+    build,
+    compile_commands,
+    completion,
+    conformance,
+    doctor,
+    inspect,
+    linux,
+    run,
+    test,
+)
 from build_scripts.conformance.rules import SUITES
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.linux.boot import TIMEOUT_SECONDS as LINUX_SECONDS
@@ -84,6 +95,10 @@ def _run(options: argparse.Namespace) -> int:
 
 def _build(options: argparse.Namespace) -> int:
     return build.build(options.target)
+
+
+def _compile_commands(options: argparse.Namespace) -> int:
+    return compile_commands.run(options.output)
 
 
 def _conformance(options: argparse.Namespace) -> int:
@@ -256,6 +271,15 @@ def _tools(commands: Commands) -> None:
     )
     machine.add_argument("--target", choices=TARGETS, default="DEBUG", help="flavour of the firmware (default: DEBUG)")
     machine.set_defaults(function=_build)
+
+    editor = _add(
+        commands,
+        "compile-commands",
+        "tell an editor's language server how the C code is compiled",
+        examples="stmlab compile-commands",
+    )
+    editor.add_argument("--output", type=Path, metavar="FILE", help="where to (default: the top of the checkout)")
+    editor.set_defaults(function=_compile_commands)
 
     image = _add(commands, "inspect", "explain an STM image (MSEG file)", examples="stmlab inspect Stm.mseg")
     image.add_argument("file", type=Path, metavar="FILE", help="such as the Stm.mseg that 'build' names")

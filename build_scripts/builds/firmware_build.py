@@ -15,7 +15,7 @@ from pathlib import Path
 from build_scripts import cache, paths
 from build_scripts.builds.compiler import compiler_version
 from build_scripts.errors import ExitCode, LabError
-from build_scripts.progress import run_logged, step
+from build_scripts.progress import run_logged, say, step
 from build_scripts.sources import sources
 
 PLATFORM = Path("Platform/OvmfStmPkg/PlatformBuild.py")
@@ -114,6 +114,27 @@ def stuart(target: str, edk2: Path) -> tuple[list[str], dict[str, str]]:
     path = os.pathsep.join([str(scripts), os.environ.get("PATH", "")])
     environment = {"EDK2_DIR": str(edk2), "PYTHONHASHSEED": "0", "PATH": path}
     return command, environment
+
+
+def compile_info() -> Path:
+    """The compilation database of the DEBUG firmware, made by a build in the checkout.
+
+    Raises:
+        LabError: the source could not be obtained, or the build failed.
+    """
+    edk2 = sources.edk2_dir()
+    _need_writable_checkout()
+    name = f"firmware-{cache.identity_of(str(paths.CHECKOUT))}"
+    with paths.locked(name, say):
+        log = paths.cache_dir() / f"{name}.log"
+        log.unlink(missing_ok=True)
+        command, environment = stuart("DEBUG", edk2)
+        command += ["BUILDREPORTING=TRUE", "BUILDREPORT_TYPES=COMPILE_INFO"]
+        with step("asking the firmware's build how it compiles") as shown:
+            run_logged(
+                command, log, shown, "stuart_build", cwd=paths.CHECKOUT, environment=environment, pick=MODULE_LINE
+            )
+    return paths.CHECKOUT / OUTPUT / f"DEBUG_{TOOL_CHAIN}" / "CompileInfo" / "compile_commands.json"
 
 
 def build_firmware(target: str = "DEBUG") -> Firmware:

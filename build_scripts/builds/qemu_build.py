@@ -22,7 +22,7 @@ from build_scripts import cache, paths
 from build_scripts.builds.compiler import compiler_version
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.machine import processors
-from build_scripts.progress import Step, run_logged, step
+from build_scripts.progress import Step, run_logged, say, step
 from build_scripts.sources import sources
 from build_scripts.sources.content import tree_digest
 
@@ -192,6 +192,39 @@ def build_tree(tree: sources.Tree, sanitize: bool = False) -> Path:
     return paths.cache_dir() / f"{kind}-{paths.content_key([], source)[:12]}"
 
 
+def _fresh_log(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "build.log"
+    log.unlink(missing_ok=True)
+    return log
+
+
+def _update(tree: sources.Tree, folder: Path, sanitize: bool, log: Path, shown: Step) -> None:
+    """Bring a build tree to the checkout's state, configured and not yet compiled."""
+    if not _as_left(tree, folder):
+        # Copies keep their times, so that ninja compiles what differs.
+        shutil.rmtree(folder / "src", ignore_errors=True)
+        (folder / _STATE).unlink(missing_ok=True)
+        prepare_tree(tree, folder / "src")
+    synchronise(tree, folder / "src", log, shown)
+    (folder / _LEFT).write_text(_description(tree, folder), encoding="ascii")
+    _configure(folder / "src", folder / "build", _flags(sanitize), log, shown)
+
+
+def updated_tree() -> Path:
+    """The folder of the machine's build tree, up to date and configured; see `build_tree`.
+
+    Raises:
+        LabError: the source could not be obtained, or a patch does not apply.
+    """
+    tree = sources.sound("qemu")
+    with paths.locked("qemu-build", say):
+        folder = build_tree(tree)
+        with step("configuring the machine's build tree") as shown:
+            _update(tree, folder, False, _fresh_log(folder), shown)
+    return folder
+
+
 def extended_qemu(sanitize: bool = False) -> Path:
     """The extended QEMU's binary, built if no finished one fits.
 
@@ -217,18 +250,9 @@ def _build(finished: Path, sanitize: bool) -> None:
     """Compile incrementally, and put the binary into the folder `finished`."""
     tree = sources.sound("qemu")
     folder = build_tree(tree, sanitize)
-    folder.mkdir(parents=True, exist_ok=True)
-    log = folder / "build.log"
-    log.unlink(missing_ok=True)
+    log = _fresh_log(folder)
     with step(f"building {_name(sanitize)} (QEMU {tree.version}, {tree.origin})") as shown:
-        if not _as_left(tree, folder):
-            # Copies keep their times, so that ninja compiles what differs.
-            shutil.rmtree(folder / "src", ignore_errors=True)
-            (folder / _STATE).unlink(missing_ok=True)
-            prepare_tree(tree, folder / "src")
-        synchronise(tree, folder / "src", log, shown)
-        (folder / _LEFT).write_text(_description(tree, folder), encoding="ascii")
-        _configure(folder / "src", folder / "build", _flags(sanitize), log, shown)
+        _update(tree, folder, sanitize, log, shown)
         ninja = ["ninja", f"-j{os.cpu_count() or 1}", BINARY]
         run_logged(ninja, log, shown, "compiling the machine", cwd=folder / "build")
         if sanitize:  # its reports need the debug information, which else stays in the build tree

@@ -17,7 +17,18 @@ from build_scripts.commands import run
 from build_scripts.errors import ExitCode
 from build_scripts.machine.processors import Configuration
 
-COMMANDS = ("run", "linux", "test", "conformance", "bench", "build", "inspect", "doctor", "completion")
+COMMANDS = (
+    "run",
+    "linux",
+    "test",
+    "conformance",
+    "bench",
+    "compile-commands",
+    "build",
+    "inspect",
+    "doctor",
+    "completion",
+)
 
 
 def said(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
