@@ -92,7 +92,7 @@ def _compile(tree: sources.Tree, work: Path, log: Path, shown: Step) -> None:
     environment["PYTHONPATH"] = str(_PACKAGE_ROOT)
     module = f"BUILDMODULE={MODULE}"
     pick = firmware_build.MODULE_LINE
-    run_logged([*command, module], log, shown, "stuart_build", cwd=work, environment=environment, pick=pick)
+    run_logged([*command, module], log, shown, "the STM's build", cwd=work, environment=environment, pick=pick)
     made.write_text(recipe)
 
 
@@ -114,7 +114,7 @@ def build_stm() -> Path:
     Returns:
         The folder with `FILES`.
     Raises:
-        LabError: the source cannot be had or the build failed.
+        LabError: the source could not be obtained or the build failed.
     """
     edk2 = sources.locate("edk2")
 
@@ -133,7 +133,7 @@ def build_all(target: str = TARGET) -> Firmware:
     """The images of this checkout, and what the next change of the STM needs.
 
     Raises:
-        LabError: the source cannot be had or a build failed.
+        LabError: the source could not be obtained or a build failed.
     """
     finished = firmware_build.finished_firmware(target)
     if finished is not None:
@@ -153,7 +153,7 @@ def firmware_to_boot(need_stm: bool = True) -> Firmware:
     Args:
         need_stm: whether the STM has to be this checkout's; not if the caller passes an image.
     Raises:
-        LabError: the source cannot be had or a build failed.
+        LabError: the source could not be obtained or a build failed.
     """
     sources.edk2_dir()
     finished = firmware_build.finished_firmware(TARGET)
