@@ -27,9 +27,9 @@ NEED_FIRMWARE = ("boot", "linux", "tutorial", "machine/stm")
 
 
 # Folders whose tests share boots, each made once a session: all of such a folder goes to one process.
-SHARED_BOOTS = ("boot", "linux", "tutorial")
+SHARED_BOOTS = ("boot", "linux")
 # Files whose tests have nothing in common but the code that runs them.
-SEPARABLE = ("test_machine.py", "test_mutation.py")
+SEPARABLE = ("test_machine.py", "test_mutation.py", "test_docs.py")
 # Tests that run only if -m names them.
 ON_DEMAND = ("sanitize", "mutation")
 

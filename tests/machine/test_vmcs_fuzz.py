@@ -4,7 +4,7 @@
 The seeds are fixed, so that a run repeats the last one. Others, and longer
 runs, without a change of this file:
 
-    STMLAB_FUZZ_SEED=7 STMLAB_FUZZ_BATCHES=500 stmlab test tests/machine/test_vmcs_fuzz.py
+    STMLAB_FUZZ_SEED=7 STMLAB_FUZZ_BATCHES=100 stmlab test tests/machine/test_vmcs_fuzz.py
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,12 +25,12 @@ PAGE_TIMEOUT_SECONDS = 2400
 pytestmark = pytest.mark.tutorial
 
 
-@pytest.fixture(scope="module")
-def fresh_clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A clone of the commit under test, as a newcomer has it."""
-    clone = tmp_path_factory.mktemp("clone") / "stm-lab"
+@pytest.fixture
+def fresh_clone(tmp_path: Path) -> Path:
+    """A clone of the commit under test for each page, as a newcomer has it who begins there."""
+    clone = tmp_path / "stm-lab"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
-    yield clone
+    return clone
 
 
 def _script(page: Page) -> str:

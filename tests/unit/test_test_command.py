@@ -36,6 +36,10 @@ def test_user_decides(arguments: list[str]) -> None:
         ("tests/linux/test_kvm.py::test_two_processors", "linux"),
         ("tests/machine/stm/test_stm.py::test_crash[a::b/c]", "machine/stm/test_stm.py"),
         ("tests/machine/test_machine.py::test_image[ept]", "tests/machine/test_machine.py::test_image[ept]"),
+        (
+            "tests/tutorial/test_docs.py::test_commands_of_page[README.md]",
+            "tests/tutorial/test_docs.py::test_commands_of_page[README.md]",
+        ),
         ("tests/unit/test_cli.py::test_version", "unit/test_cli.py"),
     ],
 )
