@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
-import signal
 import sys
 import textwrap
 from collections.abc import Callable
@@ -34,7 +32,7 @@ from build_scripts.errors import ExitCode, LabError
 from build_scripts.linux.boot import TIMEOUT_SECONDS as LINUX_SECONDS
 from build_scripts.machine.machine import DEFAULT_TIMEOUT_SECONDS
 from build_scripts.machine.processors import Configuration
-from build_scripts.processes import Terminated, signals_end_the_block
+from build_scripts.processes import Terminated, reader_is_gone, signals_end_the_block
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction["_Parser"]
@@ -94,7 +92,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
-    return build.build(options.target)
+    return build.build(options.target, options.verbose)
 
 
 def _compile_commands(options: argparse.Namespace) -> int:
@@ -270,6 +268,7 @@ def _tools(commands: Commands) -> None:
         examples="stmlab build --target RELEASE",
     )
     machine.add_argument("--target", choices=TARGETS, default="DEBUG", help="flavour of the firmware (default: DEBUG)")
+    machine.add_argument("-v", "--verbose", action="store_true", help="show what the builds print")
     machine.set_defaults(function=_build)
 
     editor = _add(
@@ -327,17 +326,10 @@ def main(arguments: list[str]) -> int:
         print(f"stmlab: ended by {signalled}", file=sys.stderr)
         return signalled.exit_status
     except BrokenPipeError:
-        return _reader_is_gone()
+        return reader_is_gone()
     except OSError as error:
         found = disk.explained(error)
         if found is None:
             raise
         print(f"stmlab: {found}", file=sys.stderr)
         return int(found.code)
-
-
-def _reader_is_gone() -> int:
-    """The reader of the output, such as ``head``, has enough; the status is that of a program that SIGPIPE ended."""
-    # The interpreter flushes at its end, and would complain.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 128 + signal.SIGPIPE

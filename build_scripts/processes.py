@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -31,6 +32,17 @@ class Terminated(BaseException):
     def exit_status(self) -> int:
         """What a shell makes of a program that this signal ended."""
         return 128 + self.number
+
+
+def reader_is_gone() -> int:
+    """After `BrokenPipeError`: the reader of the output, such as ``head``, has enough.
+
+    Returns:
+        The status of a program that SIGPIPE ended.
+    """
+    # The interpreter flushes at its end, and would complain.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + signal.SIGPIPE
 
 
 def ends_with_parent(number: signal.Signals = signal.SIGKILL) -> Callable[[], None]:

@@ -31,6 +31,17 @@ _NINJA = re.compile(r"^\[(\d+)/(\d+)\] ")
 _TAIL_LINES = 8
 
 
+class _Output:
+    """Whether the output of what runs is shown, besides its going to a log."""
+
+    shown = False
+
+
+def show_output() -> None:
+    """From now on show every line of what `run_logged` runs, in place of the bar."""
+    _Output.shown = True
+
+
 def say(message: str) -> None:
     """Print one line about what happens; nothing depends on it."""
     print(f"stmlab: {message}", file=sys.stderr, flush=True)
@@ -62,7 +73,7 @@ def step(title: str) -> Iterator[Step]:
     """Show `title` while the block works, and how long it took."""
     console = Console(stderr=True)
     start = time.monotonic()
-    if console.is_terminal:
+    if console.is_terminal and not _Output.shown:
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=30))
         with Progress(
             *columns, TimeElapsedColumn(), TextColumn("{task.fields[status]}", markup=False), console=console,
@@ -115,6 +126,8 @@ def run_logged(
             try:
                 for line in process.stdout:
                     output.write(line)
+                    if _Output.shown:
+                        print(line, end="", file=sys.stderr)
                     tail = [*tail[1 - _TAIL_LINES :], line.rstrip()]
                     causes.read(line)
                     found = pick.search(line) if pick is not None else None

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling, Scheduling
 
 from build_scripts.builds.firmware_build import build_firmware
-from build_scripts.builds.qemu_build import extended_qemu
+from build_scripts.builds.qemu_build import find_machine
 from build_scripts.errors import LabError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,8 +23,14 @@ settings.load_profile("stmlab")
 FOLDER_MARKERS = ("unit", "host", "boot", "linux", "tutorial", "machine")
 NEED_MACHINE = ("boot", "linux", "tutorial", "machine")
 NEED_FIRMWARE = ("boot", "linux", "tutorial", "machine/stm")
-
-
+# What is in those folders and looks at sources and records only.
+BOOT_NOTHING = (
+    "machine/test_checks.py",
+    "machine/test_robustness.py::test_judge_",
+    "machine/test_rules.py",
+    "machine/test_runner.py",
+    "tutorial/test_wheel.py",
+)
 # Folders whose tests share boots, each made once a session: all of such a folder goes to one process.
 SHARED_BOOTS = ("boot", "linux")
 # Files whose tests have nothing in common but the code that runs them.
@@ -87,11 +92,11 @@ def prepare(tests: list[str]) -> None:
     Args:
         tests: their node ids.
     """
-    folders = {test.removeprefix("tests/").rpartition("/")[0] for test in tests}
+    names = [name for name in (test.removeprefix("tests/") for test in tests) if not name.startswith(BOOT_NOTHING)]
     try:
-        if any(folder.startswith(NEED_MACHINE) for folder in folders) and "STMLAB_QEMU" not in os.environ:
-            extended_qemu()
-        if any(folder.startswith(NEED_FIRMWARE) for folder in folders):
+        if any(name.startswith(NEED_MACHINE) for name in names):
+            find_machine()
+        if any(name.startswith(NEED_FIRMWARE) for name in names):
             build_firmware()
     except LabError as error:
         pytest.exit(f"stmlab: {error}", returncode=int(error.code))

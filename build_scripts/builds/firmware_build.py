@@ -116,6 +116,34 @@ def stuart(target: str, edk2: Path) -> tuple[list[str], dict[str, str]]:
     return command, environment
 
 
+def _run_stuart(target: str, edk2: Path, title: str, log: Path, *words: str) -> Path:
+    """Run stuart_build in the checkout.
+
+    Args:
+        title: shown while it runs.
+        log: what it prints goes there, in place of an earlier one.
+        words: further ones of its command line.
+    Returns:
+        The folder of its results.
+    Raises:
+        LabError: the checkout cannot be written, or the build failed.
+    """
+    log.unlink(missing_ok=True)
+    _need_writable_checkout()
+    command, environment = stuart(target, edk2)
+    with step(title) as shown:
+        run_logged(
+            [*command, *words],
+            log,
+            shown,
+            "stuart_build",
+            cwd=paths.CHECKOUT,
+            environment=environment,
+            pick=MODULE_LINE,
+        )
+    return paths.CHECKOUT / OUTPUT / f"{target}_{TOOL_CHAIN}"
+
+
 def compile_info() -> Path:
     """The compilation database of the DEBUG firmware, made by a build in the checkout.
 
@@ -123,18 +151,17 @@ def compile_info() -> Path:
         LabError: the source could not be obtained, or the build failed.
     """
     edk2 = sources.edk2_dir()
-    _need_writable_checkout()
     name = f"firmware-{cache.identity_of(str(paths.CHECKOUT))}"
     with paths.locked(name, say):
-        log = paths.cache_dir() / f"{name}.log"
-        log.unlink(missing_ok=True)
-        command, environment = stuart("DEBUG", edk2)
-        command += ["BUILDREPORTING=TRUE", "BUILDREPORT_TYPES=COMPILE_INFO"]
-        with step("asking the firmware's build how it compiles") as shown:
-            run_logged(
-                command, log, shown, "stuart_build", cwd=paths.CHECKOUT, environment=environment, pick=MODULE_LINE
-            )
-    return paths.CHECKOUT / OUTPUT / f"DEBUG_{TOOL_CHAIN}" / "CompileInfo" / "compile_commands.json"
+        output = _run_stuart(
+            "DEBUG",
+            edk2,
+            "asking the firmware's build how it compiles",
+            paths.cache_dir() / f"{name}.log",
+            "BUILDREPORTING=TRUE",
+            "BUILDREPORT_TYPES=COMPILE_INFO",
+        )
+    return output / "CompileInfo" / "compile_commands.json"
 
 
 def build_firmware(target: str = "DEBUG") -> Firmware:
@@ -161,13 +188,8 @@ def build_firmware(target: str = "DEBUG") -> Firmware:
 
 def _build(target: str, finished: Path, log: Path) -> None:
     """Run stuart in the checkout, and copy the images into the folder `finished`."""
-    log.unlink(missing_ok=True)
     tree = sources.sound("edk2")
-    _need_writable_checkout()
-    output = paths.CHECKOUT / OUTPUT / f"{target}_{TOOL_CHAIN}"
-    command, environment = stuart(target, tree.path)
-    with step(f"building the firmware ({target})") as shown:
-        run_logged(command, log, shown, "stuart_build", cwd=paths.CHECKOUT, environment=environment, pick=MODULE_LINE)
+    output = _run_stuart(target, tree.path, f"building the firmware ({target})", log)
     for name, source in FILES.items():
         if not (output / source).is_file():
             raise LabError(f"the build produced no {source}", log=log)

@@ -8,6 +8,7 @@ import json
 import sys
 from pathlib import Path
 
+from build_scripts.processes import reader_is_gone
 from build_scripts.stm_image import layout
 from build_scripts.stm_image.convert import ImageError, convert
 from build_scripts.stm_image.inspector import inspect_image, read_image
@@ -60,7 +61,12 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--json", action="store_true", help="print JSON")
     command.set_defaults(run=_inspect)
     options = parser.parse_args(arguments)
-    return int(options.run(options))
+    try:
+        status = int(options.run(options))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return reader_is_gone()
+    return status
 
 
 if __name__ == "__main__":

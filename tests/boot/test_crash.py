@@ -139,7 +139,7 @@ def test_crash_leaves_a_record_and_resets(name: str, firmware: Firmware) -> None
 
 
 def test_crash_in_the_stm_names_the_line(firmware: Firmware, checkout: Path) -> None:
-    """L16: symbol and source line, from the linker's debug information of this build."""
+    """Symbol and source line, from the linker's debug information of this build."""
     stream, _reason, verdict, run_dir = boot_broken(firmware, lose_processor)
     assert verdict is ExitCode.GUEST_CRASHED, run_dir
     first, second = crash.explain(stream.of("STM", "crash")[0], stream, run_dir, firmware.symbols)

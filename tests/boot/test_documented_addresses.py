@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
-"""L17: the addresses that the documentation gives are those of the image that was built."""
+"""The addresses that the documentation gives are those of the image that was built."""
 
 from __future__ import annotations
 

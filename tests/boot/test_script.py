@@ -40,7 +40,7 @@ def records_of(output: str) -> tuple[Record, ...]:
 
 
 def test_typing_errors(tmp_path: Path) -> None:
-    """L1: an unknown command, a tool's unknown word, an internal command that fails: each with line and status."""
+    """An unknown command, a tool's unknown word, an internal command that fails: each with line and status."""
     script = write(tmp_path, "ver", "", "nosuchcommand", "ExecMon.efi strat", "cd nosuchfolder", "ver", "reset -s")
     result = run_command(["run", "--qemu", "stock", "--script", script])
     assert result.returncode == ExitCode.EXPECTATION_FAILED, result.stdout + result.stderr
@@ -54,7 +54,7 @@ def test_typing_errors(tmp_path: Path) -> None:
 
 
 def test_session_without_marked_smis(tmp_path: Path) -> None:
-    """L2: the STM ran, SmiTool did not: the text says so in figures."""
+    """The STM ran, SmiTool did not: the text says so in figures."""
     script = write(tmp_path, "ExecMon.efi start", "ver", "ExecMon.efi stop", "reset -s")
     result = run_command(["run", "--script", script])
     assert result.returncode == ExitCode.OK, result.stderr
@@ -71,7 +71,7 @@ def test_session_without_marked_smis(tmp_path: Path) -> None:
 def test_firmware_of_zeros(
     tmp_path: Path, firmware: Firmware, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """L2: what never ran reported nothing; nothing is said about VMX."""
+    """What never ran reported nothing; nothing is said about VMX."""
     zeros = tmp_path / "OVMF_CODE.fd"
     zeros.write_bytes(bytes(firmware.code.stat().st_size))
     empty = Firmware(zeros, firmware.variables, firmware.mseg, firmware.description, firmware.symbols)
@@ -83,7 +83,7 @@ def test_firmware_of_zeros(
 
 
 def test_words_for_the_firmware(tmp_path: Path) -> None:
-    """L3: --fw-cfg arms the test handler; without it the tool fails."""
+    """--fw-cfg arms the test handler; without it the tool fails."""
     script = write(tmp_path, "SmmTest.efi mseg-read", "reset -s")
     armed = run_command(["run", "--qemu", "stock", "--script", script, "--fw-cfg", TEST_HANDLER])
     assert armed.returncode == ExitCode.OK, armed.stderr
@@ -97,7 +97,7 @@ def test_words_for_the_firmware(tmp_path: Path) -> None:
 
 
 def test_several_processors_without_the_treatment(tmp_path: Path) -> None:
-    """L3: where nothing stays unprotected the demonstration runs; nothing is counted, and the trace has both."""
+    """Where nothing stays unprotected the demonstration runs; nothing is counted, and the trace has both."""
     facts = tmp_path / "facts.json"
     result = run_command(["run", "--no-dual-monitor", "--processors", "2", "--json", str(facts)])
     assert result.returncode == ExitCode.OK, result.stdout + result.stderr
@@ -110,7 +110,7 @@ def test_several_processors_without_the_treatment(tmp_path: Path) -> None:
 
 
 def test_several_processors_where_the_stm_is_not_started(tmp_path: Path) -> None:
-    """L3: allowed with the treatment on offer, as long as nothing starts it."""
+    """Allowed with the treatment on offer, as long as nothing starts it."""
     script = write(tmp_path, "StmStatus.efi", "ExecMon.efi status", "reset -s")
     result = run_command(["run", "--processors", "2", "--script", script])
     assert "activations of the STM: 0" in result.stdout, result.stdout + result.stderr
@@ -161,7 +161,7 @@ def _qemu_of(lab: int) -> int:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda number: number.name)
 def test_qemu_ends_with_the_lab(tmp_path: Path, number: signal.Signals) -> None:
-    """L5: kill -9 and SIGTERM of the command that a user started."""
+    """Kill -9 and SIGTERM of the command that a user started."""
     with waiting_lab(tmp_path) as (lab, qemu):
         assert alive(qemu)
         lab.send_signal(number)

@@ -90,7 +90,7 @@ def test_good_run_has_no_problem() -> None:
     ids=["missing", "text", "32-bit", "dynamic"],
 )
 def test_unusable_program_is_refused(flags: list[str] | None, error: str, tmp_path: Path) -> None:
-    """Row L14: a dynamic program is refused by name with the remedy, not run to status 127."""
+    """A dynamic program is refused by name with the remedy, not run to status 127."""
     program = tmp_path / "own"
     if flags == ["-xc", "-c"]:
         program.write_text(PROGRAM)
@@ -104,7 +104,7 @@ def test_unusable_program_is_refused(flags: list[str] | None, error: str, tmp_pa
 
 
 def test_panic_is_told(qemu: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Row L14: a kernel that panics says why, on the screen and not only in a log."""
+    """A kernel that panics says why, on the screen and not only in a log."""
     monkeypatch.setattr(linux, "extended_qemu", lambda: qemu)
     code = linux.run(linux.LinuxRequest(words=("rdinit=/nothing", "root=/dev/nothing")))
     assert code == ExitCode.GUEST_HUNG
@@ -112,14 +112,14 @@ def test_panic_is_told(qemu: Path, capsys: pytest.CaptureFixture[str], monkeypat
 
 
 def test_timer_check_is_off() -> None:
-    """Row L15: a loaded host makes the kernel's own check of its timer fail and panic; it is told not to make it."""
+    """A loaded host makes the kernel's own check of its timer fail and panic; it is told not to make it."""
     assert "no_timer_check" in COMMAND_LINE
     guest = (initramfs.SOURCES / "linux_guest.c").read_text()
     assert "no_timer_check" in guest.partition("fixed_words[] =")[2].partition(";")[0]
 
 
 def test_compressed_modules(tmp_path: Path) -> None:
-    """Row L14: modules are compressed in Debian 13 and in the backports."""
+    """Modules are compressed in Debian 13 and in the backports."""
     folder = tmp_path / "lib" / "modules" / "6.12" / "kernel"
     folder.mkdir(parents=True)
     (tmp_path / "boot").mkdir()

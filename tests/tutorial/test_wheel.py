@@ -41,7 +41,7 @@ def _command(installed: Path, folder: Path, *arguments: str) -> subprocess.Compl
 
 
 def test_wheel_carries_every_file_of_the_package(checkout: Path, installed: Path) -> None:
-    """L9: modules, schemas, pins, and the programs of the Linux guest."""
+    """Modules, schemas, pins, and the programs of the Linux guest."""
     listed = subprocess.run(
         ["git", "ls-files", "build_scripts"], cwd=checkout, capture_output=True, text=True, check=True
     )
@@ -53,7 +53,7 @@ def test_wheel_carries_every_file_of_the_package(checkout: Path, installed: Path
     "arguments", [["run"], ["build"], ["test"], ["bench"], ["linux"], ["conformance", "--suite", "vmx"]]
 )
 def test_what_needs_the_checkout_says_so(installed: Path, tmp_path: Path, arguments: list[str]) -> None:
-    """L9: one sentence and its remedy; nothing is installed, fetched or built first."""
+    """One sentence and its remedy; nothing is installed, fetched or built first."""
     result = _command(installed, tmp_path, *arguments)
     assert result.returncode == ExitCode.USAGE
     assert result.stdout == ""
@@ -64,7 +64,7 @@ def test_what_needs_the_checkout_says_so(installed: Path, tmp_path: Path, argume
 
 
 def test_inspect_works_anywhere(installed: Path, tmp_path: Path) -> None:
-    """L9: an image is explained without a checkout."""
+    """An image is explained without a checkout."""
     (tmp_path / "Stm.mseg").write_bytes(convert(GOOD.bytes()).data)
     result = _command(installed, tmp_path, "inspect", "Stm.mseg")
     assert (result.returncode, result.stderr) == (0, "")
@@ -72,7 +72,7 @@ def test_inspect_works_anywhere(installed: Path, tmp_path: Path) -> None:
 
 
 def test_doctor_names_it(installed: Path, tmp_path: Path) -> None:
-    """L9: a finding with its remedy, no traceback."""
+    """A finding with its remedy, no traceback."""
     result = _command(installed, tmp_path, "doctor")
     assert result.returncode == ExitCode.EXPECTATION_FAILED
     assert "WRONG checkout: this is the lab's Python package alone" in result.stdout

@@ -87,7 +87,7 @@ def test_made_once() -> None:
 def test_damaged_entry_is_made_anew(
     harm: Callable[[Path], None], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """L6: whatever is wrong with an entry is found, told, and mended."""
+    """Whatever is wrong with an entry is found, told, and mended."""
     maker = Maker()
     entry = maker.obtain()
     harm(entry)

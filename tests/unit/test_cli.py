@@ -44,14 +44,14 @@ def said(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int,
 @pytest.mark.parametrize("command", ["run", "linux"])
 @pytest.mark.parametrize("value", ["0", "-5", "nan", "inf", "-inf", "soon", ""])
 def test_times_out_of_reason(command: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """L12: refused with one sentence and exit code 2."""
+    """Refused with one sentence and exit code 2."""
     code, text = said([command, f"--timeout={value}"], capsys)
     assert code == ExitCode.USAGE
     assert text.count("\n") == 1 and f"'{value}' is not a number of seconds greater than 0" in text
 
 
 def test_stock_machine_without_the_treatment(capsys: pytest.CaptureFixture[str]) -> None:
-    """L12: two options that contradict each other."""
+    """Two options that contradict each other."""
     code, text = said(["run", "--qemu", "stock", "--no-dual-monitor"], capsys)
     assert code == ExitCode.USAGE
     assert text.count("\n") == 1 and "--no-dual-monitor" in text and "--qemu stock" in text
@@ -65,7 +65,7 @@ def test_processors_out_of_reason(value: str, capsys: pytest.CaptureFixture[str]
 
 
 def test_the_demonstration_on_several_processors(capsys: pytest.CaptureFixture[str]) -> None:
-    """L3: refused before anything is built or booted, with the reason."""
+    """Refused before anything is built or booted, with the reason."""
     code, text = said(["run", "--processors", "2"], capsys)
     assert code == ExitCode.USAGE
     assert "the executive monitor starts the STM on one processor only" in text and "remedy:" in text

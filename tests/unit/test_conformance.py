@@ -164,7 +164,7 @@ def test_outside_a_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 def test_named_machine_must_be_one(
     named: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """L13: one line and its remedy, not a thousand failed rules, and no reason to take another machine."""
+    """One line and its remedy, not a thousand failed rules, and no reason to take another machine."""
     monkeypatch.setenv("STMLAB_QEMU", named)
     assert cli.main(arguments) == ExitCode.USAGE
     out, error = capsys.readouterr()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
-"""L16: a crash record in words: the reason's name, whose exit it was, symbol and source line."""
+"""A crash record in words: the reason's name, whose exit it was, symbol and source line."""
 
 from __future__ import annotations
 

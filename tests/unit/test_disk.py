@@ -28,7 +28,7 @@ def _write_to_full_disk(_target: str) -> int:
 
 
 def test_full_disk_is_one_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """L6: whichever write meets it, the command ends with cause and remedy."""
+    """Whichever write meets it, the command ends with cause and remedy."""
     monkeypatch.setattr(build, "build", _write_to_full_disk)
     assert cli.main(["build"]) == ExitCode.BUILD_FAILED
     error = capsys.readouterr().err
@@ -36,7 +36,7 @@ def test_full_disk_is_one_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
 
 def test_full_log_is_one_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """L6: the log of a nested build is where a full disk usually shows."""
+    """The log of a nested build is where a full disk usually shows."""
 
     def logged(_target: str) -> int:
         run_logged(["true"], FULL, Step("test", None), "a build")
@@ -48,7 +48,7 @@ def test_full_log_is_one_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 
 
 def test_nested_build_on_a_full_disk_has_the_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """L6: a compiler that fails for want of space says so in its own words; the remedy is ours."""
+    """A compiler that fails for want of space says so in its own words; the remedy is ours."""
     monkeypatch.setattr(disk, "full_places", lambda: [tmp_path])
     with pytest.raises(LabError) as caught:
         run_logged(["false"], tmp_path / "log", Step("test", None), "a build")
@@ -73,7 +73,7 @@ def test_error_that_is_ours_is_not_explained_away(monkeypatch: pytest.MonkeyPatc
 
 
 def test_cache_that_cannot_be_made_is_named(checkout: Path, tmp_path: Path) -> None:
-    """L6: a cache in a place that cannot be written; read-only for everybody, root too."""
+    """A cache in a place that cannot be written; read-only for everybody, root too."""
     variables = dict(os.environ, XDG_CACHE_HOME="/proc/self", XDG_STATE_HOME=str(tmp_path))
     result = subprocess.run(
         [sys.executable, "-m", "build_scripts", "build"],
@@ -88,7 +88,7 @@ def test_cache_that_cannot_be_made_is_named(checkout: Path, tmp_path: Path) -> N
 
 
 def test_read_only_checkout_with_a_build_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """L6: stuart builds in the checkout; that it cannot is said before it starts."""
+    """Stuart builds in the checkout; that it cannot is said before it starts."""
     tree = sources.Tree(tmp_path, "1", "test", "test-1")
     monkeypatch.setattr(sources, "sound", lambda _name: tree)
     monkeypatch.setattr(paths, "CHECKOUT", NOWHERE)
@@ -102,7 +102,7 @@ def test_read_only_checkout_with_a_build_needed(monkeypatch: pytest.MonkeyPatch,
 def test_output_that_cannot_be_written_is_refused_at_once(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """L13: before anything is built or run; no machine is even looked for."""
+    """Before anything is built or run; no machine is even looked for."""
     monkeypatch.setenv("STMLAB_QEMU", "/nonexistent/qemu")
     for path in (tmp_path / "no" / "such.json", tmp_path, NOWHERE / "x.json"):
         assert cli.main([*arguments, str(path)]) == ExitCode.USAGE

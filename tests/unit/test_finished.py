@@ -54,7 +54,7 @@ def _forbid(path: Path) -> None:
 
 @pytest.mark.parametrize("harm", [_unlink, _truncate, _zero, _forbid])
 def test_damaged_machine_is_built_again(harm: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch) -> None:
-    """L6: a machine that is missing, cut short, zeroed or not executable is not run."""
+    """A machine that is missing, cut short, zeroed or not executable is not run."""
     builder = Builder(qemu_build.BINARY)
     monkeypatch.setattr(qemu_build, "_build", lambda folder, _sanitize: builder(folder))
     binary = extended_qemu()
@@ -70,7 +70,7 @@ def test_damaged_machine_is_built_again(harm: Callable[[Path], None], monkeypatc
 def test_damaged_firmware_is_built_again(
     name: str, harm: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """L6: so is a firmware of which any file is, such as the variable store that each boot copies."""
+    """So is a firmware of which any file is, such as the variable store that each boot copies."""
     builder = Builder(*firmware_build.FILES)
     monkeypatch.setattr(firmware_build, "_build", lambda _target, folder, _log: builder(folder))
     firmware = build_firmware()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
-"""L3: words for the firmware on the command line."""
+"""Words for the firmware on the command line."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def test_good_image(image: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_huge_file_is_not_read(checkout: Path, tmp_path: Path) -> None:
-    """L11: 3 GiB, with 1 GiB of address space: refused, and the memory suffices."""
+    """3 GiB, with 1 GiB of address space: refused, and the memory suffices."""
     huge = tmp_path / "huge"
     with huge.open("wb") as file:
         file.truncate(3 * GIGABYTE)
@@ -53,7 +53,7 @@ def test_huge_file_is_not_read(checkout: Path, tmp_path: Path) -> None:
     [("folder", "is a directory"), ("pipe", "is no ordinary file"), ("absent", "no such file"), ("short", "less than")],
 )
 def test_what_is_no_image_is_named(name: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """L11: a directory is not "no such file"; a pipe is not waited for."""
+    """A directory is not "no such file"; a pipe is not waited for."""
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "short").write_bytes(b"x")
@@ -63,7 +63,7 @@ def test_what_is_no_image_is_named(name: str, words: str, tmp_path: Path, capsys
 
 
 def test_bytes_behind_an_image_are_a_problem(image: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """L11: 1 MB behind the image."""
+    """1 MB behind the image."""
     image.write_bytes(image.read_bytes() + bytes(1024**2))
     assert cli.main(["inspect", str(image)]) == ExitCode.USAGE
     out = capsys.readouterr().out
@@ -71,12 +71,13 @@ def test_bytes_behind_an_image_are_a_problem(image: Path, capsys: pytest.Capture
     assert len(inspect_image(image.read_bytes()).problems) == 1
 
 
-def test_output_into_head(checkout: Path, image: Path) -> None:
-    """L11: a reader that leaves early ends the command without a word."""
+@pytest.mark.parametrize("command", ["build_scripts", "build_scripts.stm_image"])
+def test_output_into_head(command: str, checkout: Path, image: Path) -> None:
+    """A reader that leaves early ends the command without a word."""
     read, write = os.pipe()
     os.close(read)  # it has left before the first byte, so that no buffer decides
     result = subprocess.run(
-        [sys.executable, "-m", "build_scripts", "inspect", str(image)],
+        [sys.executable, "-m", command, "inspect", str(image)],
         cwd=checkout,
         stdout=write,
         stderr=subprocess.PIPE,

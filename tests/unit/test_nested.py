@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from build_scripts import nested
+from build_scripts import nested, progress
 from build_scripts.errors import LabError
 from build_scripts.progress import run_logged, step
 from tests.support.hostile import HOSTILE
@@ -105,3 +105,18 @@ def test_a_failed_command_without_a_known_cause_shows_its_end(tmp_path: Path) ->
     with pytest.raises(LabError) as failure, step("failing") as shown:
         run_logged([sys.executable, "-c", "print('the end'); raise SystemExit(3)"], tmp_path / "log", shown, "it")
     assert failure.value.message.endswith("\nthe end")
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_output_is_shown_if_asked_for(
+    verbose: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``build -v``: on standard error, since standard output belongs to the result; and in the log as ever."""
+    monkeypatch.setattr(progress._Output, "shown", False)
+    if verbose:
+        progress.show_output()
+    with step("building") as shown:
+        run_logged([sys.executable, "-c", "print('CC smi.o')"], tmp_path / "log", shown, "it")
+    out, err = capsys.readouterr()
+    assert out == "" and ("CC smi.o\n" in err) == verbose
+    assert "CC smi.o" in (tmp_path / "log").read_text()

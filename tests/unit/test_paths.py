@@ -34,7 +34,7 @@ def test_cache_is_xdg(tmp_path: Path) -> None:
 
 
 def test_folder_that_cannot_be_made_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """L6: with the variable that mends it."""
+    """With the variable that mends it."""
     monkeypatch.setenv("XDG_STATE_HOME", "/proc/self")
     with pytest.raises(LabError, match="/proc/self/stmlab cannot be made") as caught:
         paths.state_dir()

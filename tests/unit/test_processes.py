@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
-"""L5, L20: however the lab ends, its guests end with it, and Ctrl-C leaves nothing unfinished behind."""
+"""However the lab ends, its guests end with it, and Ctrl-C leaves nothing unfinished behind."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_ignored_hang_up_stays_ignored() -> None:
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), Terminated(signal.SIGTERM), ValueError()], ids=type)
 def test_a_build_ends_with_all_that_it_started(tmp_path: Path, error: BaseException) -> None:
-    """L5: what a build has started ends too, and the lab does not wait for a build that was interrupted."""
+    """What a build has started ends too, and the lab does not wait for a build that was interrupted."""
     seen: list[int] = []
 
     class Interrupting(Step):

@@ -115,7 +115,7 @@ def test_pristine_source_is_never_written(setup: Setup) -> None:
 
 
 def test_working_copy_is_what_was_left(setup: Setup) -> None:
-    """L6, L7: a build goes on in a copy of this very source that nobody has touched, and only there."""
+    """A build goes on in a copy of this very source that nobody has touched, and only there."""
     folder = setup.work.parent
     assert not qemu_build._as_left(setup.tree, folder), "nothing says what it is"
     setup.synchronise()

@@ -171,7 +171,7 @@ def test_endings_that_nobody_asked_for(tmp_path: Path, ending: Ending, words: st
 
 
 def test_script_without_a_power_off(tmp_path: Path) -> None:
-    """L2: a guest that waits at the prompt did not hang in its last command."""
+    """A guest that waits at the prompt did not hang in its last command."""
     logs = good_run(tmp_path)
     logs.app("script-end", "status=0x0")
     error = demo.check_ending(read_stream(logs.write()), Ending("timeout", None, 90.0))
@@ -199,7 +199,7 @@ def shown(logs: Logs, configuration: Configuration = Configuration.DUAL_MONITOR,
 
 
 def test_eighty_columns(tmp_path: Path) -> None:
-    """L10: nothing is wider than 80 columns, and no word of the same text at 200 columns is cut."""
+    """Nothing is wider than 80 columns, and no word of the same text at 200 columns is cut."""
     logs = good_run(tmp_path)
     logs.app("smi-begin", "cause=port-b2")
     logs.plain_smi(extra_reasons=(48, 10))
@@ -223,7 +223,7 @@ def test_a_word_wider_than_the_screen_is_not_cut(tmp_path: Path) -> None:
 
 
 def test_session_without_marked_smis(tmp_path: Path) -> None:
-    """L2: a session of the STM in which SmiTool raised nothing is called that, with what was traced."""
+    """A session of the STM in which SmiTool raised nothing is called that, with what was traced."""
     logs = Logs(tmp_path)
     logs.status("enabled", "none")
     logs.activation()
@@ -237,14 +237,14 @@ def test_session_without_marked_smis(tmp_path: Path) -> None:
 
 
 def test_other_smis_are_explained(tmp_path: Path) -> None:
-    """L17: those of the STM's count that the table does not show."""
+    """Those of the STM's count that the table does not show."""
     text = " ".join(shown(good_run(tmp_path)).split())
     assert "traced 22 SMIs from reset to the end: 10 under the dual-monitor treatment, 12 under the default" in text
     assert "SmiTool raised 20; the other 2 are the firmware's and the Shell's" in text
 
 
 def test_run_that_left_nothing(tmp_path: Path) -> None:
-    """L2: zeroed firmware or a full disk: no status, no SMI, and nothing said about VMX."""
+    """Zeroed firmware or a full disk: no status, no SMI, and nothing said about VMX."""
     text = shown(Logs(tmp_path / "empty"))
     assert "The firmware reported no status: it did not get that far." in text
     assert "The machine traced no SMI." in text and "VMX" not in text
@@ -253,7 +253,7 @@ def test_run_that_left_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("reason", ["no-vmx", None])
 def test_stock_machine_is_not_traced(tmp_path: Path, reason: str | None) -> None:
-    """L2: that the distribution's QEMU has no treatment is the firmware's finding, if it got that far."""
+    """That the distribution's QEMU has no treatment is the firmware's finding, if it got that far."""
     logs = Logs(tmp_path)
     if reason is not None:
         logs.status("unavailable", reason)

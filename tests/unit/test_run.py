@@ -120,7 +120,7 @@ def own_script(tmp_path: Path) -> run.RunRequest:
 def test_failing_command_of_an_own_script(
     logs: Logs, own_script: run.RunRequest, capsys: pytest.CaptureFixture[str], status: str, words: str
 ) -> None:
-    """L1: exit code 7, the line and the Shell's status, on stderr and in the story."""
+    """Exit code 7, the line and the Shell's status, on stderr and in the story."""
     logs.app("script", "line=3 cmd=nosuchcommand")
     logs.app("script-status", f"line=3 status={status}")
     assert run.run(own_script) == ExitCode.EXPECTATION_FAILED
@@ -130,7 +130,7 @@ def test_failing_command_of_an_own_script(
 
 
 def test_own_script_whose_commands_succeed(logs: Logs, own_script: run.RunRequest) -> None:
-    """L1: it need not show the demonstration."""
+    """It need not show the demonstration."""
     logs.activation()
     logs.app("script-status", "line=3 status=0x0")
     assert run.run(own_script) == ExitCode.OK
@@ -152,7 +152,7 @@ def test_line_numbers_are_the_users(own_script: run.RunRequest) -> None:
     ],
 )
 def test_several_processors(configuration: Configuration, script: tuple[str, ...], refused: bool) -> None:
-    """L3: what would leave processors unprotected is refused with the reason; one processor never is."""
+    """What would leave processors unprotected is refused with the reason; one processor never is."""
     run.check_processors(1, configuration, script)
     if refused:
         with pytest.raises(LabError, match="on one processor only") as caught:

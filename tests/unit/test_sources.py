@@ -132,7 +132,7 @@ def _pin(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_corrupt_stamp_means_fetched_anew(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: bytes
 ) -> None:
-    """L6: a tree whose stamp cannot be read is as good as none, and its place is taken."""
+    """A tree whose stamp cannot be read is as good as none, and its place is taken."""
     _pin(monkeypatch)
     tree = sources.locate("qemu")
     (tree.path / "unlisted.c").unlink()
@@ -143,7 +143,7 @@ def test_corrupt_stamp_means_fetched_anew(
 
 
 def test_changed_tree_is_not_built_from(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """L6: before a build a fetched tree must be what was fetched, also in a file that no list names."""
+    """Before a build a fetched tree must be what was fetched, also in a file that no list names."""
     _pin(monkeypatch)
     tree = sources.sound("qemu")
     assert sources.sound("qemu") == tree and "anew" not in capsys.readouterr().err
@@ -154,7 +154,7 @@ def test_changed_tree_is_not_built_from(monkeypatch: pytest.MonkeyPatch, capsys:
 
 
 def test_own_tree_has_keys_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """L7: every file of the user's tree enters the key, which is never that of the fetched source."""
+    """Every file of the user's tree enters the key, which is never that of the fetched source."""
     _pin(monkeypatch)
     fetched = sources.locate("qemu")
     own = tmp_path / "own"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
-"""L10: every table of the lab fits 80 columns, and no word or number in it is cut."""
+"""Every table of the lab fits 80 columns, and no word or number in it is cut."""
 
 from __future__ import annotations
 

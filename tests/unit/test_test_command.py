@@ -11,7 +11,8 @@ import pytest
 
 from build_scripts import paths
 from build_scripts.commands.test import MOST_WORKERS, pytest_command
-from tests.conftest import group_of
+from tests import conftest
+from tests.conftest import BOOT_NOTHING, group_of, prepare
 
 
 def test_every_processor_has_a_worker() -> None:
@@ -70,3 +71,38 @@ def test_groups_stay_together(tmp_path: Path) -> None:
 
 def test_one_processor_needs_no_workers() -> None:
     assert pytest_command(["-x"], 1)[3:] == ["-x"]
+
+
+@pytest.mark.parametrize(
+    ("tests", "built"),
+    [
+        (["tests/unit/test_cli.py::test_version", "tests/host/test_log.py::test_ring"], []),
+        (
+            ["tests/machine/test_rules.py::test_table[vmx]", "tests/machine/test_robustness.py::test_judge_refuses[]"],
+            [],
+        ),
+        (["tests/machine/test_robustness.py::test_hostile_pointers[0]"], ["machine"]),
+        (["tests/unit/test_cli.py::test_version", "tests/machine/test_machine.py::test_image[ept]"], ["machine"]),
+        (["tests/machine/stm/test_stm.py::test_crash[x]"], ["machine", "firmware"]),
+        (
+            ["tests/tutorial/test_wheel.py::test_doctor_names_it", "tests/boot/test_run.py::test_it"],
+            ["machine", "firmware"],
+        ),
+    ],
+)
+def test_only_what_boots_is_built(tests: list[str], built: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    monkeypatch.setattr(conftest, "find_machine", lambda: made.append("machine"))
+    monkeypatch.setattr(conftest, "build_firmware", lambda: made.append("firmware"))
+    prepare(tests)
+    assert made == built
+
+
+@pytest.mark.parametrize("name", BOOT_NOTHING)
+def test_what_is_said_to_boot_nothing_does_not(name: str, checkout: Path) -> None:
+    """It takes none of the fixtures that give a machine or a firmware."""
+    path, _, prefix = name.partition("::")
+    text = (checkout / "tests" / path).read_text(encoding="utf-8")
+    parameters = re.findall(rf"^def {prefix or 'test_'}\w*\(([^)]*)\)", text, re.MULTILINE)
+    assert parameters
+    assert not re.search(r"\b(qemu|firmware|mseg|good|evidence|boot|boot_script)\b", ",".join(parameters))

@@ -1,5 +1,7 @@
 /** @file
-  Instructions that may fault, tried with the fault caught.
+  Instructions that a guest of the executive monitor tries, and what each faults
+  with. How a fault is caught is StmTryLib's: whoever else tries has routines of
+  his own, so that these are here and not there.
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
