@@ -30,9 +30,9 @@
 /**
   Add the load address to every absolute pointer of the image.
 
-  @param[in]      File      The image file.
-  @param[in]      MsegBase  Physical address of MSEG.
-  @param[in, out] Mseg      MSEG, holding the image as it is in the file.
+  @param[in]     File      The image file.
+  @param[in]     MsegBase  Physical address of MSEG.
+  @param[in,out] Mseg      MSEG, holding the image as it is in the file.
 **/
 STATIC
 VOID

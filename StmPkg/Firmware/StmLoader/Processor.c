@@ -22,7 +22,7 @@
   before CPUID says that there are any: on stock emulators unknown MSRs read 0
   and on others they fault, so neither answer means anything.
 
-  @param[in, out] Buffer  STM_PROCESSOR_FACTS to fill.
+  @param[in,out] Buffer  STM_PROCESSOR_FACTS to fill.
 
   @retval EFI_SUCCESS  Always.
 **/
@@ -56,7 +56,7 @@ CollectFacts (
   Bit 2 stays 0: an executive monitor that leaves VMX operation must not leave
   SMIs blocked.
 
-  @param[in, out] Buffer  Pointer to the value.
+  @param[in,out] Buffer  Pointer to the value.
 
   @retval EFI_SUCCESS  Always.
 **/
@@ -74,9 +74,9 @@ WriteMonitorControl (
 /**
   Run a procedure on one processor and wait for it.
 
-  @param[in]      Processor  Index in the SMM system table.
-  @param[in]      Procedure  What to run.
-  @param[in, out] Buffer     Its argument.
+  @param[in]     Processor  Index in the SMM system table.
+  @param[in]     Procedure  What to run.
+  @param[in,out] Buffer     Its argument.
 
   @retval EFI_SUCCESS  The procedure ran.
   @retval others       The processor could not be reached.

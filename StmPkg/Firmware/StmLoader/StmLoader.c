@@ -65,10 +65,10 @@ FindMemory (
 /**
   Go through all checks in order, load the image if they pass, and announce it.
 
-  @param[in]      Memory  MSEG and TSEG.
-  @param[in]      Image   The image.
-  @param[in]      Found   StmReasonNone, or why there is no image.
-  @param[in, out] Status  Gets the size needed and, after a load, the static size and its digest.
+  @param[in]     Memory  MSEG and TSEG.
+  @param[in]     Image   The image.
+  @param[in]     Found   StmReasonNone, or why there is no image.
+  @param[in,out] Status  Gets the size needed and, after a load, the static size and its digest.
 
   @return Why the dual-monitor treatment cannot be used; StmReasonNone if it can.
 **/

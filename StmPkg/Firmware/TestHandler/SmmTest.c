@@ -61,7 +61,7 @@ ResultName (
 /**
   Send a request through the firmware's SMM communication.
 
-  @param[in, out] Request  The request; gets the answer.
+  @param[in,out] Request  The request; gets the answer.
 
   @retval EFI_SUCCESS    The request was sent; Result tells whether a handler saw it.
   @retval EFI_NOT_FOUND  There is no SMM communication, or no such handler.

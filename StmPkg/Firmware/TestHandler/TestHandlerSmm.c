@@ -74,8 +74,8 @@ WriteByte (
 /**
   Access one byte of MSEG, a fault caught.
 
-  @param[in]      Routine  ReadByte or WriteByte.
-  @param[in, out] Request  Offset and value.
+  @param[in]     Routine  ReadByte or WriteByte.
+  @param[in,out] Request  Offset and value.
 
   @return StmTestDone, StmTestFaulted or StmTestRejected.
 **/
@@ -126,10 +126,10 @@ CauseTripleFault (
 /**
   Carry out one request.
 
-  @param[in]      DispatchHandle  Not used.
-  @param[in]      Context         Not used.
-  @param[in, out] CommBuffer      STM_TEST_REQUEST.
-  @param[in, out] CommBufferSize  Its bytes.
+  @param[in]     DispatchHandle  Not used.
+  @param[in]     Context         Not used.
+  @param[in,out] CommBuffer      STM_TEST_REQUEST.
+  @param[in,out] CommBufferSize  Its bytes.
 
   @retval EFI_SUCCESS  The SMI is done with; the request holds the result.
 **/

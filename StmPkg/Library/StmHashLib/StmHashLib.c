@@ -57,8 +57,8 @@ RotateRight (
 /**
   Add one 64-byte block to the state (FIPS 180-4, 6.2.2).
 
-  @param[in, out] State  The intermediate hash value.
-  @param[in]      Block  The block.
+  @param[in,out] State  The intermediate hash value.
+  @param[in]     Block  The block.
 **/
 STATIC
 VOID
