@@ -68,10 +68,11 @@ def sdm_fields(checkout: Path) -> dict[int, str]:
     """Encoding to name, from the words of the SDM."""
     table = tomllib.loads((checkout / "tests/unit/vmcs_fields.toml").read_text(encoding="utf-8"))
     fields = {}
-    for encoding, words in table["fields"].items():
-        for short in table["abbreviations"]:
-            words = words.replace(short["words"], short["name"])
-        fields[int(encoding, 16)] = "VMCS_" + re.sub(r"[-/ ]", "_", words.strip()).upper()
+    for section in table["fields"].values():
+        for encoding, words in section.items():
+            for short in table["abbreviations"]:
+                words = words.replace(short["words"], short["name"])
+            fields[int(encoding, 16)] = "VMCS_" + re.sub(r"[-/ ]", "_", words.strip()).upper()
     return fields
 
 
