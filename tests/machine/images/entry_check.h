@@ -23,6 +23,11 @@ enum mode { MODE_64, MODE_COMPAT, MODE_32, MODE_PAE, MODE_VM86 };
 /* VMCALL for ever, in every mode of the processor. */
 void entry_guest(void);
 
+/* An instruction without operands of the compiler's choice, then VMCALL. */
+#define CODE(name, ...)                                                        \
+    void name(void);                                                           \
+    __asm__(".globl " #name "\n" #name ":\n\t" __VA_ARGS__ "\n1:\tvmcall\n\tjmp 1b\n")
+
 struct field {
     uint32_t field; /* 0 ends a list; the VPID is not used here */
     uint64_t value;
@@ -41,6 +46,12 @@ struct defect {
 void entry_fresh(enum mode mode);
 /* The VMCS of entry_fresh(). */
 extern uint64_t entry_vmcs;
+/* A good guest in 64-bit mode that begins with this code. */
+static inline void entry_code(void (*code)(void))
+{
+    entry_fresh(MODE_64);
+    wr(VMCS_GUEST_RIP, phys((void *)code));
+}
 /* Enters and says what became of it. */
 uint32_t entry_outcome(void);
 /* The plain guest with these controls added; false if one is not offered. */

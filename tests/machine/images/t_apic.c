@@ -26,10 +26,6 @@ static bool on_event(struct fault_frame *frame)
     return true;
 }
 
-#define CODE(name, ...)                                                        \
-    void name(void);                                                           \
-    __asm__(".globl " #name "\n" #name ":\n\t" __VA_ARGS__ "\n1:\tvmcall\n\tjmp 1b\n")
-
 CODE(a_nops, "nop\n\tnop\n\tnop");
 CODE(a_hlt, "hlt");
 CODE(a_cpuid, "nop\n\tcpuid\n\tnop\n\tnop");
@@ -42,8 +38,7 @@ CODE(a_apic_push, "mov $0x2000800, %esp\n\tud2");
 
 static void fresh(void (*code)(void))
 {
-    entry_fresh(MODE_64);
-    wr(VMCS_GUEST_RIP, phys((void *)code));
+    entry_code(code);
     wr(VMCS_PREEMPTION_TIMER_VALUE, LONG_TIME);
     nmis = interrupts = 0;
     call_from_handler = false;

@@ -6,9 +6,6 @@
 #define GDT_AT    0x2000000ull
 #define ABSENT_AT 0x58u /* a selector whose descriptor is not present */
 
-#define CODE(name, ...)                                                        \
-    void name(void);                                                           \
-    __asm__(".globl " #name "\n" #name ":\n\t" __VA_ARGS__ "\n1:\tvmcall\n\tjmp 1b\n")
 #define CODE32(name, ...) CODE(name, ".code32\n\t" __VA_ARGS__ "\n\t.code64")
 
 CODE(e_de, "xor %ecx, %ecx\n\tdiv %ecx");

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* What comes first, the fault or the VM exit; conditions of conditional exits;
- * instruction information; RIP and RF of exits. */
+/* What comes first, the fault or the VM exit; conditions of conditional exits. */
 #include "entry_check.h"
 
 #define PAGE        0x2000000ull
@@ -8,13 +7,7 @@
 #define GP_EXIT     0x80000B0Du
 #define UD_EXIT     0x80000306u
 #define ABSENT      0x8000000000ull
-#define RFLAGS_RF   (1u << 16)
 #define RFLAGS_IOPL (3u << 12)
-
-/* An instruction without operands of the compiler's choice, then VMCALL. */
-#define CODE(name, ...)                                                        \
-    void name(void);                                                           \
-    __asm__(".globl " #name "\n" #name ":\n\t" __VA_ARGS__ "\n1:\tvmcall\n\tjmp 1b\n")
 
 CODE(p_hlt, "hlt");
 CODE(p_rdmsr, "mov $0x174, %ecx\n\trdmsr");
@@ -92,12 +85,6 @@ static void everything_exits(void)
     wr(VMCS_CR4_GUEST_HOST_MASK, UINT64_MAX);
 }
 
-static void fresh(void (*code)(void))
-{
-    entry_fresh(MODE_64);
-    wr(VMCS_GUEST_RIP, phys((void *)code));
-}
-
 static void at_cpl3(void)
 {
     wr(VMCS_GUEST_CS_SELECTOR, SEL_USER_CODE | 3);
@@ -115,7 +102,7 @@ static void at_cpl3(void)
 static void test_cpl3(void)
 {
     for (size_t i = 0; i < ARRAY_SIZE(cpl3); i++) {
-        fresh(cpl3[i].code);
+        entry_code(cpl3[i].code);
         at_cpl3();
         everything_exits();
         wr(VMCS_GUEST_CR4, rd(VMCS_GUEST_CR4) | 1ull << 18); /* OSXSAVE */
@@ -126,7 +113,7 @@ static void test_cpl3(void)
               "reason:%d,intr:%x,error:%x", last_exit.reason, last_exit.intr, last_exit.error);
     }
     /* With IOPL 3 the TSS does not matter, and the exit comes. */
-    fresh(p_in);
+    entry_code(p_in);
     at_cpl3();
     everything_exits();
     wr(VMCS_GUEST_RFLAGS, RFLAGS_IOPL | 2);
@@ -144,7 +131,7 @@ static void test_undefined(void)
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        fresh(rows[i].code);
+        entry_code(rows[i].code);
         everything_exits();
         guest_run(LAUNCH);
         check_eq("VMX-INT-02", rows[i].name, last_exit.intr, UD_EXIT);
@@ -173,7 +160,7 @@ static void test_values(void)
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        fresh(rows[i].code);
+        entry_code(rows[i].code);
         if (rows[i].reason != VMX_REASON_CR_ACCESS) { /* behind the MOV to ECX */
             wr(VMCS_GUEST_RIP, rd(VMCS_GUEST_RIP) + 5);
             guest.rcx = 0x7FFFFFFF;
@@ -211,7 +198,7 @@ static void test_io(void)
 
     (void)page_alloc();
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        fresh(rows[i].code);
+        entry_code(rows[i].code);
         wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_UNCONDITIONAL_IO | VMX_CPU_IO_BITMAPS));
         wr(VMCS_IO_BITMAP_A, bitmaps);
         wr(VMCS_IO_BITMAP_B, bitmaps + PAGE_SIZE);
@@ -255,7 +242,7 @@ static void test_msr_bitmaps(void)
                 if (set) {
                     *(uint8_t *)(at + (rows[i].msr & 0x1FFF) / 8) = 1u << rows[i].msr % 8;
                 }
-                fresh(write ? p_wrmsr_rcx : p_rdmsr_rcx);
+                entry_code(write ? p_wrmsr_rcx : p_rdmsr_rcx);
                 wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_MSR_BITMAPS));
                 wr(VMCS_MSR_BITMAP, bitmap);
                 wr(VMCS_EXCEPTION_BITMAP, 0);
@@ -301,7 +288,7 @@ static void test_cr0_conditions(void)
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         uint64_t cr0;
 
-        fresh(rows[i].code);
+        entry_code(rows[i].code);
         wr(VMCS_GUEST_CR0, (read_cr0() & ~(uint64_t)CR0_MP) | CR0_TS);
         wr(VMCS_CR0_GUEST_HOST_MASK, rows[i].mask);
         wr(VMCS_CR0_READ_SHADOW, rows[i].shadow);
@@ -315,7 +302,7 @@ static void test_cr0_conditions(void)
     }
     /* LMSW from memory: bit 6, the data and the linear address. */
     *(uint16_t *)(PAGE + 8) = 0x0001;
-    fresh(p_lmsw_memory);
+    entry_code(p_lmsw_memory);
     wr(VMCS_CR0_GUEST_HOST_MASK, CR0_TS);
     wr(VMCS_CR0_READ_SHADOW, CR0_TS);
     guest.rbx = PAGE;
@@ -323,7 +310,7 @@ static void test_cr0_conditions(void)
     check_eq("VMX-INF-08", "lmsw-memory", last_exit.qualification, 0x10070);
     check_eq("VMX-INF-08", "lmsw-linear", rd(VMCS_GUEST_LINEAR_ADDRESS), PAGE + 8);
     /* Its operand comes first. */
-    fresh(p_lmsw_memory);
+    entry_code(p_lmsw_memory);
     wr(VMCS_CR0_GUEST_HOST_MASK, CR0_TS);
     wr(VMCS_EXCEPTION_BITMAP, ALL_BITS);
     guest.rbx = ABSENT;
@@ -333,169 +320,22 @@ static void test_cr0_conditions(void)
 
 static void test_others(void)
 {
-    fresh(p_pause);
+    entry_code(p_pause);
     check_eq("VMX-NRB-12", "pause", guest_run(LAUNCH), VMX_REASON_VMCALL);
-    fresh(p_int_6);
+    entry_code(p_int_6);
     wr(VMCS_EXCEPTION_BITMAP, ALL_BITS);
     wr(VMCS_GUEST_IDTR_LIMIT, 0);
     guest_run(LAUNCH);
     /* Not #UD but the fault of its delivery. */
     check_eq("VMX-INT-47", "exit", last_exit.intr, GP_EXIT);
     check_eq("VMX-INT-47", "vectoring", rd(VMCS_IDT_VECTORING_INFO), 0x80000406);
-    fresh(p_vmcall);
+    entry_code(p_vmcall);
     guest_run(LAUNCH);
     check_eq("VMX-INF-01", "vmcall", rd(VMCS_EXIT_REASON), VMX_REASON_VMCALL);
-    fresh(p_int3_then);
+    entry_code(p_int3_then);
     wr(VMCS_EXCEPTION_BITMAP, 1u << 3);
     guest_run(LAUNCH);
     check_eq("VMX-INF-01", "int3", rd(VMCS_EXIT_REASON), VMX_REASON_EXCEPTION_NMI);
-}
-
-/* ---- instruction information ---- */
-CODE(p_invept, "invept 0x40(%rbx,%rcx,4), %rdx");
-CODE(p_invvpid, "invvpid -0x20(%r13), %r9");
-CODE(p_vmread_register, "vmread %rdx, %rsi");
-CODE(p_vmread_memory, "vmread %r10, 8(%rbx,%r12,8)");
-CODE(p_vmwrite_register, "vmwrite %r8, %rdi");
-CODE(p_vmptrst_fs, "vmptrst %fs:8(%r12)");
-CODE(p_vmclear_32, "addr32 vmclear 0x10(%ebx)");
-CODE(p_vmxon_sp, "vmxon (%rsp)");
-CODE(p_str_register, "str %r11d");
-CODE(p_lldt_memory, "lldt 4(%rdi)");
-CODE(p_vmptrld_absolute, "vmptrld 0x2000000");
-CODE(p_sgdt_scaled, "sgdt 0x100(,%rbp,2)");
-
-#define MEMORY(seg, size, scale, index, base)                                  \
-    ((seg) << 15 | (size) << 7 | (scale) | ((index) < 0 ? 1u << 22 : (uint32_t)(index) << 18) | \
-     ((base) < 0 ? 1u << 27 : (uint32_t)(base) << 23))
-#define MEMORY_MASK(index, base)                                               \
-    (0x7u << 15 | 1u << 22 | 1u << 27 | 7u << 7 | ((index) < 0 ? 0 : 3u | 0xFu << 18) | \
-     ((base) < 0 ? 0 : 0xFu << 23))
-
-static void test_information(void)
-{
-    static const struct {
-        const char *id, *name;
-        void (*code)(void);
-        uint32_t info, mask;
-        uint64_t displacement;
-    } rows[] = {
-        {"VMX-INF-30", "invept", p_invept, MEMORY(3, 2, 2, 1, 3) | 2u << 28,
-         MEMORY_MASK(1, 3) | 0xFu << 28, 0x40},
-        {"VMX-INF-30", "invvpid", p_invvpid, MEMORY(3, 2, 0, -1, 13) | 9u << 28,
-         MEMORY_MASK(-1, 13) | 0xFu << 28, (uint64_t)-0x20},
-        {"VMX-INF-35", "vmread-register", p_vmread_register, 1u << 10 | 6u << 3 | 2u << 28,
-         1u << 10 | 0xFu << 3 | 0xFu << 28, 0},
-        {"VMX-INF-35", "vmread-memory", p_vmread_memory, MEMORY(3, 2, 3, 12, 3) | 10u << 28,
-         MEMORY_MASK(12, 3) | 1u << 10 | 0xFu << 28, 8},
-        {"VMX-INF-35", "vmwrite-register", p_vmwrite_register, 1u << 10 | 8u << 3 | 7u << 28,
-         1u << 10 | 0xFu << 3 | 0xFu << 28, 0},
-        {"VMX-INF-34", "vmptrst-fs", p_vmptrst_fs, MEMORY(4, 2, 0, -1, 12), MEMORY_MASK(-1, 12), 8},
-        {"VMX-INF-34", "vmclear-32", p_vmclear_32, MEMORY(3, 1, 0, -1, 3), MEMORY_MASK(-1, 3), 0x10},
-        {"VMX-INF-34", "vmxon-stack", p_vmxon_sp, MEMORY(2, 2, 0, -1, 4), MEMORY_MASK(-1, 4), 0},
-        {"VMX-INF-34", "vmptrld-absolute", p_vmptrld_absolute, MEMORY(3, 2, 0, -1, -1),
-         MEMORY_MASK(-1, -1), 0x2000000},
-        {"VMX-INF-32", "str-register", p_str_register, 1u << 10 | 11u << 3 | 1u << 28,
-         1u << 10 | 0xFu << 3 | 3u << 28, 0},
-        {"VMX-INF-32", "lldt-memory", p_lldt_memory, MEMORY(3, 2, 0, -1, 7) | 2u << 28,
-         MEMORY_MASK(-1, 7) | 1u << 10 | 3u << 28, 4},
-        {"VMX-INF-31", "sgdt-scaled", p_sgdt_scaled, MEMORY(3, 2, 1, 5, -1), MEMORY_MASK(5, -1) |
-         3u << 28, 0x100},
-    };
-
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        uint32_t info;
-
-        fresh(rows[i].code);
-        wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_SECONDARY_CONTROLS));
-        wr(VMCS_SECONDARY_CONTROLS, controls(MSR_VMX_PROC2, VMX_CPU2_DESCRIPTOR_TABLE));
-        guest.rbx = guest.rcx = guest.rdi = guest.r12 = guest.r13 = guest.rbp = 0x1000;
-        guest_run(LAUNCH);
-        info = (uint32_t)rd(VMCS_EXIT_INSTRUCTION_INFO);
-        check(rows[i].id, rows[i].name, (info & rows[i].mask) == rows[i].info,
-              "reason:%d,info:%x,want:%x,mask:%x", last_exit.reason, info, rows[i].info,
-              rows[i].mask);
-        check_eq("VMX-INF-05", rows[i].name, last_exit.qualification, rows[i].displacement);
-    }
-}
-
-/* ---- RIP and RF ---- */
-CODE(p_prefixed, ".byte 0x48, 0x66\n\tcpuid");
-CODE(p_ud, "ud2");
-CODE(p_absent, "movabs $0x8000000000, %rbx\n\tmov (%rbx), %rax");
-
-static void test_rip_and_rf(void)
-{
-    fresh(p_cpuid);
-    wr(VMCS_GUEST_RFLAGS, RFLAGS_RF | 2);
-    guest_run(LAUNCH);
-    check_eq("VMX-EXI-11", "instruction", last_exit.rip, phys((void *)p_cpuid));
-    check_eq("VMX-EXI-13", "instruction", rd(VMCS_GUEST_RFLAGS) & RFLAGS_RF, 0);
-    fresh(p_prefixed);
-    guest_run(LAUNCH);
-    check_eq("VMX-INF-27", "prefixes", last_exit.length, 4);
-    fresh(p_ud);
-    wr(VMCS_EXCEPTION_BITMAP, ALL_BITS);
-    guest_run(LAUNCH);
-    check_eq("VMX-EXI-11", "fault", last_exit.rip, phys((void *)p_ud));
-    check_eq("VMX-EXI-13", "fault", rd(VMCS_GUEST_RFLAGS) & RFLAGS_RF, RFLAGS_RF);
-    /* INT3 exits trap-like as to RF, and with the RIP of the instruction. */
-    fresh(p_int3_then);
-    wr(VMCS_EXCEPTION_BITMAP, ALL_BITS);
-    guest_run(LAUNCH);
-    check_eq("VMX-EXI-11", "int3", last_exit.rip, phys((void *)p_int3_then));
-    check_eq("VMX-EXI-13", "int3", rd(VMCS_GUEST_RFLAGS) & RFLAGS_RF, 0);
-}
-
-/* ---- what an exiting instruction leaves alone ---- */
-CODE(p_ins, "mov $0x2000010, %edi\n\tmov $0x81, %edx\n\tinsb");
-CODE(p_sti, "sti\n\tvmcall");
-CODE(p_mov_ss_tf, "pushfq\n\torl $0x100, (%rsp)\n\tmov %ss, %eax\n\tpopfq\n\tmov %eax, %ss\n\tvmcall");
-
-static void test_unchanged(void)
-{
-    *(uint8_t *)(PAGE + 0x10) = 0x5A;
-    fresh(p_ins);
-    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_UNCONDITIONAL_IO));
-    guest_run(LAUNCH);
-    check_eq("VMX-EXI-01", "ins-memory", *(uint8_t *)(PAGE + 0x10), 0x5A);
-    check_eq("VMX-EXI-01", "ins-rdi", guest.rdi, PAGE + 0x10);
-    fresh(p_absent);
-    wr(VMCS_EXCEPTION_BITMAP, ALL_BITS);
-    __asm__ volatile("mov %0, %%cr2" : : "r"(0x1234ull));
-    guest_run(LAUNCH);
-    check_eq("VMX-EXI-02", "cr2", read_cr2(), 0x1234);
-    fresh(p_sti);
-    guest_run(LAUNCH);
-    check_eq("VMX-EXI-15", "sti", rd(VMCS_GUEST_INTERRUPTIBILITY_STATE), VMX_BLOCKING_BY_STI);
-    check_eq("VMX-EXI-16", "none-pending", rd(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS), 0);
-}
-
-static void test_pending_debug(void)
-{
-    /* A single step that MOV SS delays is pending at the exit. */
-    fresh(p_mov_ss_tf);
-    guest_run(LAUNCH);
-    check_eq("VMX-EXI-16", "reason", last_exit.reason, VMX_REASON_VMCALL);
-    check_eq("VMX-EXI-16", "delayed-single-step", rd(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS), 1u << 14);
-    check_eq("VMX-EXI-15", "mov-ss-with-tf", rd(VMCS_GUEST_INTERRUPTIBILITY_STATE), VMX_BLOCKING_BY_MOV_SS);
-}
-
-/* ---- MONITOR and MWAIT ---- */
-CODE(p_mwait, "xor %ecx, %ecx\n\txor %eax, %eax\n\tmwait");
-CODE(p_monitor_mwait, "mov $0x2000000, %eax\n\txor %ecx, %ecx\n\txor %edx, %edx\n\tmonitor\n\t"
-                      "xor %eax, %eax\n\tmwait");
-
-static void test_mwait(void)
-{
-    fresh(p_mwait);
-    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_MWAIT));
-    check_eq("VMX-INT-21", "mwait", guest_run(LAUNCH), 36);
-    check_eq("VMX-INF-11", "not-armed", last_exit.qualification, 0);
-    fresh(p_monitor_mwait);
-    wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_MWAIT));
-    check_eq("VMX-INT-21", "monitor-mwait", guest_run(LAUNCH), 36);
-    check_eq("VMX-INF-11", "armed", last_exit.qualification & 1, 1);
 }
 
 void run_tests(void)
@@ -510,11 +350,6 @@ void run_tests(void)
     test_msr_bitmaps();
     test_cr0_conditions();
     test_others();
-    test_information();
-    test_rip_and_rf();
-    test_unchanged();
-    test_pending_debug();
-    test_mwait();
     vmclear(entry_vmcs);
     check_vmx("VMX-INS-16", "vmxoff", vmxoff(), SUCCESS);
 }
