@@ -9,7 +9,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 # The parts, in the order of what a mutant costs.
-PARTS = ("lab", "host")
+PARTS = ("lab", "host", "stm", "machine", "firmware")
+# Of these, the parts that are built before their tests run.
+BUILT = PARTS[2:]
 
 
 class StaleMutantError(ValueError):

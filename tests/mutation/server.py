@@ -2,8 +2,8 @@
 """Runs pytest again and again in forks of one process, which has imported what every run imports.
 
 Run as a script in the tree under test. Each line of standard input is a JSON
-object: ``arguments`` for pytest, ``log`` for what it prints; the answer is a
-line with its exit status. Nothing of the tree itself is imported before the
+object: ``arguments`` for pytest, ``environment`` with further variables, ``log``
+for what it prints; the answer is a line with its exit status. Nothing of the tree itself is imported before the
 fork, so that every run sees the tree as it is.
 """
 
@@ -23,13 +23,14 @@ import rich.progress
 import rich.table  # noqa: F401
 
 
-def run(arguments: list[str], log: str) -> int:
+def run(arguments: list[str], environment: dict[str, str], log: str) -> int:
     """One run of pytest; its exit status."""
     child = os.fork()
     if child == 0:
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         for stream in (1, 2):
             os.dup2(output, stream)
+        os.environ.update(environment)
         os._exit(int(pytest.main(arguments)))
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status)
@@ -41,7 +42,7 @@ def serve() -> None:
     sys.path[0] = str(Path.cwd())
     for line in sys.stdin:
         request = json.loads(line)
-        print(run(request["arguments"], request["log"]), flush=True)
+        print(run(request["arguments"], request["environment"], request["log"]), flush=True)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.mutation.mutants import Mutant
+import pytest
+
+from build_scripts.builds.qemu_build import write_if_changed
+from tests.mutation.mutants import Mutant, load
 
 # pytest's exit statuses: all passed, some failed.
 PASSED, FAILED = 0, 1
@@ -24,14 +27,21 @@ class MutationError(RuntimeError):
     """The run says nothing about the mutant: it does not compile, or its tests fail without it."""
 
 
+# What builds leave in a checkout.
+LEFT_BY_BUILDS = ("Build", "Conf")
+
+
 def copy_checkout(checkout: Path, target: Path) -> None:
-    """Copy what git knows of, as it is now."""
+    """Make `target` what git knows of, as it is now; files that are there already keep their times."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=checkout, capture_output=True, text=True, check=True)
-    for name in filter(None, listed.stdout.split("\0")):
+    names = {name for name in listed.stdout.split("\0") if name and (checkout / name).is_file()}
+    for path in target.rglob("*"):
+        place = path.relative_to(target)
+        if path.is_file() and place.parts[0] not in LEFT_BY_BUILDS and str(place) not in names:
+            path.unlink()
+    for name in names:
         source = checkout / name
-        if source.is_file():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target / name, follow_symlinks=False)
+        write_if_changed(target / name, source.read_bytes(), source.stat().st_mode & 0o777)
 
 
 @dataclass
@@ -41,10 +51,14 @@ class Tree:
     Attributes:
         path: its root.
         sound: tests that have passed in it.
-        server: the process that runs the tests, once one is needed.
+        build: makes what the tests need of the tree as it is, and returns variables for them.
+        variables: of the environment of the process that runs the tests.
+        server: that process, once one is needed.
     """
 
     path: Path
+    build: Callable[[], dict[str, str]] = dict
+    variables: Mapping[str, str] = field(default_factory=dict)
     sound: set[tuple[str, ...]] = field(default_factory=set)
     server: subprocess.Popen[str] | None = None
 
@@ -54,9 +68,7 @@ class Tree:
         variables.pop("PYTHONPATH", None)
         # Byte code is told from its source by time and size, which a mutant may share with the original.
         variables["PYTHONDONTWRITEBYTECODE"] = "1"
-        # No test here needs a machine, so that none is built before the first of them.
-        variables["STMLAB_QEMU"] = "/nonexistent"
-        return variables
+        return variables | dict(self.variables)
 
     def _server(self) -> subprocess.Popen[str]:
         if self.server is None:
@@ -72,11 +84,13 @@ class Tree:
 
     def _test(self, tests: tuple[str, ...]) -> tuple[int, str]:
         """pytest's exit status and the end of what it printed."""
+        environment = self.build()
         server = self._server()
         assert server.stdin is not None and server.stdout is not None
         log = self.path / ".mutation.log"
         arguments = ["-q", "-x", "-p", "no:cacheprovider", *tests]
-        server.stdin.write(json.dumps({"arguments": arguments, "log": str(log)}) + "\n")
+        request = {"arguments": arguments, "environment": environment, "log": str(log)}
+        server.stdin.write(json.dumps(request) + "\n")
         server.stdin.flush()
         answer = server.stdout.readline()
         text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
@@ -120,3 +134,22 @@ class Tree:
             raise MutationError(f"pytest ended with {status}:\n{text}")
         # Below 0: a signal, as after a wild pointer of C code that a test has called.
         return status != PASSED
+
+    def check(self, mutant: Mutant) -> None:
+        """The tests that should notice the mutant fail, and pass without it; a listed survivor still survives.
+
+        Raises:
+            AssertionError: it is otherwise.
+            MutationError: the run says nothing.
+        """
+        self.check_sound(mutant)
+        killed = self.killed(mutant)
+        if mutant.survives:
+            assert not killed, f"no longer survives: take its reason out of mutants/{mutant.part}.toml and of the page"
+        else:
+            assert killed, f"survived: {mutant.file}: {mutant.old!r} -> {mutant.new!r}, {' '.join(mutant.tests)}"
+
+
+def mutants_of(part: str) -> pytest.MarkDecorator:
+    """A test for each mutant of a part."""
+    return pytest.mark.parametrize("mutant", [pytest.param(mutant, id=mutant.name) for mutant in load(part)])
