@@ -46,21 +46,6 @@ SmiPhysicalAddressBits (
 }
 
 /**
-  The processor's descriptor for the STM.
-
-  @param[in] SmBase  SMBASE of the processor.
-
-  @return The descriptor in SMRAM.
-**/
-TXT_PROCESSOR_SMM_DESCRIPTOR *
-ProcessorDescriptor (
-  IN UINTN  SmBase
-  )
-{
-  return (TXT_PROCESSOR_SMM_DESCRIPTOR *)(SmBase + TXT_SMM_PSD_OFFSET);
-}
-
-/**
   The processor's descriptor for the STM (PSD).
 
   @param[in] SmBase  SMBASE of the processor.
