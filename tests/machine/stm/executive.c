@@ -18,10 +18,12 @@ static struct answer api_edx(uint32_t number, uint32_t edx)
     struct answer result = { .status = number, .ebx = 0x5555 };
     uint32_t ecx = 0;
 
-    __asm__ volatile("vmcall\n\tpushfq\n\tpopq %0"
+    /* All arithmetic flags set: the answer says which stay. */
+    __asm__ volatile("pushfq\n\torq %5, (%%rsp)\n\tpopfq\n\t"
+                     "vmcall\n\tpushfq\n\tpopq %0"
                      : "=r"(result.flags), "+a"(result.status),
                        "+b"(result.ebx), "+c"(ecx), "+d"(edx)
-                     :
+                     : "i"(RFLAGS_ARITHMETIC)
                      : "cc", "memory");
     result.flags &= RFLAGS_ARITHMETIC;
     return result;
@@ -188,10 +190,18 @@ static void check_state_kept(void)
     cr4 = read_cr4();
     cr8 = read_cr8();
     write_dr0(0x99);
+    write_dr1(0x9A);
+    write_dr2(0x9B);
+    write_dr3(0x9C);
+    write_dr6(0xFFFF0FF0);
     write_dr7(0x400);
     write_cr2(0x77);
     smi(HANDLER_CLOBBER);
     check_eq("STATE", "dr0", read_dr0(), 0x99);
+    check_eq("STATE", "dr1", read_dr1(), 0x9A);
+    check_eq("STATE", "dr2", read_dr2(), 0x9B);
+    check_eq("STATE", "dr3", read_dr3(), 0x9C);
+    check_eq("STATE", "dr6", read_dr6(), 0xFFFF0FF0);
     check_eq("STATE", "dr7", read_dr7(), 0x400);
     check_eq("STATE", "cr2", read_cr2(), 0x77);
     check_eq("STATE", "cr0", read_cr0(), cr0);
@@ -286,6 +296,11 @@ static void check_smis(void)
     smi(HANDLER_VMCALL);
     check_eq("SMI", "handler-api", handler_value,
              1ull << 32 | STM_INVALID_API);
+    smi(HANDLER_MAP);
+    check_eq("SMI", "handler-map", handler_value,
+             1ull << 32 | STM_NOT_SUPPORTED);
+    smi(HANDLER_INVD);
+    check_eq("SMI", "handler-invd", handler_value, 1);
     smi(HANDLER_CR3);
     check_eq("SMI", "handler-cr3", handler_value, phys(page_tables));
     smi(HANDLER_SMBASE);
@@ -349,6 +364,7 @@ static void cycle(uint32_t options)
     check_eq("API", "unblocking", rdmsr(0x9B) & MONITOR_CTL_UNBLOCKING,
              options ? MONITOR_CTL_UNBLOCKING : 0);
     check_eq("WINDOW", "served", handler_count, before + 1);
+    check("API", "setup-without-map", setup_rax != API_START, "rax:%x", setup_rax);
     expect("start-again", API_START, STM_ALREADY_STARTED);
 
     check_smis();
@@ -358,6 +374,7 @@ static void cycle(uint32_t options)
     check_nmi();
     check_policy();
     check_guest_smis();
+    check_pending_mtf();
 
     vmclear(guest_vmcs);
     before = teardown_count;

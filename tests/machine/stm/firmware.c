@@ -35,7 +35,7 @@ __asm__(".pushsection .text\n"
         "\tmov $0x668, %eax\n\tmov %rax, %cr4\n"
         "\tlidt handler_idtr(%rip)\n"
         "\tpush $0\n\tcall handler_main\n\tpop %rax\n\trsm\n"
-        "handler_setup:\n\tincl setup_count(%rip)\n\trsm\n"
+        "handler_setup:\n\tpush $0\n\tcall setup_main\n\tpop %rax\n\trsm\n"
         "handler_teardown:\n\tincl teardown_count(%rip)\n\trsm\n"
         ".popsection\n");
 extern uint8_t handler_entry[], handler_setup[], handler_teardown[];
@@ -43,10 +43,12 @@ extern uint8_t handler_entry[], handler_setup[], handler_teardown[];
 volatile uint32_t handler_count, setup_count, teardown_count;
 volatile enum handler_action handler_action;
 volatile uint64_t handler_value;
+volatile uint32_t setup_rax;
 uint8_t handler_map[512], default_map[512];
 struct table_register handler_idtr;
 
 void handler_main(void);
+void setup_main(void);
 
 static void read_mseg(void *arg)
 {
@@ -74,6 +76,10 @@ static void set_xcr0(uint32_t value)
 static void clobber(void)
 {
     write_dr0(0x1111);
+    write_dr1(0x1112);
+    write_dr2(0x1113);
+    write_dr3(0x1114);
+    write_dr6(0xFFFF0FF1);
     write_dr7(0x401);
     write_cr2(0x2222);
     wrmsr(0x174, 0x33);
@@ -140,6 +146,25 @@ static void triple_fault(void)
     __asm__ volatile("lidt %0\n\tud2" : : "m"(none));
 }
 
+/* A call of the STM API: status, and CF in bit 32. */
+static uint64_t call_stm(uint32_t number)
+{
+    uint64_t flags;
+
+    __asm__ volatile("vmcall\n\tpushfq\n\tpopq %1"
+                     : "+a"(number), "=r"(flags)
+                     :
+                     : "cc", "memory");
+    return number | (flags & 1) << 32;
+}
+
+/* Setup interrupts nobody, so the STM has no map to write. */
+void setup_main(void)
+{
+    setup_count++;
+    setup_rax = read32(SAVE_MAP + 0x1F8);
+}
+
 void handler_main(void)
 {
     uint32_t out[4];
@@ -157,17 +182,16 @@ void handler_main(void)
         cpuid(1, 0, out);
         handler_value = out[2];
         break;
-    case HANDLER_VMCALL: {
-        uint64_t flags;
-        uint32_t status = 0x7777;
-
-        __asm__ volatile("vmcall\n\tpushfq\n\tpopq %1"
-                         : "+a"(status), "=r"(flags)
-                         :
-                         : "cc", "memory");
-        handler_value = status | (flags & 1) << 32;
+    case HANDLER_VMCALL:
+        handler_value = call_stm(0x7777);
         break;
-    }
+    case HANDLER_MAP:
+        handler_value = call_stm(API_MAP);
+        break;
+    case HANDLER_INVD:
+        __asm__ volatile("invd" : : : "memory");
+        handler_value = 1;
+        break;
     case HANDLER_CLOBBER:
         clobber();
         break;
@@ -195,6 +219,9 @@ void handler_main(void)
         break;
     case HANDLER_BREAK_PSD:
         write64(PSD_CR3, 1ull << 50);
+        break;
+    case HANDLER_BREAK_GDT:
+        write64(PSD_GDT, 0x100000); /* outside SMRAM */
         break;
     case HANDLER_SKIP_BYTE:
         if (++handler_value == 2) {
@@ -288,7 +315,7 @@ static void write_psd(void)
     write64(PSD + 0x30, phys(handler_teardown));
     write64(PSD + 0x38, phys(handler_entry));
     write64(PSD + 0x40, HANDLER_STACK);
-    write64(PSD + 0x48, HANDLER_GDT);
+    write64(PSD_GDT, HANDLER_GDT);
     write32(PSD + 0x50, GDT_SIZE + 16);
     write32(PSD + 0x54, 0x20064);
     memcpy((void *)(uintptr_t)HANDLER_GDT, gdt, GDT_SIZE);

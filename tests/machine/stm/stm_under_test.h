@@ -13,6 +13,7 @@
 #define API_STOP       0x10002u
 #define API_PROTECT    0x10003u
 #define API_INITIALIZE 0x10007u
+#define API_MAP        1u /* of the SMI handler */
 
 #define STM_SUCCESS             0u
 #define STM_ALREADY_STARTED     0x80010008u
@@ -28,6 +29,7 @@
 #define SAVE_MAP (SMBASE + 0xFE00u)
 #define PSD      (SMBASE + 0xFB00u)
 #define PSD_CR3  (PSD + 0x20u)
+#define PSD_GDT  (PSD + 0x48u)
 
 /* What the SMI handler does, as the guest of the STM, with its next SMI. */
 enum handler_action {
@@ -35,6 +37,8 @@ enum handler_action {
     HANDLER_CHANGE_RAX,
     HANDLER_CPUID,
     HANDLER_VMCALL,
+    HANDLER_MAP,        /* a call that the STM knows and does not offer */
+    HANDLER_INVD,
     HANDLER_CLOBBER,
     HANDLER_SMBASE,
     HANDLER_READ_MSEG,
@@ -44,6 +48,7 @@ enum handler_action {
     HANDLER_XSETBV,
     HANDLER_TRIPLE_FAULT,
     HANDLER_BREAK_PSD,
+    HANDLER_BREAK_GDT,
     HANDLER_MOVE_SMBASE,
     HANDLER_SKIP_BYTE, /* at its second SMI */
     HANDLER_CACHE,
@@ -58,6 +63,7 @@ enum handler_action {
 extern volatile uint32_t handler_count, setup_count, teardown_count;
 extern volatile enum handler_action handler_action;
 extern volatile uint64_t handler_value;
+extern volatile uint32_t setup_rax; /* EAX in the save-state map at setup */
 extern volatile uint32_t nmi_count; /* delivered, to whomever */
 extern uint8_t handler_map[512]; /* the save-state map of the last SMI */
 extern uint8_t default_map[512]; /* the same under the default treatment */
@@ -65,6 +71,9 @@ void firmware_start(void);       /* MSEG, PSD, SMBASE; closes TSEG */
 void load_stm(void);
 /* Changes an unused byte of MSEG's static part, by an SMI of the default treatment. */
 void modify_image(void);
+
+/* guest.c: an SMI that comes before a pending MTF VM exit of a guest. */
+void check_pending_mtf(void);
 
 /* What handler_value holds until the handler has written it. */
 #define HANDLER_SILENT 0xDEAD0000DEAD0000ull

@@ -29,14 +29,15 @@ from build_scripts.stm_image import inspect_image, layout
 from tests.support.gdb_remote import GdbRemote
 
 HERE = Path(__file__).resolve().parent
-SOURCES = tuple(str(HERE / name) for name in ("firmware.c", "executive.c"))
+SOURCES = tuple(str(HERE / name) for name in ("firmware.c", "executive.c", "guest.c"))
 MSEG_BASE = 0x3E0_0000
 VM_ENTRY_FAILURE = 0x8000_0021
-VMX_REASON_TRIPLE_FAULT, VMX_REASON_CPUID, VMX_REASON_RSM, VMX_REASON_VMCALL = 2, 10, 17, 18
+VMX_REASON_TRIPLE_FAULT, VMX_REASON_CPUID, VMX_REASON_INVD, VMX_REASON_RSM, VMX_REASON_VMCALL = 2, 10, 13, 17, 18
 VMX_REASON_CR_ACCESS, VMX_REASON_IO, VMX_REASON_WRMSR, REASON_EPT, VMX_REASON_XSETBV = 28, 30, 32, 48, 55
 # VMX instructions other than VMCALL: VMCLEAR to VMXON, INVEPT, INVVPID.
 REASONS_VMX = (*range(19, 28), 50, 53)
-STM_BAD_ACTIVATING_VMCS, STM_BAD_SMBASE = 5, 9
+STM_BAD_ACTIVATING_VMCS, STM_BAD_PSD, STM_BAD_SMBASE = 5, 7, 9
+SMBASE = MSEG_BASE - 0x60_0000 + 0x1_0000
 
 #: How Entry/Exit.nasm starts on an SMM VM exit: all registers pushed, RCX = RSP.
 PUSHES = bytes.fromhex("4157415641554154415341524151415057565553525150")
@@ -147,7 +148,7 @@ def test_plain_smis_take_four_transitions(good: Run) -> None:
         extra.update(exits[:-1])
     assert plain >= 2 * 11
     reasons = (
-        VMX_REASON_VMCALL,
+        VMX_REASON_INVD,
         REASON_EPT,
         VMX_REASON_WRMSR,
         VMX_REASON_IO,
@@ -155,8 +156,8 @@ def test_plain_smis_take_four_transitions(good: Run) -> None:
         VMX_REASON_XSETBV,
         *REASONS_VMX,
     )
-    # CPUID: once to look at it, once after the handler's IRET.
-    assert extra == {VMX_REASON_CPUID: 4} | {reason: 2 for reason in reasons}
+    # CPUID: once to look at it, once after the handler's IRET; VMCALL: one number that exists and one that does not.
+    assert extra == {VMX_REASON_CPUID: 4, VMX_REASON_VMCALL: 4} | {reason: 2 for reason in reasons}
 
 
 def test_ring_names_what_was_refused(good: Run) -> None:
@@ -165,6 +166,7 @@ def test_ring_names_what_was_refused(good: Run) -> None:
     assert sorted({reason for reason, _ in exits}) == sorted(
         {
             VMX_REASON_CPUID,
+            VMX_REASON_INVD,
             VMX_REASON_VMCALL,
             REASON_EPT,
             VMX_REASON_WRMSR,
@@ -205,6 +207,7 @@ def crash_run(qemu: Path, mseg: Path, work: Path, crash: str) -> Run:
     [
         ("HANDLER_TRIPLE_FAULT", "handler-triple-fault", VMX_REASON_TRIPLE_FAULT),
         ("HANDLER_BREAK_PSD", "entry-failure", VM_ENTRY_FAILURE),
+        ("HANDLER_BREAK_GDT", "bad-state", 0),
         ("HANDLER_MOVE_SMBASE", "bad-state", 0),
         ("HANDLER_READ_MSEG", "image-modified", 0),
         ("EXECUTIVE_LEGACY_SMRAM", "bad-state", 0),
@@ -217,6 +220,8 @@ def test_crash(qemu: Path, mseg: Path, tmp_path: Path, action: str, name: str, r
     assert (crash.fields["class"], crash.number("reason")) == (name, reason)
     assert run.outcome.status == 0, "the machine ends by a reset under -no-reboot"
     assert "PANIC" not in run.outcome.log
+    if action == "HANDLER_BREAK_GDT":
+        assert (crash.number("error"), crash.number("qual")) == (STM_BAD_PSD, SMBASE)
     if action == "HANDLER_MOVE_SMBASE":
         assert (crash.number("error"), crash.number("qual")) == (STM_BAD_SMBASE, 0x30000)
     if action == "EXECUTIVE_LEGACY_SMRAM":

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""The page tables on which the STM runs: what is executable is not writable.
+
+Read through the gdb stub while the STM serves an SMM VM exit; the tables lie in
+TSEG, which they map.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from build_scripts.stm_image import inspect_image, layout
+from tests.support.gdb_remote import GdbRemote
+
+from .test_stm import MSEG_BASE, SMM_EXIT, address_of, debugged, mseg
+
+__all__ = ["mseg"]  # the fixture
+
+CR3_REGISTER = 0x1D  # of QEMU's gdb stub
+PRESENT, WRITABLE, LARGE, EXECUTE_DISABLE = 1 << 0, 1 << 1, 1 << 7, 1 << 63
+ADDRESS = 0x000F_FFFF_FFFF_F000
+LEVELS = 4
+TSEG_SIZE, MSEG_SIZE = 0x80_0000, 0x20_0000
+TSEG_BASE = MSEG_BASE + MSEG_SIZE - TSEG_SIZE
+
+
+@dataclass(frozen=True)
+class Page:
+    """A mapping: linear address, size in bytes, physical address, rights."""
+
+    linear: int
+    size: int
+    physical: int
+    writable: bool
+    executable: bool
+
+
+def pages(gdb: GdbRemote, table: int, level: int = LEVELS, linear: int = 0) -> Iterator[Page]:
+    """All mappings below a table; no table of the STM takes a right away from what is below it."""
+    for index, entry in enumerate(struct.unpack("<512Q", gdb.read_memory(table, 4096))):
+        shift = 12 + 9 * (level - 1)
+        at = linear | index << shift
+        if not entry & PRESENT:
+            continue
+        if level == 1 or entry & LARGE:
+            yield Page(at, 1 << shift, entry & ADDRESS, bool(entry & WRITABLE), not entry & EXECUTE_DISABLE)
+        else:
+            assert entry & WRITABLE and not entry & EXECUTE_DISABLE
+            yield from pages(gdb, entry & ADDRESS, level - 1, at)
+
+
+def test_code_is_read_only_and_data_does_not_run(qemu: Path, mseg: Path, tmp_path: Path) -> None:
+    entry = address_of(mseg, SMM_EXIT)
+    data = mseg.read_bytes()
+    with debugged(qemu, mseg, tmp_path) as (_process, gdb):
+        gdb.set_breakpoint(entry)
+        gdb.run_to_stop()
+        (cr3,) = struct.unpack("<Q", bytes.fromhex(gdb.request(f"p{CR3_REGISTER:x}")))
+        found = list(pages(gdb, cr3 & ADDRESS))
+    static = MSEG_BASE + inspect_image(data).software.static_image_size
+    assert all(page.physical == page.linear for page in found)
+    # TSEG and nothing else, so that nothing outside it can be read or run by mistake.
+    assert sum(page.size for page in found) == TSEG_SIZE
+    assert {page.linear >= TSEG_BASE and page.linear + page.size <= TSEG_BASE + TSEG_SIZE for page in found} == {True}
+    assert [page for page in found if page.writable and page.executable] == []
+    code = [page for page in found if page.executable]
+    assert code and all(MSEG_BASE <= page.linear < static for page in code)
+    assert any(page.linear <= entry < page.linear + page.size for page in code)
+    assert code[0].linear == MSEG_BASE + layout.IMAGE_OFFSET
+    # The image is never written, so that a second activation finds what the loader left.
+    assert [page for page in found if page.writable and MSEG_BASE <= page.linear < static] == []
+    assert any(page.writable for page in found if page.linear >= static)
