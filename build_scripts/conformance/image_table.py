@@ -155,7 +155,7 @@ TABLE = (
         for suffix, extra in (("", ()), ("-multi", MULTI), ("-icount", ICOUNT))
     ),
     Image("inject-vmx", ("t_inject.c",), VMX_CPU, at_least=83),
-    Image("default-vmx", ("t_default.c",), VMX_CPU, at_least=50),
+    Image("default-vmx", ("t_default.c",), VMX_CPU, at_least=52),
     # With it, before it is active.
     Image("platform", ("t_platform.c",), at_least=18),
     Image("msr", ("t_msr.c",), at_least=106),
@@ -172,7 +172,7 @@ TABLE = (
     Image("vmx-events", ("t_vmx_events.c",), VMX_CPU, at_least=58),
     Image("vmx-events-icount", ("t_vmx_events.c",), VMX_CPU, extra=ICOUNT, at_least=58),
     Image("ept-more", ("t_ept_more.c",), at_least=30),
-    Image("default", ("t_default.c",), at_least=50),
+    Image("default", ("t_default.c",), at_least=52),
     Image("vmcall-err", ("t_vmcall_err.c",), at_least=30),
     # The dual-monitor treatment.
     Image("activate", ("t_activate.c",), at_least=91),

@@ -4,6 +4,8 @@
 
 #define SAVED_CR4 0x7F48u /* AMD64 save-state map, from SMBASE + 8000H */
 #define SAVED_CR0 0x7F58u
+#define SAVED_CS  0x7E10u
+#define SAVED_SS  0x7E20u
 
 static volatile uint64_t image_cr4;
 static volatile uint32_t handler_vmptrst, handler_vmxe, handler_vmxon;
@@ -108,6 +110,25 @@ static void test_fixed(void)
     check_eq("DM-DEF-20", "cr0-ne", read_cr0() & CR0_NE, CR0_NE);
 }
 
+static void raise_rpl(void)
+{
+    uint64_t map = DEFAULT_SMBASE + 0x8000u;
+
+    *(volatile uint16_t *)(map + SAVED_CS) |= 3;
+    *(volatile uint16_t *)(map + SAVED_SS) |= 3;
+}
+
+static void test_rpl(void)
+{
+    uint16_t cs, ss;
+
+    smm_call(raise_rpl);
+    __asm__ volatile("mov %%cs, %0\n\tmov %%ss, %1" : "=r"(cs), "=r"(ss));
+    /* DM-DEF-22: in VMX operation the RPLs are SS.DPL, whatever the map says. */
+    check_eq("DM-DEF-22", "cs-rpl", cs, SEL_CODE64);
+    check_eq("DM-DEF-22", "ss-rpl", ss, SEL_DATA64);
+}
+
 static void smi_from_ring3(void *unused)
 {
     uint32_t before = smi_count;
@@ -205,6 +226,7 @@ void run_tests(void)
     test_outside();
     test_root();
     test_fixed();
+    test_rpl();
     test_ring3();
     test_guest();
     test_latch();
