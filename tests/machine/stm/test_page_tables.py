@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from build_scripts.stm_image import inspect_image, layout
+from build_scripts.stm_image import inspect_image
 from tests.support.gdb_remote import GdbRemote
 
 from .test_stm import MSEG_BASE, SMM_EXIT, address_of, debugged, mseg
@@ -54,22 +54,22 @@ def pages(gdb: GdbRemote, table: int, level: int = LEVELS, linear: int = 0) -> I
 
 def test_code_is_read_only_and_data_does_not_run(qemu: Path, mseg: Path, tmp_path: Path) -> None:
     entry = address_of(mseg, SMM_EXIT)
-    data = mseg.read_bytes()
     with debugged(qemu, mseg, tmp_path) as (_process, gdb):
         gdb.set_breakpoint(entry)
         gdb.run_to_stop()
         (cr3,) = struct.unpack("<Q", bytes.fromhex(gdb.request(f"p{CR3_REGISTER:x}")))
         found = list(pages(gdb, cr3 & ADDRESS))
-    static = MSEG_BASE + inspect_image(data).software.static_image_size
+    report = inspect_image(mseg.read_bytes())
+    static = MSEG_BASE + report.software.static_image_size
+    text = MSEG_BASE + report.lab.text_offset
     assert all(page.physical == page.linear for page in found)
     # TSEG and nothing else, so that nothing outside it can be read or run by mistake.
     assert sum(page.size for page in found) == TSEG_SIZE
     assert {page.linear >= TSEG_BASE and page.linear + page.size <= TSEG_BASE + TSEG_SIZE for page in found} == {True}
     assert [page for page in found if page.writable and page.executable] == []
-    code = [page for page in found if page.executable]
-    assert code and all(MSEG_BASE <= page.linear < static for page in code)
-    assert any(page.linear <= entry < page.linear + page.size for page in code)
-    assert code[0].linear == MSEG_BASE + layout.IMAGE_OFFSET
+    # The text runs, and nothing else.
+    assert text <= entry < text + report.lab.text_size
+    assert {page.linear for page in found if page.executable} == set(range(text, text + report.lab.text_size, 4096))
     # The image is never written, so that a second activation finds what the loader left.
     assert [page for page in found if page.writable and MSEG_BASE <= page.linear < static] == []
     assert any(page.writable for page in found if page.linear >= static)
