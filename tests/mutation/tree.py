@@ -132,6 +132,8 @@ class Tree:
             path.write_text(original, encoding="utf-8")
         if status > FAILED or NOT_COMPILED in text:
             raise MutationError(f"pytest ended with {status}:\n{text}")
+        # Shown by -s and -rP: who has noticed.
+        print("\n".join(line for line in text.splitlines() if line.startswith(("FAILED", "ERROR"))))
         # Below 0: a signal, as after a wild pointer of C code that a test has called.
         return status != PASSED
 
