@@ -33,6 +33,7 @@ from build_scripts.linux.boot import TIMEOUT_SECONDS as LINUX_SECONDS
 from build_scripts.machine.machine import DEFAULT_TIMEOUT_SECONDS
 from build_scripts.machine.processors import Configuration
 from build_scripts.processes import Terminated, reader_is_gone, signals_end_the_block
+from build_scripts.progress import show_output
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction["_Parser"]
@@ -92,7 +93,9 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
-    return build.build(options.target, options.verbose)
+    if options.verbose:
+        show_output()
+    return build.build(options.target)
 
 
 def _compile_commands(options: argparse.Namespace) -> int:
