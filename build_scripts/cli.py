@@ -23,14 +23,14 @@ from build_scripts.commands import (
     conformance,
     doctor,
     inspect,
-    linux,
     run,
     test,
 )
 from build_scripts.conformance.rules import SUITES
 from build_scripts.errors import ExitCode, LabError
-from build_scripts.linux.boot import TIMEOUT_SECONDS as LINUX_SECONDS
-from build_scripts.machine.machine import DEFAULT_TIMEOUT_SECONDS
+from build_scripts.experiments import catalogue
+from build_scripts.experiments.experiment import DEFAULT_EXPERIMENT, Request
+from build_scripts.experiments.kvm import Kvm
 from build_scripts.machine.processors import Configuration
 from build_scripts.processes import Terminated, reader_is_gone, signals_end_the_block
 from build_scripts.progress import show_output
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 Command = Callable[[argparse.Namespace], int]
 MOST_PROCESSORS = 64
+# The processor that goes with a QEMU; without a word about it the experiment decides.
+_QEMUS = {None: None, "extended": Configuration.DUAL_MONITOR, "stock": Configuration.STOCK}
 
 _DESCRIPTION = """
     STM Lab: an SMI Transfer Monitor that anyone can run, read, change and break.
@@ -57,9 +59,10 @@ _EPILOG = """
     it should; 130 Ctrl-C; 143 SIGTERM
 """
 _RUN_DESCRIPTION = """\
-Build what is missing, boot the firmware, run the demonstration in the UEFI
-Shell - start the executive monitor and the STM, raise SMIs, stop again - and
-show each SMI's VMX transitions and instruction counts.
+Build what is missing, boot, carry out an experiment, tell what was seen, and
+compare it with what was expected; the first experiment, first-light, starts the
+executive monitor and the STM in the UEFI Shell, raises SMIs, stops again, and
+shows each SMI's VMX transitions and instruction counts.
 """
 
 
@@ -73,21 +76,22 @@ def _run(options: argparse.Namespace) -> int:
             "--no-dual-monitor is about the lab's QEMU; the distribution's (--qemu stock) has no VMX at all",
             ExitCode.USAGE,
         )
-    if options.qemu == "stock":
-        configuration = Configuration.STOCK
-    elif options.no_dual_monitor:
-        configuration = Configuration.NO_DUAL_MONITOR
-    else:
-        configuration = Configuration.DUAL_MONITOR
-    request = run.RunRequest(
-        configuration,
-        options.json,
-        options.script,
-        options.timeout,
-        options.processors,
-        tuple(options.fw_cfg),
-        options.verbose,
-        options.stm_image,
+    if options.list:
+        return run.list_experiments()
+    configuration = Configuration.NO_DUAL_MONITOR if options.no_dual_monitor else _QEMUS[options.qemu]
+    request = Request(
+        experiment=options.experiment,
+        json=options.json,
+        script=options.script,
+        timeout=options.timeout,
+        processors=options.processors,
+        verbose=options.verbose,
+        configuration=configuration,
+        fw_cfg=tuple(options.fw_cfg),
+        stm_image=options.stm_image,
+        kvm_args=tuple(options.kvm_args.split()),
+        kernel_args=tuple(options.kernel_args.split()),
+        program=options.program,
     )
     return run.run(request)
 
@@ -111,10 +115,14 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def _linux(options: argparse.Namespace) -> int:
-    request = linux.LinuxRequest(
-        tuple(options.kvm_args.split()), tuple(options.kernel_args.split()), options.program, options.timeout
+    request = Request(
+        experiment=Kvm.name,
+        timeout=options.timeout,
+        kvm_args=tuple(options.kvm_args.split()),
+        kernel_args=tuple(options.kernel_args.split()),
+        program=options.program,
     )
-    return linux.run(request)
+    return run.run(request)
 
 
 def _doctor(_options: argparse.Namespace) -> int:
@@ -184,27 +192,51 @@ def _run_parser(commands: Commands) -> None:
     show = _add(
         commands,
         "run",
-        "boot the firmware with the STM and show what each SMI does",
+        "carry out an experiment: boot, and show what each SMI does",
         description=_RUN_DESCRIPTION,
         examples="""
-            stmlab run                              the demonstration
+            stmlab run                              the first experiment, first-light
+            stmlab run --list                       the names of all experiments
             stmlab run --qemu stock                 the same image without VMX
+            stmlab run kvm --json kvm.json
             stmlab run --script my.nsh --json my.json
             stmlab run --script my.nsh --fw-cfg opt/org.stmlab/test-handler=1
         """,
     )
     show.add_argument(
-        "--qemu", choices=("extended", "stock"), default="extended", help="the lab's QEMU or the distribution's"
+        "experiment",
+        nargs="?",
+        choices=catalogue.NAMES,
+        default=DEFAULT_EXPERIMENT,
+        metavar="EXPERIMENT",
+        help=f"which one (default: {DEFAULT_EXPERIMENT})",
     )
-    show.add_argument("--no-dual-monitor", action="store_true", help="a processor with VMX but without the treatment")
+    show.add_argument("--list", action="store_true", help="name the experiments and end")
     show.add_argument("--json", type=Path, metavar="FILE", help="write the facts of the run")
     show.add_argument(
         "--script", type=Path, metavar="FILE", help="run these Shell commands instead; end them with 'reset -s'"
     )
-    show.add_argument("--stm-image", type=Path, metavar="FILE", help="run this STM image instead of the checkout's own")
     show.add_argument(
-        "--processors", type=_processors, default=1, metavar="N", help="how many the machine has (default: 1)"
+        "--processors", type=_processors, metavar="N", help="how many the machine has (default: the experiment's)"
     )
+    show.add_argument(
+        "--timeout", type=_seconds, metavar="SECONDS", help="limit of each boot (default: the experiment's)"
+    )
+    show.add_argument(
+        "-v", "--verbose", action="store_true", help="show each step while the guest runs, and QEMU's command line"
+    )
+    _shell_options(show)
+    _kvm_options(show)
+    show.set_defaults(function=_run)
+
+
+def _shell_options(show: argparse.ArgumentParser) -> None:
+    """Options of experiments that boot into the UEFI Shell."""
+    show.add_argument("--qemu", choices=("extended", "stock"), help="first-light: the lab's QEMU or the distribution's")
+    show.add_argument(
+        "--no-dual-monitor", action="store_true", help="first-light: a processor with VMX, without the treatment"
+    )
+    show.add_argument("--stm-image", type=Path, metavar="FILE", help="run this STM image instead of the checkout's own")
     show.add_argument(
         "--fw-cfg",
         action="append",
@@ -212,31 +244,33 @@ def _run_parser(commands: Commands) -> None:
         metavar="NAME=VALUE",
         help="hand a fw_cfg file to the firmware, NAME=@FILE for a file's content; may be repeated",
     )
-    show.add_argument(
-        "--timeout", type=_seconds, default=DEFAULT_TIMEOUT_SECONDS, metavar="SECONDS", help="limit of the boot"
+
+
+def _kvm_options(parser: argparse.ArgumentParser) -> None:
+    """Options of the experiment kvm."""
+    parser.add_argument("--kvm-args", default="", metavar="WORDS", help="kvm: parameters of kvm_intel, such as 'ept=0'")
+    parser.add_argument(
+        "--kernel-args", default="", metavar="WORDS", help="kvm: further words of the kernel's command line"
     )
-    show.add_argument(
-        "-v", "--verbose", action="store_true", help="show each step while the guest runs, and QEMU's command line"
+    parser.add_argument(
+        "--program", type=Path, metavar="FILE", help="kvm: a static program to run instead of the lab's"
     )
-    show.set_defaults(function=_run)
 
 
 def _other_boots(commands: Commands) -> None:
     own = _add(
         commands,
         "linux",
-        "boot the distribution's Linux and its KVM in the machine",
-        description="Boot the distribution's Linux in the machine, load its KVM and run guests in it.",
+        "another name of 'run kvm': the distribution's KVM in the machine",
+        description="Boot the distribution's Linux in the machine, load its KVM and run guests in it: 'run kvm'.",
         examples="""
             stmlab linux
             stmlab linux --kvm-args "ept=0"
             stmlab linux --program ./my-static-program
         """,
     )
-    own.add_argument("--kvm-args", default="", metavar="WORDS", help="parameters of kvm_intel, such as 'ept=0'")
-    own.add_argument("--kernel-args", default="", metavar="WORDS", help="further words of the kernel's command line")
-    own.add_argument("--program", type=Path, metavar="FILE", help="a static program to run instead of the lab's")
-    own.add_argument("--timeout", type=_seconds, default=LINUX_SECONDS, metavar="SECONDS", help="limit of the boot")
+    _kvm_options(own)
+    own.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="limit of the boot")
     own.set_defaults(function=_linux)
 
     suite = commands.add_parser("test", help="run the test suite; the arguments are pytest's", add_help=False)

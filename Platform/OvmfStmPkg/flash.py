@@ -14,14 +14,17 @@ from build_scripts import paths
 from build_scripts.builds import firmware_build
 from build_scripts.builds.qemu_build import extended_qemu
 from build_scripts.errors import ExitCode, LabError
+from build_scripts.experiments import experiment
+from build_scripts.experiments.first_light import SCRIPT, FirstLight
+from build_scripts.experiments.shell import TRACE, Result
+from build_scripts.experiments.shell_experiment import Booted, Course, ShellSeen
 from build_scripts.machine import machine, processors
 from build_scripts.machine.processors import Configuration
-from build_scripts.observation import demo, report, show
+from build_scripts.observation import show
 from build_scripts.observation.events import RecordError, read_stream
 from build_scripts.progress import step
 
 PROMPT = "prompt"
-TRACE = ("vmx_*",)
 
 
 @dataclass(frozen=True)
@@ -113,24 +116,23 @@ def _demonstration(request: Request, firmware: firmware_build.Firmware, binary: 
         cpu=request.cpu or configuration.cpu,
         code=firmware.code,
         variables=firmware.variables,
-        script=demo.SCRIPT,
+        script=SCRIPT,
         trace=TRACE if configuration.extended else (),
     )
     version = processors.version(binary)
     with step(f"booting the firmware on QEMU {version} ({configuration.value})"):
         ending = machine.boot(guest, run_directory)
-    stream = read_stream(run_directory)
-    error = demo.check_ending(stream, ending)
+    result = Result(run_directory, ending, read_stream(run_directory))
+    booted = Booted(Course(configuration, SCRIPT), version, result)
+    asked = experiment.Request()
+    seen = ShellSeen(asked, firmware, (booted,))
+    first_light = FirstLight()
+    error = first_light.failure(seen)
     try:
-        facts = report.build_report(stream, configuration)
-        show.show(facts, stream, show.console())
-        missing = demo.problems(facts, stream) if error is None else []
+        first_light.story(seen, show.console())
+        error = error or experiment.failed(asked, first_light.expectations(seen))
     except RecordError as bad:
         error = error or LabError(f"unreadable record: {bad}", ExitCode.EXPECTATION_FAILED)
-        missing = []
-    if missing:
-        text = "\n  ".join(["the run did not show what it must:", *missing])
-        error = LabError(text, ExitCode.EXPECTATION_FAILED)
     print(f"machine: {binary}, QEMU {version}, {guest.cpu}\nlogs: {run_directory}", flush=True)
     if error is not None:
         error.log = run_directory

@@ -14,7 +14,7 @@ from build_scripts.errors import ExitCode, LabError
 from build_scripts.machine import processors
 from build_scripts.machine.machine import boot
 from build_scripts.machine.processors import Guest
-from build_scripts.observation import demo
+from build_scripts.observation import outcome
 from build_scripts.observation.events import read_stream
 
 # The Shell's first command: the end of every boot is the power-off that the guest asks for.
@@ -52,7 +52,7 @@ def boot_once(qemu: Path, firmware: Firmware, run_dir: Path, icount: bool) -> Bo
     ending = boot(guest, run_dir)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     stream = read_stream(run_dir)
-    if (error := demo.check_ending(stream, ending)) is not None:
+    if (error := outcome.check_ending(stream, ending)) is not None:
         error.log = run_dir
         raise error
     stamps = [record.t for record in stream.of("APP", "script")]

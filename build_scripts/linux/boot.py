@@ -93,6 +93,7 @@ def boot_linux(
     trace: tuple[str, ...] = (),
     icount: bool = False,
     timeout: float = TIMEOUT_SECONDS,
+    processors: int = PROCESSORS,
 ) -> LinuxRun:
     """Boot, and wait until process 1 ends the machine.
 
@@ -101,10 +102,12 @@ def boot_linux(
         program: a static program to run instead of the lab's own steps.
         trace: trace events of the machine.
         icount: count instructions, with the processors in turn; slower, and one run is like the other.
+        timeout: in seconds.
+        processors: how many the machine has.
     """
     run_dir = paths.new_run_dir("linux")
     (run_dir / "initrd").write_bytes(initramfs.build(kernel, program))
-    extra = ["-m", MEMORY, "-smp", str(PROCESSORS), "-kernel", str(kernel.image)]
+    extra = ["-m", MEMORY, "-smp", str(processors), "-kernel", str(kernel.image)]
     # What a program of the user's writes has a serial port of its own, beside the console.
     extra += ["-chardev", f"file,id=program,path={run_dir / 'program.log'}"]
     extra += ["-device", "isa-serial,chardev=program,index=1"]

@@ -3,20 +3,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import jsonschema
-
-from build_scripts import paths
 from build_scripts.machine.processors import Configuration
 from build_scripts.observation.events import NO_ICOUNT, Kind, Record, Stream, Transition
-
-SCHEMA_VERSION = 1
-SCHEMA_FILE = paths.SCHEMAS / f"run-{SCHEMA_VERSION}.json"
 
 # SDM "Basic VMX Exit Reasons".
 VMX_REASON_IO_SMI = 5
@@ -211,11 +203,10 @@ class Report:
     read_back: int
     activations: int
 
-    def as_json(self, exit_status: int) -> dict[str, Any]:
-        """The facts in the shape of the schema."""
+    def as_json(self) -> dict[str, Any]:
+        """The facts in the shape of the schema's definition ``boot``."""
         status = self.status
         return {
-            "schema_version": SCHEMA_VERSION,
             "configuration": self.configuration.value,
             "firmware": None
             if status is None
@@ -232,7 +223,6 @@ class Report:
             "smi_count": self.smi_count,
             "variables": {"written": self.written, "read_back": self.read_back},
             "activations": self.activations,
-            "exit_status": exit_status,
         }
 
 
@@ -270,18 +260,3 @@ def build_report(stream: Stream, configuration: Configuration) -> Report:
         read_back=sum(record.number("read_back") for record in variables),
         activations=sum(event.kind == Kind.ACTIVATE for event in stream.transitions),
     )
-
-
-def validate(document: dict[str, Any]) -> None:
-    """Check a document against the schema of its version.
-
-    Raises:
-        jsonschema.ValidationError: it does not fit.
-    """
-    jsonschema.validate(document, json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
-
-
-def write_json(path: Path, document: dict[str, Any]) -> None:
-    """Validate and write a document."""
-    validate(document)
-    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")

@@ -18,9 +18,9 @@ import pytest
 
 from build_scripts import paths
 from build_scripts.builds.firmware_build import Firmware, build_firmware
-from build_scripts.commands.run import Result, boot_configuration
+from build_scripts.experiments.shell import Result, boot_configuration
 from build_scripts.machine.processors import Configuration
-from build_scripts.observation import demo
+from build_scripts.observation import outcome
 from build_scripts.observation.events import Stream, read_stream
 
 OPTIONS = {
@@ -129,7 +129,7 @@ def boot_script(firmware: Firmware) -> BootScript:
         result = boot_configuration(configuration, firmware, (*script, "reset -s"), BOOT_TIMEOUT_SECONDS)
         assert result.stream.errors == (), f"{result.run_dir}: {result.stream.errors}"
         assert result.ending.requested, f"{result.run_dir}: {result.ending}"
-        assert demo.command_problems(result.stream) == [], result.run_dir
+        assert outcome.command_problems(result.stream) == [], result.run_dir
         return result
 
     return boot

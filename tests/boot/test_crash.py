@@ -16,11 +16,11 @@ import pytest
 
 from build_scripts import paths
 from build_scripts.builds.firmware_build import STM_LOAD_OFFSET, Firmware
-from build_scripts.commands.run import TRACE, find_qemu
 from build_scripts.errors import ExitCode
+from build_scripts.experiments.shell import TRACE, find_qemu
 from build_scripts.machine.machine import Machine
 from build_scripts.machine.processors import Configuration, Guest
-from build_scripts.observation import crash, demo
+from build_scripts.observation import crash, outcome
 from build_scripts.observation.events import Stream, read_stream
 from tests.support.gdb_remote import GdbRemote
 
@@ -122,7 +122,7 @@ def boot_broken(firmware: Firmware, breaker: Breaker) -> tuple[Stream, str, Exit
         gdb.run()
         ending = machine.wait(BOOT_TIMEOUT_SECONDS)
     stream = read_stream(run_dir)
-    verdict = demo.check_ending(stream, ending)
+    verdict = outcome.check_ending(stream, ending)
     return stream, ending.reason, None if verdict is None else verdict.code, run_dir
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from build_scripts import paths
 from build_scripts.builds.firmware_build import Firmware
-from build_scripts.commands.run import find_qemu
+from build_scripts.experiments.shell import find_qemu
 from build_scripts.machine.machine import Machine
 from build_scripts.machine.processors import TSEG_MEGABYTES, Configuration, Guest
 from build_scripts.observation.events import read_stream

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from build_scripts import paths
 from build_scripts.errors import ExitCode
-from build_scripts.observation import report
+from build_scripts.experiments import document
 
 from .conftest import BUILD_TIMEOUT_SECONDS, environment
 
@@ -97,6 +97,6 @@ def test_bad_arguments(tmp_path: Path) -> None:
 
 
 def test_schema_allows_every_code_of_a_run() -> None:
-    codes = report.SCHEMA_FILE.read_text()
+    codes = document.SCHEMA_FILE.read_text()
     for code in (ExitCode.OK, ExitCode.GUEST_HUNG, ExitCode.GUEST_CRASHED, ExitCode.EXPECTATION_FAILED):
         assert re.search(rf'"exit_status": .*?\b{int(code)}\b', codes, re.DOTALL)

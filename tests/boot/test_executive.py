@@ -7,10 +7,10 @@ import pytest
 
 from build_scripts import paths
 from build_scripts.builds.firmware_build import Firmware
-from build_scripts.commands.run import TRACE, Result, find_qemu
+from build_scripts.experiments.shell import TRACE, Result, find_qemu
 from build_scripts.machine.machine import boot
 from build_scripts.machine.processors import DUAL_MONITOR_CPU, Configuration, Guest
-from build_scripts.observation import demo
+from build_scripts.observation import outcome
 from build_scripts.observation.events import Kind, Mode, read_stream
 from build_scripts.observation.report import group_smis
 
@@ -105,7 +105,7 @@ def test_processor_without_true_capability_msrs(firmware: Firmware) -> None:
     ending = boot(guest, run_dir, BOOT_TIMEOUT_SECONDS)
     stream = read_stream(run_dir)
     assert ending.requested, f"{run_dir}: {ending}"
-    assert demo.command_problems(stream) == [], run_dir
+    assert outcome.command_problems(stream) == [], run_dir
     smis = [smi for smi in group_smis(stream.transitions) if smi.dual_monitor]
     assert len(smis) >= 3 and all(smi.complete for smi in smis)
     assert all(smi.events[0].source is Mode.GUEST for smi in smis)

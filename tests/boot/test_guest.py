@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from build_scripts.builds.firmware_build import Firmware
-from build_scripts.commands.run import boot_configuration
+from build_scripts.experiments.shell import boot_configuration
 from build_scripts.machine.processors import Configuration
 from build_scripts.observation.events import Kind
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import pytest
 
 from build_scripts.builds.firmware_build import Firmware
-from build_scripts.commands.run import Result, boot_configuration
 from build_scripts.errors import ExitCode
+from build_scripts.experiments.shell import Result, boot_configuration
 from build_scripts.machine.processors import Configuration
-from build_scripts.observation import demo
+from build_scripts.observation import outcome
 from build_scripts.observation.events import Record
 from build_scripts.observation.report import group_smis
 
@@ -39,7 +39,7 @@ def answers(result: Result) -> list[tuple[str, str]]:
 def only_crash(result: Result) -> Record:
     crashes = [record for record in result.stream.records if record.event == "crash"]
     assert len(crashes) == 1 and result.ending.reason == "guest-reset", f"{result.run_dir}: {result.ending} {crashes}"
-    error = demo.check_ending(result.stream, result.ending)
+    error = outcome.check_ending(result.stream, result.ending)
     assert error is not None and error.code is ExitCode.GUEST_CRASHED
     return crashes[0]
 

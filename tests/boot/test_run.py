@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from build_scripts.observation import demo, report
+from build_scripts.experiments import document, first_light
+from build_scripts.observation import report
 from build_scripts.observation.events import Kind, MachineEvent, Mode
 
 from .conftest import Run
@@ -20,13 +21,13 @@ def test_run_succeeds(any_run: Run) -> None:
 
 
 def test_json_fits_its_schema(any_run: Run) -> None:
-    report.validate(any_run.document)
+    document.validate(any_run.document)
     assert any_run.document["configuration"] == any_run.configuration.value
 
 
 def test_firmware_says_what_it_found(any_run: Run) -> None:
     firmware = any_run.document["firmware"]
-    assert (firmware["state"], firmware["reason"]) == demo.EXPECTED_STATUS[any_run.configuration]
+    assert (firmware["state"], firmware["reason"]) == first_light.EXPECTED_STATUS[any_run.configuration]
     assert f"state={firmware['state']} reason={firmware['reason']}" in any_run.output
     assert firmware["mseg_base"] % 0x200000 == 0 and firmware["mseg_size"] > 0
 
@@ -47,7 +48,7 @@ def test_smis_are_served(any_run: Run) -> None:
 
 def test_every_command_of_the_script_ended_well(any_run: Run) -> None:
     statuses = [record.fields.get("status") for record in any_run.stream.of("APP", "script-status")]
-    assert len(statuses) == len(demo.SCRIPT) - 1, "all but the power-off report their end"
+    assert len(statuses) == len(first_light.SCRIPT) - 1, "all but the power-off report their end"
     assert {int(status or "-1", 0) for status in statuses} == {0}
 
 
@@ -80,9 +81,9 @@ def test_every_plain_smi_takes_four_transitions(stm_run: Run) -> None:
     smis = [smi for smi in stm_run.document["smis"] if smi["treatment"] == "dual-monitor"]
     causes = [smi["cause"] for smi in smis]
     assert set(causes) == {"port-b2", "variable"}
-    assert causes.count("port-b2") == PORT_SMIS * demo.ACTIVATIONS
+    assert causes.count("port-b2") == PORT_SMIS * first_light.STARTS
     # Each variable is written, read and deleted, an SMI or more each time.
-    assert causes.count("variable") >= 3 * VARIABLES * demo.ACTIVATIONS
+    assert causes.count("variable") >= 3 * VARIABLES * first_light.STARTS
     assert [smi for smi in smis if smi["transitions"] != 4 or smi["extra_exits"]] == []
 
 
@@ -103,11 +104,11 @@ def test_default_treatment_has_no_transition(stm_run: Run) -> None:
 
 
 def test_launched_twice_with_the_same_static_mseg(stm_run: Run) -> None:
-    assert stm_run.document["activations"] == demo.ACTIVATIONS
+    assert stm_run.document["activations"] == first_light.STARTS
     found = [record.text("mseg_sha256") for record in stm_run.stream.of("STM", "init")]
-    assert found == [stm_run.document["firmware"]["mseg_sha256"]] * demo.ACTIVATIONS
+    assert found == [stm_run.document["firmware"]["mseg_sha256"]] * first_light.STARTS
     kinds = [event.kind for event in stm_run.stream.transitions]
-    assert kinds.count(Kind.VMXON) == kinds.count(Kind.VMXOFF) == demo.ACTIVATIONS
+    assert kinds.count(Kind.VMXON) == kinds.count(Kind.VMXOFF) == first_light.STARTS
 
 
 def test_instructions_add_up(any_run: Run) -> None:
@@ -120,7 +121,7 @@ def test_instructions_add_up(any_run: Run) -> None:
 
 
 def test_the_shell_goes_on_as_guest(stm_run: Run) -> None:
-    assert len(stm_run.stream.of("EXEC", "launch")) == demo.ACTIVATIONS
+    assert len(stm_run.stream.of("EXEC", "launch")) == first_light.STARTS
     dual = [smi for smi in report.group_smis(stm_run.stream.transitions) if smi.dual_monitor]
     assert Mode.GUEST in {smi.events[0].source for smi in dual}
 
@@ -134,5 +135,5 @@ def test_without_vmx_the_executive_says_why(stock_run: Run) -> None:
 def test_without_the_treatment_the_executive_goes_on_alone(plain_vmx_run: Run) -> None:
     reasons = {record.text("reason") for record in plain_vmx_run.stream.of("EXEC", "no-stm")}
     assert reasons == {"no-dual-monitor"}
-    assert len(plain_vmx_run.stream.of("EXEC", "launch")) == demo.ACTIVATIONS
+    assert len(plain_vmx_run.stream.of("EXEC", "launch")) == first_light.STARTS
     assert plain_vmx_run.document["activations"] == 0

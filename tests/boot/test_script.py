@@ -17,7 +17,8 @@ from build_scripts import paths
 from build_scripts.builds.firmware_build import Firmware
 from build_scripts.commands import run
 from build_scripts.errors import ExitCode
-from build_scripts.machine.processors import Configuration
+from build_scripts.experiments import shell
+from build_scripts.experiments.experiment import Request
 from build_scripts.observation.events import Record, read_stream
 from tests.unit.test_processes import alive, ends
 
@@ -44,7 +45,7 @@ def test_typing_errors(tmp_path: Path) -> None:
     script = write(tmp_path, "ver", "", "nosuchcommand", "ExecMon.efi strat", "cd nosuchfolder", "ver", "reset -s")
     result = run_command(["run", "--qemu", "stock", "--script", script])
     assert result.returncode == ExitCode.EXPECTATION_FAILED, result.stdout + result.stderr
-    failed = re.findall(r"^  line (\d+), '(.*)': the Shell's status is (0x[0-9a-f]+) \((.*)\)$", result.stderr, re.M)
+    failed = re.findall(r"^    line (\d+), '(.*)': the Shell's status is (0x[0-9a-f]+) \((.*)\)$", result.stderr, re.M)
     assert failed == [
         ("3", "nosuchcommand", "0xe", "not found"),
         ("4", "ExecMon.efi strat", "0x2", "invalid parameter"),
@@ -75,8 +76,8 @@ def test_firmware_of_zeros(
     zeros = tmp_path / "OVMF_CODE.fd"
     zeros.write_bytes(bytes(firmware.code.stat().st_size))
     empty = Firmware(zeros, firmware.variables, firmware.mseg, firmware.description, firmware.symbols)
-    monkeypatch.setattr(run, "firmware_to_boot", lambda: empty)
-    assert run.run(run.RunRequest(Configuration.DUAL_MONITOR, timeout=5.0)) == ExitCode.GUEST_HUNG
+    monkeypatch.setattr(shell, "firmware_to_boot", lambda: empty)
+    assert run.run(Request(timeout=5.0)) == ExitCode.GUEST_HUNG
     said = capsys.readouterr()
     assert "The firmware reported no status" in said.out and "The machine traced no SMI." in said.out
     assert "has no VMX" not in said.out and "the guest hung; stopped after" in said.err

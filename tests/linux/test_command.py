@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
-"""The command ``linux``: a program of one's own, findings, and what counts as a failure."""
+"""The experiment ``kvm``: a program of one's own, findings, and what counts as a failure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from build_scripts.builds.firmware_build import build_firmware
-from build_scripts.commands import linux
+from build_scripts.commands import run as command
 from build_scripts.errors import ExitCode, LabError
+from build_scripts.experiments import kvm
+from build_scripts.experiments.experiment import Request
 from build_scripts.linux import initramfs, kernel
 from build_scripts.linux.boot import COMMAND_LINE, Finding, LinuxRun, boot_linux, parse_console
 from build_scripts.linux.cpio import archive
@@ -32,6 +34,23 @@ int main(void)
 """
 
 
+# A boot in which each step did something and nothing went wrong.
+GOOD = (
+    Finding("module", {"name": "kvm-intel.ko", "error": "0"}),
+    Finding("step", {"name": "kvm"}),
+    Finding("kvm", {"test": "spin", "trace": "interrupted"}),
+    Finding("step", {"name": "guest"}),
+    Finding("guest", {"ended": "shutdown"}),
+    Finding("log", {"lines": "700", "bad": "0"}),
+)
+
+
+def problems(run: LinuxRun, request: Request | None = None) -> str:
+    """The expectations that fail, in words."""
+    found = kvm.Kvm().expectations(kvm.KvmSeen(request or Request(experiment="kvm"), run))
+    return "\n".join(expectation.complaint() for expectation in found if not expectation.passed)
+
+
 def run_of(*findings: Finding) -> LinuxRun:
     return LinuxRun(Path("/nowhere"), Ending("guest-shutdown", 0, 1.0), findings)
 
@@ -42,7 +61,8 @@ def test_own_program(qemu: Path, tmp_path: Path) -> None:
     subprocess.run(["gcc", "-static", "-o", str(tmp_path / "own"), str(source)], check=True)
     run = boot_linux(qemu, build_firmware(), kernel.locate(), program=tmp_path / "own")
     assert run.program_output() == "version 12\n", run.run_dir
-    assert linux.problems(run) == ["the program ended with status 3"]
+    request = Request(experiment="kvm", program=tmp_path / "own")
+    assert problems(run, request) == "how the program ends: expected status 0, saw status 3"
 
 
 def test_findings_are_read() -> None:
@@ -70,13 +90,18 @@ def test_findings_are_read() -> None:
     ],
 )
 def test_problem_is_named(finding: Finding, problem: str) -> None:
-    (found,) = linux.problems(run_of(finding))
-    assert found.endswith(problem)
+    assert problems(run_of(*GOOD, finding)).endswith(problem)
 
 
 def test_good_run_has_no_problem() -> None:
-    good = Finding("kvm", {"test": "spin", "trace": "interrupted"})
-    assert linux.problems(run_of(good, Finding("guest", {"ended": "shutdown"}))) == []
+    assert problems(run_of(*GOOD)) == ""
+
+
+@pytest.mark.parametrize("missing", range(len(GOOD)))
+def test_what_did_not_happen_is_a_problem(missing: int) -> None:
+    """A step that began and did nothing, a log that nobody read: not one is passed over."""
+    rest = [finding for index, finding in enumerate(GOOD) if index != missing]
+    assert bool(problems(run_of(*rest))) == (GOOD[missing].name != "step")
 
 
 @pytest.mark.parametrize(
@@ -98,15 +123,15 @@ def test_unusable_program_is_refused(flags: list[str] | None, error: str, tmp_pa
         text = "int main(void) { return 0; }"
         subprocess.run(["gcc", *flags, "-o", str(program), "-"], input=text, text=True, check=True)
     with pytest.raises(LabError) as caught:
-        linux.run(linux.LinuxRequest(program=program))
+        command.run(Request(experiment="kvm", program=program))
     assert caught.value.code == ExitCode.USAGE
     assert re.search(error, str(caught.value))
 
 
 def test_panic_is_told(qemu: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A kernel that panics says why, on the screen and not only in a log."""
-    monkeypatch.setattr(linux, "extended_qemu", lambda: qemu)
-    code = linux.run(linux.LinuxRequest(words=("rdinit=/nothing", "root=/dev/nothing")))
+    monkeypatch.setattr(kvm, "extended_qemu", lambda: qemu)
+    code = command.run(Request(experiment="kvm", kernel_args=("rdinit=/nothing", "root=/dev/nothing")))
     assert code == ExitCode.GUEST_HUNG
     assert "the kernel panicked: VFS: Unable to mount root fs" in capsys.readouterr().err
 

@@ -95,6 +95,7 @@ def good_run(folder: Path) -> Logs:
     for _ in range(2):
         logs.app("script", "line=1 cmd=ExecMon.efi%20start")
         logs.activation()
+        logs.record("executive.log", "EXEC", "launch", "vmcs=0x1000")
         logs.demonstration(True)
         logs.default_smi()  # the Shell's own: not of the demonstration
         logs.stm("stop", "cpu=0 smis=5 exits=5")

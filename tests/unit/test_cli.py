@@ -15,6 +15,8 @@ import pytest
 from build_scripts import __version__, cli, paths
 from build_scripts.commands import run
 from build_scripts.errors import ExitCode
+from build_scripts.experiments import catalogue
+from build_scripts.experiments.experiment import Request
 from build_scripts.machine.processors import Configuration
 
 COMMANDS = (
@@ -79,24 +81,71 @@ def test_words_that_are_no_fw_cfg(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_options_reach_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """L3, L12."""
-    seen: list[run.RunRequest] = []
+    seen: list[Request] = []
 
-    def record(request: run.RunRequest) -> int:
+    def record(request: Request) -> int:
         seen.append(request)
         return 0
 
     monkeypatch.setattr(run, "run", record)
     words = (
-        "run --no-dual-monitor --processors 2 --fw-cfg opt/a=1 --fw-cfg opt/b=@f --timeout 0.5 -v --json j --script s"
+        "run first-light --no-dual-monitor --processors 2 --fw-cfg opt/a=1 --fw-cfg opt/b=@f --timeout 0.5 -v "
+        "--json j --script s --stm-image m"
     )
     assert cli.main(words.split()) == 0
     assert cli.main(["run"]) == 0
+    assert cli.main(["run", "--qemu", "stock"]) == 0
     assert seen == [
-        run.RunRequest(
-            Configuration.NO_DUAL_MONITOR, Path("j"), Path("s"), 0.5, 2, ("opt/a=1", "opt/b=@f"), verbose=True
+        Request(
+            json=Path("j"),
+            script=Path("s"),
+            timeout=0.5,
+            processors=2,
+            verbose=True,
+            configuration=Configuration.NO_DUAL_MONITOR,
+            fw_cfg=("opt/a=1", "opt/b=@f"),
+            stm_image=Path("m"),
         ),
-        run.RunRequest(Configuration.DUAL_MONITOR),
+        Request(experiment="first-light"),
+        Request(configuration=Configuration.STOCK),
     ]
+
+
+def test_linux_is_another_name_of_an_experiment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was a command stays one, and asks for the same."""
+    seen: list[Request] = []
+
+    def record(request: Request) -> int:
+        seen.append(request)
+        return 7
+
+    monkeypatch.setattr(run, "run", record)
+    words = ["--kvm-args", "ept=0 vpid=0", "--kernel-args", "lab.steps=kvm", "--program", "p", "--timeout", "9"]
+    assert cli.main(["linux", *words]) == cli.main(["run", "kvm", *words]) == 7
+    assert cli.main(["linux"]) == cli.main(["run", "kvm"]) == 7
+    asked = Request(
+        experiment="kvm",
+        timeout=9.0,
+        kvm_args=("ept=0", "vpid=0"),
+        kernel_args=("lab.steps=kvm",),
+        program=Path("p"),
+    )
+    assert seen == [asked, asked, Request(experiment="kvm"), Request(experiment="kvm")]
+
+
+def test_list_of_experiments(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each with its title, in 80 columns; nothing is booted."""
+    monkeypatch.setenv("COLUMNS", "80")
+    code, text = said(["run", "--list"], capsys)
+    assert code == 0 and max(len(line) for line in text.splitlines()) <= 80
+    words = " ".join(text.split())
+    for experiment in catalogue.EXPERIMENTS:
+        assert f"{experiment.name} {experiment.title}" in words
+
+
+def test_unknown_experiment(capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = said(["run", "third-light"], capsys)
+    assert code == ExitCode.USAGE and text.count("\n") == 1 and "'third-light'" in text and "'kvm'" in text
 
 
 def test_an_unknown_option_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
@@ -197,6 +246,10 @@ def test_completion_yields_options_and_choices(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     assert completions("stmlab run --fw", tmp_path / "a") == {"--fw-cfg"}
     assert completions("stmlab run --qemu ", tmp_path / "b") == {"extended", "stock"}
+
+
+def test_completion_yields_experiments(tmp_path: Path) -> None:
+    assert completions("stmlab run ", tmp_path) >= set(catalogue.NAMES)
 
 
 def test_completion_installs_nothing(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_stream_merges_by_time_and_collects_errors(tmp_path: Path) -> None:
         log.write("nonsense\nSTM: ev=stop t=9")
     stream = events.read_stream(folder)
     assert [record.t for record in stream.records] == sorted(record.t for record in stream.records)
-    assert {record.source for record in stream.records} == {"FW", "STM", "APP"}
+    assert {record.source for record in stream.records} == {"FW", "STM", "EXEC", "APP"}
     assert [error.log for error in stream.errors] == ["stm.log", "stm.log"]
     assert len(stream.of("STM", "init")) == 2
 

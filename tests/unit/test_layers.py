@@ -20,7 +20,7 @@ LAYERS = (
     ("sources", "machine"),
     ("builds",),
     ("observation", "linux", "conformance"),
-    ("benchmarks",),
+    ("benchmarks", "experiments"),
     ("commands",),
     ("cli",),
     ("__main__",),

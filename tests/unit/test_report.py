@@ -1,21 +1,18 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
-"""Attribution of SMIs, instruction counts, the JSON document, and the verdict."""
+"""Attribution of SMIs, instruction counts, how a boot ended, and what the screen shows."""
 
 from __future__ import annotations
 
 import io
-import json
-import re
 from pathlib import Path
 
-import jsonschema
 import pytest
 from rich.console import Console
 
 from build_scripts.errors import ExitCode
 from build_scripts.machine.machine import Ending
 from build_scripts.machine.processors import Configuration
-from build_scripts.observation import demo, report, show
+from build_scripts.observation import outcome, report, show
 from build_scripts.observation.events import read_stream
 from build_scripts.observation.report import Report
 
@@ -35,8 +32,7 @@ def test_good_run(tmp_path: Path) -> None:
     assert [cause for cause, _smi in run.smis[:5]] == ["port-b2"] * 2 + ["variable"] * 3
     assert run.activations == 2 and run.smi_count == 321
     assert (run.written, run.read_back) == (4, 4)
-    assert demo.problems(run, read_stream(tmp_path)) == []
-    assert demo.check_ending(read_stream(tmp_path), GOOD_END) is None
+    assert outcome.check_ending(read_stream(tmp_path), GOOD_END) is None
 
 
 def test_instructions(tmp_path: Path) -> None:
@@ -57,7 +53,7 @@ def test_no_instruction_counts_without_icount(tmp_path: Path) -> None:
     path.write_text("".join(f"{_without_icount(line)}\n" for line in text.splitlines()))
     run = report.build_report(read_stream(tmp_path), Configuration.DUAL_MONITOR)
     assert all(smi.instructions is None for _cause, smi in run.smis)
-    report.validate(run.as_json(0))
+    assert all(smi["instructions"] is None for smi in run.as_json()["smis"])
 
 
 def _without_icount(line: str) -> str:
@@ -84,74 +80,10 @@ def test_vmcall_is_no_smi(tmp_path: Path) -> None:
     assert run.smis == () and run.activations == 1
 
 
-def test_unfinished_smi_is_a_problem(tmp_path: Path) -> None:
-    logs = good_run(tmp_path)
-    logs.app("smi-begin", "cause=hlt")
-    logs.transition("smm-exit", "guest", "stm", 6)
-    logs.transition("handler-entry", "stm", "handler")
-    logs.app("smi-end")
-    run = facts(logs)
-    assert "never ended" in "\n".join(demo.problems(run, read_stream(tmp_path)))
-
-
-def test_json_fits_the_schema(tmp_path: Path) -> None:
-    document = facts(good_run(tmp_path)).as_json(0)
-    report.write_json(tmp_path / "out.json", document)
-    assert json.loads((tmp_path / "out.json").read_text()) == document
-    assert document["firmware"]["mseg_base"] == 0x1FE00000
-    report.validate(facts(Logs(tmp_path / "empty")).as_json(int(ExitCode.GUEST_HUNG)))
-
-
-@pytest.mark.parametrize(
-    "change", [{"schema_version": 2}, {"exit_status": 1}, {"surprise": 1}, {"smi_count": -1}, {"smis": [{}]}]
-)
-def test_schema_refuses(tmp_path: Path, change: dict[str, object]) -> None:
-    with pytest.raises(jsonschema.ValidationError):
-        report.validate({**facts(good_run(tmp_path)).as_json(0), **change})
-
-
-def test_schema_itself_is_valid() -> None:
-    jsonschema.Draft202012Validator.check_schema(json.loads(report.SCHEMA_FILE.read_text()))
-
-
-def test_schema_enumerates_the_reasons_of_the_header(checkout: Path) -> None:
-    text = (checkout / "StmPkg/Include/Guid/StmStatusTable.h").read_text()
-    schema = json.loads(report.SCHEMA_FILE.read_text())
-    firmware = schema["$defs"]["firmware"]["properties"]
-    for kind in ("State", "Reason"):
-        quoted = re.findall(rf'^ +Stm{kind}\w+ += \d+,? +///< "([^"]+)"', text, re.MULTILINE)
-        assert quoted and sorted(quoted) == sorted(firmware[kind.lower()]["enum"])
-
-
-def test_stock_run(tmp_path: Path) -> None:
-    logs = Logs(tmp_path)
-    logs.status("unavailable", "no-vmx")
-    logs.app("smi-begin", "cause=variable")
-    logs.app("variable", "written=1 read_back=1")
-    logs.app("smi-end")
-    logs.app("smi-count", "value=300")
-    run = facts(logs, Configuration.STOCK)
-    assert run.smis == () and demo.problems(run, read_stream(tmp_path)) == []
-    wrong = facts(logs, Configuration.NO_DUAL_MONITOR)
-    assert "no-vmx" in "\n".join(demo.problems(wrong, read_stream(tmp_path)))
-
-
-def test_lost_variable_is_a_problem(tmp_path: Path) -> None:
-    logs = good_run(tmp_path)
-    logs.app("variable", "written=1 read_back=0")
-    assert "read back" in "\n".join(demo.problems(facts(logs), read_stream(tmp_path)))
-
-
-def test_changed_mseg_is_a_problem(tmp_path: Path) -> None:
-    logs = good_run(tmp_path)
-    logs.stm("init", f"cpu=0 mseg_sha256={'cd' * 32}")
-    assert "another MSEG" in "\n".join(demo.problems(facts(logs), read_stream(tmp_path)))
-
-
 def test_crash_comes_before_everything(tmp_path: Path) -> None:
     logs = good_run(tmp_path)
     logs.stm("crash", "class=exception cpu=0 reason=0x0 rip=0x1fe01234")
-    error = demo.check_ending(read_stream(logs.write()), Ending("guest-reset", 0, 3.0))
+    error = outcome.check_ending(read_stream(logs.write()), Ending("guest-reset", 0, 3.0))
     assert error is not None and error.code == ExitCode.GUEST_CRASHED
     assert "class=exception" in str(error)
 
@@ -166,7 +98,7 @@ def test_crash_comes_before_everything(tmp_path: Path) -> None:
     ],
 )
 def test_endings_that_nobody_asked_for(tmp_path: Path, ending: Ending, words: str) -> None:
-    error = demo.check_ending(read_stream(good_run(tmp_path).write()), ending)
+    error = outcome.check_ending(read_stream(good_run(tmp_path).write()), ending)
     assert error is not None and error.code == ExitCode.GUEST_HUNG and words in str(error)
 
 
@@ -174,7 +106,7 @@ def test_script_without_a_power_off(tmp_path: Path) -> None:
     """A guest that waits at the prompt did not hang in its last command."""
     logs = good_run(tmp_path)
     logs.app("script-end", "status=0x0")
-    error = demo.check_ending(read_stream(logs.write()), Ending("timeout", None, 90.0))
+    error = outcome.check_ending(read_stream(logs.write()), Ending("timeout", None, 90.0))
     assert error is not None and error.code == ExitCode.GUEST_HUNG
     assert "waited at the Shell's prompt" in str(error) and "reset -s" in error.remedy
 

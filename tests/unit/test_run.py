@@ -12,47 +12,48 @@ import pytest
 from build_scripts.builds.firmware_build import Firmware
 from build_scripts.commands import run
 from build_scripts.errors import ExitCode, LabError
+from build_scripts.experiments import document, first_light, shell, shell_experiment
+from build_scripts.experiments.experiment import Request
 from build_scripts.machine import processors
 from build_scripts.machine.machine import Ending
 from build_scripts.machine.processors import Configuration
-from build_scripts.observation import demo, report
 from build_scripts.observation.events import read_stream
 
 from .streams import Logs, good_run
 
 GOOD_END = Ending("guest-shutdown", 0, 10.0)
-REQUEST = run.RunRequest(Configuration.DUAL_MONITOR)
+REQUEST = Request()
 
 
 @pytest.fixture
 def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Logs:
     """The logs of a good run, which is what the next boot leaves behind; a test may add to them."""
     made = good_run(tmp_path / "run")
-    monkeypatch.setattr(run, "find_qemu", lambda _configuration: tmp_path / "qemu")
-    monkeypatch.setattr(run, "find_firmware", lambda _request: Firmware.in_folder(tmp_path))
+    monkeypatch.setattr(shell_experiment, "find_qemu", lambda _configuration: tmp_path / "qemu")
+    monkeypatch.setattr(shell_experiment, "find_firmware", lambda _image: Firmware.in_folder(tmp_path))
     monkeypatch.setattr(processors, "version", lambda _qemu: "10.0")
     monkeypatch.setattr(
-        run,
+        shell_experiment,
         "boot_configuration",
-        lambda *_arguments, **_named: run.Result(made.write(), GOOD_END, read_stream(made.folder)),
+        lambda *_arguments, **_named: shell.Result(made.write(), GOOD_END, read_stream(made.folder)),
     )
     return made
 
 
 def test_good_run(logs: Logs, tmp_path: Path) -> None:
-    request = run.RunRequest(Configuration.DUAL_MONITOR, json=tmp_path / "out.json")
+    request = Request(json=tmp_path / "out.json")
     assert run.run(request) == ExitCode.OK
     assert json.loads((tmp_path / "out.json").read_text())["exit_status"] == 0
 
 
 def test_missing_fact(logs: Logs, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     logs.activation()
-    request = run.RunRequest(Configuration.DUAL_MONITOR, json=tmp_path / "out.json")
+    request = Request(json=tmp_path / "out.json")
     assert run.run(request) == 7
     said = capsys.readouterr().err
     assert (
-        "the demonstration did not show what it should" in said
-        and "activated 3 times, not 2" in said
+        "the experiment first-light did not show what it should" in said
+        and "activations of the STM: expected 2, saw 3" in said
         and str(logs.folder) in said
     )
     assert json.loads((tmp_path / "out.json").read_text())["exit_status"] == 7
@@ -96,17 +97,17 @@ def test_facts_that_cannot_be_written(
     def refuse(_path: Path, _document: object) -> None:
         raise problem
 
-    monkeypatch.setattr(report, "write_json", refuse)
-    assert run.run(run.RunRequest(Configuration.DUAL_MONITOR, json=tmp_path / "out.json")) == code
+    monkeypatch.setattr(document, "write", refuse)
+    assert run.run(Request(json=tmp_path / "out.json")) == code
     said = capsys.readouterr().err
     assert words in said and str(logs.folder) in said
 
 
 @pytest.fixture
-def own_script(tmp_path: Path) -> run.RunRequest:
+def own_script(tmp_path: Path) -> Request:
     path = tmp_path / "script"
     path.write_text("StmStatus.efi\n\nnosuchcommand\nreset -s\n")
-    return run.RunRequest(Configuration.DUAL_MONITOR, script=path)
+    return Request(script=path)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ def own_script(tmp_path: Path) -> run.RunRequest:
     ],
 )
 def test_failing_command_of_an_own_script(
-    logs: Logs, own_script: run.RunRequest, capsys: pytest.CaptureFixture[str], status: str, words: str
+    logs: Logs, own_script: Request, capsys: pytest.CaptureFixture[str], status: str, words: str
 ) -> None:
     """Exit code 7, the line and the Shell's status, on stderr and in the story."""
     logs.app("script", "line=3 cmd=nosuchcommand")
@@ -129,37 +130,39 @@ def test_failing_command_of_an_own_script(
     assert f"shell: nosuchcommand\n    the Shell's status is {status}" in said.out
 
 
-def test_own_script_whose_commands_succeed(logs: Logs, own_script: run.RunRequest) -> None:
+def test_own_script_whose_commands_succeed(logs: Logs, own_script: Request) -> None:
     """It need not show the demonstration."""
     logs.activation()
+    logs.app("script", "line=3 cmd=ver")
     logs.app("script-status", "line=3 status=0x0")
     assert run.run(own_script) == ExitCode.OK
 
 
-def test_line_numbers_are_the_users(own_script: run.RunRequest) -> None:
+def test_line_numbers_are_the_users(own_script: Request) -> None:
     assert own_script.script is not None
-    assert run.read_script(own_script.script) == ("StmStatus.efi", "", "nosuchcommand", "reset -s")
+    assert shell.read_script(own_script.script) == ("StmStatus.efi", "", "nosuchcommand", "reset -s")
 
 
 @pytest.mark.parametrize(
     ("configuration", "script", "refused"),
     [
-        (Configuration.DUAL_MONITOR, demo.SCRIPT, True),
+        (Configuration.DUAL_MONITOR, first_light.SCRIPT, True),
         (Configuration.DUAL_MONITOR, ("execmon START -root",), True),
         (Configuration.DUAL_MONITOR, ("StmStatus.efi", "ExecMon.efi status"), False),
-        (Configuration.NO_DUAL_MONITOR, demo.SCRIPT, False),
-        (Configuration.STOCK, demo.SCRIPT, False),
+        (Configuration.DUAL_MONITOR, ("ExecMon.efi start -no-stm",), False),
+        (Configuration.NO_DUAL_MONITOR, first_light.SCRIPT, False),
+        (Configuration.STOCK, first_light.SCRIPT, False),
     ],
 )
 def test_several_processors(configuration: Configuration, script: tuple[str, ...], refused: bool) -> None:
     """What would leave processors unprotected is refused with the reason; one processor never is."""
-    run.check_processors(1, configuration, script)
+    shell.check_processors(1, configuration, script)
     if refused:
         with pytest.raises(LabError, match="on one processor only") as caught:
-            run.check_processors(2, configuration, script)
+            shell.check_processors(2, configuration, script)
         assert caught.value.code == ExitCode.USAGE and "--no-dual-monitor" in str(caught.value)
     else:
-        run.check_processors(2, configuration, script)
+        shell.check_processors(2, configuration, script)
 
 
 def test_console_is_named(logs: Logs, capsys: pytest.CaptureFixture[str]) -> None:
@@ -169,5 +172,5 @@ def test_console_is_named(logs: Logs, capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_json_names_a_directory(tmp_path: Path) -> None:
     with pytest.raises(LabError, match="Is a directory") as caught:
-        run.run(run.RunRequest(Configuration.DUAL_MONITOR, json=tmp_path))
+        run.run(Request(json=tmp_path))
     assert caught.value.code == ExitCode.USAGE

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""All experiments, in the order in which ``run --list`` shows them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from build_scripts.experiments.experiment import Experiment
+from build_scripts.experiments.first_light import FirstLight
+from build_scripts.experiments.kvm import Kvm
+
+EXPERIMENTS: tuple[Experiment[Any], ...] = (FirstLight(), Kvm())
+NAMES = tuple(experiment.name for experiment in EXPERIMENTS)
+
+
+def find(name: str) -> Experiment[Any]:
+    """The experiment of that name, which the command line has checked."""
+    return next(experiment for experiment in EXPERIMENTS if experiment.name == name)

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""Experiments whose machine runs commands of the UEFI Shell, in one boot or several."""
+
+from __future__ import annotations
+
+import shlex
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from build_scripts import paths
+from build_scripts.builds.firmware_build import Firmware
+from build_scripts.errors import LabError
+from build_scripts.experiments.experiment import Expectation, Experiment, Request
+from build_scripts.experiments.shell import (
+    Result,
+    boot_configuration,
+    check_processors,
+    find_firmware,
+    find_qemu,
+    read_script,
+)
+from build_scripts.machine import fw_cfg, processors
+from build_scripts.machine.machine import CONSOLE_LOG, DEFAULT_TIMEOUT_SECONDS
+from build_scripts.machine.processors import Configuration
+from build_scripts.observation import crash, outcome, report, show
+from build_scripts.observation.events import Record, RecordError, Stream
+from build_scripts.progress import Step, say, step
+
+
+@dataclass(frozen=True)
+class Course:
+    """One boot of an experiment: on which processor, with which commands, the last of which ends the guest."""
+
+    configuration: Configuration
+    script: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Booted:
+    """What one boot left.
+
+    Attributes:
+        course: what was booted.
+        qemu_version: the machine's.
+        result: logs, ending, records.
+    """
+
+    course: Course
+    qemu_version: str
+    result: Result
+
+    @property
+    def stream(self) -> Stream:
+        """The records."""
+        return self.result.stream
+
+    @property
+    def configuration(self) -> Configuration:
+        """Which processor."""
+        return self.course.configuration
+
+    def report(self) -> report.Report:
+        """The facts of the boot.
+
+        Raises:
+            RecordError: a record lacks a number that it must have.
+        """
+        return report.build_report(self.stream, self.configuration)
+
+    def failure(self) -> LabError | None:
+        """What stopped the guest short of a power-off."""
+        error = outcome.check_ending(self.stream, self.result.ending)
+        if error is not None:
+            error.log = self.result.run_dir
+        return error
+
+
+@dataclass(frozen=True)
+class ShellSeen:
+    """What the boots of an experiment left; one that failed is the last.
+
+    Attributes:
+        request: what the user asked for.
+        firmware: the images.
+        boots: in order.
+    """
+
+    request: Request
+    firmware: Firmware
+    boots: tuple[Booted, ...]
+
+    def on(self, configuration: Configuration) -> Booted | None:
+        """The boot on a processor, if there was one."""
+        return next((booted for booted in self.boots if booted.configuration is configuration), None)
+
+
+class ShellExperiment(Experiment[ShellSeen]):
+    """The course of a run that is common to these experiments; `courses` is what each declares."""
+
+    timeout = DEFAULT_TIMEOUT_SECONDS
+    takes = frozenset({"fw_cfg", "stm_image"})
+
+    @abstractmethod
+    def courses(self, request: Request) -> tuple[Course, ...]:
+        """The experiment's own boots."""
+
+    def _asked(self, request: Request) -> tuple[Course, ...]:
+        """The same machines with the user's commands, if he brought some."""
+        courses = self.courses(request)
+        if request.script is None:
+            return courses
+        script = read_script(request.script)
+        return tuple(Course(configuration, script) for configuration in {c.configuration: None for c in courses})
+
+    def check(self, request: Request) -> None:
+        """Refuse more processors than the STM is started on; read the user's files."""
+        for course in self._asked(request):
+            check_processors(self.processors_of(request), course.configuration, course.script)
+        fw_cfg.arguments(request.fw_cfg)
+
+    def boot(self, request: Request) -> ShellSeen:
+        """Boot one machine after another, until one fails."""
+        courses = self._asked(request)
+        qemus = [find_qemu(course.configuration) for course in courses]
+        firmware = find_firmware(request.stm_image)
+        boots: list[Booted] = []
+        for course, qemu in zip(courses, qemus, strict=True):
+            version = processors.version(qemu)
+            with step(f"booting the firmware on QEMU {version} ({course.configuration.value})") as shown:
+                result = boot_configuration(
+                    course.configuration,
+                    firmware,
+                    course.script,
+                    self.timeout_of(request),
+                    fw_cfg.arguments(request.fw_cfg),
+                    processors=self.processors_of(request),
+                    told=_teller(shown, request.verbose),
+                )
+            if request.verbose:
+                say(f"QEMU's command line: {shlex.join(result.command())}")
+            boots.append(Booted(course, version, result))
+            if boots[-1].failure() is not None:
+                break
+        return ShellSeen(request, firmware, tuple(boots))
+
+    def failure(self, seen: ShellSeen) -> LabError | None:
+        """The failure of the last boot, a crash with its explanation."""
+        last = seen.boots[-1]
+        error = last.failure()
+        if error is not None and (record := outcome.crash_record(last.stream)) is not None:
+            words = crash.explain(record, last.stream, last.result.run_dir, seen.firmware.symbols)
+            error.message = "\n  ".join([error.message, *words])
+        return error
+
+    def closing(self, seen: ShellSeen, out: Console) -> None:
+        """Which machine it was, and where its logs are."""
+        for booted in seen.boots:
+            out.print(f"machine: QEMU {booted.qemu_version}, {booted.configuration.cpu}", soft_wrap=True)
+            out.print(f"console of the guest: {booted.result.run_dir / CONSOLE_LOG}", soft_wrap=True)
+            out.print(f"logs: {booted.result.run_dir}", soft_wrap=True)
+
+    def logs(self, seen: ShellSeen) -> Path:
+        """Those of the last boot: if one failed, it did."""
+        return seen.boots[-1].result.run_dir
+
+
+def script_expectations(seen: ShellSeen) -> list[Expectation]:
+    """What holds of every script, the user's own too: it is carried out, with the STM image that was asked for."""
+    failures: list[str] = []
+    statuses = images = 0
+    wrong_images: list[str] = []
+    for booted in seen.boots:
+        failures += outcome.script_problems(booted.stream)
+        statuses += len(booted.stream.of("APP", "script"))
+        if seen.firmware.override is not None:
+            wrong_images += outcome.image_problems(booted.stream, paths.sha256_file(seen.firmware.override))
+            images += len(booted.stream.of("FW", "status"))
+    found = [Expectation.nothing_wrong("every command ends well, every record is readable", failures, statuses)]
+    if seen.firmware.override is not None:
+        found.append(
+            Expectation.nothing_wrong("the firmware takes the STM image that was passed", wrong_images, images)
+        )
+    return found
+
+
+def _teller(shown: Step, verbose: bool) -> Callable[[Record], None]:
+    """Tells of records while the guest runs: as the step's status, or line by line."""
+
+    def tell(record: Record) -> None:
+        try:
+            words = show.words_of(record)
+        except RecordError:
+            return  # it is found again, and named, after the end
+        for line in words.splitlines():
+            if verbose:
+                say(line)
+            else:
+                shown.line(line)
+
+    return tell
