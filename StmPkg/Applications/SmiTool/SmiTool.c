@@ -60,6 +60,8 @@ ShellAppMain (
                Number,
                (Argc >= 4) ? (UINT8)StrHexToUintn (Argv[3]) : SMI_UNCLAIMED_COMMAND
                );
+  } else if ((Argc >= 2) && (StrCmp (Argv[1], L"ipi") == 0)) {
+    Status = SmiSend (Number);
   } else if ((Argc >= 2) && (StrCmp (Argv[1], L"hlt") == 0)) {
     Status = SmiHalt (Number);
   } else if ((Argc == 2) && (StrCmp (Argv[1], L"state") == 0)) {
@@ -73,7 +75,7 @@ ShellAppMain (
   } else if ((Argc == 2) && (StrCmp (Argv[1], L"tseg") == 0)) {
     Status = SmiCheckTseg ();
   } else {
-    Print (L"usage: SmiTool demo | b2 [N [VALUE]] | hlt [N] | state [hlt] | variable [N] | count | tseg\n");
+    Print (L"usage: SmiTool demo | b2 [N [VALUE]] | ipi [N] | hlt [N] | state [hlt] | variable [N] | count | tseg\n");
     Status = EFI_INVALID_PARAMETER;
   }
 

@@ -44,6 +44,19 @@ SmiRaise (
   );
 
 /**
+  Raise SMIs by interprocessor interrupts to this processor.
+
+  @param[in] Count  How many.
+
+  @retval EFI_SUCCESS       The SMI count grew by exactly Count.
+  @retval EFI_DEVICE_ERROR  It did not.
+**/
+EFI_STATUS
+SmiSend (
+  IN UINTN  Count
+  );
+
+/**
   Take SMIs from HLT.
 
   @param[in] Count  How many.

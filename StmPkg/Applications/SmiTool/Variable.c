@@ -78,18 +78,26 @@ SmiVariables (
   IN UINTN  Count
   )
 {
-  UINTN  Index;
-  UINTN  Good;
+  UINTN   Index;
+  UINTN   Good;
+  UINT64  Before;
 
   SMI_RECORD ("smi-begin", "cause=variable");
-  Good = 0;
+  Before = AsmReadMsr64 (MSR_SMI_COUNT);
+  Good   = 0;
   for (Index = 0; Index < Count; Index++) {
     if (SmiOneVariable (Index)) {
       Good++;
     }
   }
 
-  SMI_RECORD ("smi-end", "written=%lu read_back=%lu", (UINT64)Count, (UINT64)Good);
+  SMI_RECORD (
+    "smi-end",
+    "written=%lu read_back=%lu counted=%lu",
+    (UINT64)Count,
+    (UINT64)Good,
+    AsmReadMsr64 (MSR_SMI_COUNT) - Before
+    );
   Print (L"SmiTool: %ld variables written, %ld read back\n", (UINT64)Count, (UINT64)Good);
   return (Good == Count) ? EFI_SUCCESS : EFI_DEVICE_ERROR;
 }

@@ -1,11 +1,16 @@
 /** @file
-  The commands start, stop and status.
+  The commands start, stop, status and exits.
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
 #include "ExecMon.h"
+
+///
+/// Of one exit reason in the record of all: "64:18446744073709551615,".
+///
+#define COUNT_LENGTH  24
 
 ///
 /// In the order of EXEC_RESULT.
@@ -139,6 +144,7 @@ ExecRun (
 
   @param[in] Root         TRUE: stay in VMX root operation, launch no guest.
   @param[in] SmiInWindow  TRUE: raise an SMI between INITIALIZE_PROTECTION and START.
+  @param[in] WithStm      FALSE: leave the STM out even if the firmware offers it.
 
   @retval EFI_SUCCESS          Running, or the processor has no VMX and the reason was given.
   @retval EFI_ALREADY_STARTED  It runs.
@@ -147,7 +153,8 @@ ExecRun (
 EFI_STATUS
 ExecStart (
   IN BOOLEAN  Root,
-  IN BOOLEAN  SmiInWindow
+  IN BOOLEAN  SmiInWindow,
+  IN BOOLEAN  WithStm
   )
 {
   EFI_STATUS                  Status;
@@ -176,7 +183,11 @@ ExecStart (
     return EFI_DEVICE_ERROR;
   }
 
-  Monitor->Parameters->UseStm      = ExecStmEnabled ();
+  if (!WithStm) {
+    StmRecord (STM_RECORD_PORT_EXECUTIVE, "EXEC", "no-stm", "reason=by-request");
+  }
+
+  Monitor->Parameters->UseStm      = (BOOLEAN)(WithStm && ExecStmEnabled ());
   Monitor->Parameters->SmiInWindow = SmiInWindow;
   ExecRun (Monitor, Root ? ExecCommandEnterRoot : ExecCommandLaunch);
   Status = ExecReport (Monitor->Parameters);
@@ -267,5 +278,60 @@ ExecStatus (
     }
   }
 
+  return EFI_SUCCESS;
+}
+
+/**
+  Record how often each exit reason occurred since the launch: those that
+  occurred, and in any case those that an SMI would have.
+
+  @retval EFI_SUCCESS      Done.
+  @retval EFI_NOT_STARTED  There is no guest: nothing exits.
+**/
+EFI_STATUS
+ExecRecordExits (
+  VOID
+  )
+{
+  EXECUTIVE_MONITOR_PROTOCOL  *Monitor;
+  CHAR8                       Counts[EXEC_EXIT_REASONS * COUNT_LENGTH];
+  UINT64                      Value;
+  UINTN                       Length;
+  UINTN                       Reason;
+
+  Monitor = ExecFind ();
+  if ((Monitor == NULL) || (Monitor->Parameters->State != ExecStateGuest)) {
+    Print (L"ExecMon: this shell is no guest\n");
+    return EFI_NOT_STARTED;
+  }
+
+  Length = 0;
+  for (Reason = 0; Reason < EXEC_EXIT_REASONS; Reason++) {
+    Value = Reason;
+    if (AsmExecHypercall (EXEC_HYPERCALL_STATISTICS, &Value) != EXEC_HYPERCALL_SUCCESS) {
+      continue;
+    }
+
+    if ((Value != 0) || (Reason == VMX_REASON_IO_SMI) || (Reason == VMX_REASON_OTHER_SMI)) {
+      Length += AsciiSPrint (
+                  &Counts[Length],
+                  sizeof (Counts) - Length,
+                  "%a%d:%ld",
+                  (Length == 0) ? "" : ",",
+                  Reason,
+                  Value
+                  );
+      Print (L"  exit reason %2d: %ld\n", Reason, Value);
+    }
+  }
+
+  StmRecord (
+    STM_RECORD_PORT_EXECUTIVE,
+    "EXEC",
+    "exits",
+    "stm=%u counts=%a",
+    (UINT32)Monitor->Parameters->StmActive,
+    Counts
+    );
   return EFI_SUCCESS;
 }

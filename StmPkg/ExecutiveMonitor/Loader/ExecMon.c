@@ -1,5 +1,5 @@
 /** @file
-  Shell application: start, stop and status of the executive monitor.
+  Shell application: start, stop, status and exits of the executive monitor.
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
@@ -56,13 +56,19 @@ ShellAppMain (
   EFI_STATUS  Status;
 
   if ((Argc >= 2) && (StrCmp (Argv[1], L"start") == 0)) {
-    Status = ExecStart (ExecHasOption (Argc, Argv, L"-root"), ExecHasOption (Argc, Argv, L"-smi-in-window"));
+    Status = ExecStart (
+               ExecHasOption (Argc, Argv, L"-root"),
+               ExecHasOption (Argc, Argv, L"-smi-in-window"),
+               (BOOLEAN) !ExecHasOption (Argc, Argv, L"-no-stm")
+               );
   } else if ((Argc == 2) && (StrCmp (Argv[1], L"stop") == 0)) {
     Status = ExecStop ();
   } else if ((Argc == 2) && (StrCmp (Argv[1], L"status") == 0)) {
     Status = ExecStatus ();
+  } else if ((Argc == 2) && (StrCmp (Argv[1], L"exits") == 0)) {
+    Status = ExecRecordExits ();
   } else {
-    Print (L"usage: ExecMon start [-root] [-smi-in-window] | stop | status\n");
+    Print (L"usage: ExecMon start [-root] [-no-stm | -smi-in-window] | stop | status | exits\n");
     Status = EFI_INVALID_PARAMETER;
   }
 

@@ -12,6 +12,7 @@
 #include <Guid/StmStatusTable.h>
 #include <Register/Intel/ArchitecturalMsr.h>
 #include <Register/Intel/Cpuid.h>
+#include <Register/Vmx.h>
 #include <Library/BaseLib.h>
 #include <Library/BaseMemoryLib.h>
 #include <Library/CacheMaintenanceLib.h>
@@ -19,6 +20,7 @@
 #include <Library/MemoryAllocationLib.h>
 #include <Library/PcdLib.h>
 #include <Library/PeCoffLib.h>
+#include <Library/PrintLib.h>
 #include <Library/StmRecordLib.h>
 #include <Library/StmStatusLib.h>
 #include <Library/UefiBootServicesTableLib.h>
@@ -60,6 +62,7 @@ ExecFind (
 
   @param[in] Root         TRUE: stay in VMX root operation, launch no guest.
   @param[in] SmiInWindow  TRUE: raise an SMI between INITIALIZE_PROTECTION and START.
+  @param[in] WithStm      FALSE: leave the STM out even if the firmware offers it.
 
   @retval EFI_SUCCESS          Running, or the processor has no VMX and the reason was given.
   @retval EFI_ALREADY_STARTED  It runs.
@@ -68,7 +71,8 @@ ExecFind (
 EFI_STATUS
 ExecStart (
   IN BOOLEAN  Root,
-  IN BOOLEAN  SmiInWindow
+  IN BOOLEAN  SmiInWindow,
+  IN BOOLEAN  WithStm
   );
 
 /**
@@ -89,6 +93,17 @@ ExecStop (
 **/
 EFI_STATUS
 ExecStatus (
+  VOID
+  );
+
+/**
+  Record how often each exit reason occurred since the launch.
+
+  @retval EFI_SUCCESS      Done.
+  @retval EFI_NOT_STARTED  There is no guest: nothing exits.
+**/
+EFI_STATUS
+ExecRecordExits (
   VOID
   );
 

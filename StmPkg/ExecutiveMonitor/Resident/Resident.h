@@ -251,6 +251,12 @@ ExecWriteNativeMsrs (
 
 UINTN
 EFIAPI
+ExecExitSmi (
+  IN OUT VMX_CONTEXT  *Context
+  );
+
+UINTN
+EFIAPI
 ExecExitCpuid (
   IN OUT VMX_CONTEXT  *Context
   );

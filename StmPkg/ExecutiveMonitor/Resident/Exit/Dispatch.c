@@ -12,6 +12,8 @@
 ///
 STATIC CONST VMX_EXIT_HANDLER  mHandlers[VMX_EXIT_PLACES] = {
   [VMX_REASON_TRIPLE_FAULT]  = ExecExitTripleFault,
+  [VMX_REASON_IO_SMI]        = ExecExitSmi,
+  [VMX_REASON_OTHER_SMI]     = ExecExitSmi,
   [VMX_REASON_CPUID]         = ExecExitCpuid,
   [VMX_REASON_INVD]          = ExecExitInvd,
   [VMX_REASON_VMCALL]        = ExecExitVmcall,
