@@ -8,8 +8,9 @@ from typing import Any
 from build_scripts.experiments.experiment import Experiment
 from build_scripts.experiments.first_light import FirstLight
 from build_scripts.experiments.kvm import Kvm
+from build_scripts.experiments.plain_vmm import PlainVmm
 
-EXPERIMENTS: tuple[Experiment[Any], ...] = (FirstLight(), Kvm())
+EXPERIMENTS: tuple[Experiment[Any], ...] = (FirstLight(), PlainVmm(), Kvm())
 NAMES = tuple(experiment.name for experiment in EXPERIMENTS)
 
 

@@ -14,9 +14,10 @@ from build_scripts.observation.events import NO_ICOUNT, Kind, Record, Stream, Tr
 VMX_REASON_IO_SMI = 5
 VMX_REASON_OTHER_SMI = 6
 VMX_REASON_RSM = 17
+VMX_REASON_VMCALL = 18
 PLAIN_TRANSITIONS = 4
 
-CAUSES = ("port-b2", "variable", "hlt")
+CAUSES = ("port-b2", "variable", "ipi", "hlt")
 
 
 @dataclass(frozen=True)
@@ -135,11 +136,19 @@ def group_smis(transitions: Iterable[Transition]) -> list[Smi]:
 
 @dataclass(frozen=True)
 class Window:
-    """A stretch of the demonstration in which its tool raised SMIs."""
+    """A stretch of time in which SmiTool raised SMIs.
+
+    Attributes:
+        cause: how, one of `CAUSES` or ``other``.
+        begin: the time-stamp counter then.
+        end: likewise.
+        counted: by how much MSR 34H grew, if the tool said so.
+    """
 
     cause: str
     begin: int
     end: int
+    counted: int | None = None
 
 
 def windows(records: Iterable[Record]) -> list[Window]:
@@ -153,7 +162,8 @@ def windows(records: Iterable[Record]) -> list[Window]:
             begin = record
         elif record.event == "smi-end" and begin is not None:
             cause = begin.text("cause", "other")
-            found.append(Window(cause if cause in CAUSES else "other", begin.t, record.t))
+            counted = record.number("counted") if "counted" in record.fields else None
+            found.append(Window(cause if cause in CAUSES else "other", begin.t, record.t, counted))
             begin = None
     return found
 

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from build_scripts.machine.processors import Configuration
 from build_scripts.observation.events import Kind, Record, Stream, Transition
+from build_scripts.observation.exits import ExitCounts
 from build_scripts.observation.names import EXIT_REASONS, shell_status
 from build_scripts.observation.report import VMX_REASON_IO_SMI, Report, Smi
 from build_scripts.tables import compact_table
@@ -61,6 +62,12 @@ def _call(record: Record) -> str:
     return f"executive monitor: VMCALL {names.get(api, hex(api))}, status {record.fields.get('status')}"
 
 
+def _exits(record: Record) -> str:
+    counts = ExitCounts.parse(record).counts
+    words = [f"{EXIT_REASONS.get(reason, reason)} {count:,}" for reason, count in sorted(counts.items())]
+    return f"executive monitor: VM exits so far: {', '.join(words)}"
+
+
 # What of the records is part of the story, and how it reads; an empty text is left out.
 _TOLD: dict[tuple[str, str], Callable[[Record], str]] = {
     ("FW", "status"): _status,
@@ -73,6 +80,7 @@ _TOLD: dict[tuple[str, str], Callable[[Record], str]] = {
     ("EXEC", "no-stm"): lambda record: f"executive monitor: continues without an STM, {record.fields.get('reason')}",
     ("EXEC", "leave"): lambda record: "executive monitor: leaves VMX operation",
     ("EXEC", "vmxoff"): lambda record: "executive monitor: VMXOFF, the Shell continues without it",
+    ("EXEC", "exits"): _exits,
     ("EXEC", "crash"): str,
     ("STM", "init"): lambda record: (
         f"STM: activated, static part of MSEG has SHA-256\n    {record.fields.get('mseg_sha256')}"

@@ -145,7 +145,7 @@ def test_list_of_experiments(capsys: pytest.CaptureFixture[str], monkeypatch: py
 
 def test_unknown_experiment(capsys: pytest.CaptureFixture[str]) -> None:
     code, text = said(["run", "third-light"], capsys)
-    assert code == ExitCode.USAGE and text.count("\n") == 1 and "'third-light'" in text and "'kvm'" in text
+    assert code == ExitCode.USAGE and text.count("\n") == 1 and "'third-light'" in text and "'plain-vmm'" in text
 
 
 def test_an_unknown_option_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:

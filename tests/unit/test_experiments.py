@@ -162,12 +162,13 @@ def test_failed_expectations_are_named(
 
 
 def test_version_one_keeps_its_members(tmp_path: Path) -> None:
-    """At the top of the document of first-light."""
+    """At the top of the document of first-light, and under the same names in each boot of plain-vmm."""
     members = {"configuration", "firmware", "smis", "smi_count", "variables", "activations"}
     good = seen(tmp_path, booted(good_run(tmp_path)))
     first = find("first-light").facts(good)
     assert set(first) == members
     assert first["firmware"]["mseg_base"] == 0x1FE00000 and first["smi_count"] == 321
+    assert [set(boot) for boot in find("plain-vmm").facts(good)["boots"]] == [members]
 
 
 @pytest.mark.parametrize(

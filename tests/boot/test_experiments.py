@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""The experiments of the UEFI Shell, as a user calls them: every expectation met, by something that was seen."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from build_scripts.errors import ExitCode
+from build_scripts.experiments import document
+from build_scripts.experiments.catalogue import EXPERIMENTS
+from build_scripts.experiments.plain_vmm import IPIS, LEAST_VARIABLE_SMIS, PORT_SMIS, Situation
+from build_scripts.experiments.shell_experiment import ShellExperiment
+from build_scripts.machine.processors import Configuration
+from build_scripts.observation.events import Kind, Mode, Stream, read_stream
+
+from .test_errors import run_command
+
+NAMES = [experiment.name for experiment in EXPERIMENTS if isinstance(experiment, ShellExperiment)]
+
+
+@dataclass(frozen=True)
+class Carried:
+    """One experiment carried out by the command."""
+
+    status: int
+    output: str
+    errors: str
+    document: dict[str, Any]
+    streams: tuple[Stream, ...]
+
+
+@pytest.fixture(scope="module")
+def carried_out() -> dict[str, Carried]:
+    """Experiments that have been carried out, so that several tests can look at one."""
+    return {}
+
+
+def carry_out(name: str, done: dict[str, Carried], folder: Path) -> Carried:
+    if name not in done:
+        facts = folder / f"{name}.json"
+        result = run_command(["run", name, "--json", str(facts)])
+        assert facts.is_file(), result.stdout + result.stderr
+        logs = re.findall(r"^logs: (.+)$", result.stdout, re.MULTILINE)
+        done[name] = Carried(
+            result.returncode,
+            result.stdout,
+            result.stderr,
+            json.loads(facts.read_text()),
+            tuple(read_stream(Path(run_dir)) for run_dir in logs),
+        )
+    return done[name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_expectation_is_met(name: str, carried_out: dict[str, Carried], tmp_path: Path) -> None:
+    """And listed on the screen; that nothing seen meets none is a test of its own."""
+    run = carry_out(name, carried_out, tmp_path)
+    assert run.status == ExitCode.OK, run.output + run.errors
+    document.validate(run.document)
+    assert run.document["experiment"] == name and run.document["exit_status"] == 0
+    expectations = run.document["expectations"]
+    assert [expectation for expectation in expectations if not expectation["passed"]] == []
+    assert [expectation for expectation in expectations if expectation["seen"] is None] == []
+    assert f"Expectations: {len(expectations)} of {len(expectations)} met" in run.output
+
+
+@pytest.fixture
+def plain_vmm(carried_out: dict[str, Carried], tmp_path: Path) -> Carried:
+    return carry_out("plain-vmm", carried_out, tmp_path)
+
+
+def test_plain_vmm_has_a_row_for_each_way_and_monitor(plain_vmm: Carried) -> None:
+    rows = plain_vmm.document["rows"]
+    monitors = [("no-dual-monitor", False), ("dual-monitor", False), ("dual-monitor", True)]
+    assert [(row["configuration"], row["stm"], row["cause"]) for row in rows] == [
+        (*monitor, cause) for monitor in monitors for cause in ("port-b2", "variable", "ipi")
+    ]
+    for row in rows:
+        if row["cause"] == "variable":
+            assert row["counted"] >= LEAST_VARIABLE_SMIS
+        else:
+            assert row["counted"] == {"port-b2": PORT_SMIS, "ipi": IPIS}[row["cause"]]
+
+
+def test_executive_monitor_sees_no_smi(plain_vmm: Carried) -> None:
+    """By its own counts and by the machine's trace, which has thousands of its other exits."""
+    for row in plain_vmm.document["rows"]:
+        exits = row["executive_exits"]
+        assert (exits["io_smi"], exits["other_smi"]) == (0, 0) and exits["other_reasons"] > 0
+    for stream in plain_vmm.streams:
+        reasons = Counter(event.basic_reason for event in stream.transitions if event.kind is Kind.EXIT)
+        assert reasons[5] == reasons[6] == 0 and sum(reasons.values()) > 100
+
+
+def test_every_smi_came_from_the_guest(plain_vmm: Carried) -> None:
+    """Under the default treatment: from non-root operation to SMM and back, no exit in between."""
+    plain = plain_vmm.streams[0].transitions
+    smis = [index for index, event in enumerate(plain) if event.kind is Kind.SMI and event.source is Mode.GUEST]
+    assert len(smis) >= PORT_SMIS + IPIS + LEAST_VARIABLE_SMIS
+    for index in smis:
+        back = plain[index + 1]
+        assert back.kind is Kind.RSM and back.target is Mode.GUEST and back.vmcs == plain[index].vmcs
+
+
+def test_the_stm_sees_what_the_executive_does_not(plain_vmm: Carried) -> None:
+    """5 where an OUT raised the SMI, 6 for the interprocessor interrupt."""
+    for row in plain_vmm.document["rows"]:
+        smm = row["smm_exits"]
+        expected = (row["counted"], 0) if row["cause"] != "ipi" else (0, row["counted"])
+        assert (smm["io_smi"], smm["other_smi"]) == (expected if row["stm"] else (0, 0))
+        assert row["served_by"] == ("stm" if row["stm"] else "handler")
+    assert [boot["activations"] for boot in plain_vmm.document["boots"]] == [0, 1]
+
+
+def test_the_page_shows_this_run(plain_vmm: Carried, checkout: Path) -> None:
+    """Row by row, so that the table of the tutorial cannot drift from what a reader gets."""
+    page = (checkout / "docs/tutorial/plain-vmm.rst").read_text(encoding="utf-8")
+    cells = [line[7:] for line in page.splitlines() if line.startswith(("   * - ", "     - "))]
+    shown = [cells[index : index + 8] for index in range(8, len(cells), 8)]
+    found = [
+        [
+            Situation(Configuration(row["configuration"]), row["stm"]).words,
+            row["cause"],
+            str(row["counted"]),
+            *(str(row[who][kind]) for who in ("executive_exits", "smm_exits") for kind in ("io_smi", "other_smi")),
+            row["served_by"],
+        ]
+        for row in plain_vmm.document["rows"]
+    ]
+    assert shown == found
+
+
+def test_the_text_says_why(plain_vmm: Carried) -> None:
+    text = " ".join(plain_vmm.output.split())
+    assert "no VM-execution control makes an SMI exit to it" in text
+    assert "executive monitor: VM exits so far: I/O SMI 0, other SMI 0, " in text
+
+
+def test_own_script_on_each_machine(tmp_path: Path) -> None:
+    """The user's commands replace the experiment's; what fails is named with its line."""
+    script, facts = tmp_path / "own.nsh", tmp_path / "facts.json"
+    script.write_text("ExecMon.efi start -no-stm\nExecMon.efi exits\nExecMon.efi stop\nExecMon.efi exits\nreset -s\n")
+    result = run_command(["run", "plain-vmm", "--script", str(script), "--json", str(facts)])
+    assert result.returncode == ExitCode.EXPECTATION_FAILED, result.stdout + result.stderr
+    made = json.loads(facts.read_text())
+    document.validate(made)
+    assert [boot["configuration"] for boot in made["boots"]] == ["no-dual-monitor", "dual-monitor"]
+    (expectation,) = made["expectations"]
+    assert not expectation["passed"] and len(expectation["seen"]) == 2
+    assert result.stderr.count("line 4, 'ExecMon.efi exits': the Shell's status is 0x13 (not started)") == 2
