@@ -36,7 +36,7 @@ static void send(uint32_t icr)
 }
 
 /* In wait-for-SIPI at the beginning and at the end. */
-static void one_start(const char *name, uint32_t first, uint32_t second)
+static void one_start(const char *name, uint32_t first, uint32_t second, int sipis)
 {
     uint32_t before = smi_count;
 
@@ -47,7 +47,9 @@ static void one_start(const char *name, uint32_t first, uint32_t second)
         send(second);
     }
     check_eq("SDM-MP-WAIT", "held", smi_count, before);
-    send(ICR_SIPI);
+    while (sipis--) {
+        send(ICR_SIPI);
+    }
     for (uint32_t i = 0; i < 100000000 && !read32(RUNS); i++) {
         __asm__ volatile("pause" : : : "memory");
     }
@@ -63,9 +65,11 @@ void run_tests(void)
 {
     memcpy((void *)(uintptr_t)AP_AT, ap_block, (size_t)(ap_block_end - ap_block));
     smi_hook = note_state;
-    one_start("after-reset", ICR_SMI, 0);
-    one_start("after-init", ICR_SMI, 0);
-    one_start("twice-is-once", ICR_SMI, ICR_SMI);
-    one_start("over-init", ICR_SMI, ICR_INIT);
-    one_start("init-before", ICR_INIT, ICR_SMI);
+    one_start("after-reset", ICR_SMI, 0, 1);
+    one_start("after-init", ICR_SMI, 0, 1);
+    one_start("twice-is-once", ICR_SMI, ICR_SMI, 1);
+    one_start("over-init", ICR_SMI, ICR_INIT, 1);
+    one_start("init-before", ICR_INIT, ICR_SMI, 1);
+    /* As firmware starts a processor; the second start-up IPI finds it running. */
+    one_start("over-init-two-sipis", ICR_SMI, ICR_INIT, 2);
 }
