@@ -14,7 +14,7 @@ from build_scripts.errors import ExitCode
 from build_scripts.experiments.shell import Result, boot_configuration
 from build_scripts.machine.processors import Configuration
 from build_scripts.observation import outcome
-from build_scripts.observation.events import Record
+from build_scripts.observation.events import Kind, Mode, Record
 from build_scripts.observation.report import group_smis
 
 pytestmark = pytest.mark.boot
@@ -26,14 +26,20 @@ EXIT_CPUID, EXIT_EPT_VIOLATION = 10, 48
 PADDING_OFFSET = "6ff0"
 
 
-def boot_armed(firmware: Firmware, configuration: Configuration, *script: str) -> Result:
-    result = boot_configuration(configuration, firmware, (*script, "reset -s"), TIMEOUT_SECONDS, extra=ARMED)
+def boot_armed(firmware: Firmware, configuration: Configuration, *script: str, processors: int = 1) -> Result:
+    result = boot_configuration(
+        configuration, firmware, (*script, "reset -s"), TIMEOUT_SECONDS, extra=ARMED, processors=processors
+    )
     assert result.stream.errors == (), f"{result.run_dir}: {result.stream.errors}"
     return result
 
 
 def answers(result: Result) -> list[tuple[str, str]]:
     return [(record.text("cmd"), record.text("result")) for record in result.stream.of("APP", "smm-test")]
+
+
+def exceptions(result: Result) -> list[str]:
+    return [record.text("exception") for record in result.stream.of("APP", "smm-test")]
 
 
 def only_crash(result: Result) -> Record:
@@ -46,7 +52,12 @@ def only_crash(result: Result) -> Record:
 
 @pytest.fixture(scope="module")
 def under_stm(firmware: Firmware) -> Result:
-    commands = ("mseg-read", "mseg-write 1000 55", "cpuid")
+    # Page tables of SMM stop the first two, EPT the next two: a handler that loads its own is still a guest.
+    commands = (
+        *("mseg-read", "mseg-write 1000 55"),
+        *("mseg-read -own-tables", "mseg-write 1000 55 -own-tables"),
+        "cpuid",
+    )
     script = ("ExecMon.efi start", *(f"SmmTest.efi {command}" for command in commands), "ExecMon.efi stop")
     result = boot_armed(firmware, Configuration.DUAL_MONITOR, *script, "ExecMon.efi start", "ExecMon.efi stop")
     assert result.ending.requested, f"{result.run_dir}: {result.ending}"
@@ -54,7 +65,8 @@ def under_stm(firmware: Firmware) -> Result:
 
 
 def test_handler_cannot_reach_mseg(under_stm: Result) -> None:
-    assert answers(under_stm)[:2] == [("mseg-read", "faulted"), ("mseg-write", "faulted")]
+    assert answers(under_stm)[:4] == [("mseg-read", "faulted"), ("mseg-write", "faulted")] * 2
+    assert exceptions(under_stm)[:4] == ["#PF", "#PF", "#GP", "#GP"]
     status = under_stm.stream.of("FW", "status")[0]
     refused = [e for e in under_stm.stream.of("STM", "exit") if e.number("reason") == EXIT_EPT_VIOLATION]
     base = status.number("mseg_base")
@@ -62,7 +74,7 @@ def test_handler_cannot_reach_mseg(under_stm: Result) -> None:
 
 
 def test_exits_of_the_handler_are_listed(under_stm: Result) -> None:
-    assert answers(under_stm)[2] == ("cpuid", "done")
+    assert answers(under_stm)[4] == ("cpuid", "done")
     extra = [exit_ for smi in group_smis(under_stm.stream.transitions) for exit_ in smi.extra_exits]
     assert [exit_.reason & 0xFFFF for exit_ in extra] == [EXIT_EPT_VIOLATION, EXIT_EPT_VIOLATION, EXIT_CPUID]
     recorded = under_stm.stream.of("STM", "exit")
@@ -75,7 +87,34 @@ def test_refused_write_left_mseg_as_it_was(under_stm: Result) -> None:
     assert launches == [status.text("mseg_sha256")] * 2
 
 
-def test_default_treatment_does_not_protect_mseg(firmware: Firmware) -> None:
+def test_other_processor_cannot_reach_mseg(firmware: Firmware) -> None:
+    accesses = [
+        f"SmmTest.efi {access} -processor {processor}"
+        for access in ("mseg-read", "mseg-write 1000 55")
+        for processor in (0, 1)
+    ]
+    # Nobody runs the STM, then processor 0 does, and processor 1's handlers stay outside the treatment.
+    script = (*accesses, "ExecMon.efi start", *accesses, "ExecMon.efi stop", "ExecMon.efi start", "ExecMon.efi stop")
+    result = boot_armed(firmware, Configuration.DUAL_MONITOR, *script, processors=2)
+    assert result.ending.requested, f"{result.run_dir}: {result.ending}"
+    tried = [(record.number("processor"), record.text("tables")) for record in result.stream.of("APP", "smm-test")]
+    assert tried == [(0, "smm"), (1, "smm")] * 4, result.run_dir
+    assert {answer for _command, answer in answers(result)} == {"faulted"}, result.run_dir
+    assert set(exceptions(result)) == {"#PF"}, result.run_dir
+    assert result.stream.of("STM", "exit") == []
+    served = {(step.cpu, step.target) for step in result.stream.transitions if step.kind in (Kind.SMM_EXIT, Kind.SMI)}
+    assert {(0, Mode.STM), (1, Mode.SMM)} <= served, "processor 0 under the STM, processor 1 not"
+    status = result.stream.of("FW", "status")[0]
+    launches = [record.text("mseg_sha256") for record in result.stream.of("STM", "init")]
+    assert launches == [status.text("mseg_sha256")] * 2, result.run_dir
+
+
+def test_no_such_processor(firmware: Firmware) -> None:
+    result = boot_armed(firmware, Configuration.DUAL_MONITOR, "SmmTest.efi mseg-read -processor 1")
+    assert answers(result) == [("mseg-read", "rejected")]
+
+
+def test_without_an_image_mseg_is_ordinary_smram(firmware: Firmware) -> None:
     result = boot_armed(firmware, Configuration.STOCK, "SmmTest.efi mseg-read", "SmmTest.efi cpuid")
     assert answers(result) == [("mseg-read", "done"), ("cpuid", "done")]
 
@@ -92,7 +131,8 @@ def test_triple_fault_in_the_handler_is_a_crash(firmware: Firmware) -> None:
 
 
 def test_changed_image_is_not_started(firmware: Firmware) -> None:
-    script = (f"SmmTest.efi mseg-write {PADDING_OFFSET} 55", "ExecMon.efi start")
+    # SMM's page tables stop errors; whoever runs at CPL 0 outside the STM can load others.
+    script = (f"SmmTest.efi mseg-write {PADDING_OFFSET} 55 -own-tables", "ExecMon.efi start")
     result = boot_armed(firmware, Configuration.DUAL_MONITOR, *script)
     assert answers(result) == [("mseg-write", "done")]
     assert only_crash(result).text("class") == "image-modified"

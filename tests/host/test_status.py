@@ -25,9 +25,18 @@ REASONS = [
     "image-malformed",
     "image-too-large",
     "override-forbidden",
+    "mseg-reachable",
+    "image-modified",
 ]
 SOURCES = ["none", "firmware-volume", "fw-cfg"]
-REFUSED = {"mseg-revision", "image-missing", "image-malformed", "image-too-large", "override-forbidden"}
+REFUSED = {
+    "mseg-revision",
+    "image-missing",
+    "image-malformed",
+    "image-too-large",
+    "override-forbidden",
+    "image-modified",
+}
 LOCK, VMX_OUTSIDE_SMX, DUAL_MONITOR = 1 << 0, 1 << 2, 1 << 49
 REVISION = 1
 VMCS_4K = 0x1000 << 32

@@ -74,5 +74,6 @@ UefiMain (
     );
   StmPrintDigest (L"image SHA256: ", Table->ImageSha256);
   StmPrintDigest (L"MSEG SHA256:  ", Table->MsegSha256);
+  Print (L"wakes:        %ld\n", Table->Wakes);
   return EFI_SUCCESS;
 }

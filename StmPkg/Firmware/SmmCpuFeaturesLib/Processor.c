@@ -10,6 +10,36 @@
 #include <Guid/SmmBaseHob.h>
 #include <Library/DebugLib.h>
 #include <Library/HobLib.h>
+#include <Library/SmmServicesTableLib.h>
+#include <Protocol/StmWake.h>
+
+//
+// The loader's part in a wake; NULL until MSEG has been announced.
+//
+STATIC STM_WAKE_PROTOCOL  *mStmWake;
+
+/**
+  Keep the loader's protocol: at a wake each processor needs it in its first SMI,
+  when the database of SMM cannot be asked yet.
+
+  @param[in] Protocol   gStmWakeProtocolGuid.
+  @param[in] Interface  STM_WAKE_PROTOCOL.
+  @param[in] Handle     Not used.
+
+  @retval EFI_SUCCESS  Always.
+**/
+STATIC
+EFI_STATUS
+EFIAPI
+StmIsLoaded (
+  IN CONST EFI_GUID  *Protocol,
+  IN VOID            *Interface,
+  IN EFI_HANDLE      Handle
+  )
+{
+  mStmWake = Interface;
+  return EFI_SUCCESS;
+}
 
 /**
   Check what the rest of the library relies on, and prepare the descriptors for the STM.
@@ -18,6 +48,7 @@
   @param[in] SystemTable  EFI system table.
 
   @retval EFI_SUCCESS  SMBASE has been relocated in PEI, as OVMF always does.
+  @retval others       The loader's protocol cannot be waited for.
 **/
 EFI_STATUS
 EFIAPI
@@ -26,9 +57,11 @@ SmmCpuFeaturesLibConstructor (
   IN EFI_SYSTEM_TABLE  *SystemTable
   )
 {
+  VOID  *Registration;
+
   ASSERT (GetFirstGuidHob (&gSmmBaseHobGuid) != NULL);
   PsdInitialize ();
-  return EFI_SUCCESS;
+  return gSmst->SmmRegisterProtocolNotify (&gStmWakeProtocolGuid, StmIsLoaded, &Registration);
 }
 
 /**
@@ -36,8 +69,10 @@ SmmCpuFeaturesLibConstructor (
   its first SMI, at the first boot and at every resume from standby.
 
   IA32_SMM_MONITOR_CTL is not written here at the first boot: the loader writes
-  it when MSEG holds a checked image. A resume loses the MSR, and this is where
-  it and the image have to come back.
+  it when MSEG holds a checked image. Standby loses the MSR, since a processor
+  wakes by a reset, but not MSEG: memory keeps its contents. So at a wake this is
+  where the MSR comes back, once the loader has found in MSEG what it left there,
+  and before anything runs that the firmware did not bring along.
 
   @param[in] CpuIndex        Index of the processor.
   @param[in] IsMonarch       Whether the processor leads the initialisation.
@@ -54,6 +89,9 @@ SmmCpuFeaturesInitializeProcessor (
   )
 {
   PsdOf (CpuHotPlugData->SmBase[CpuIndex])->LocalApicId = (UINT32)ProcessorInfo[CpuIndex].ProcessorId;
+  if (mStmWake != NULL) {
+    mStmWake->WakeProcessor ();
+  }
 }
 
 /**

@@ -66,7 +66,6 @@ Relocate (
   @param[out] Tables  STM_MSEG_ACTIVATION_TABLES_PAGES pages, mapped at their
                       physical address.
 **/
-STATIC
 VOID
 BuildActivationTables (
   OUT UINT64  *Tables
@@ -108,6 +107,41 @@ PhysicalAddressBits (
 }
 
 /**
+  Make everything behind the static part as the image expects it at its first
+  activation: page tables, loader data, and nothing else.
+
+  @param[in] Memory              MSEG and TSEG.
+  @param[in] StaticSize          Bytes of the static part.
+  @param[in] NumberOfProcessors  Processors that will share MSEG.
+  @param[in] MsegSha256          Digest of the static part.
+**/
+VOID
+ResetMseg (
+  IN CONST STM_MEMORY_FACTS  *Memory,
+  IN UINT32                  StaticSize,
+  IN UINT32                  NumberOfProcessors,
+  IN CONST UINT8             MsegSha256[STM_SHA256_DIGEST_SIZE]
+  )
+{
+  STM_LOADER_DATA  *Data;
+  UINT8            *Mseg;
+
+  Mseg = (UINT8 *)(UINTN)Memory->MsegBase;
+  ZeroMem (Mseg + StaticSize, (UINTN)Memory->MsegSize - StaticSize);
+  BuildActivationTables ((UINT64 *)(Mseg + StaticSize));
+
+  Data                      = (STM_LOADER_DATA *)(Mseg + StaticSize + STM_MSEG_ACTIVATION_TABLES_SIZE);
+  Data->Signature           = STM_LOADER_DATA_SIGNATURE;
+  Data->MsegBase            = Memory->MsegBase;
+  Data->MsegSize            = Memory->MsegSize;
+  Data->TsegBase            = Memory->TsegBase;
+  Data->TsegSize            = Memory->TsegSize;
+  Data->NumberOfProcessors  = NumberOfProcessors;
+  Data->PhysicalAddressBits = PhysicalAddressBits ();
+  CopyMem (Data->MsegSha256, MsegSha256, sizeof (Data->MsegSha256));
+}
+
+/**
   Copy a checked image to MSEG, relocate it, and build what it needs there.
 
   @param[in] File                The image file, with StmReasonNone from StmCheckImage.
@@ -126,7 +160,6 @@ LoadStmImage (
   )
 {
   CONST SOFTWARE_STM_HEADER  *Software;
-  STM_LOADER_DATA            *Data;
   UINT8                      *Mseg;
   UINT32                     StaticSize;
 
@@ -134,20 +167,9 @@ LoadStmImage (
   Software   = (CONST SOFTWARE_STM_HEADER *)(File + STM_MSEG_SOFTWARE_HEADER_OFFSET);
   StaticSize = Software->StaticImageSize;
 
-  ZeroMem (Mseg, (UINTN)Memory->MsegSize);
   CopyMem (Mseg, File, StaticSize);
   Relocate (File, Memory->MsegBase, Mseg);
-  BuildActivationTables ((UINT64 *)(Mseg + StaticSize));
   StmSha256 (Mseg, StaticSize, MsegSha256);
-
-  Data                      = (STM_LOADER_DATA *)(Mseg + StaticSize + STM_MSEG_ACTIVATION_TABLES_SIZE);
-  Data->Signature           = STM_LOADER_DATA_SIGNATURE;
-  Data->MsegBase            = Memory->MsegBase;
-  Data->MsegSize            = Memory->MsegSize;
-  Data->TsegBase            = Memory->TsegBase;
-  Data->TsegSize            = Memory->TsegSize;
-  Data->NumberOfProcessors  = NumberOfProcessors;
-  Data->PhysicalAddressBits = PhysicalAddressBits ();
-  CopyMem (Data->MsegSha256, MsegSha256, sizeof (Data->MsegSha256));
+  ResetMseg (Memory, StaticSize, NumberOfProcessors, MsegSha256);
   return StaticSize;
 }

@@ -14,6 +14,7 @@
 #include <Library/DebugLib.h>
 #include <Library/SmmServicesTableLib.h>
 #include <Protocol/MmMp.h>
+#include <Protocol/SmmCpuService.h>
 #include <Register/Intel/ArchitecturalMsr.h>
 #include <Register/Intel/Cpuid.h>
 
@@ -50,11 +51,32 @@ CollectFacts (
 }
 
 /**
-  Write IA32_SMM_MONITOR_CTL on the processor that executes this code (SDM
-  "Enabling the Dual-Monitor Treatment", 34.15.5 [32.15.5]).
+  What IA32_SMM_MONITOR_CTL holds while MSEG can be used (SDM "Enabling the
+  Dual-Monitor Treatment", 34.15.5 [32.15.5]).
 
   Bit 2 stays 0: an executive monitor that leaves VMX operation must not leave
   SMIs blocked.
+
+  @param[in] MsegBase  Physical address of MSEG.
+
+  @return The value.
+**/
+STATIC
+UINT64
+MonitorControl (
+  IN UINT64  MsegBase
+  )
+{
+  MSR_IA32_SMM_MONITOR_CTL_REGISTER  Control;
+
+  Control.Uint64        = 0;
+  Control.Bits.MsegBase = (UINT32)(MsegBase >> 12);
+  Control.Bits.Valid    = 1;
+  return Control.Uint64;
+}
+
+/**
+  Write IA32_SMM_MONITOR_CTL on the processor that executes this code.
 
   @param[in,out] Buffer  Pointer to the value.
 
@@ -108,6 +130,23 @@ RunOn (
 }
 
 /**
+  Wait until every processor is in SMM: OVMF's handlers begin without the others.
+  Whoever does not come in time is missed by RunOn.
+**/
+STATIC
+VOID
+WaitForProcessors (
+  VOID
+  )
+{
+  EDKII_SMM_CPU_RENDEZVOUS_PROTOCOL  *Together;
+
+  if (!EFI_ERROR (gSmst->SmmLocateProtocol (&gEdkiiSmmCpuRendezvousProtocolGuid, NULL, (VOID **)&Together))) {
+    Together->WaitForAllProcessor (Together, TRUE);
+  }
+}
+
+/**
   Ask every processor for its facts and decide for all of them.
 
   @param[out] Facts  Facts of the processor that executes this code.
@@ -124,6 +163,7 @@ CheckProcessors (
   STM_REASON           Reason;
   UINTN                Index;
 
+  WaitForProcessors ();
   CollectFacts (Facts);
   Reason = StmCheckProcessor (Facts);
   for (Index = 0; (Index < gSmst->NumberOfCpus) && (Reason == StmReasonNone); Index++) {
@@ -146,8 +186,25 @@ CheckProcessors (
 }
 
 /**
-  Set the valid bit and the MSEG base on every processor. No other code of the
-  firmware writes IA32_SMM_MONITOR_CTL.
+  Set the valid bit and the MSEG base on the processor that executes this code,
+  which had them before standby.
+
+  @param[in] MsegBase  Physical address of MSEG.
+**/
+VOID
+AnnounceMseg (
+  IN UINT64  MsegBase
+  )
+{
+  UINT64  Control;
+
+  Control = MonitorControl (MsegBase);
+  WriteMonitorControl (&Control);
+}
+
+/**
+  Set the valid bit and the MSEG base on every processor. No code outside this
+  file writes IA32_SMM_MONITOR_CTL.
 
   @param[in] MsegBase  Physical address of MSEG, checked by StmCheckMemory.
 
@@ -161,21 +218,19 @@ EnableMseg (
   IN UINT64  MsegBase
   )
 {
-  MSR_IA32_SMM_MONITOR_CTL_REGISTER  Control;
-  EFI_STATUS                         Status;
-  UINTN                              Index;
+  EFI_STATUS  Status;
+  UINT64      Control;
+  UINTN       Index;
 
-  Control.Uint64        = 0;
-  Control.Bits.MsegBase = (UINT32)(MsegBase >> 12);
-  Control.Bits.Valid    = 1;
+  Control = MonitorControl (MsegBase);
   for (Index = 0; Index < gSmst->NumberOfCpus; Index++) {
-    Status = RunOn (Index, WriteMonitorControl, &Control.Uint64);
+    Status = RunOn (Index, WriteMonitorControl, &Control);
     if (EFI_ERROR (Status)) {
       DEBUG ((DEBUG_ERROR, "%a: processor %u does not answer\n", gEfiCallerBaseName, (UINT32)Index));
-      Control.Uint64 = 0;
+      Control = 0;
       while (Index != 0) {
         Index--;
-        RunOn (Index, WriteMonitorControl, &Control.Uint64);
+        RunOn (Index, WriteMonitorControl, &Control);
       }
 
       return StmReasonNoDualMonitor;

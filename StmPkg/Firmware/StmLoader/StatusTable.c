@@ -16,6 +16,12 @@
 
 #define DIGEST_TEXT_SIZE  (2 * STM_SHA256_DIGEST_SIZE + 1)
 
+//
+// The table that was published, NULL without one. SMM's page tables map runtime
+// data also after the lock of SMRAM.
+//
+STATIC STM_STATUS_TABLE  *mTable;
+
 /**
   A digest in the form that records use.
 
@@ -39,7 +45,7 @@ DigestText (
 }
 
 /**
-  Write the status record to the firmware's record port.
+  Write the status to the log and to the firmware's record port.
 
   @param[in] Status  The status.
 **/
@@ -52,12 +58,24 @@ WriteRecord (
   CHAR8  ImageDigest[DIGEST_TEXT_SIZE];
   CHAR8  MsegDigest[DIGEST_TEXT_SIZE];
 
+  DEBUG ((
+    DEBUG_INFO,
+    "%a: %a, reason %a, image from %a, MSEG 0x%lx, 0x%lx bytes, 0x%lx needed, %lu wakes\n",
+    gEfiCallerBaseName,
+    StmStateName (Status->State),
+    StmReasonName (Status->Reason),
+    StmSourceName (Status->ImageSource),
+    Status->MsegBase,
+    Status->MsegSize,
+    Status->MsegNeeded,
+    Status->Wakes
+    ));
   StmRecord (
     STM_RECORD_PORT_FIRMWARE,
     "FW",
     "status",
     "state=%a reason=%a mseg_base=0x%lx mseg_size=0x%lx mseg_needed=0x%lx "
-    "image_source=%a image_sha256=%a mseg_sha256=%a",
+    "image_source=%a image_sha256=%a mseg_sha256=%a wakes=%lu",
     StmStateName (Status->State),
     StmReasonName (Status->Reason),
     Status->MsegBase,
@@ -65,7 +83,8 @@ WriteRecord (
     Status->MsegNeeded,
     StmSourceName (Status->ImageSource),
     DigestText (Status->ImageSha256, ImageDigest),
-    DigestText (Status->MsegSha256, MsegDigest)
+    DigestText (Status->MsegSha256, MsegDigest),
+    Status->Wakes
     );
 }
 
@@ -82,17 +101,6 @@ PublishStatus (
   EFI_STATUS        EfiStatus;
   STM_STATUS_TABLE  *Table;
 
-  DEBUG ((
-    DEBUG_INFO,
-    "%a: %a, reason %a, image from %a, MSEG 0x%lx, 0x%lx bytes, 0x%lx needed\n",
-    gEfiCallerBaseName,
-    StmStateName (Status->State),
-    StmReasonName (Status->Reason),
-    StmSourceName (Status->ImageSource),
-    Status->MsegBase,
-    Status->MsegSize,
-    Status->MsegNeeded
-    ));
   WriteRecord (Status);
 
   //
@@ -102,7 +110,26 @@ PublishStatus (
   if (!EFI_ERROR (EfiStatus)) {
     CopyMem (Table, Status, sizeof (*Table));
     EfiStatus = gBS->InstallConfigurationTable (&gStmStatusTableGuid, Table);
+    if (!EFI_ERROR (EfiStatus)) {
+      mTable = Table;
+    }
   }
 
   ASSERT_EFI_ERROR (EfiStatus);
+}
+
+/**
+  Write the published table anew, and a record, at a wake from standby.
+
+  @param[in] Status  The status; copied.
+**/
+VOID
+UpdateStatus (
+  IN CONST STM_STATUS_TABLE  *Status
+  )
+{
+  WriteRecord (Status);
+  if (mTable != NULL) {
+    CopyMem (mTable, Status, sizeof (*mTable));
+  }
 }

@@ -63,7 +63,8 @@ FindMemory (
 }
 
 /**
-  Go through all checks in order, load the image if they pass, and announce it.
+  Go through all checks in order, load the image if they pass, close MSEG to SMI
+  handlers, and announce it.
 
   @param[in]     Memory  MSEG and TSEG.
   @param[in]     Image   The image.
@@ -114,7 +115,9 @@ TryToEnable (
   }
 
   Status->StaticImageSize = LoadStmImage (Image->File, Memory, NumberOfProcessors, Status->MsegSha256);
-  return EnableMseg (Memory->MsegBase);
+
+  Reason = DenyMseg (Memory);
+  return (Reason == StmReasonNone) ? EnableMseg (Memory->MsegBase) : Reason;
 }
 
 /**
@@ -160,5 +163,9 @@ StmLoaderEntryPoint (
   }
 
   PublishStatus (&Status);
+  if (Status.State == StmStateEnabled) {
+    PrepareWake (&Memory, (UINT32)gSmst->NumberOfCpus, &Status);
+  }
+
   return EFI_SUCCESS;
 }

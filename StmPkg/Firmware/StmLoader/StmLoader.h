@@ -51,8 +51,19 @@ CheckProcessors (
   );
 
 /**
-  Set the valid bit and the MSEG base on every processor. No other code of the
-  firmware writes IA32_SMM_MONITOR_CTL.
+  Set the valid bit and the MSEG base on the processor that executes this code,
+  which had them before standby.
+
+  @param[in] MsegBase  Physical address of MSEG.
+**/
+VOID
+AnnounceMseg (
+  IN UINT64  MsegBase
+  );
+
+/**
+  Set the valid bit and the MSEG base on every processor. No code outside this
+  file writes IA32_SMM_MONITOR_CTL.
 
   @param[in] MsegBase  Physical address of MSEG, checked by StmCheckMemory.
 
@@ -64,6 +75,36 @@ CheckProcessors (
 STM_REASON
 EnableMseg (
   IN UINT64  MsegBase
+  );
+
+/**
+  Build the page tables of the activation: 4 GB identity in 2-MB pages. No entry
+  has the XD bit, which is reserved while EFER.NXE is 0, as the executive monitor
+  may have left it (DM-ACT-62).
+
+  @param[out] Tables  STM_MSEG_ACTIVATION_TABLES_PAGES pages, mapped at their
+                      physical address.
+**/
+VOID
+BuildActivationTables (
+  OUT UINT64  *Tables
+  );
+
+/**
+  Make everything behind the static part as the image expects it at its first
+  activation: page tables, loader data, and nothing else.
+
+  @param[in] Memory              MSEG and TSEG.
+  @param[in] StaticSize          Bytes of the static part.
+  @param[in] NumberOfProcessors  Processors that will share MSEG.
+  @param[in] MsegSha256          Digest of the static part.
+**/
+VOID
+ResetMseg (
+  IN CONST STM_MEMORY_FACTS  *Memory,
+  IN UINT32                  StaticSize,
+  IN UINT32                  NumberOfProcessors,
+  IN CONST UINT8             MsegSha256[STM_SHA256_DIGEST_SIZE]
   );
 
 /**
@@ -85,12 +126,72 @@ LoadStmImage (
   );
 
 /**
+  Take MSEG out of the page tables of SMM.
+
+  @param[in] Memory  MSEG, which holds the image.
+
+  @return StmReasonNone, or StmReasonMsegReachable if it is still there.
+**/
+STM_REASON
+DenyMseg (
+  IN CONST STM_MEMORY_FACTS  *Memory
+  );
+
+/**
+  Load page tables that map MSEG. All code and data of SMM lie below 4 GB too, at
+  the same addresses as before.
+
+  @pre DenyMseg returned StmReasonNone; one processor at a time.
+
+  @return For CloseMseg.
+**/
+UINTN
+OpenMseg (
+  VOID
+  );
+
+/**
+  Load the page tables of SMM again, and leave none that map MSEG.
+
+  @param[in] Cr3  What OpenMseg returned.
+**/
+VOID
+CloseMseg (
+  IN UINTN  Cr3
+  );
+
+/**
+  Be ready for standby. Only for an STM that is enabled: what was refused at the
+  first boot stays so.
+
+  @param[in] Memory              MSEG and TSEG; copied.
+  @param[in] NumberOfProcessors  Processors that will wake.
+  @param[in] Status              What was published; copied.
+**/
+VOID
+PrepareWake (
+  IN CONST STM_MEMORY_FACTS  *Memory,
+  IN UINT32                  NumberOfProcessors,
+  IN CONST STM_STATUS_TABLE  *Status
+  );
+
+/**
   Publish the status as a configuration table and as one record.
 
   @param[in] Status  The status; copied.
 **/
 VOID
 PublishStatus (
+  IN CONST STM_STATUS_TABLE  *Status
+  );
+
+/**
+  Write the published table anew, and a record, at a wake from standby.
+
+  @param[in] Status  The status; copied.
+**/
+VOID
+UpdateStatus (
   IN CONST STM_STATUS_TABLE  *Status
   );
 

@@ -109,6 +109,7 @@ StmStateOf (
     case StmReasonImageMalformed:
     case StmReasonImageTooLarge:
     case StmReasonOverrideForbidden:
+    case StmReasonImageModified:
       return StmStateRefused;
     default:
       return StmStateUnavailable;
@@ -176,6 +177,10 @@ StmReasonName (
       return "image-too-large";
     case StmReasonOverrideForbidden:
       return "override-forbidden";
+    case StmReasonMsegReachable:
+      return "mseg-reachable";
+    case StmReasonImageModified:
+      return "image-modified";
     default:
       return "?";
   }

@@ -14,10 +14,15 @@
 #include <Library/StmRecordLib.h>
 #include <Library/UefiBootServicesTableLib.h>
 #include <Library/UefiLib.h>
+#include <Protocol/DebugSupport.h>
 #include <Protocol/SmmCommunication.h>
 #include <StmRecord.h>
 
-#define USAGE  L"usage: SmmTest mseg-read [OFFSET] | mseg-write OFFSET VALUE | cpuid | triple-fault\n"
+#define USAGE           L"usage: SmmTest mseg-read [OFFSET] [OPTION ...] | mseg-write OFFSET VALUE [OPTION ...]\n"\
+               L"               cpuid | triple-fault\n" \
+               L"  -processor N  on this processor (index in SMM)\n" \
+               L"  -own-tables   on page tables that the handler makes\n"
+#define EXCEPTION_NONE  "-"
 
 typedef struct {
   CONST CHAR16    *Name;
@@ -56,6 +61,72 @@ ResultName (
     default:
       return "no-handler";
   }
+}
+
+/**
+  The name of an exception in records.
+
+  @param[in] Request  The answer.
+
+  @return An ASCII string.
+**/
+STATIC
+CONST CHAR8 *
+ExceptionName (
+  IN CONST STM_TEST_REQUEST  *Request
+  )
+{
+  if (Request->Result != StmTestFaulted) {
+    return EXCEPTION_NONE;
+  }
+
+  switch (Request->Vector) {
+    case EXCEPT_IA32_GP_FAULT:
+      return "#GP";
+    case EXCEPT_IA32_PAGE_FAULT:
+      return "#PF";
+    default:
+      return "other";
+  }
+}
+
+/**
+  Read the options behind a command, and take them off the arguments.
+
+  @param[in, out] Argc     Number of arguments; gets the number before the options.
+  @param[in]      Argv     The arguments.
+  @param[in, out] Request  Gets Processor and OwnTables.
+
+  @retval TRUE   They could be read.
+  @retval FALSE  An option is unknown, or its number is missing.
+**/
+STATIC
+BOOLEAN
+ReadOptions (
+  IN OUT UINTN             *Argc,
+  IN     CHAR16            **Argv,
+  IN OUT STM_TEST_REQUEST  *Request
+  )
+{
+  UINTN  Index;
+  UINTN  First;
+
+  for (First = 1; (First < *Argc) && (Argv[First][0] != L'-'); First++) {
+  }
+
+  for (Index = First; Index < *Argc; Index++) {
+    if (StrCmp (Argv[Index], L"-own-tables") == 0) {
+      Request->OwnTables = 1;
+    } else if ((StrCmp (Argv[Index], L"-processor") == 0) && (Index + 1 < *Argc)) {
+      Index++;
+      Request->Processor = (UINT32)StrDecimalToUintn (Argv[Index]);
+    } else {
+      return FALSE;
+    }
+  }
+
+  *Argc = First;
+  return TRUE;
 }
 
 /**
@@ -122,7 +193,12 @@ ShellAppMain (
   EFI_STATUS          Status;
   UINTN               Index;
 
+  ZeroMem (&Request, sizeof (Request));
   Command = NULL;
+  if (!ReadOptions (&Argc, Argv, &Request)) {
+    Argc = 0;
+  }
+
   for (Index = 0; (Index < ARRAY_SIZE (mCommands)) && (Argc >= 2); Index++) {
     if (StrCmp (Argv[1], mCommands[Index].Name) == 0) {
       Command = &mCommands[Index];
@@ -134,7 +210,6 @@ ShellAppMain (
     return (INTN)(EFI_INVALID_PARAMETER & ~MAX_BIT);
   }
 
-  ZeroMem (&Request, sizeof (Request));
   Request.Command = Command->Command;
   Request.Offset  = (Argc >= 3) ? (UINT32)StrHexToUintn (Argv[2]) : 0;
   Request.Value   = (Argc >= 4) ? (UINT32)StrHexToUintn (Argv[3]) : 0;
@@ -144,12 +219,21 @@ ShellAppMain (
     STM_RECORD_PORT_FIRMWARE,
     "APP",
     "smm-test",
-    "cmd=%a offset=0x%x value=0x%x result=%a",
+    "cmd=%a offset=0x%x value=0x%x processor=%u tables=%a result=%a exception=%a",
     Command->RecordName,
     Request.Offset,
     Request.Value,
-    ResultName (Request.Result)
+    Request.Processor,
+    (Request.OwnTables != 0) ? "own" : "smm",
+    ResultName (Request.Result),
+    ExceptionName (&Request)
     );
-  Print (L"SmmTest: %s: %a, value 0x%x\n", Command->Name, ResultName (Request.Result), Request.Value);
+  Print (
+    L"SmmTest: %s: %a, value 0x%x, exception %a\n",
+    Command->Name,
+    ResultName (Request.Result),
+    Request.Value,
+    ExceptionName (&Request)
+    );
   return (INTN)(Status & ~MAX_BIT);
 }

@@ -20,19 +20,33 @@
 #include <Library/SmmServicesTableLib.h>
 #include <Library/StmFwCfgLib.h>
 #include <Library/StmTryLib.h>
-#include <Protocol/DebugSupport.h>
+#include <Protocol/MmMp.h>
+#include <Protocol/SmmCpuService.h>
 
 #define CPUID_LEAF  0
 
+//
+// Page tables that map 4 GB at their own addresses in 2-MB pages.
+//
+#define TABLE_ENTRIES  512
+#define DIRECTORIES    4
+#define TABLE_PAGES    (2 + DIRECTORIES)
+#define ENTRY_TABLE    (BIT0 | BIT1)
+#define ENTRY_PAGE     (BIT0 | BIT1 | BIT7)
+
 STATIC UINT64  mMsegBase;
 STATIC UINT64  mMsegSize;
+STATIC UINT64  *mTables;
 
 ///
 /// One access to memory.
 ///
 typedef struct {
-  volatile UINT8    *Address;
-  UINT8             Value;
+  STM_TRY_ROUTINE    Routine;
+  volatile UINT8     *Address;
+  UINT8              Value;
+  BOOLEAN            OwnTables;
+  UINTN              Vector;
 } MSEG_ACCESS;
 
 /**
@@ -72,10 +86,115 @@ WriteByte (
 }
 
 /**
-  Access one byte of MSEG, a fault caught.
+  Make the page tables with which a handler gets around those of SMM.
 
-  @param[in]     Routine  ReadByte or WriteByte.
-  @param[in,out] Request  Offset and value.
+  @retval EFI_SUCCESS  They are there.
+  @retval others       No memory.
+**/
+STATIC
+EFI_STATUS
+MakeTables (
+  VOID
+  )
+{
+  EFI_STATUS            Status;
+  EFI_PHYSICAL_ADDRESS  Pages;
+  UINT64                *Pointers;
+  UINT64                *Directories;
+  UINTN                 Index;
+
+  Status = gSmst->SmmAllocatePages (AllocateAnyPages, EfiRuntimeServicesData, TABLE_PAGES, &Pages);
+  if (EFI_ERROR (Status)) {
+    return Status;
+  }
+
+  mTables = (UINT64 *)(UINTN)Pages;
+  ZeroMem (mTables, EFI_PAGES_TO_SIZE (TABLE_PAGES));
+  Pointers    = mTables + TABLE_ENTRIES;
+  Directories = Pointers + TABLE_ENTRIES;
+  mTables[0]  = (UINT64)(UINTN)Pointers | ENTRY_TABLE;
+  for (Index = 0; Index < DIRECTORIES; Index++) {
+    Pointers[Index] = (UINT64)(UINTN)(Directories + Index * TABLE_ENTRIES) | ENTRY_TABLE;
+  }
+
+  for (Index = 0; Index < DIRECTORIES * TABLE_ENTRIES; Index++) {
+    Directories[Index] = ((UINT64)Index * SIZE_2MB) | ENTRY_PAGE;
+  }
+
+  return EFI_SUCCESS;
+}
+
+/**
+  Access one byte, a fault caught, on the processor that executes this code.
+
+  @param[in,out] Buffer  MSEG_ACCESS.
+
+  @retval EFI_SUCCESS  Vector tells how it went.
+**/
+STATIC
+EFI_STATUS
+EFIAPI
+TryAccess (
+  IN OUT VOID  *Buffer
+  )
+{
+  MSEG_ACCESS  *Access;
+  UINTN        Cr3;
+
+  Access = Buffer;
+  Cr3    = AsmReadCr3 ();
+  StmIdtLoad ();
+  if (Access->OwnTables) {
+    AsmWriteCr3 ((UINTN)mTables);
+  }
+
+  Access->Vector = StmTry (Access->Routine, Access);
+  AsmWriteCr3 (Cr3);
+  StmIdtRestore ();
+  return EFI_SUCCESS;
+}
+
+/**
+  Run TryAccess on a processor.
+
+  @param[in]      Processor  Index in the SMM system table.
+  @param[in,out] Access     The access.
+
+  @retval EFI_SUCCESS  It has run.
+  @retval others       There is no such processor, or it is not in SMM.
+**/
+STATIC
+EFI_STATUS
+TryOn (
+  IN     UINTN        Processor,
+  IN OUT MSEG_ACCESS  *Access
+  )
+{
+  EFI_STATUS                         Status;
+  EFI_MM_MP_PROTOCOL                 *MmMp;
+  EDKII_SMM_CPU_RENDEZVOUS_PROTOCOL  *Together;
+
+  if (Processor == gSmst->CurrentlyExecutingCpu) {
+    return TryAccess (Access);
+  }
+
+  Status = gSmst->SmmLocateProtocol (&gEdkiiSmmCpuRendezvousProtocolGuid, NULL, (VOID **)&Together);
+  if (!EFI_ERROR (Status)) {
+    Status = Together->WaitForAllProcessor (Together, TRUE);
+  }
+
+  if (!EFI_ERROR (Status)) {
+    Status = gSmst->SmmLocateProtocol (&gEfiMmMpProtocolGuid, NULL, (VOID **)&MmMp);
+  }
+
+  return EFI_ERROR (Status) ? Status : MmMp->DispatchProcedure (MmMp, TryAccess, Processor, 0, Access, NULL, NULL);
+}
+
+/**
+  Access one byte of MSEG.
+
+  @param[in]      Routine  ReadByte or WriteByte.
+  @param[in,out] Request  Where, on which processor and page tables, and the value.
 
   @return StmTestDone, StmTestFaulted or StmTestRejected.
 **/
@@ -87,24 +206,23 @@ AccessMseg (
   )
 {
   MSEG_ACCESS  Access;
-  UINTN        Vector;
 
   if (Request->Offset >= mMsegSize) {
     return StmTestRejected;
   }
 
-  Access.Address = (volatile UINT8 *)(UINTN)(mMsegBase + Request->Offset);
-  Access.Value   = (UINT8)Request->Value;
-  StmIdtLoad ();
-  Vector = StmTry (Routine, &Access);
-  StmIdtRestore ();
-
-  Request->Value = Access.Value;
-  if (Vector == STM_TRY_DONE) {
-    return StmTestDone;
+  Access.Routine   = Routine;
+  Access.Address   = (volatile UINT8 *)(UINTN)(mMsegBase + Request->Offset);
+  Access.Value     = (UINT8)Request->Value;
+  Access.OwnTables = (BOOLEAN)(Request->OwnTables != 0);
+  Access.Vector    = STM_TRY_DONE;
+  if (EFI_ERROR (TryOn (Request->Processor, &Access))) {
+    return StmTestRejected;
   }
 
-  return (Vector == EXCEPT_IA32_GP_FAULT) ? StmTestFaulted : StmTestRejected;
+  Request->Value  = Access.Value;
+  Request->Vector = (UINT32)Access.Vector;
+  return (Access.Vector == STM_TRY_DONE) ? StmTestDone : StmTestFaulted;
 }
 
 /**
@@ -194,6 +312,7 @@ TestHandlerEntryPoint (
   EFI_HOB_GUID_TYPE     *Hob;
   EFI_SMRAM_DESCRIPTOR  *Mseg;
   EFI_HANDLE            DispatchHandle;
+  EFI_STATUS            Status;
   UINTN                 Size;
 
   if (!StmFwCfgOpen (STM_TEST_HANDLER_FILE, &Size)) {
@@ -205,6 +324,11 @@ TestHandlerEntryPoint (
     Mseg      = GET_GUID_HOB_DATA (Hob);
     mMsegBase = Mseg->PhysicalStart;
     mMsegSize = Mseg->PhysicalSize;
+  }
+
+  Status = MakeTables ();
+  if (EFI_ERROR (Status)) {
+    return Status;
   }
 
   DEBUG ((DEBUG_WARN, "%a: armed by %a\n", gEfiCallerBaseName, STM_TEST_HANDLER_FILE));

@@ -1,6 +1,7 @@
 /** @file
   UEFI configuration table in which the firmware publishes whether the
-  dual-monitor treatment can be used, and if not, why.
+  dual-monitor treatment can be used, and if not, why. It lies in runtime data;
+  at a wake from standby SMM writes it anew, before the operating system runs.
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
@@ -17,7 +18,7 @@
 extern EFI_GUID  gStmStatusTableGuid;
 
 #define STM_STATUS_TABLE_SIGNATURE  SIGNATURE_32 ('S', 'T', 'M', 'S')
-#define STM_STATUS_TABLE_VERSION    2
+#define STM_STATUS_TABLE_VERSION    3
 
 ///
 /// QEMU's fw_cfg file that holds an STM image to run instead of the built-in one.
@@ -47,7 +48,9 @@ typedef enum {
   StmReasonImageMissing      = 7,  ///< "image-missing": not in any firmware volume, or no memory to read it
   StmReasonImageMalformed    = 8,  ///< "image-malformed": header or relocation table is wrong
   StmReasonImageTooLarge     = 9,  ///< "image-too-large": MSEG is smaller than the image needs
-  StmReasonOverrideForbidden = 10  ///< "override-forbidden": fw_cfg has an image, this build takes none
+  StmReasonOverrideForbidden = 10, ///< "override-forbidden": fw_cfg has an image, this build takes none
+  StmReasonMsegReachable     = 11, ///< "mseg-reachable": MSEG could not be taken out of SMM's page tables
+  StmReasonImageModified     = 12  ///< "image-modified": at a wake, MSEG's static part was not what had been loaded
 } STM_REASON;
 
 ///
@@ -76,6 +79,7 @@ typedef struct {
   UINT64    StaticImageSize;    ///< bytes of MSEG that MsegSha256 covers
   UINT8     ImageSha256[32];    ///< of the image file, zero without an image
   UINT8     MsegSha256[32];     ///< of MSEG's static part after relocation
+  UINT64    Wakes;              ///< wakes from standby at which MSEG was verified, State and Reason written anew
 } STM_STATUS_TABLE;
 
 #pragma pack()

@@ -27,18 +27,22 @@ typedef enum {
 typedef enum {
   StmTestPending  = 0,          ///< no handler saw the request
   StmTestDone     = 1,
-  StmTestFaulted  = 2,          ///< the access raised #GP
-  StmTestRejected = 3           ///< unknown command, offset outside MSEG, or another exception
+  StmTestFaulted  = 2,          ///< the access raised an exception: Vector
+  StmTestRejected = 3           ///< unknown command, offset outside MSEG, no such processor
 } STM_TEST_RESULT;
 
 ///
-/// Data of the communication buffer. Inputs are Command, Offset and, to write, Value.
+/// Data of the communication buffer. Inputs are Command and, for an access to MSEG,
+/// Offset, Processor, OwnTables and the Value to write.
 ///
 typedef struct {
   UINT32    Command;            ///< STM_TEST_COMMAND
   UINT32    Result;             ///< STM_TEST_RESULT
   UINT32    Offset;             ///< from the start of MSEG
   UINT32    Value;              ///< a byte
+  UINT32    Processor;          ///< index in the SMM system table
+  UINT32    OwnTables;          ///< not 0: on page tables of the handler's own, which map all of SMRAM
+  UINT32    Vector;             ///< of the exception
 } STM_TEST_REQUEST;
 
 #endif
