@@ -62,7 +62,7 @@ class Ending:
 class Machine:
     """One QEMU process; a context manager.
 
-    The guest stands still until `resume`, so that no event is lost.
+    The guest stands still until `resume`, so that no event is lost. One that goes to standby (S3) is woken at once.
     """
 
     def __init__(self, guest: Guest, run_dir: Path) -> None:
@@ -94,6 +94,8 @@ class Machine:
         self._client = QMPClient("stmlab")
         self._shutdown = EventListener("SHUTDOWN")
         self._client.register_listener(self._shutdown)
+        self._suspend = EventListener("SUSPEND")
+        self._client.register_listener(self._suspend)
         self._started = 0.0
 
     def command_line(self) -> list[str]:
@@ -190,6 +192,9 @@ class Machine:
         while True:
             if watch is not None:
                 watch()
+            if not self._suspend.empty():
+                await self._suspend.get()
+                await self._client.execute("system_wakeup")
             if not self._shutdown.empty():
                 event = await self._shutdown.get()
                 data = event["data"]

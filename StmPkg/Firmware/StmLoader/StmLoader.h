@@ -110,10 +110,10 @@ ResetMseg (
 /**
   Copy a checked image to MSEG, relocate it, and build what it needs there.
 
-  @param[in] File                The image file, with StmReasonNone from StmCheckImage.
-  @param[in] Memory              MSEG and TSEG.
-  @param[in] NumberOfProcessors  Processors that will share MSEG.
-  @param[out] MsegSha256         Digest of MSEG's static part.
+  @param[in]  File                The image file, with StmReasonNone from StmCheckImage.
+  @param[in]  Memory              MSEG and TSEG.
+  @param[in]  NumberOfProcessors  Processors that will share MSEG.
+  @param[out] MsegSha256          Digest of MSEG's static part.
 
   @return Bytes of the static part.
 **/

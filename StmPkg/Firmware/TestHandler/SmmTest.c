@@ -93,9 +93,9 @@ ExceptionName (
 /**
   Read the options behind a command, and take them off the arguments.
 
-  @param[in, out] Argc     Number of arguments; gets the number before the options.
-  @param[in]      Argv     The arguments.
-  @param[in, out] Request  Gets Processor and OwnTables.
+  @param[in,out] Argc     Number of arguments; gets the number before the options.
+  @param[in]     Argv     The arguments.
+  @param[in,out] Request  Gets Processor and OwnTables.
 
   @retval TRUE   They could be read.
   @retval FALSE  An option is unknown, or its number is missing.

@@ -157,7 +157,7 @@ TryAccess (
 /**
   Run TryAccess on a processor.
 
-  @param[in]      Processor  Index in the SMM system table.
+  @param[in]     Processor  Index in the SMM system table.
   @param[in,out] Access     The access.
 
   @retval EFI_SUCCESS  It has run.
@@ -193,7 +193,7 @@ TryOn (
 /**
   Access one byte of MSEG.
 
-  @param[in]      Routine  ReadByte or WriteByte.
+  @param[in]     Routine  ReadByte or WriteByte.
   @param[in,out] Request  Where, on which processor and page tables, and the value.
 
   @return StmTestDone, StmTestFaulted or StmTestRejected.

@@ -1,0 +1,132 @@
+/** @file
+  What the parts of the standby tool share.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#ifndef STANDBY_H_
+#define STANDBY_H_
+
+#include <PiDxe.h>
+#include <Library/BaseLib.h>
+#include <Library/BaseMemoryLib.h>
+#include <Library/DebugLib.h>
+#include <Library/IoLib.h>
+#include <Library/StmRecordLib.h>
+#include <Library/StmSleepLib.h>
+#include <Library/UefiBootServicesTableLib.h>
+#include <Library/UefiLib.h>
+#include <StmRecord.h>
+
+#define STANDBY_RECORD(Event, ...)  StmRecord (STM_RECORD_PORT_FIRMWARE, "APP", Event, __VA_ARGS__)
+
+#define STANDBY_STACK_SIZE  SIZE_8KB
+
+#pragma pack(1)
+
+///
+/// What the waking routine needs, in its own page. The offsets are repeated in
+/// X64/Wake.nasm.
+///
+typedef struct {
+  UINT16    GdtLimit;           ///< 0x00: operand of LGDT in 16-bit code
+  UINT32    GdtBase;            ///< 0x02
+  UINT16    Reserved1;          ///< 0x06
+  UINT32    ProtectedRip;       ///< 0x08: far pointer to the 32-bit code
+  UINT16    ProtectedCs;        ///< 0x0C
+  UINT16    Reserved2;          ///< 0x0E
+  UINT32    LongRip;            ///< 0x10: far pointer to the 64-bit code
+  UINT16    LongCs;             ///< 0x14
+  UINT16    Reserved3;          ///< 0x16
+  UINT32    Cr0;                ///< 0x18
+  UINT32    Cr3;                ///< 0x1C
+  UINT32    Cr4;                ///< 0x20
+  UINT32    Efer;               ///< 0x24: lower half
+  UINT64    Stack;              ///< 0x28
+  UINT64    Continue;           ///< 0x30: AsmWoken
+  UINT64    Gdt[4];             ///< 0x38: null, 32-bit code, data, 64-bit code
+} STANDBY_WAKE;
+
+///
+/// What AsmWoken puts back. The offsets are repeated in X64/Wake.nasm.
+///
+typedef struct {
+  UINT16    GdtLimit;           ///< 0x00
+  UINT64    GdtBase;            ///< 0x02
+  UINT8     Reserved1[6];
+  UINT16    IdtLimit;           ///< 0x10
+  UINT64    IdtBase;            ///< 0x12
+  UINT8     Reserved2[6];
+  UINT16    Cs;                 ///< 0x20
+  UINT16    Ds;                 ///< 0x22
+  UINT16    Es;                 ///< 0x24
+  UINT16    Fs;                 ///< 0x26
+  UINT16    Gs;                 ///< 0x28
+  UINT16    Ss;                 ///< 0x2A
+  UINT16    Ldtr;               ///< 0x2C
+  UINT16    Tr;                 ///< 0x2E
+} STANDBY_STATE;
+
+#pragma pack()
+
+extern STANDBY_STATE             gStandbyState;
+extern BASE_LIBRARY_JUMP_BUFFER  gStandbyJump;
+
+//
+// X64/Wake.nasm
+//
+extern CONST UINT8   gWakeTemplate[];
+extern CONST UINT16  gWakeSize;
+extern CONST UINT16  gWakeProtectedOffset;
+extern CONST UINT16  gWakeLongOffset;
+extern CONST UINT16  gWakeDataOffset;
+
+/**
+  Where the waking routine arrives in 64-bit mode. It is no function: it puts
+  descriptor tables and segments back and calls StandbyWoken.
+**/
+VOID
+AsmWoken (
+  VOID
+  );
+
+/**
+  Read the tables and segments that AsmWoken puts back.
+
+  @param[out] State  Contents.
+**/
+VOID
+EFIAPI
+AsmReadState (
+  OUT STANDBY_STATE  *State
+  );
+
+/**
+  Go to S3 and come back, as an operating system does: by a routine in real mode
+  that the firmware finds in the FACS.
+
+  @param[in] Sleep   From StmSleepRead.
+  @param[in] Vector  Page below 1 MB for the waking routine; 0 for any.
+
+  @retval EFI_SUCCESS           Asleep, and awake again.
+  @retval EFI_OUT_OF_RESOURCES  That page is not free.
+  @retval EFI_UNSUPPORTED       The tables have no FACS, or page tables lie above 4 GB.
+  @retval EFI_TIMEOUT           The machine did not sleep.
+**/
+EFI_STATUS
+StandbySleep (
+  IN CONST STM_SLEEP       *Sleep,
+  IN EFI_PHYSICAL_ADDRESS  Vector
+  );
+
+/**
+  Log what an operating system can see of the STM: the firmware's status table,
+  and IA32_SMM_MONITOR_CTL of every processor where there is such an MSR.
+**/
+VOID
+StandbyReport (
+  VOID
+  );
+
+#endif
