@@ -104,7 +104,7 @@ def check_processors(number: int, configuration: Configuration, script: tuple[st
             f"--processors {number}: the executive monitor starts the STM on one processor only; on the others SMIs "
             "would keep the default treatment, and their SMI handler could write MSEG",
             ExitCode.USAGE,
-            remedy="one processor, --no-dual-monitor, --qemu stock, or a script without 'ExecMon.efi start'",
+            remedy="one processor, a script without 'ExecMon.efi start', or first-light with --no-dual-monitor",
         )
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -106,6 +107,7 @@ def test_several_processors_without_the_treatment(tmp_path: Path) -> None:
     assert found is not None
     assert {event.cpu for event in read_stream(Path(found[1])).transitions} == {0, 1}
     assert '"instructions": null' in facts.read_text() and '"total"' not in facts.read_text()
+    assert json.loads(facts.read_text())["processors"] == 2
     command = (Path(found[1]) / "command").read_text().splitlines()
     assert command[command.index("-smp") + 1] == "2" and "-icount" not in command
 
