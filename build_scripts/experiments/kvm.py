@@ -121,7 +121,13 @@ class Kvm(Experiment[KvmSeen]):
             if module.fields["error"] != "0"
         ]
         complaints = [f"kernel log: {line.fields['text']}" for line in run.named("log-line")]
-        found = [Expectation.nothing_wrong("the kernel takes each module", refused, len(modules))]
+        processors = [int(boot.fields["cpus"]) for boot in run.named("boot")]
+        found = [
+            Expectation.equal(
+                "processors that Linux runs", self.processors_of(seen.request), processors[0] if processors else None
+            ),
+            Expectation.nothing_wrong("the kernel takes each module", refused, len(modules)),
+        ]
         if seen.request.program is not None:
             found.append(Expectation.equal("how the program ends", "status 0", _program_end(run)))
         else:

@@ -36,6 +36,7 @@ int main(void)
 
 # A boot in which each step did something and nothing went wrong.
 GOOD = (
+    Finding("boot", {"kernel": "6.1.0-x", "cpus": "2"}),
     Finding("module", {"name": "kvm-intel.ko", "error": "0"}),
     Finding("step", {"name": "kvm"}),
     Finding("kvm", {"test": "spin", "trace": "interrupted"}),

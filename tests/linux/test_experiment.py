@@ -17,7 +17,7 @@ def test_every_expectation_is_met(boot: Boot) -> None:
     assert experiment.failure(seen) is None
     expectations = experiment.expectations(seen)
     assert [expectation for expectation in expectations if not expectation.passed] == []
-    assert len(expectations) == 4
+    assert len(expectations) == 5
     facts = experiment.facts(seen)
     document.validate(document.compose(experiment.name, experiment.processors, facts, expectations, 0))
     assert {program["name"]: " ".join(program["trace"]) for program in facts["guest_programs"]} == TRACES
