@@ -59,6 +59,12 @@
 #define STM_PER_PROCESSOR_SIZE   (STM_PER_PROCESSOR_STACK + 2 * STM_VMCS_REGION_SIZE)
 
 ///
+/// Blocks beyond those of the processors that the loader announces: without one of
+/// its own a processor cannot even be refused.
+///
+#define STM_SPARE_BLOCKS  1
+
+///
 /// The save-state map that the STM composes, announced in the software header
 /// and required by PSD.RequiredStmSmmRevId: QEMU's AMD64 map.
 ///

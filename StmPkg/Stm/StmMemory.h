@@ -16,7 +16,10 @@
     0x37000  processor blocks, STM_PER_PROCESSOR_SIZE each:
                0x0000  SMM-transfer VMCS
                0x1000  SMM-guest VMCS
-               0x2000  crash stack, stack, STM_PROCESSOR at the top
+               0x2000  crash stack, short ring, stack, STM_PROCESSOR at the top
+
+  The first processor inside zeroes the shared part, but for the first words and
+  the ring. A block is zeroed by its own processor when it comes in.
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
@@ -54,5 +57,7 @@
 #define STM_BLOCK_SMM_GUEST_VMCS    0x1000
 #define STM_BLOCK_STACK             0x2000
 #define STM_BLOCK_CRASH_STACK_SIZE  0x600
+#define STM_BLOCK_RING              (STM_BLOCK_STACK + STM_BLOCK_CRASH_STACK_SIZE)
+#define STM_BLOCK_RING_RECORDS      8
 
 #endif

@@ -10,6 +10,7 @@
     Protect  what the handler can reach: EPT and bitmaps
     State    the interrupted side, PSD and save state, the handler's start
     Guest    the SMM-guest VMCS; make a VMCS current, enter, resume, return
+    Session  who is inside MSEG, who is a member of the session; the way out
     Log      records, and the end: crash
 
   Copyright (c) 2026, STM Lab contributors
@@ -89,21 +90,33 @@ struct VMX_CONTEXT {
   UINT64                     Dr[4];
   UINT64                     SmiCount;
   UINT64                     ExitCount;
+  UINT32                     Refused;        ///< status for the activating call, STM_SUCCESS if it may be served
+  UINT32                     Mended;         ///< returns to the interrupted side that failed since it was left
+  STM_RING_RECORD            *Ring;          ///< this processor's part of the ring
+  UINT32                     RingMask;       ///< its records - 1; their number is a power of two
+  UINT32                     RingSequence;   ///< number of the next record
+  UINT32                     RingFlushed;    ///< number of the first one that was not written yet
+  UINT32                     Reserved4;
   STM_INTERRUPTED_STATE      Saved;
   VMX_HOST_TABLES            Host;
 };
 
 typedef VMX_CONTEXT STM_PROCESSOR;
 
-#define STM_BLOCK_PROCESSOR  (STM_PER_PROCESSOR_SIZE - 0x500)
+#define STM_BLOCK_PROCESSOR  (STM_PER_PROCESSOR_SIZE - 0x580)
 
 ///
-/// State of all processors, first page of the dynamic area. Lock and Active
-/// survive the zeroing that the first processor does.
+/// State of all processors, first page of the dynamic area. The first processor
+/// inside zeroes it, but for its first words: others read and write them while
+/// they wait, and the last instruction of one that leaves is a write to Inside.
 ///
 typedef struct STM_SHARED_STATE {
-  UINT32                      Lock;             ///< bit 0, taken by Entry/Activate.nasm
-  UINT32                      Active;           ///< processors activated and not stopped
+  UINT32                      Lock;             ///< bit 0, taken by Entry/Activate.nasm: activations, one at a time
+  UINT32                      Inside;           ///< processors in MSEG: Session/Session.h
+  UINT32                      Session;          ///< phase and members: Session/Session.h
+  UINT32                      RecordLock;       ///< slot + 1 of the processor that writes records, 0 for none
+  UINT32                      Crashing;         ///< processors that are writing their crash records
+  UINT32                      Blocks;           ///< blocks handed out since the image was loaded
   //
   // Zeroed from here on.
   //
@@ -116,13 +129,12 @@ typedef struct STM_SHARED_STATE {
   UINT64                      EptPointer;
   UINT64                      SmmExit;          ///< where SMM VM exits arrive: Entry/Exit.nasm
   UINT64                      SmmGuestExit;     ///< where VM exits of the SMI handler arrive
-  UINT32                      Processors;       ///< blocks handed out
-  UINT32                      ProcessorLimit;   ///< blocks there is room for
-  UINT32                      RingSequence;
-  UINT32                      RingFlushed;
+  UINT64                      ActivationTables; ///< activation page tables, never written
+  UINT64                      *Windows;         ///< page-table entries of the windows, one a block
+  UINT32                      ProcessorLimit;   ///< processors that are served at a time; parts of the ring
+  UINT32                      BlockLimit;       ///< blocks there is room for
+  UINT32                      RingRecords;      ///< records of a part of the ring
   UINT32                      PhysicalBits;
-  BOOLEAN                     Initialized;      ///< INITIALIZE_PROTECTION has succeeded
-  UINT8                       Reserved[3];
   UINT8                       MsegSha256[STM_SHA256_DIGEST_SIZE];
   STM_PAGE_MAP                PageTables;
   IA32_IDT_GATE_DESCRIPTOR    Idt[VMX_EXCEPTION_VECTORS];

@@ -17,11 +17,11 @@ BAD_STATES = {
     1: "the loader's data contradict each other or the processor",
     2: "the STM's page tables do not fit into their pages",
     3: "no EPT as the STM needs it, or it does not fit into its pages",
-    4: "more processors than the loader announced",
-    5: "the activation VMCS lies in SMRAM or cannot be read",
+    4: "more processors than MSEG has blocks, those for refusals included",
+    5: "the activation VMCS cannot be read",
     6: "the processor refuses a VMCS in MSEG",
     7: "the PSD is malformed or outside the handler's SMRAM",
-    8: "the executive-VMCS pointer or the VMCS-link pointer lies in SMRAM",
+    8: "the executive-VMCS pointer lies in SMRAM, and the executive monitor cannot be told",
     9: "the handler wrote an SMBASE that cannot be used",
 }
 _CR_ACCESS = 28

@@ -84,6 +84,11 @@ class Report:
             ("loader data", static + layout.ACTIVATION_TABLES_SIZE, layout.LOADER_DATA_SIZE),
             ("shared dynamic area", dynamic, layout.DYNAMIC_SHARED_SIZE),
             ("processor block", dynamic + layout.DYNAMIC_SHARED_SIZE, layout.PER_PROCESSOR_SIZE),
+            (
+                "spare block, to refuse one more",
+                dynamic + layout.DYNAMIC_SHARED_SIZE + layout.PER_PROCESSOR_SIZE,
+                layout.SPARE_BLOCKS * layout.PER_PROCESSOR_SIZE,
+            ),
         ]
 
 

@@ -30,6 +30,8 @@ VMCS_REGION_SIZE = PAGE
 PER_PROCESSOR_STACK = 0x2000
 PER_PROCESSOR_SIZE = PER_PROCESSOR_STACK + 2 * VMCS_REGION_SIZE
 DYNAMIC_SHARED_SIZE = 0x37000
+# Blocks beyond those of the processors that the loader announces.
+SPARE_BLOCKS = 1
 
 # IA32_VMX_MISC[63:32] of the machine, and of processors that published images are for.
 MSEG_REVISION = 0
@@ -61,6 +63,7 @@ CONSTANTS: dict[str, int] = {
     "STM_PER_PROCESSOR_STACK": PER_PROCESSOR_STACK,
     "STM_PER_PROCESSOR_SIZE": PER_PROCESSOR_SIZE,
     "STM_DYNAMIC_SHARED_SIZE": DYNAMIC_SHARED_SIZE,
+    "STM_SPARE_BLOCKS": SPARE_BLOCKS,
     "STM_SMM_REVISION_ID": SMM_REVISION_ID,
     "STM_LAB_HEADER_SIGNATURE": LAB_HEADER_SIGNATURE,
     "STM_LAB_HEADER_VERSION": LAB_HEADER_VERSION,
@@ -204,6 +207,10 @@ GDT: dict[int, int] = {
     CS_SELECTOR: 0x00AF_9B00_0000_FFFF,
     DS_SELECTOR: 0x00CF_9300_0000_FFFF,
 }
+
+
+#: SOFTWARE_STM_HEADER.AdditionalDynamicMemorySize: all that does not grow with the processors.
+ADDITIONAL_SIZE = ACTIVATION_TABLES_SIZE + LOADER_DATA_SIZE + DYNAMIC_SHARED_SIZE + SPARE_BLOCKS * PER_PROCESSOR_SIZE
 
 
 def needed_size(software: SoftwareHeader, processors: int, vmcs_size: int = VMCS_REGION_SIZE) -> int:

@@ -72,6 +72,7 @@ UefiMain (
     Table->MsegSize / SIZE_1KB,
     Table->MsegNeeded / SIZE_1KB
     );
+  Print (L"processors:   %d, MSEG has room for %d\n", Table->Processors, Table->ProcessorsFit);
   StmPrintDigest (L"image SHA256: ", Table->ImageSha256);
   StmPrintDigest (L"MSEG SHA256:  ", Table->MsegSha256);
   Print (L"wakes:        %ld\n", Table->Wakes);

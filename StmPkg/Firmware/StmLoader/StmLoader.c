@@ -69,7 +69,8 @@ FindMemory (
   @param[in]     Memory  MSEG and TSEG.
   @param[in]     Image   The image.
   @param[in]     Found   StmReasonNone, or why there is no image.
-  @param[in,out] Status  Gets the size needed and, after a load, the static size and its digest.
+  @param[in,out] Status  Gets the size needed, the processors that fit and, after a load, the
+                         static size and its digest.
 
   @return Why the dual-monitor treatment cannot be used; StmReasonNone if it can.
 **/
@@ -110,6 +111,10 @@ TryToEnable (
              Memory->MsegSize,
              &Status->MsegNeeded
              );
+  if (Status->MsegNeeded != 0) {
+    Status->ProcessorsFit = StmProcessorsThatFit (Image->File, Image->Size, &Facts, Memory->MsegSize);
+  }
+
   if (Reason != StmReasonNone) {
     return Reason;
   }
@@ -149,6 +154,8 @@ StmLoaderEntryPoint (
   Status.MsegSize  = Memory.MsegSize;
   Status.TsegBase  = Memory.TsegBase;
   Status.TsegSize  = Memory.TsegSize;
+
+  Status.Processors = (UINT32)gSmst->NumberOfCpus;
 
   Found              = FindImage (Memory.MsegSize, &Image);
   Status.ImageSource = Image.Source;

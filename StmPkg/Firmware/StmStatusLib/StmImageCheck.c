@@ -218,3 +218,36 @@ StmCheckImage (
 
   return (*Needed > MsegSize) ? StmReasonImageTooLarge : StmReasonNone;
 }
+
+/**
+  For how many processors MSEG has room.
+
+  @param[in] File      The image file, with a needed size from StmCheckImage.
+  @param[in] FileSize  Bytes of the file.
+  @param[in] Facts     The processor.
+  @param[in] MsegSize  Bytes of MSEG.
+
+  @return Processors; 0 if not for one.
+**/
+UINT32
+EFIAPI
+StmProcessorsThatFit (
+  IN CONST VOID                 *File,
+  IN UINTN                      FileSize,
+  IN CONST STM_PROCESSOR_FACTS  *Facts,
+  IN UINT64                     MsegSize
+  )
+{
+  CONST SOFTWARE_STM_HEADER  *Software;
+  UINT64                     Fixed;
+  UINT64                     Each;
+
+  Software = (CONST SOFTWARE_STM_HEADER *)((CONST UINT8 *)File + STM_MSEG_SOFTWARE_HEADER_OFFSET);
+  Fixed    = (UINT64)Software->StaticImageSize + Software->AdditionalDynamicMemorySize;
+  Each     = Software->PerProcDynamicMemorySize + 2 * (UINT64)VMCS_SIZE (Facts->VmxBasic);
+  if ((Each == 0) || (Fixed + Each > MsegSize) || (NeededSize (Software, FileSize, VMCS_SIZE (Facts->VmxBasic), 1) > MsegSize)) {
+    return 0;
+  }
+
+  return (UINT32)((MsegSize - Fixed) / Each);
+}

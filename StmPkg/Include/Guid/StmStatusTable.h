@@ -80,6 +80,8 @@ typedef struct {
   UINT8     ImageSha256[32];    ///< of the image file, zero without an image
   UINT8     MsegSha256[32];     ///< of MSEG's static part after relocation
   UINT64    Wakes;              ///< wakes from standby at which MSEG was verified, State and Reason written anew
+  UINT32    Processors;         ///< that the firmware has started
+  UINT32    ProcessorsFit;      ///< for which MSEG has room with this image, 0 without a sound one
 } STM_STATUS_TABLE;
 
 #pragma pack()

@@ -85,6 +85,25 @@ StmCheckImage (
   );
 
 /**
+  For how many processors MSEG has room.
+
+  @param[in] File      The image file, with a needed size from StmCheckImage.
+  @param[in] FileSize  Bytes of the file.
+  @param[in] Facts     The processor.
+  @param[in] MsegSize  Bytes of MSEG.
+
+  @return Processors; 0 if not for one.
+**/
+UINT32
+EFIAPI
+StmProcessorsThatFit (
+  IN CONST VOID                 *File,
+  IN UINTN                      FileSize,
+  IN CONST STM_PROCESSOR_FACTS  *Facts,
+  IN UINT64                     MsegSize
+  );
+
+/**
   The state that belongs to a reason.
 
   @param[in] Reason  Why.

@@ -209,6 +209,20 @@ StmRecordAt (
 }
 
 /**
+  End a line that another writer has begun and will not end.
+
+  @param[in] Port  Record port.
+**/
+VOID
+EFIAPI
+StmRecordEndLine (
+  IN UINT16  Port
+  )
+{
+  IoWrite8 (Port, '\n');
+}
+
+/**
   Compose the value of a field that holds bytes: two lower-case digits each, in
   memory order.
 

@@ -45,6 +45,9 @@ WriteAnswer (
   A processor that is activated by a call which does not initialize it goes back
   to the default treatment: a failed call leaves no STM active.
 
+  A refused call leaves its record at once: whoever refuses it, the reader looks
+  for the reason while the executive monitor still runs.
+
   @param[in,out] Processor  This processor, the SMM-transfer VMCS current.
   @param[in]     Status     STM_SUCCESS or an error of StmStatusCode.h.
 
@@ -57,9 +60,13 @@ StmApiAnswer (
   )
 {
   StmRing (Processor, StmRingApi, (UINT32)Processor->Interrupted.Rax, Status, VmRead (VMCS_GUEST_RIP), 0);
+  if (Status != STM_SUCCESS) {
+    StmRingFlush (Processor);
+  }
+
   WriteAnswer (&Processor->Interrupted, Status);
   if (Processor->State == StmProcessorOff) {
-    StmDeactivate (Processor);
+    StmLeave (Processor);
   }
 
   return StmReturn (Processor);

@@ -65,12 +65,14 @@ StmApiAnswerHandler (
   );
 
 /**
-  Let the next return from SMM deactivate the dual-monitor treatment.
+  Return to the executive monitor by the VM entry that deactivates the dual-monitor
+  treatment. Does not return.
 
-  @param[in,out] Processor  This processor, the SMM-transfer VMCS current.
+  @param[in,out] Processor  This processor, the SMM-transfer VMCS current, its call
+                            answered.
 **/
 VOID
-StmDeactivate (
+StmLeave (
   IN OUT STM_PROCESSOR  *Processor
   );
 

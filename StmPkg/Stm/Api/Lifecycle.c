@@ -8,6 +8,7 @@
 #include "Api.h"
 #include "Guest/Guest.h"
 #include "Log/Log.h"
+#include "Session/Session.h"
 #include "State/State.h"
 
 ///
@@ -37,16 +38,19 @@ BlockSmis (
   Prepare a processor for the STM: SMIs stay blocked until START.
 
   @param[in,out] Processor  This processor, the SMM-transfer VMCS current.
+  @param[in]     Open       TRUE for INITIALIZE_PROTECTION, which opens the session.
 
   @return STM_SUCCESS, or why it cannot be done.
 **/
 STATIC
 UINT32
 Initialize (
-  IN OUT STM_PROCESSOR  *Processor
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     BOOLEAN        Open
   )
 {
   STM_HANDLER_ENTRY  Entry;
+  UINT32             Status;
   CHAR8              Digest[2 * sizeof (Processor->Shared->MsegSha256) + 1];
 
   if ((AsmReadMsr64 (MSR_IA32_VMX_MISC) & VMX_MISC_STORE_LMA) == 0) {
@@ -63,11 +67,16 @@ Initialize (
     return (UINT32)ERROR_STM_UNSPECIFIED;
   }
 
-  Processor->State               = StmProcessorInitialized;
-  Processor->Shared->Initialized = TRUE;
+  Status = StmSessionJoin (Processor->Shared, Open);
+  if (Status != STM_SUCCESS) {
+    return Status;
+  }
+
+  Processor->State = StmProcessorInitialized;
   BlockSmis (TRUE);
 
   STM_RECORD (
+    Processor,
     "init",
     "cpu=%u exec_vmxon=0x%lx smbase=0x%lx mseg_sha256=%a",
     Processor->Slot,
@@ -96,7 +105,7 @@ StmApiInitializeProtection (
     return StmApiAnswer (Processor, (UINT32)ERROR_STM_ALREADY_STARTED);
   }
 
-  Status = Initialize (Processor);
+  Status = Initialize (Processor, TRUE);
   if (Status == STM_SUCCESS) {
     Processor->Interrupted.Rbx = STM_CAPABILITIES;
   }
@@ -152,14 +161,14 @@ StmApiCompleteStart (
 {
   Processor->State = StmProcessorStarted;
   BlockSmis (FALSE);
-  STM_RECORD ("start", "cpu=%u", Processor->Slot);
+  STM_RECORD (Processor, "start", "cpu=%u", Processor->Slot);
   return StmApiAnswer (Processor, STM_SUCCESS);
 }
 
 /**
   START (10001H). On a processor other than the one that called
   INITIALIZE_PROTECTION this is the call that activates the STM; before any has
-  called it there is nothing to start.
+  called it, and after the last one has stopped, there is nothing to start.
 
   @param[in,out] Processor  This processor, the SMM-transfer VMCS current.
 
@@ -176,16 +185,12 @@ StmApiStart (
     return StmApiAnswer (Processor, (UINT32)ERROR_STM_ALREADY_STARTED);
   }
 
-  if (!Processor->Shared->Initialized) {
-    return StmApiAnswer (Processor, (UINT32)ERROR_STM_UNSPECIFIED);
-  }
-
   if (!SetVmxOffBehaviour ((UINT32)Processor->Interrupted.Rdx)) {
     return StmApiAnswer (Processor, (UINT32)ERROR_STM_UNSUPPORTED_MSR_BIT);
   }
 
   if (Processor->State == StmProcessorOff) {
-    Status = Initialize (Processor);
+    Status = Initialize (Processor, FALSE);
     if (Status != STM_SUCCESS) {
       return StmApiAnswer (Processor, Status);
     }
@@ -211,6 +216,7 @@ StmApiCompleteStop (
   )
 {
   STM_RECORD (
+    Processor,
     "stop",
     "cpu=%u smis=%lu exits=%lu",
     Processor->Slot,
@@ -219,6 +225,7 @@ StmApiCompleteStop (
     );
 
   Processor->State = StmProcessorOff;
+  StmSessionPart (Processor->Shared);
   return StmApiAnswer (Processor, STM_SUCCESS);
 }
 

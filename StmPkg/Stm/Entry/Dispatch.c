@@ -103,7 +103,7 @@ StmDispatchSmmExit (
   Reason  = (UINT32)VmRead (VMCS_EXIT_REASON);
   Handler = VmxFindExitHandler (mSmmExits, Reason);
   if (Handler == NULL) {
-    StmExitUnexpected (Processor, Reason);
+    return StmExitUnexpected (Processor, Reason);
   }
 
   //
@@ -134,7 +134,7 @@ StmDispatchHandlerExit (
   Reason  = (UINT32)VmRead (VMCS_EXIT_REASON);
   Handler = VmxFindExitHandler (mHandlerExits, Reason);
   if (Handler == NULL) {
-    StmExitUnexpected (Processor, Reason);
+    return StmExitUnexpected (Processor, Reason);
   }
 
   Processor->SmmGuestLaunched = TRUE;

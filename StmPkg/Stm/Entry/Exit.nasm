@@ -32,9 +32,10 @@ ASM_PFX(AsmSmmExit):
     call    ASM_PFX(StmDispatchSmmExit)
 
 ;
-; The only way out of the STM: enter what the C code decided on. Into the SMI
-; handler or back to the interrupted side, the current VMCS knows; the processor
-; takes guest state from it, and the general-purpose registers from here.
+; The way out of the STM, but for the last one (Session/Leave.nasm): enter what the C
+; code decided on. Into the SMI handler or back to the interrupted side, the current
+; VMCS knows; the processor takes guest state from it, and the general-purpose
+; registers from here.
 ;
 ; rax = STM_ENTER: register set, bit 0 for VMRESUME. RSP is STM_PROCESSOR - 20H and
 ; stays so.
@@ -52,8 +53,8 @@ ASM_PFX(AsmEnter):
     vmresume
 .failed:
     lea     rcx, [rsp + 0x20]
-    call    ASM_PFX(StmEntryFailed)     ; does not return
-    ud2
+    call    ASM_PFX(StmEntryFailed)     ; resets the platform, or has mended a return
+    jmp     ASM_PFX(AsmEnter)
 
 ;
 ; VM exits of the SMI handler arrive here, RSM among them. Its registers go to

@@ -88,15 +88,31 @@ StmExitTripleFault (
 
 /**
   A VM exit that has no handler, or a VM entry that failed while it loaded guest
-  state. Does not return.
+  state.
 
-  @param[in] Processor  This processor.
-  @param[in] Reason     Exit-reason field.
+  @param[in,out] Processor  This processor.
+  @param[in]     Reason     Exit-reason field.
+
+  @return What the entry code shall do. Does not return if nothing can be done.
 **/
-VOID
+STM_ENTER
 StmExitUnexpected (
-  IN CONST STM_PROCESSOR  *Processor,
-  IN UINT32               Reason
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     UINT32         Reason
+  );
+
+/**
+  A VM entry that failed: VMLAUNCH or VMRESUME, or on guest state.
+
+  @param[in,out] Processor  This processor.
+  @param[in]     Error      VM-instruction error, 0 for a failure on guest state.
+
+  @return What the entry code shall do. Does not return if nothing can be done.
+**/
+STM_ENTER
+StmMendReturn (
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     UINT32         Error
   );
 
 #endif

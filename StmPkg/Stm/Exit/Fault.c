@@ -1,6 +1,6 @@
 /** @file
   Ends: a VM exit that nobody expects, a triple fault of the SMI handler, a VM
-  entry that fails, an exception in the STM.
+  entry that fails and cannot be mended, an exception in the STM.
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
@@ -10,10 +10,10 @@
 #include "Guest/Guest.h"
 #include "Log/Log.h"
 
-VOID
+STM_ENTER
 EFIAPI
 StmEntryFailed (
-  IN CONST STM_PROCESSOR  *Processor
+  IN OUT STM_PROCESSOR  *Processor
   );
 
 VOID
@@ -41,36 +41,41 @@ StmExitTripleFault (
 
 /**
   A VM exit that has no handler, or a VM entry that failed while it loaded guest
-  state: such a failure arrives where VM exits do (DM-RET-36, DM-STM-30). Does not
-  return.
+  state: such a failure arrives where VM exits do (DM-RET-36, DM-STM-30).
 
-  @param[in] Processor  This processor.
-  @param[in] Reason     Exit-reason field.
+  @param[in,out] Processor  This processor.
+  @param[in]     Reason     Exit-reason field.
+
+  @return What the entry code shall do. Does not return if nothing can be done.
 **/
-VOID
+STM_ENTER
 StmExitUnexpected (
-  IN CONST STM_PROCESSOR  *Processor,
-  IN UINT32               Reason
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     UINT32         Reason
   )
 {
-  StmCrashFromVmcs (
-    Processor,
-    ((Reason & VMX_REASON_ENTRY_FAILURE) != 0) ? StmCrashEntryFailure : StmCrashUnexpectedExit
-    );
+  if ((Reason & VMX_REASON_ENTRY_FAILURE) != 0) {
+    return StmMendReturn (Processor, 0);
+  }
+
+  StmCrashFromVmcs (Processor, StmCrashUnexpectedExit);
+  return StmReturn (Processor);
 }
 
 /**
   VMLAUNCH or VMRESUME failed: called by Entry/Exit.nasm.
 
-  @param[in] Processor  This processor.
+  @param[in,out] Processor  This processor.
+
+  @return What the entry code shall do. Does not return if nothing can be done.
 **/
-VOID
+STM_ENTER
 EFIAPI
 StmEntryFailed (
-  IN CONST STM_PROCESSOR  *Processor
+  IN OUT STM_PROCESSOR  *Processor
   )
 {
-  StmCrashFromVmcs (Processor, StmCrashEntryFailure);
+  return StmMendReturn (Processor, (UINT32)VmRead (VMCS_INSTRUCTION_ERROR));
 }
 
 /**
@@ -92,5 +97,5 @@ StmException (
   //
   Block     = (UINT64)(UINTN)Frame & ~(UINT64)(SIZE_4KB - 1);
   Processor = (CONST STM_PROCESSOR *)(UINTN)(Block - STM_BLOCK_STACK + STM_BLOCK_PROCESSOR);
-  StmCrash (Processor->Shared, StmCrashException, Processor->Slot, Frame->Vector, 0, Frame->Rip, Frame->ErrorCode);
+  StmCrash (Processor, StmCrashException, Frame->Vector, 0, Frame->Rip, Frame->ErrorCode);
 }

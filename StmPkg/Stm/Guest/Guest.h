@@ -15,6 +15,40 @@
 ///
 #define STM_WANTED_ENTRY_CONTROLS  (VMX_ENTRY_LOAD_DEBUG | VMX_ENTRY_LOAD_PAT | VMX_ENTRY_LOAD_EFER)
 
+///
+/// Where the windows are: beyond all identity mappings. One page of entries.
+///
+#define STM_WINDOW_ADDRESS  0x8000000000ULL
+#define STM_WINDOWS         512
+
+/**
+  Map a page into this processor's window. The processor is on the STM's own page
+  tables.
+
+  @param[in] Processor  This processor.
+  @param[in] Page       Physical address, aligned to 4 KB, within the physical
+                        width.
+  @param[in] Writable   TRUE if the STM is going to write there.
+
+  @return Where the page is, until StmCloseWindow.
+**/
+VOID *
+StmOpenWindow (
+  IN CONST STM_PROCESSOR  *Processor,
+  IN UINT64               Page,
+  IN BOOLEAN              Writable
+  );
+
+/**
+  Empty this processor's window.
+
+  @param[in] Processor  This processor.
+**/
+VOID
+StmCloseWindow (
+  IN CONST STM_PROCESSOR  *Processor
+  );
+
 /**
   Make one of this processor's VMCSs current, or crash: the region lies in MSEG
   and is the STM's own.

@@ -31,7 +31,7 @@ StmMakeCurrent (
   )
 {
   if (AsmVmPtrLoad (Vmcs) != VmxSucceed) {
-    StmCrash (Processor->Shared, StmCrashBadState, Processor->Slot, 0, Vmcs, 0, StmBadOwnVmcs);
+    StmCrash (Processor, StmCrashBadState, 0, Vmcs, 0, StmBadOwnVmcs);
   }
 }
 
@@ -48,7 +48,7 @@ StmClearOwnVmcs (
   )
 {
   if (AsmVmClear (Vmcs) != VmxSucceed) {
-    StmCrash (Processor->Shared, StmCrashBadState, Processor->Slot, 0, Vmcs, 0, StmBadOwnVmcs);
+    StmCrash (Processor, StmCrashBadState, 0, Vmcs, 0, StmBadOwnVmcs);
   }
 }
 

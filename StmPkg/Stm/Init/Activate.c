@@ -9,7 +9,9 @@
 #include "Init.h"
 #include <Register/Intel/Cpuid.h>
 #include "Api/Api.h"
+#include "Guest/Guest.h"
 #include "Log/Log.h"
+#include "Session/Session.h"
 
 //
 // Entry/Layout.inc
@@ -24,6 +26,7 @@ STATIC_ASSERT ((STM_BLOCK_PROCESSOR & 15) == 0, "stack alignment");
 STATIC_ASSERT (sizeof (STM_SHARED) <= SIZE_4KB, "STM_SHARED is one page");
 STATIC_ASSERT (sizeof (STM_RING_RECORD) == 64, "StmMemory.h: STM_RING_RECORDS");
 STATIC_ASSERT ((STM_RING_RECORDS & (STM_RING_RECORDS - 1)) == 0, "the ring is a power of two");
+STATIC_ASSERT (STM_WINDOWS < STM_RING_RECORDS, "each processor has a part of the ring");
 
 STM_PROCESSOR *
 EFIAPI
@@ -70,7 +73,11 @@ ReadApicId (
 /**
   Fill the shared state from what the loader says, if that is consistent.
 
-  @param[out] Shared  Shared state, zeroed after Active.
+  As many processors are served as the loader announces, and there are more blocks
+  than that: a processor needs a VMCS in MSEG even to be sent away, since the host
+  state of the one that it came with is the executive monitor's to write.
+
+  @param[out] Shared  Shared state, zeroed after its first words.
   @param[in]  Loader  The loader's data.
   @param[in]  Tables  Physical address of the activation page tables.
 
@@ -85,35 +92,48 @@ TakeLoaderData (
   IN  UINT64                 Tables
   )
 {
-  UINT64  Used;
+  UINT64  First;
+  UINT32  Records;
 
-  Shared->MsegBase       = Loader->MsegBase;
-  Shared->MsegEnd        = Loader->MsegBase + Loader->MsegSize;
-  Shared->TsegBase       = Loader->TsegBase;
-  Shared->TsegEnd        = Loader->TsegBase + Loader->TsegSize;
-  Shared->Dynamic        = (UINT64)(UINTN)Shared;
-  Shared->ProcessorLimit = Loader->NumberOfProcessors;
-  Shared->PhysicalBits   = Loader->PhysicalAddressBits;
+  Shared->MsegBase         = Loader->MsegBase;
+  Shared->MsegEnd          = Loader->MsegBase + Loader->MsegSize;
+  Shared->TsegBase         = Loader->TsegBase;
+  Shared->TsegEnd          = Loader->TsegBase + Loader->TsegSize;
+  Shared->Dynamic          = (UINT64)(UINTN)Shared;
+  Shared->ActivationTables = Tables;
+  Shared->PhysicalBits     = Loader->PhysicalAddressBits;
   CopyMem (Shared->MsegSha256, Loader->MsegSha256, sizeof (Shared->MsegSha256));
 
-  Used = Shared->Dynamic + STM_DYNAMIC_SHARED_SIZE +
-         (UINT64)Loader->NumberOfProcessors * STM_PER_PROCESSOR_SIZE;
+  First = Shared->Dynamic + STM_DYNAMIC_SHARED_SIZE;
+  if (First < Shared->MsegEnd) {
+    Shared->BlockLimit = (UINT32)MIN ((Shared->MsegEnd - First) / STM_PER_PROCESSOR_SIZE, STM_WINDOWS);
+  }
+
+  Shared->ProcessorLimit = Loader->NumberOfProcessors;
+  for (Records = STM_RING_RECORDS; (Records > 1) && (Records * (UINT64)Shared->ProcessorLimit > STM_RING_RECORDS); ) {
+    Records /= 2;
+  }
+
+  Shared->RingRecords = Records;
   return (BOOLEAN)((Loader->Signature == STM_LOADER_DATA_SIGNATURE) &&
                    (Loader->MsegBase == (AsmReadMsr64 (MSR_IA32_SMM_MONITOR_CTL) & 0xFFFFF000)) &&
-                   (Loader->NumberOfProcessors != 0) && (Loader->NumberOfProcessors <= 0x10000) &&
+                   (Loader->NumberOfProcessors != 0) && (Loader->NumberOfProcessors < Shared->BlockLimit) &&
                    (Loader->PhysicalAddressBits >= 32) && (Loader->PhysicalAddressBits <= 52) &&
                    (Shared->TsegEnd > Shared->TsegBase) && (Shared->TsegEnd <= SIZE_4GB) &&
                    (Shared->MsegEnd > Shared->MsegBase) &&
                    (Shared->MsegBase >= Shared->TsegBase) && (Shared->MsegEnd <= Shared->TsegEnd) &&
-                   (Tables > Shared->MsegBase) && (Used <= Shared->MsegEnd));
+                   (Tables > Shared->MsegBase));
 }
 
 /**
-  Work of the first processor: zero the dynamic area, check the image, build
-  what all processors share.
+  Work of the first processor inside: zero the shared part of the dynamic area,
+  check the image, build what all processors share.
 
   The static part of MSEG is never written, so a second launch starts from the
   same bytes as the first; the loader's digest lies outside the hashed range.
+
+  No block is touched: another processor, counted out, may still have one
+  instruction to go, the VM entry from its own (Session/Leave.nasm).
 
   @param[in,out] Shared  Start of the dynamic area.
   @param[in]     Loader  The loader's data.
@@ -136,60 +156,44 @@ ActivateFirst (
   Start = OFFSET_OF (STM_SHARED, MsegBase);
   ZeroMem ((UINT8 *)Shared + Start, STM_DYNAMIC_ENTRY_STACK - Start);
   if (!TakeLoaderData (Shared, Loader, Tables)) {
-    StmCrash (NULL, StmCrashBadState, 0, 0, 0, 0, StmBadLoaderData);
+    StmCrash (NULL, StmCrashBadState, 0, 0, 0, StmBadLoaderData);
   }
 
   ZeroMem (
     (UINT8 *)Shared + STM_DYNAMIC_MSR_BITMAP,
-    STM_DYNAMIC_SHARED_SIZE - STM_DYNAMIC_MSR_BITMAP +
-    (UINTN)Shared->ProcessorLimit * STM_PER_PROCESSOR_SIZE
+    STM_DYNAMIC_RING - STM_DYNAMIC_MSR_BITMAP
     );
 
   StmSha256 ((CONST VOID *)(UINTN)Shared->MsegBase, (UINTN)(Tables - Shared->MsegBase), Digest);
   if (CompareMem (Digest, Shared->MsegSha256, sizeof (Digest)) != 0) {
-    StmCrash (NULL, StmCrashImageModified, 0, 0, 0, 0, 0);
+    StmCrash (NULL, StmCrashImageModified, 0, 0, 0, 0);
   }
 
   Problem = StmBuildShared (Shared, Stubs);
   if (Problem != 0) {
-    StmCrash (NULL, StmCrashBadState, 0, 0, 0, 0, Problem);
+    StmCrash (NULL, StmCrashBadState, 0, 0, 0, Problem);
   }
 }
 
 /**
-  Find a block for this processor: the one it had before a STOP, or a new one.
+  Give a block that no other processor has to this one.
 
   @param[in,out] Shared  Shared state.
+  @param[in]     Slot    Number of the block.
+  @param[in]     ApicId  Identifier of this processor.
 
-  @return The processor's state, its block zeroed. NULL if there is no room.
+  @return The processor's state, its block zeroed.
 **/
 STATIC
 STM_PROCESSOR *
-TakeSlot (
-  IN OUT STM_SHARED  *Shared
+StartBlock (
+  IN OUT STM_SHARED  *Shared,
+  IN     UINT32      Slot,
+  IN     UINT32      ApicId
   )
 {
   STM_PROCESSOR  *Processor;
   UINT64         Block;
-  UINT32         ApicId;
-  UINT32         Slot;
-
-  ApicId = ReadApicId ();
-  for (Slot = 0; Slot < Shared->Processors; Slot++) {
-    Block     = Shared->Dynamic + STM_DYNAMIC_SHARED_SIZE + (UINT64)Slot * STM_PER_PROCESSOR_SIZE;
-    Processor = (STM_PROCESSOR *)(UINTN)(Block + STM_BLOCK_PROCESSOR);
-    if (Processor->ApicId == ApicId) {
-      break;
-    }
-  }
-
-  if (Slot == Shared->ProcessorLimit) {
-    return NULL;
-  }
-
-  if (Slot == Shared->Processors) {
-    Shared->Processors++;
-  }
 
   Block     = Shared->Dynamic + STM_DYNAMIC_SHARED_SIZE + (UINT64)Slot * STM_PER_PROCESSOR_SIZE;
   Processor = (STM_PROCESSOR *)(UINTN)(Block + STM_BLOCK_PROCESSOR);
@@ -201,7 +205,63 @@ TakeSlot (
   Processor->TransferVmcs  = Block + STM_BLOCK_TRANSFER_VMCS;
   Processor->SmmGuestVmcs  = Block + STM_BLOCK_SMM_GUEST_VMCS;
   Processor->SmmMonitorCtl = AsmReadMsr64 (MSR_IA32_SMM_MONITOR_CTL);
+  if (Slot < Shared->ProcessorLimit) {
+    Processor->Ring     = (STM_RING_RECORD *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_RING) + (UINTN)Slot * Shared->RingRecords;
+    Processor->RingMask = Shared->RingRecords - 1;
+  } else {
+    //
+    // More processors have come than the ring has parts for.
+    //
+    Processor->Ring     = (STM_RING_RECORD *)(UINTN)(Block + STM_BLOCK_RING);
+    Processor->RingMask = STM_BLOCK_RING_RECORDS - 1;
+  }
+
   return Processor;
+}
+
+/**
+  Find the block of this processor: the one it has had before, or a new one.
+
+  A block belongs to its processor for good, whether its activation succeeds or
+  not. So a start that fails can be repeated without taking another block, and no
+  processor gets one from which another may still be leaving.
+
+  @param[in,out] Shared  Shared state.
+
+  @return The processor's state, its block zeroed. NULL if there is no room even to
+          refuse it.
+**/
+STATIC
+STM_PROCESSOR *
+TakeBlock (
+  IN OUT STM_SHARED  *Shared
+  )
+{
+  CONST STM_PROCESSOR  *Other;
+  UINT64               Block;
+  UINT32               ApicId;
+  UINT32               Slot;
+
+  ApicId = ReadApicId ();
+  Block  = Shared->Dynamic + STM_DYNAMIC_SHARED_SIZE;
+  for (Slot = 0; (Slot < Shared->Blocks) && (Slot < Shared->BlockLimit); Slot++) {
+    Other = (CONST STM_PROCESSOR *)(UINTN)(Block + STM_BLOCK_PROCESSOR);
+    if (Other->ApicId == ApicId) {
+      break;
+    }
+
+    Block += STM_PER_PROCESSOR_SIZE;
+  }
+
+  if (Slot >= Shared->BlockLimit) {
+    return NULL;
+  }
+
+  if (Slot == Shared->Blocks) {
+    Shared->Blocks++;
+  }
+
+  return StartBlock (Shared, Slot, ApicId);
 }
 
 /**
@@ -232,18 +292,18 @@ StmActivate (
   Tables = AsmReadCr3 () & ~(UINT64)(SIZE_4KB - 1);
   Loader = (CONST STM_LOADER_DATA *)(UINTN)(Tables + STM_MSEG_ACTIVATION_TABLES_SIZE);
   Shared = (STM_SHARED *)(UINTN)(Tables + STM_DYNAMIC_FROM_TABLES);
-  if (Shared->Active == 0) {
+  if (StmSessionEnter (Shared)) {
     ActivateFirst (Shared, Loader, Tables, Stubs);
     Shared->SmmExit      = SmmExit;
     Shared->SmmGuestExit = SmmGuestExit;
+    StmSessionReady (Shared);
   }
 
-  Processor = TakeSlot (Shared);
+  Processor = TakeBlock (Shared);
   if (Processor == NULL) {
-    StmCrash (Shared, StmCrashBadState, Shared->ProcessorLimit, 0, 0, 0, StmBadProcessorCount);
+    StmCrash (NULL, StmCrashBadState, 0, Shared->BlockLimit, 0, StmBadProcessorCount);
   }
 
-  Shared->Active++;
   CopyMem (&Processor->Interrupted, Registers, sizeof (Processor->Interrupted));
   StmEnterHostState (Shared, Processor);
   return Processor;
@@ -264,10 +324,11 @@ StmActivateProcessor (
   IN OUT STM_PROCESSOR  *Processor
   )
 {
-  STM_SHARED  *Shared;
+  StmSetUpTransferVmcs (Processor);
+  *(volatile UINT32 *) &Processor->Shared->Lock = 0;
+  if (Processor->Refused != STM_SUCCESS) {
+    return StmApiAnswer (Processor, Processor->Refused);
+  }
 
-  Shared = Processor->Shared;
-  StmSetUpTransferVmcs (Shared, Processor);
-  *(volatile UINT32 *) &Shared->Lock = 0;
   return StmApiExecutive (Processor);
 }

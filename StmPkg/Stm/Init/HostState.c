@@ -8,6 +8,7 @@
 
 #include "Init.h"
 #include <Register/Intel/Cpuid.h>
+#include "Guest/Guest.h"
 #include "Log/Log.h"
 #include "Protect/Protect.h"
 
@@ -24,20 +25,15 @@
 #define PAGE_READ_ONLY  (PAGE_PRESENT | PAGE_PRESET | PAGE_NX)
 #define PAGE_DATA       (PAGE_PRESENT | PAGE_WRITE | PAGE_PRESET | PAGE_NX)
 
-///
-/// Where StmCopyPage maps its source: beyond all identity mappings.
-///
-#define WINDOW_ADDRESS  0x8000000000ULL
-
 #define EFER_NXE  BIT11
 
 /**
-  Build the page tables: TSEG identity-mapped, nothing else. Of MSEG only the
-  text is executable and only the dynamic area is writable.
+  Build the page tables: TSEG identity-mapped, nothing else but empty windows. Of
+  MSEG only the text is executable and only the dynamic area is writable.
 
   @param[in,out] Shared  Shared state with the memory map filled in.
 
-  @retval TRUE   Done; Shared->HostCr3 is set.
+  @retval TRUE   Done; Shared->HostCr3 and Shared->Windows are set.
   @retval FALSE  The tables do not fit into their pages.
 **/
 STATIC
@@ -66,6 +62,16 @@ BuildPageTables (
     FALSE
     );
   Shared->HostCr3 = Map->PoolPhysical;
+
+  //
+  // An empty leaf makes the tables above it. The last of them, which has it, is
+  // the last one taken from the pool.
+  //
+  if (!StmPageMapRange (Map, STM_WINDOW_ADDRESS, 0, SIZE_4KB, 0)) {
+    return FALSE;
+  }
+
+  Shared->Windows = Map->Pool + (UINTN)(Map->PoolUsed - 1) * (SIZE_4KB / sizeof (UINT64));
   return (BOOLEAN)((TextEnd <= Shared->Dynamic) &&
                    StmPageMapRange (Map, Shared->TsegBase, Shared->TsegBase, Base - Shared->TsegBase, PAGE_DATA) &&
                    StmPageMapRange (Map, Base, Base, Text - Base, PAGE_READ_ONLY) &&
@@ -97,36 +103,6 @@ StmBuildShared (
 
   StmBuildBitmaps (Shared);
   return StmBuildEpt (Shared) ? 0 : StmBadProtection;
-}
-
-/**
-  Copy a page from outside MSEG into MSEG. The caller holds the lock.
-
-  @param[in,out] Shared       Shared state.
-  @param[out]    Destination  4 KB in MSEG.
-  @param[in]     Source       Physical address of a 4-KB page.
-
-  @retval TRUE   Copied.
-  @retval FALSE  The page is not aligned or beyond the physical width.
-**/
-BOOLEAN
-StmCopyPage (
-  IN OUT STM_SHARED  *Shared,
-  OUT    VOID        *Destination,
-  IN     UINT64      Source
-  )
-{
-  if ((RShiftU64 (Source, Shared->PhysicalBits) != 0) ||
-      !StmPageMapRange (&Shared->PageTables, WINDOW_ADDRESS, Source, SIZE_4KB, PAGE_READ_ONLY))
-  {
-    return FALSE;
-  }
-
-  AsmWriteCr3 (Shared->HostCr3);
-  CopyMem (Destination, (CONST VOID *)(UINTN)WINDOW_ADDRESS, SIZE_4KB);
-  StmPageMapRange (&Shared->PageTables, WINDOW_ADDRESS, 0, SIZE_4KB, 0);
-  AsmWriteCr3 (Shared->HostCr3);
-  return TRUE;
 }
 
 /**

@@ -26,23 +26,6 @@ StmBuildShared (
   );
 
 /**
-  Copy a page from outside MSEG into MSEG. The caller holds the lock.
-
-  @param[in,out] Shared       Shared state.
-  @param[out]    Destination  4 KB in MSEG.
-  @param[in]     Source       Physical address of a 4-KB page.
-
-  @retval TRUE   Copied.
-  @retval FALSE  The page is not aligned or beyond the physical width.
-**/
-BOOLEAN
-StmCopyPage (
-  IN OUT STM_SHARED  *Shared,
-  OUT    VOID        *Destination,
-  IN     UINT64      Source
-  );
-
-/**
   Fill in a processor's GDT and TSS and move to the STM's own GDT, IDT, TR and
   page tables.
 
@@ -72,12 +55,11 @@ AsmLoadTables (
   Move the interrupted side to the SMM-transfer VMCS in MSEG and set that up.
   Afterwards it is the current VMCS.
 
-  @param[in]     Shared     Shared state.
-  @param[in,out] Processor  This processor.
+  @param[in,out] Processor  This processor. Refused is set if the executive
+                            monitor's regions are where they must not be.
 **/
 VOID
 StmSetUpTransferVmcs (
-  IN     STM_SHARED     *Shared,
   IN OUT STM_PROCESSOR  *Processor
   );
 

@@ -25,19 +25,24 @@
   copy of the region is a VMCS with the same contents (DM-STM-35) and the
   monitor's own is no longer active here.
 
-  @param[in]     Shared     Shared state.
-  @param[in,out] Processor  This processor.
+  A region in SMRAM is no reason not to copy it, since this activation has already
+  written it (DM-ACT-27); the call that came with it is refused.
+
+  @param[in,out] Processor  This processor. Refused is set if the executive
+                            monitor's regions are where they must not be.
 **/
 VOID
 StmSetUpTransferVmcs (
-  IN     STM_SHARED     *Shared,
   IN OUT STM_PROCESSOR  *Processor
   )
 {
-  UINT64   Activating;
-  UINT64   Entry;
-  UINT64   Efer;
-  BOOLEAN  DebugSaved;
+  STM_SHARED  *Shared;
+  UINT64      Activating;
+  UINT64      Entry;
+  UINT64      Efer;
+  BOOLEAN     DebugSaved;
+
+  Shared = Processor->Shared;
 
   //
   // The region may still be an active VMCS from before a STOP. VMCLEAR also
@@ -49,13 +54,12 @@ StmSetUpTransferVmcs (
   }
 
   DebugSaved = (BOOLEAN)((VmRead (VMCS_EXIT_CONTROLS) & VMX_EXIT_SAVE_DEBUG) != 0);
-  if (StmPageInSmram (Shared, Activating) ||
-      (AsmVmClear (Activating) != VmxSucceed) ||
-      !StmCopyPage (Shared, (VOID *)(UINTN)Processor->TransferVmcs, Activating))
-  {
-    StmCrash (Shared, StmCrashBadState, Processor->Slot, 0, Activating, 0, StmBadActivatingVmcs);
+  if ((RShiftU64 (Activating, Shared->PhysicalBits) != 0) || (AsmVmClear (Activating) != VmxSucceed)) {
+    StmCrash (Processor, StmCrashBadState, 0, Activating, 0, StmBadActivatingVmcs);
   }
 
+  CopyMem ((VOID *)(UINTN)Processor->TransferVmcs, StmOpenWindow (Processor, Activating, FALSE), SIZE_4KB);
+  StmCloseWindow (Processor);
   StmMakeCurrent (Processor, Processor->TransferVmcs);
 
   //
@@ -94,4 +98,12 @@ StmSetUpTransferVmcs (
   }
 
   Processor->VmxonPointer = VmRead (VMCS_EXECUTIVE_VMCS_POINTER);
+  if (StmPageInSmram (Shared, Activating)) {
+    Processor->Refused = (UINT32)ERROR_STM_SECURITY_VIOLATION;
+    VmWrite (VMCS_LINK_POINTER, VMCS_POINTER_NONE);
+  }
+
+  if (StmPageInSmram (Shared, Processor->VmxonPointer)) {
+    Processor->Refused = (UINT32)ERROR_STM_SECURITY_VIOLATION;
+  }
 }

@@ -127,7 +127,7 @@ StmPrepareHandler (
 
   Smbase = Processor->Saved.Smbase;
   if (!StmReadPsd (Processor->Shared, Smbase, Event, &Entry) || ((Event == StmEventSmi) && (Entry.Rip == 0))) {
-    StmCrash (Processor->Shared, StmCrashBadState, Processor->Slot, 0, Smbase, Processor->Saved.Rip, StmBadPsd);
+    StmCrash (Processor, StmCrashBadState, 0, Smbase, Processor->Saved.Rip, StmBadPsd);
   }
 
   if (Entry.Rip == 0) {

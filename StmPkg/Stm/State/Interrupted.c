@@ -53,9 +53,43 @@ STATIC_ASSERT (
   );
 
 /**
-  Read the interrupted state from the SMM-transfer VMCS, which is current, and
-  refuse pointers of the executive monitor into SMRAM: the return from SMM would
+  Refuse pointers of the executive monitor into SMRAM: the return from SMM would
   read the regions of executive-VMCS and link pointer while still in SMM.
+
+  A current VMCS there is none: the executive monitor comes back without one. If
+  its guest was interrupted with such a VMCS, it is told that the guest cannot be
+  entered again.
+
+  @param[in,out] Processor  This processor, the SMM-transfer VMCS current.
+  @param[in]     Executive  Executive-VMCS pointer, in SMRAM, or the link pointer is.
+**/
+STATIC
+VOID
+RefusePointers (
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     UINT64         Executive
+  )
+{
+  if (!StmPageInSmram (Processor->Shared, Executive)) {
+    VmWrite (VMCS_LINK_POINTER, VMCS_POINTER_NONE);
+    return;
+  }
+
+  if (!StmReflectEntryFailure (Processor)) {
+    StmCrash (
+      Processor,
+      StmCrashBadState,
+      VmRead (VMCS_EXIT_REASON),
+      Executive,
+      VmRead (VMCS_GUEST_RIP),
+      StmBadExecutivePointer
+      );
+  }
+}
+
+/**
+  Read the interrupted state from the SMM-transfer VMCS, which is current, and
+  refuse pointers of the executive monitor into SMRAM.
 
   All of it is read before the handler runs, since the handler may ask for any of
   it in its save state.
@@ -72,6 +106,15 @@ StmReadInterrupted (
   UINT64  Executive;
   UINT64  Link;
 
+  Processor->Mended = 0;
+  Executive         = VmRead (VMCS_EXECUTIVE_VMCS_POINTER);
+  Link              = VmRead (VMCS_LINK_POINTER);
+  if (StmPageInSmram (Processor->Shared, Executive) ||
+      ((Link != VMCS_POINTER_NONE) && StmPageInSmram (Processor->Shared, Link)))
+  {
+    RefusePointers (Processor, Executive);
+  }
+
   AsmVmReadList (mInterruptedFields, (UINT64 *)&Processor->Saved, ARRAY_SIZE (mInterruptedFields));
 
   //
@@ -83,23 +126,6 @@ StmReadInterrupted (
   Processor->Dr[2]     = AsmReadDr2 ();
   Processor->Dr[3]     = AsmReadDr3 ();
   Processor->Cr2       = AsmReadCr2 ();
-
-  Executive = VmRead (VMCS_EXECUTIVE_VMCS_POINTER);
-  Link      = VmRead (VMCS_LINK_POINTER);
-  if (StmPageInSmram (Processor->Shared, Executive) ||
-      ((Link != VMCS_POINTER_NONE) && StmPageInSmram (Processor->Shared, Link)))
-  {
-    StmCrash (
-      Processor->Shared,
-      StmCrashBadState,
-      Processor->Slot,
-      VmRead (VMCS_EXIT_REASON),
-      Executive,
-      Processor->Saved.Rip,
-      StmBadExecutivePointer
-      );
-  }
-
   return Executive;
 }
 
@@ -218,7 +244,7 @@ StmWriteInterrupted (
     // PSD and save state follow SMBASE, so it has to stay in the handler's SMRAM.
     //
     if (!StmInHandlerSmram (Processor->Shared, Saved->Smbase + 0x8000, 0x8000)) {
-      StmCrash (Processor->Shared, StmCrashBadState, Processor->Slot, 0, Saved->Smbase, Saved->Rip, StmBadSmbase);
+      StmCrash (Processor, StmCrashBadState, 0, Saved->Smbase, Saved->Rip, StmBadSmbase);
     }
 
     VmWrite (VMCS_GUEST_SMBASE, Saved->Smbase);

@@ -75,6 +75,39 @@ StmReadInterrupted (
   );
 
 /**
+  Put the VMCS revision identifier back into a region of the executive monitor's
+  that has lost it.
+
+  @param[in] Processor  This processor, on the STM's own page tables.
+  @param[in] Region     Physical address of the region.
+
+  @retval TRUE   The identifier is there, as far as a write can tell.
+  @retval FALSE  The region is in SMRAM, between TSEG and 4 GB, or beyond the
+                 physical width: nothing was written.
+**/
+BOOLEAN
+StmRestoreRevision (
+  IN CONST STM_PROCESSOR  *Processor,
+  IN UINT64               Region
+  );
+
+/**
+  Make the executive monitor the interrupted side, at the VM exit of a VM entry
+  that failed. For a guest that cannot be entered again because of its VMCS.
+
+  @param[in,out] Processor  This processor, the SMM-transfer VMCS current, before
+                            and afterwards.
+
+  @retval TRUE   Done.
+  @retval FALSE  The executive monitor itself was interrupted, or its VMCS cannot
+                 be read: nothing has changed.
+**/
+BOOLEAN
+StmReflectEntryFailure (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+/**
   Write what the handler changed back to the SMM-transfer VMCS, which is current.
 
   @param[in,out] Processor  This processor.

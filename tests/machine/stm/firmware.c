@@ -251,6 +251,7 @@ void handler_main(void)
         handler_value = nmi_count;
         break;
     case EXECUTIVE_LEGACY_SMRAM:
+    case EXECUTIVE_OVERWRITES:
         break;
     case HANDLER_MOVE_SMBASE:
         write32(SAVE_MAP + 0x100, 0x30000);
@@ -258,7 +259,7 @@ void handler_main(void)
     }
 }
 
-void load_stm(void)
+void load_stm(uint32_t processors)
 {
     uint8_t *mseg = (uint8_t *)(uintptr_t)MSEG_BASE;
     uint32_t size = *(const uint32_t *)(mseg_file + FILE_STATIC_SIZE);
@@ -289,7 +290,7 @@ void load_stm(void)
     write64(loader + 16, 0x200000);
     write64(loader + 24, TSEG_BASE);
     write64(loader + 32, TSEG_SIZE);
-    write32(loader + 40, 1);
+    write32(loader + 40, processors);
     write32(loader + 44, 40);
     memcpy((void *)(uintptr_t)(loader + 48), mseg_digest, sizeof(mseg_digest));
 }
@@ -377,7 +378,7 @@ void firmware_start(void)
 {
     handler_idtr = read_idtr();
     install_stub();
-    load_stm();
+    load_stm(1);
     write_psd();
     smm_call(move_smbase);
     smi_hook = keep_map;

@@ -17,7 +17,9 @@
 
 #define STM_SUCCESS             0u
 #define STM_ALREADY_STARTED     0x80010008u
+#define STM_SECURITY_VIOLATION  0x80010001u
 #define STM_STOPPED             0x8001000Au
+#define STM_OUT_OF_RESOURCES    0x80010015u
 #define STM_NOT_SUPPORTED       0x80010016u
 #define STM_INVALID_API         0x80038001u
 #define STM_UNSPECIFIED         0x8001FFFFu
@@ -57,6 +59,7 @@ enum handler_action {
     HANDLER_NMI,        /* IRET, an NMI to itself, CPUID */
     HANDLER_IRET,       /* IRET, CPUID */
     EXECUTIVE_LEGACY_SMRAM, /* the executive monitor misbehaves */
+    EXECUTIVE_OVERWRITES,
 };
 
 /* firmware.c */
@@ -68,7 +71,7 @@ extern volatile uint32_t nmi_count; /* delivered, to whomever */
 extern uint8_t handler_map[512]; /* the save-state map of the last SMI */
 extern uint8_t default_map[512]; /* the same under the default treatment */
 void firmware_start(void);       /* MSEG, PSD, SMBASE; closes TSEG */
-void load_stm(void);
+void load_stm(uint32_t processors);
 /* Changes an unused byte of MSEG's static part, by an SMI of the default treatment. */
 void modify_image(void);
 

@@ -9,7 +9,6 @@ firmware.
 from __future__ import annotations
 
 import hashlib
-import os
 import struct
 import subprocess
 from collections import Counter
@@ -20,7 +19,6 @@ from pathlib import Path
 
 import pytest
 
-from build_scripts.builds.firmware_build import build_firmware
 from build_scripts.conformance.image_build import Rom, build_image
 from build_scripts.conformance.image_run import Outcome, parse_log, qemu_arguments, run_image
 from build_scripts.conformance.image_table import DUAL_CPU
@@ -36,7 +34,8 @@ VMX_REASON_TRIPLE_FAULT, VMX_REASON_CPUID, VMX_REASON_INVD, VMX_REASON_RSM, VMX_
 VMX_REASON_CR_ACCESS, VMX_REASON_IO, VMX_REASON_WRMSR, REASON_EPT, VMX_REASON_XSETBV = 28, 30, 32, 48, 55
 # VMX instructions other than VMCALL: VMCLEAR to VMXON, INVEPT, INVVPID.
 REASONS_VMX = (*range(19, 28), 50, 53)
-STM_BAD_ACTIVATING_VMCS, STM_BAD_PSD, STM_BAD_SMBASE = 5, 7, 9
+STM_BAD_PSD, STM_BAD_SMBASE = 7, 9
+STM_ALREADY_STARTED = 0x8001_0008
 SMBASE = MSEG_BASE - 0x60_0000 + 0x1_0000
 
 #: How Entry/Exit.nasm starts on an SMM VM exit: all registers pushed, RCX = RSP.
@@ -59,13 +58,6 @@ class Run:
         return [record for record in self.records if record.event == event]
 
 
-@pytest.fixture(scope="module")
-def mseg() -> Path:
-    """The STM as it goes into the firmware: STMLAB_MSEG, else what the lab has built or builds."""
-    named = os.environ.get("STMLAB_MSEG")
-    return Path(named).resolve() if named else build_firmware().mseg
-
-
 def loaded_digest(data: bytes) -> bytes:
     """SHA-256 of MSEG's static part as the image's loader leaves it."""
     report = inspect_image(data)
@@ -77,13 +69,14 @@ def loaded_digest(data: bytes) -> bytes:
     return hashlib.sha256(static).digest()
 
 
-def image(mseg: Path, crash: str = "") -> Rom:
+def digest_defines(mseg: Path) -> tuple[str, ...]:
+    """What tells an image's loader where the STM is, and what MSEG's static part must be."""
     digest = loaded_digest(mseg.read_bytes())
-    defines = [f'MSEG_FILE="{mseg}"', "MSEG_DIGEST=" + ",".join(map(str, digest))]
-    defines += [f"CRASH={crash}"] if crash else []
-    # The images' cache does not know this folder's header.
-    header = hashlib.sha256((HERE / "stm_under_test.h").read_bytes()).hexdigest()
-    return build_image(SOURCES, (*defines, f"HEADER_{header}"))
+    return f'MSEG_FILE="{mseg}"', "MSEG_DIGEST=" + ",".join(map(str, digest))
+
+
+def image(mseg: Path, crash: str = "") -> Rom:
+    return build_image(SOURCES, (*digest_defines(mseg), *((f"CRASH={crash}",) if crash else ())))
 
 
 def extra_arguments(work: Path) -> tuple[str, ...]:
@@ -176,6 +169,10 @@ def test_ring_names_what_was_refused(good: Run) -> None:
             *REASONS_VMX,
         }
     )
+    # A refused call is told at once, not when the STM ends.
+    first = next(place for place, record in enumerate(good.records) if record.event == "start")
+    told = [record.number("qual") for record in good.records[:first] if record.event == "api"]
+    assert STM_ALREADY_STARTED in told
     stops = [(record.number("smis"), record.number("exits")) for record in good.of("stop")]
     assert stops[0] == (0, 0)
     assert stops[1] == stops[2]
@@ -210,7 +207,6 @@ def crash_run(qemu: Path, mseg: Path, work: Path, crash: str) -> Run:
         ("HANDLER_BREAK_GDT", "bad-state", 0),
         ("HANDLER_MOVE_SMBASE", "bad-state", 0),
         ("HANDLER_READ_MSEG", "image-modified", 0),
-        ("EXECUTIVE_LEGACY_SMRAM", "bad-state", 0),
     ],
 )
 def test_crash(qemu: Path, mseg: Path, tmp_path: Path, action: str, name: str, reason: int) -> None:
@@ -224,8 +220,42 @@ def test_crash(qemu: Path, mseg: Path, tmp_path: Path, action: str, name: str, r
         assert (crash.number("error"), crash.number("qual")) == (STM_BAD_PSD, SMBASE)
     if action == "HANDLER_MOVE_SMBASE":
         assert (crash.number("error"), crash.number("qual")) == (STM_BAD_SMBASE, 0x30000)
-    if action == "EXECUTIVE_LEGACY_SMRAM":
-        assert (crash.number("error"), crash.number("qual")) == (STM_BAD_ACTIVATING_VMCS, 0xA0000)
+
+
+def refused(run: Run) -> list[int]:
+    """Statuses of the calls that were refused, in their order."""
+    return [record.number("qual") for record in run.of("api") if record.number("qual") != 0]
+
+
+def test_regions_in_legacy_smram(qemu: Path, mseg: Path, tmp_path: Path) -> None:
+    """Activation VMCS, VMXON region, current VMCS and guest's VMCS at A0000H: refused, and nothing resets."""
+    run = crash_run(qemu, mseg, tmp_path, "EXECUTIVE_LEGACY_SMRAM")
+    assert run.outcome.problems(expect_shutdown=False) == []
+    assert run.of("crash") == []
+    assert refused(run) == [0x8001_0001] * 2
+
+
+@pytest.mark.parametrize("writable", ["off", "on"])
+def test_regions_overwritten(qemu: Path, mseg: Path, tmp_path: Path, writable: str) -> None:
+    """VMXON region, current VMCS and guest's VMCS, overwritten in memory: the executive monitor goes on.
+
+    With and without IA32_VMX_MISC[29], which allows the STM to write an exit reason.
+    """
+    cpu = f"{DUAL_CPU},vmx-vmwrite-vmexit-fields={writable}"
+    rom = image(mseg, "EXECUTIVE_OVERWRITES").rom
+    run = read_run(tmp_path, run_image(qemu, rom, tmp_path, cpu, extra_arguments(tmp_path), timeout=60))
+    assert run.outcome.problems(expect_shutdown=False) == []
+    assert run.of("crash") == []
+    actions = [(record.number("error"), record.fields["action"]) for record in run.of("return-failed")]
+    assert actions == [
+        (0, "no-current-vmcs"),
+        (16, "revision"),
+        (16, "revision"),
+        (16, "revision"),
+        (16, "revision"),
+        (17, "entry-failure"),
+        (25, "entry-failure"),
+    ]
 
 
 @contextmanager

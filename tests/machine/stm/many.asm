@@ -1,0 +1,91 @@
+; SPDX-License-Identifier: BSD-2-Clause-Patent
+;
+; Several processors for the real STM: how each gets to many_main(), its SMI
+; handler under the default treatment, and the one that the STM runs.
+
+%include "layout.inc"
+
+        extern  enable_long_mode, gdtr, many_main, many_handler
+        global  many_block, many_block_end, many_stack, many_number
+        global  many_stub, many_stub_end, many_entry, many_setup, many_teardown
+        global  many_setups, many_teardowns
+
+%define MANY_AT 0x8000
+
+        section .data
+        align   16
+many_block:
+        bits    16
+        cli
+        xor     ax, ax
+        mov     ds, ax
+        o32 lgdt [MANY_AT + flat_gdtr - many_block]
+        mov     eax, cr0
+        and     eax, 0x9FFFFFFF         ; CD = NW = 0
+        or      al, 1
+        mov     cr0, eax
+        jmp     dword 0x08:many_entry32
+        align   8
+flat:   dq      0
+        dq      0x00CF9B000000FFFF
+        dq      0x00CF93000000FFFF
+flat_gdtr:
+        dw      flat_gdtr - flat - 1
+        dd      MANY_AT + flat - many_block
+many_block_end:
+
+; Where the next processor finds its stack, and which one it is.
+        align   8
+many_stack:
+        dq      0
+many_number:
+        dq      0
+many_setups:
+        dd      0
+many_teardowns:
+        dd      0
+
+        section .text
+        bits    32
+many_entry32:
+        mov     ax, 0x10
+        mov     ds, ax
+        mov     es, ax
+        mov     ss, ax
+        mov     esp, [many_stack]
+        lgdt    [gdtr]
+        call    enable_long_mode
+        jmp     SEL_CODE64:.entry64
+        bits    64
+.entry64:
+        mov     ax, SEL_DATA64
+        mov     ds, ax
+        mov     es, ax
+        mov     ss, ax
+        mov     fs, ax
+        mov     gs, ax
+        mov     esp, [many_stack]
+        mov     edi, [many_number]
+        call    many_main
+.stop:  hlt
+        jmp     .stop
+
+; Under the STM: the number of the processor lies where RSP points.
+many_entry:
+        mov     rdi, [rsp]
+        sub     rsp, 16
+        call    many_handler
+        rsm
+many_setup:
+        lock inc dword [many_setups]
+        rsm
+many_teardown:
+        lock inc dword [many_teardowns]
+        rsm
+
+; At SMBASE + 8000H of each processor: nothing to do.
+        section .rodata
+        bits    16
+many_stub:
+        rsm
+many_stub_end:

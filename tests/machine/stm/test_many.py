@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""Several processors under the real STM at once, each its own executive monitor.
+
+Threads of the emulator are what makes orders differ here; that no order is unsafe is searched in
+tests/host/test_session.py. Every line of the STM's log is read by the lab's grammar, so a cut one fails.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from build_scripts.conformance.image_build import Rom, build_image
+from build_scripts.conformance.image_run import Outcome, run_image
+from build_scripts.conformance.image_table import DUAL_CPU
+from build_scripts.observation.events import Record, parse_records
+from tests.machine.stm.test_stm import HERE, digest_defines, loaded_digest
+
+SOURCES = tuple(str(HERE / name) for name in ("firmware.c", "many.c", "many.asm"))
+SCENES = ("rounds", "room", "fails", "crash")
+OUT_OF_RESOURCES, STOPPED, UNSPECIFIED = 0x8001_0015, 0x8001_000A, 0x8001_FFFF
+BAD_PSD = 7
+SMIS = 2
+
+
+def image(mseg: Path, scene: str, processors: int, announced: int, rounds: int) -> Rom:
+    defines = digest_defines(mseg)
+    numbers = {"SCENE": SCENES.index(scene), "PROCESSORS": processors, "ANNOUNCED": announced, "ROUNDS": rounds}
+    return build_image(SOURCES, (*defines, *(f"{name}={value}" for name, value in numbers.items())))
+
+
+def run(
+    qemu: Path, mseg: Path, work: Path, scene: str, processors: int, *, announced: int = 0, rounds: int = 1,
+    thread: str = "multi", timeout: float = 300,
+) -> tuple[Outcome, list[Record]]:  # fmt: skip
+    """One run: what the image says, and the STM's records."""
+    rom = image(mseg, scene, processors, announced or processors, rounds).rom
+    extra = (
+        *("-smp", str(processors), "-accel", f"tcg,thread={thread}"),
+        *("-chardev", f"file,id=stm,path={work / 'stm.log'}"),
+        *("-device", "isa-debugcon,iobase=0x403,chardev=stm"),
+    )
+    outcome = run_image(qemu, rom, work, DUAL_CPU, extra, timeout)
+    return outcome, parse_records((work / "stm.log").read_text(encoding="ascii"), "stm.log")
+
+
+def of(records: list[Record], event: str) -> list[Record]:
+    return [record for record in records if record.event == event]
+
+
+def statuses(records: list[Record], cpu: int) -> Counter[int]:
+    """Statuses with which the STM refused a processor's calls."""
+    calls = [record.number("qual") for record in of(records, "api") if record.number("cpu") == cpu]
+    return Counter(status for status in calls if status)
+
+
+def check_rounds(outcome: Outcome, records: list[Record], mseg: Path, processors: int, rounds: int) -> None:
+    assert outcome.problems(expect_shutdown=False) == []
+    assert of(records, "crash") == []
+    assert {record.fields["mseg_sha256"] for record in of(records, "init")} == {loaded_digest(mseg.read_bytes()).hex()}
+    started = (rounds + 1) // 2
+    for event, wanted in (("init", rounds), ("start", started), ("stop", rounds), ("smi", started * SMIS)):
+        seen = Counter(record.number("cpu") for record in of(records, event))
+        assert seen == dict.fromkeys(range(processors), wanted)
+    # Each record once: a processor's numbers begin again with each activation, and never stand still.
+    for cpu in range(processors):
+        own = [record for record in records if record.number("cpu") == cpu]
+        numbers = [record.number("seq") for record in own if "seq" in record.fields]
+        assert all(after in (before + 1, 0) for before, after in pairwise(numbers))
+    refused = sum((statuses(records, cpu) for cpu in range(processors)), Counter())
+    assert set(refused) <= {STOPPED}
+    told = sum(int(check.detail) for check in outcome.checks if check.name == "refused")
+    assert refused[STOPPED] == told
+
+
+@pytest.mark.parametrize(("processors", "thread"), [(2, "multi"), (4, "multi"), (2, "single")])
+def test_start_and_stop_at_the_same_time(qemu: Path, mseg: Path, tmp_path: Path, processors: int, thread: str) -> None:
+    """INITIALIZE_PROTECTION, START, two SMIs, STOP, on each processor without regard to the others."""
+    rounds = 200
+    outcome, records = run(qemu, mseg, tmp_path, "rounds", processors, rounds=rounds, thread=thread)
+    check_rounds(outcome, records, mseg, processors, rounds)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processors", [2, 4])
+def test_start_and_stop_thousands_of_times(qemu: Path, mseg: Path, tmp_path: Path, processors: int) -> None:
+    rounds = 5000 // processors * 2
+    outcome, records = run(qemu, mseg, tmp_path, "rounds", processors, rounds=rounds, timeout=1800)
+    check_rounds(outcome, records, mseg, processors, rounds)
+
+
+def test_more_processors_than_there_is_room_for(qemu: Path, mseg: Path, tmp_path: Path) -> None:
+    outcome, records = run(qemu, mseg, tmp_path, "room", 3, announced=2)
+    assert outcome.problems(expect_shutdown=False) == []
+    assert of(records, "crash") == []
+    assert statuses(records, 2) == {OUT_OF_RESOURCES: 2}
+    assert statuses(records, 1) == {OUT_OF_RESOURCES: 1}
+
+
+def test_processor_that_cannot_be_started(qemu: Path, mseg: Path, tmp_path: Path) -> None:
+    """200 times, and it takes no room from the others; then it can."""
+    outcome, records = run(qemu, mseg, tmp_path, "fails", 3)
+    assert outcome.problems(expect_shutdown=False) == []
+    assert of(records, "crash") == []
+    assert statuses(records, 1) == {UNSPECIFIED: 201}
+    assert {record.number("cpu") for record in of(records, "start")} == {0, 1, 2}
+
+
+@pytest.mark.parametrize("processors", [2, 4])
+def test_crashes_at_the_same_time(qemu: Path, mseg: Path, tmp_path: Path, processors: int) -> None:
+    """One record each, on a line of its own, before the platform is reset."""
+    outcome, records = run(qemu, mseg, tmp_path, "crash", processors)
+    crashes = of(records, "crash")
+    assert sorted(record.number("cpu") for record in crashes) == list(range(processors))
+    assert {(record.fields["class"], record.number("error")) for record in crashes} == {("bad-state", BAD_PSD)}
+    assert outcome.status == 0, "the machine ends by a reset under -no-reboot"
+    assert "PANIC" not in outcome.log
