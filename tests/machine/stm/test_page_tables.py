@@ -15,9 +15,7 @@ from pathlib import Path
 from build_scripts.stm_image import inspect_image
 from tests.support.gdb_remote import GdbRemote
 
-from .test_stm import MSEG_BASE, SMM_EXIT, address_of, debugged, mseg
-
-__all__ = ["mseg"]  # the fixture
+from .test_stm import MSEG_BASE, SMM_EXIT, address_of, debugged
 
 CR3_REGISTER = 0x1D  # of QEMU's gdb stub
 PRESENT, WRITABLE, LARGE, EXECUTE_DISABLE = 1 << 0, 1 << 1, 1 << 7, 1 << 63
