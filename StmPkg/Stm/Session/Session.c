@@ -53,7 +53,7 @@ StmSessionEnter (
     return FALSE;
   }
 
-  *(volatile UINT32 *)&Shared->Session = STM_SESSION_NONE;
+  *(volatile UINT32 *) &Shared->Session = STM_SESSION_NONE;
   return TRUE;
 }
 
