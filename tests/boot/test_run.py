@@ -20,6 +20,15 @@ def test_run_succeeds(any_run: Run) -> None:
     assert any_run.stream.errors == ()
 
 
+def test_every_expectation_is_met(any_run: Run) -> None:
+    """And listed on the screen; that nothing seen meets none is a unit test."""
+    expectations = any_run.document["expectations"]
+    assert any_run.document["experiment"] == "first-light" and any_run.document["processors"] == 1
+    assert [expectation for expectation in expectations if not expectation["passed"]] == []
+    assert [expectation for expectation in expectations if expectation["seen"] is None] == []
+    assert f"Expectations: {len(expectations)} of {len(expectations)} met" in any_run.output
+
+
 def test_json_fits_its_schema(any_run: Run) -> None:
     document.validate(any_run.document)
     assert any_run.document["configuration"] == any_run.configuration.value
