@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from build_scripts.builds.firmware_build import Firmware
 from build_scripts.experiments import document, first_light
 from build_scripts.observation import report
 from build_scripts.observation.events import Kind, MachineEvent, Mode
+from build_scripts.stm_image import inspect_image, layout
 
 from .conftest import Run
 
@@ -39,6 +41,14 @@ def test_firmware_says_what_it_found(any_run: Run) -> None:
     assert (firmware["state"], firmware["reason"]) == first_light.EXPECTED_STATUS[any_run.configuration]
     assert f"state={firmware['state']} reason={firmware['reason']}" in any_run.output
     assert firmware["mseg_base"] % 0x200000 == 0 and firmware["mseg_size"] > 0
+
+
+def test_firmware_says_for_how_many_processors_there_is_room(stm_run: Run, firmware: Firmware) -> None:
+    status = stm_run.stream.of("FW", "status")[0]
+    software = inspect_image(firmware.mseg.read_bytes()).software
+    room, fit = status.number("mseg_size"), status.number("processors_fit")
+    assert status.number("processors") == 1
+    assert layout.needed_size(software, fit) <= room < layout.needed_size(software, fit + 1)
 
 
 def test_one_image_for_all(stock_run: Run, plain_vmx_run: Run, stm_run: Run) -> None:

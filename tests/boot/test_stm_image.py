@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,19 +13,25 @@ import pytest
 from build_scripts.builds import stm_build
 from build_scripts.builds.firmware_build import Firmware
 from build_scripts.errors import ExitCode
+from build_scripts.experiments.shell import boot_configuration
+from build_scripts.machine.processors import Configuration
+from build_scripts.stm_image import inspect_image, layout
 
 from .test_errors import run_command
 
-# The last byte of the read-only data: read by nobody, but part of both hashes.
-PADDING_OFFSET = 0x6FFF
+
+def padding_offset(data: bytes) -> int:
+    """The last byte of the read-only data: read by nobody, but part of both hashes."""
+    return inspect_image(data).software.static_image_size - 1
 
 
 @pytest.fixture
 def changed_image(firmware: Firmware, tmp_path: Path) -> Path:
     """A working image that is no firmware's."""
     data = bytearray(firmware.mseg.read_bytes())
-    assert data[PADDING_OFFSET] == 0
-    data[PADDING_OFFSET] = 0x5A
+    place = padding_offset(bytes(data))
+    assert data[place] == 0
+    data[place] = 0x5A
     path = tmp_path / "changed, with a comma.mseg"
     path.write_bytes(data)
     return path
@@ -70,6 +77,23 @@ def test_a_bad_image_is_refused_and_none_other_runs(
     firmware = json.loads(facts.read_text())["firmware"]
     assert (firmware["state"], firmware["reason"], firmware["image_source"]) == ("refused", reason, "fw-cfg")
     assert firmware["mseg_sha256"] is None
+
+
+def test_an_image_without_room_for_every_processor(firmware: Firmware, changed_image: Path) -> None:
+    """Refused on all of them, and the status says how many fit."""
+    data = bytearray(changed_image.read_bytes())
+    # Of SOFTWARE_STM_HEADER: bytes for each processor.
+    place = layout.SOFTWARE_HEADER_OFFSET + layout.SoftwareHeader.offsets()["PerProcDynamicMemorySize"]
+    data[place : place + 4] = (0xC_0000).to_bytes(4, "little")
+    changed_image.write_bytes(data)
+    passed = replace(firmware, override=changed_image)
+    script = ("StmStatus.efi", "ExecMon.efi start", "reset -s")
+    result = boot_configuration(Configuration.DUAL_MONITOR, passed, script, 120.0, processors=3)
+    status = result.stream.of("FW", "status")[0]
+    assert (status.fields["state"], status.fields["reason"]) == ("refused", "image-too-large")
+    assert (status.number("processors"), status.number("processors_fit")) == (3, 2)
+    assert "processors:   3, MSEG has room for 2" in (result.run_dir / "console.log").read_text(errors="replace")
+    assert result.stream.of("STM", "init") == []
 
 
 def test_an_image_that_cannot_be_read(tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ STATIC UINT32      mRunning;
 STATIC CHAR8       mOrder[16];     ///< steps of the way out, from Leave.nasm
 STATIC UINT32      mTouchBlocks;   ///< a build writes to blocks, as it once did
 CONST CHAR8        *TestFault;
+UINT32             TestStatuses;    ///< bit 0 success, 1 unspecified, 2 stopped, 3 out of resources
 
 VOID
 TestSwitch (
@@ -194,8 +195,22 @@ Call (
 
   Stop (PointChoice);
   Status = StmSessionJoin (&mShared, (BOOLEAN)Own ()->Choice);
-  if (Status != STM_SUCCESS) {
-    return;
+  switch (Status) {
+    case STM_SUCCESS:
+      TestStatuses |= BIT0;
+      break;
+    case (UINT32)ERROR_STM_UNSPECIFIED:
+      TestStatuses |= BIT1;
+      return;
+    case (UINT32)ERROR_STM_STOPPED:
+      TestStatuses |= BIT2;
+      return;
+    case (UINT32)ERROR_STM_OUT_OF_RESOURCES:
+      TestStatuses |= BIT3;
+      return;
+    default:
+      Fault ("a status that is none of the session's");
+      return;
   }
 
   if (!mState.Built || (mState.Building != 0)) {
@@ -345,6 +360,7 @@ TestStart (
   mTouchBlocks           = TouchBlocks;
   mShared.ProcessorLimit = Limit;
   TestFault              = NULL;
+  TestStatuses           = 0;
   for (mRunning = 0; mRunning < Processors; mRunning++) {
     //
     // As if called with an aligned stack; six registers below the entry point.

@@ -61,6 +61,7 @@ class Found:
     fault: str = ""
     path: tuple[int, ...] = ()
     stuck: int = 0
+    statuses: int = 0
 
 
 class Model:
@@ -116,7 +117,8 @@ class Model:
                     parents.append((number, processor))
                     queue.append(after)
                 edges.append((number, known[after]))
-        return Found(len(known), stuck=self._stuck(known, edges))
+        statuses = ctypes.c_uint32.in_dll(self.library, "TestStatuses").value
+        return Found(len(known), stuck=self._stuck(known, edges), statuses=statuses)
 
     def _stuck(self, known: dict[bytes, int], edges: list[tuple[int, int]]) -> int:
         """States from which the processors cannot all get out."""
@@ -178,6 +180,8 @@ def test_every_order_is_safe(model: Make, source: str, leave: str, processors: i
     found = model(source, processors).search(limit, way_out(leave, launched=True))
     assert (found.fault, found.stuck) == ("", 0)
     assert found.states > 100 ** (processors - 1)
+    # Every answer occurs: success, not initialized, over; and no room, where there is not enough.
+    assert found.statuses == (0b1111 if processors > limit else 0b0111)
 
 
 def test_counting_before_the_page_tables_is_found(model: Make, source: str, leave: str) -> None:

@@ -142,6 +142,25 @@ def test_image_and_its_size(library: ctypes.CDLL, cpus: int) -> None:
     assert check(library, image(), cpus, mseg=needed - 1) == ("image-too-large", needed)
 
 
+@pytest.mark.parametrize("mseg", [0x10000, 0x17000, 0x1B000, 0x20000, 0x20001, 0x200000, 0xFFFF_F000])
+def test_processors_that_fit(library: ctypes.CDLL, mseg: int) -> None:
+    """As many as the check of the image accepts, and not one more."""
+    data = image()
+    buffer = (ctypes.c_char * len(data)).from_buffer_copy(data)
+    size = ctypes.c_uint64(len(data))
+    number = library.StmProcessorsThatFit(buffer, size, ctypes.byref(GOOD), ctypes.c_uint64(mseg))
+    assert number == max(0, (mseg - 3 * PAGE - 0x10000) // (0x2000 + 2 * PAGE))
+    assert number == 0 or check(library, data, number, mseg)[0] == "none"
+    assert check(library, data, number + 1, mseg)[0] == "image-too-large"
+
+
+def test_no_processor_without_room_for_the_file(library: ctypes.CDLL) -> None:
+    data = image() + bytes(0x30000)
+    buffer = (ctypes.c_char * len(data)).from_buffer_copy(data)
+    size = ctypes.c_uint64(len(data))
+    assert library.StmProcessorsThatFit(buffer, size, ctypes.byref(GOOD), ctypes.c_uint64(0x20000)) == 0
+
+
 def test_the_loaders_own_pages_count(library: ctypes.CDLL) -> None:
     data = image()
     struct.pack_into("<II", data, 0x808, 0, 0)

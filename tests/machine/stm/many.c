@@ -13,6 +13,7 @@
 #define SCENE_ROOM   1 /* more processors than there is room for */
 #define SCENE_FAILS  2 /* one processor cannot be started */
 #define SCENE_CRASH  3 /* all crash at the same time */
+#define SCENE_FLAT   4 /* all started; SMIs, one processor after the other */
 
 #define MANY_AT   0x8000u
 #define ICR_HIGH  0xFEE00310u
@@ -21,6 +22,7 @@
 #define ICR_SIPI  0x4600u
 #define ICR_SMI   0x4200u
 #define SMIS      2u
+#define FLAT_SMIS 9u
 
 #define MANY_SMBASE(cpu)  (TSEG_BASE + 0x100000u + (cpu) * 0x20000u)
 #define MANY_PSD(cpu)     (MANY_SMBASE(cpu) + 0xFB00u)
@@ -175,11 +177,19 @@ static void crash(uint32_t cpu)
     one_smi(cpu);
 }
 
-static void (*const phases[])(uint32_t cpu) = { NULL, rounds, start, stop, crash };
+static void smis(uint32_t cpu)
+{
+    for (unsigned i = 0; i < FLAT_SMIS; i++) {
+        one_smi(cpu);
+    }
+}
+
+static void (*const phases[])(uint32_t cpu) = { NULL, rounds, start, stop, crash, smis };
 #define PHASE_ROUNDS 1
 #define PHASE_START  2
 #define PHASE_STOP   3
 #define PHASE_CRASH  4
+#define PHASE_SMIS   5
 
 static void prepare(uint32_t cpu)
 {
@@ -376,9 +386,25 @@ static void scene_crash(void)
     panic("the STM survived");
 }
 
+static void scene_flat(void)
+{
+    open();
+    for (uint32_t cpu = 1; cpu < PROCESSORS; cpu++) {
+        check_eq("MANY", "start", ask(cpu, PHASE_START), STM_SUCCESS);
+    }
+    smis(0);
+    for (uint32_t cpu = 1; cpu < PROCESSORS; cpu++) {
+        ask(cpu, PHASE_SMIS);
+    }
+    for (uint32_t cpu = 1; cpu < PROCESSORS; cpu++) {
+        check_eq("MANY", "stop", ask(cpu, PHASE_STOP), STM_SUCCESS);
+    }
+    check_eq("MANY", "stop-0", call(API_STOP), STM_SUCCESS);
+}
+
 void run_tests(void)
 {
-    static void (*const scenes[])(void) = { scene_rounds, scene_room, scene_fails, scene_crash };
+    static void (*const scenes[])(void) = { scene_rounds, scene_room, scene_fails, scene_crash, scene_flat };
 
     firmware();
     scenes[SCENE]();

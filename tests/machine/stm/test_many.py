@@ -16,11 +16,11 @@ import pytest
 from build_scripts.conformance.image_build import Rom, build_image
 from build_scripts.conformance.image_run import Outcome, run_image
 from build_scripts.conformance.image_table import DUAL_CPU
-from build_scripts.observation.events import Record, parse_records
+from build_scripts.observation.events import Kind, Record, Transition, parse_records, parse_trace
 from tests.machine.stm.test_stm import HERE, digest_defines, loaded_digest
 
 SOURCES = tuple(str(HERE / name) for name in ("firmware.c", "many.c", "many.asm"))
-SCENES = ("rounds", "room", "fails", "crash")
+SCENES = ("rounds", "room", "fails", "crash", "flat")
 OUT_OF_RESOURCES, STOPPED, UNSPECIFIED = 0x8001_0015, 0x8001_000A, 0x8001_FFFF
 BAD_PSD = 7
 SMIS = 2
@@ -34,7 +34,7 @@ def image(mseg: Path, scene: str, processors: int, announced: int, rounds: int) 
 
 def run(
     qemu: Path, mseg: Path, work: Path, scene: str, processors: int, *, announced: int = 0, rounds: int = 1,
-    thread: str = "multi", timeout: float = 300,
+    thread: str = "multi", timeout: float = 300, more: tuple[str, ...] = (),
 ) -> tuple[Outcome, list[Record]]:  # fmt: skip
     """One run: what the image says, and the STM's records."""
     rom = image(mseg, scene, processors, announced or processors, rounds).rom
@@ -42,9 +42,32 @@ def run(
         *("-smp", str(processors), "-accel", f"tcg,thread={thread}"),
         *("-chardev", f"file,id=stm,path={work / 'stm.log'}"),
         *("-device", "isa-debugcon,iobase=0x403,chardev=stm"),
+        *more,
     )
     outcome = run_image(qemu, rom, work, DUAL_CPU, extra, timeout)
     return outcome, parse_records((work / "stm.log").read_text(encoding="ascii"), "stm.log")
+
+
+def instructions(trace: str, processors: int) -> dict[int, int]:
+    """By processor, the STM's instructions for one SMI.
+
+    The least of several: where another processor has its turn within an SMI, its waiting is counted, too.
+    """
+    counts: dict[int, list[int]] = {cpu: [] for cpu in range(processors)}
+    begin: dict[int, int] = {}
+    spent: dict[int, int] = {}
+    for one in parse_trace(trace):
+        if not isinstance(one, Transition):
+            continue
+        if one.kind is Kind.SMM_EXIT and one.basic_reason in (5, 6):
+            begin[one.cpu], spent[one.cpu] = one.icount, 0
+        elif one.cpu in spent and one.kind is Kind.HANDLER_EXIT:
+            begin[one.cpu] = one.icount
+        elif one.cpu in spent and one.kind in (Kind.HANDLER_ENTRY, Kind.SMM_RETURN):
+            spent[one.cpu] += one.icount - begin[one.cpu]
+            if one.kind is Kind.SMM_RETURN:
+                counts[one.cpu].append(spent.pop(one.cpu))
+    return {cpu: min(own) for cpu, own in counts.items()}
 
 
 def of(records: list[Record], event: str) -> list[Record]:
@@ -118,3 +141,19 @@ def test_crashes_at_the_same_time(qemu: Path, mseg: Path, tmp_path: Path, proces
     assert {(record.fields["class"], record.number("error")) for record in crashes} == {("bad-state", BAD_PSD)}
     assert outcome.status == 0, "the machine ends by a reset under -no-reboot"
     assert "PANIC" not in outcome.log
+
+
+def test_an_smi_costs_as_much_whatever_the_number_of_processors(qemu: Path, mseg: Path, tmp_path: Path) -> None:
+    """The STM's instructions for a plain SMI, on each of 1 to 16 processors: equal within 5 percent."""
+    seen: dict[int, dict[int, int]] = {}
+    for processors in (1, 2, 4, 8, 16):
+        work = tmp_path / str(processors)
+        work.mkdir()
+        more = ("-trace", "vmx_transition", "-D", str(work / "machine.log"), "-icount", "shift=5,sleep=off")
+        outcome, records = run(qemu, mseg, work, "flat", processors, thread="single", more=more)
+        assert outcome.problems(expect_shutdown=False) == []
+        assert len(of(records, "smi")) == 9 * processors
+        seen[processors] = instructions((work / "machine.log").read_text(encoding="ascii"), processors)
+    counts = [count for own in seen.values() for count in own.values()]
+    assert len(counts) == 1 + 2 + 4 + 8 + 16
+    assert max(counts) <= 1.05 * min(counts), seen
