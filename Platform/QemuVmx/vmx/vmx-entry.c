@@ -359,7 +359,13 @@ bool vmx_vm_entry(CPUX86State *env, bool launch)
     }
     /* Last, so that nothing in between is subject to the guest's controls. */
     env->vmx.ctl = entry.ctl;
+    if (!entry.to_root && !(env->hflags & HF_SMM_MASK)) {
+        env->vmx.init_exit &= start.activity == VMX_ACTIVITY_WAIT_FOR_SIPI;
+    }
     vmx_drop_sipi(env);
+    if (!entry.to_root && !(env->hflags & HF_SMM_MASK)) {
+        env->vmx.init_exit = false;
+    }
     if (!entry.to_root) {
         vmx_guest_enter(env);
     }

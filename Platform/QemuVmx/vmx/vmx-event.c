@@ -272,6 +272,7 @@ int vmx_exec_interrupt(CPUState *cs, int interrupt_request)
         return request;
     case VMX_EVENT_INIT:
         cpu_reset_interrupt(cs, CPU_INTERRUPT_INIT);
+        env->vmx.init_exit = true;
         vmx_exit_now(env, VMX_REASON_INIT, 0);
     case VMX_EVENT_MTF:
         vmx_exit_now(env, VMX_REASON_MONITOR_TRAP_FLAG, 0);

@@ -92,6 +92,7 @@ void helper_vmx_vmxoff(CPUX86State *env)
     }
     from = vmx_trace_mode(env);
     env->vmx.mode = VMX_MODE_NONE;
+    env->vmx.init_exit = false;
     vmx_drop_sipi(env);
     env->vmx.vmxon_ptr = VMCS_POINTER_NONE;
     env->vmx.current_vmcs = VMCS_POINTER_NONE;

@@ -80,13 +80,20 @@ void vmx_guest_enter(CPUX86State *env)
     env->tsc_offset = env->vmx.ctl.tsc_offset;
 }
 
-/* Start-up IPIs are lost on a processor that does not wait for one. */
+/*
+ * Start-up IPIs are lost on a processor that does not wait for one.  One behind
+ * an INIT belongs to it, whether that is held pending or has caused a VM exit.
+ *
+ * The sender waits between INIT and SIPI for as long as a processor needs from
+ * the VM exit to the entry into wait-for-SIPI.  Here a host may let the receiver
+ * stand still meanwhile, and with all processors in one thread it does not run
+ * at all: such a SIPI is still on its way.
+ */
 void vmx_drop_sipi(CPUX86State *env)
 {
     CPUState *cs = env_cpu(env);
 
-    /* One behind an INIT that is held pending belongs to it. */
-    if (!(cs->interrupt_request & CPU_INTERRUPT_INIT)) {
+    if (!(cs->interrupt_request & CPU_INTERRUPT_INIT) && !env->vmx.init_exit) {
         cpu_reset_interrupt(cs, CPU_INTERRUPT_SIPI);
     }
 }

@@ -108,6 +108,7 @@ typedef struct X86VMXState {
     bool iret;                  /* IRET under way has unblocked NMIs */
     bool int1;                  /* the #DB being delivered is that of INT1 */
     uint8_t int1_length;
+    bool init_exit;             /* by INIT, and no guest entered since */
     bool monitor_armed;         /* MONITOR without MWAIT or event */
     bool injecting;             /* VM entry's event is being delivered */
     uint8_t sw_exception;       /* the last INT was INT3 or INTO */

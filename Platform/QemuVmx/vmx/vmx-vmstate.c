@@ -102,6 +102,24 @@ static const VMStateDescription vmstate_vmx_pause_loop = {
     }
 };
 
+static bool vmx_init_exit_needed(void *opaque)
+{
+    X86CPU *cpu = opaque;
+
+    return cpu->env.vmx.init_exit;
+}
+
+static const VMStateDescription vmstate_vmx_init_exit = {
+    .name = "cpu/tcg_vmx/init_exit",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .needed = vmx_init_exit_needed,
+    .fields = (const VMStateField[]) {
+        VMSTATE_BOOL(env.vmx.init_exit, X86CPU),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
 const VMStateDescription vmstate_x86_tcg_vmx = {
     .name = "cpu/tcg_vmx",
     .version_id = 1,
@@ -143,6 +161,7 @@ const VMStateDescription vmstate_x86_tcg_vmx = {
     .subsections = (const VMStateDescription * const []) {
         &vmstate_vmx_pdptes,
         &vmstate_vmx_pause_loop,
+        &vmstate_vmx_init_exit,
         NULL
     }
 };
