@@ -48,6 +48,7 @@ class Processor:
     def __post_init__(self) -> None:
         self.library.TestStart()
         self.vmcs = (ctypes.c_uint64 * 0x8000).in_dll(self.library, "TestVmcs")
+        self.vmcs[GUEST_CR0] = 1  # not in real mode
 
     def number(self, name: str) -> int:
         """A counter of the stub."""
@@ -114,6 +115,14 @@ def test_injected_exception(make: Make, vector: int, field: int) -> None:
     assert cpu.injected == field
     assert cpu.vmcs[ENTRY_ERROR_CODE] == (0 if vector == 13 else 0x77)
     assert not cpu.skipped
+
+
+def test_no_error_code_in_real_mode(make: Make) -> None:
+    """VM entry refuses one there ("Checks on VM-Entry Control Fields")."""
+    cpu = make()
+    cpu.vmcs[GUEST_CR0] = 1 << 5
+    cpu.library.VmxInjectException(ctypes.c_uint8(13))
+    assert cpu.injected == INJECT_GP & ~(1 << 11)
 
 
 # ---- CPUID, INVD, XSETBV
@@ -413,6 +422,7 @@ def test_idt(make: Make) -> None:
 
 def test_host_state(make: Make) -> None:
     cpu = make()
+    cpu.vmcs[GUEST_CR0] = 0
     cpu.msr(0xC000_0080, 0xD01)
     tables = (ctypes.c_uint8 * (5 * 8 + 0x68))()
     address = ctypes.addressof(tables)

@@ -258,7 +258,8 @@ VmxSkipInstruction (
 
 /**
   Make the guest take an exception, at the instruction that caused the current VM
-  exit, with error code 0 if the vector has one.
+  exit, with error code 0 if the vector has one and the guest is not in real mode,
+  where no exception has.
 
   @param[in] Vector  #UD or #GP: EXCEPT_IA32_INVALID_OPCODE, EXCEPT_IA32_GP_FAULT.
 **/
@@ -330,9 +331,12 @@ VmxCheckXsetbv (
 
 /**
   MOV to CR0, CR3 or CR4, MOV from CR3. Bits that the guest/host masks give to
-  the monitor keep their value, and the guest sees what it wrote. Leaving long
-  mode, setting CR4.VMXE, CR0.NW without CR0.CD, and a bit that VMX operation
-  requires to be 0 (IA32_VMX_CR0_FIXED1, IA32_VMX_CR4_FIXED1) raise #GP(0).
+  the monitor keep their value, and the guest sees what it wrote. Setting
+  CR4.VMXE, CR0.NW without CR0.CD, and a bit that VMX operation requires to be 0
+  (IA32_VMX_CR0_FIXED1, IA32_VMX_CR4_FIXED1) raise #GP(0). So does leaving long
+  mode, unless the guest is unrestricted: then a MOV to CR0 enters and leaves
+  protected mode, paging and IA-32e mode as the processor would, and takes the
+  PDPTEs of PAE paging from memory that the monitor maps at its physical address.
 
   Accesses to CR3 exit only on a processor without the TRUE capability MSRs,
   where CR3-load and CR3-store exiting cannot be 0.

@@ -20,6 +20,14 @@
 ///
 #define CR3_NO_INVALIDATION  BIT63
 
+///
+/// PAE paging: where CR3 points, and the entries there.
+///
+#define CR3_PAE_MASK    0xFFFFFFE0ULL
+#define PDPTES          4
+#define PDPTE_PRESENT   BIT0
+#define PDPTE_RESERVED  0x1E6ULL
+
 /**
   Where a general-purpose register is stored.
 
@@ -104,6 +112,104 @@ WriteMasked (
 }
 
 /**
+  Load the PDPTEs of a guest with PAE paging, as MOV to CR0 and CR3 do ("PDPTE
+  Registers", 4.4.1).
+
+  @retval TRUE   Done.
+  @retval FALSE  One has a reserved bit set: #GP(0).
+**/
+STATIC
+BOOLEAN
+LoadPdptes (
+  VOID
+  )
+{
+  CPUID_VIR_PHY_ADDRESS_SIZE_EAX  Size;
+  CONST UINT64                    *Entries;
+  UINTN                           Index;
+
+  AsmCpuid (CPUID_VIR_PHY_ADDRESS_SIZE, &Size.Uint32, NULL, NULL, NULL);
+  Entries = (CONST UINT64 *)(UINTN)(VmRead (VMCS_GUEST_CR3) & CR3_PAE_MASK);
+  for (Index = 0; Index < PDPTES; Index++) {
+    if (((Entries[Index] & PDPTE_PRESENT) != 0) &&
+        (((Entries[Index] & PDPTE_RESERVED) != 0) ||
+         (RShiftU64 (Entries[Index], Size.Bits.PhysicalAddressBits) != 0)))
+    {
+      return FALSE;
+    }
+  }
+
+  for (Index = 0; Index < PDPTES; Index++) {
+    VmWrite (VMCS_GUEST_PDPTE0 + 2 * Index, Entries[Index]);
+  }
+
+  return TRUE;
+}
+
+/**
+  Change the paging mode of an unrestricted guest with a MOV to CR0 ("Mode
+  Switching", 9.9 [10.9]; "Changes to Instruction Behavior in VMX Non-Root
+  Operation", 25.3 [26.3]).
+
+  @param[in] New  New value.
+
+  @retval TRUE   Done: EFER.LMA and the entry control "IA-32e mode guest" agree
+                 with it.
+  @retval FALSE  #GP(0); nothing has changed.
+**/
+STATIC
+BOOLEAN
+ChangePaging (
+  IN IA32_CR0  New
+  )
+{
+  IA32_CR0                Old;
+  IA32_CR4                Cr4;
+  MSR_IA32_EFER_REGISTER  Efer;
+  BOOLEAN                 Code64;
+  UINT64                  Controls;
+
+  Old.UintN   = (UINTN)VmRead (VMCS_GUEST_CR0);
+  Cr4.UintN   = (UINTN)VmRead (VMCS_GUEST_CR4);
+  Efer.Uint64 = VmRead (VMCS_GUEST_IA32_EFER);
+  Code64      = (BOOLEAN)((VmRead (VMCS_GUEST_CS_ACCESS_RIGHTS) & VMX_ACCESS_LONG) != 0);
+  if ((New.Bits.PG != 0) && (New.Bits.PE == 0)) {
+    return FALSE;
+  }
+
+  if ((New.Bits.PG != 0) && (Efer.Bits.LME == 0) && (Cr4.Bits.PAE != 0) &&
+      ((New.Bits.PG != Old.Bits.PG) || (New.Bits.CD != Old.Bits.CD) || (New.Bits.NW != Old.Bits.NW)))
+  {
+    return LoadPdptes ();
+  }
+
+  if (New.Bits.PG == Old.Bits.PG) {
+    return TRUE;
+  }
+
+  Controls = VmRead (VMCS_ENTRY_CONTROLS);
+  if (New.Bits.PG == 0) {
+    if (((Efer.Bits.LMA != 0) && Code64) || (Cr4.Bits.PCIDE != 0)) {
+      return FALSE;
+    }
+
+    Efer.Bits.LMA = 0;
+    Controls     &= ~(UINT64)VMX_ENTRY_IA32E_GUEST;
+  } else if (Efer.Bits.LME != 0) {
+    if ((Cr4.Bits.PAE == 0) || Code64) {
+      return FALSE;
+    }
+
+    Efer.Bits.LMA = 1;
+    Controls     |= VMX_ENTRY_IA32E_GUEST;
+  }
+
+  VmWrite (VMCS_GUEST_IA32_EFER, Efer.Uint64);
+  VmWrite (VMCS_ENTRY_CONTROLS, Controls);
+  return TRUE;
+}
+
+/**
   MOV to CR0.
 
   @param[in] Value  New value.
@@ -121,9 +227,16 @@ WriteCr0 (
 
   Cr0.UintN = (UINTN)Value;
   if (((Value & ~AsmReadMsr64 (MSR_IA32_VMX_CR0_FIXED1)) != 0) ||
-      (Cr0.Bits.PE == 0) || (Cr0.Bits.PG == 0) ||
       ((Cr0.Bits.NW != 0) && (Cr0.Bits.CD == 0)))
   {
+    return FALSE;
+  }
+
+  if ((VmRead (VMCS_SECONDARY_CONTROLS) & VMX_CPU2_UNRESTRICTED_GUEST) != 0) {
+    if (!ChangePaging (Cr0)) {
+      return FALSE;
+    }
+  } else if ((Cr0.Bits.PE == 0) || (Cr0.Bits.PG == 0)) {
     return FALSE;
   }
 
@@ -189,9 +302,12 @@ WriteCr3 (
 
 /**
   MOV to CR0, CR3 or CR4, MOV from CR3. Bits that the guest/host masks give to
-  the monitor keep their value, and the guest sees what it wrote. Leaving long
-  mode, setting CR4.VMXE, CR0.NW without CR0.CD, and a bit that VMX operation
-  requires to be 0 (IA32_VMX_CR0_FIXED1, IA32_VMX_CR4_FIXED1) raise #GP(0).
+  the monitor keep their value, and the guest sees what it wrote. Setting
+  CR4.VMXE, CR0.NW without CR0.CD, and a bit that VMX operation requires to be 0
+  (IA32_VMX_CR0_FIXED1, IA32_VMX_CR4_FIXED1) raise #GP(0). So does leaving long
+  mode, unless the guest is unrestricted: then a MOV to CR0 enters and leaves
+  protected mode, paging and IA-32e mode as the processor would, and takes the
+  PDPTEs of PAE paging from memory that the monitor maps at its physical address.
 
   Accesses to CR3 exit only on a processor without the TRUE capability MSRs,
   where CR3-load and CR3-store exiting cannot be 0.

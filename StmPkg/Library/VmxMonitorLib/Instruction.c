@@ -13,6 +13,7 @@
 #include <Library/VmxLib.h>
 #include <Library/VmxMonitorLib.h>
 
+#define CR0_PE            BIT0
 #define RFLAGS_TF         BIT8
 #define DEBUGCTL_BTF      BIT1
 #define PENDING_DEBUG_BS  BIT14
@@ -59,7 +60,8 @@ VmxSkipInstruction (
 
 /**
   Make the guest take an exception, at the instruction that caused the current VM
-  exit, with error code 0 if the vector has one.
+  exit, with error code 0 if the vector has one and the guest is not in real mode,
+  where no exception has.
 
   @param[in] Vector  #UD or #GP: EXCEPT_IA32_INVALID_OPCODE, EXCEPT_IA32_GP_FAULT.
 **/
@@ -72,7 +74,7 @@ VmxInjectException (
   UINT32  Interruption;
 
   Interruption = VMX_INTERRUPTION_VALID | VMX_INTERRUPTION_TYPE_HARDWARE_EXCEPTION | Vector;
-  if (Vector == EXCEPT_IA32_GP_FAULT) {
+  if ((Vector == EXCEPT_IA32_GP_FAULT) && ((VmRead (VMCS_GUEST_CR0) & CR0_PE) != 0)) {
     Interruption |= VMX_INTERRUPTION_ERROR_CODE;
     VmWrite (VMCS_ENTRY_EXCEPTION_ERROR_CODE, 0);
   }
