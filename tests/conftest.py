@@ -37,7 +37,7 @@ SHARED_BOOTS = ("boot", "linux")
 # Files whose tests have nothing in common but the code that runs them.
 SEPARABLE = ("test_machine.py", "test_mutation.py", "test_docs.py")
 # Tests that run only if -m names them.
-ON_DEMAND = ("sanitize", "mutation")
+ON_DEMAND = ("sanitize", "mutation", "long")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

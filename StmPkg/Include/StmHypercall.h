@@ -17,14 +17,16 @@
 #define EXEC_HYPERCALL_PRESENT  0x4C000001
 
 ///
-/// Stop the STM, leave VMX operation, continue natively after the VMCALL.
+/// Stop the STM, leave VMX operation, continue natively after the VMCALL: on the
+/// processor that calls, in 64-bit mode, with page tables that map the executive
+/// monitor at its physical address, as the firmware's do.
 /// RAX: EXEC_HYPERCALL_SUCCESS, or an error and nothing changed.
 ///
 #define EXEC_HYPERCALL_LEAVE  0x4C000002
 
 ///
 /// Exit statistics. RBX in: basic exit reason; RBX out: how often it occurred
-/// since the launch.
+/// since the launch, on all processors.
 ///
 #define EXEC_HYPERCALL_STATISTICS  0x4C000003
 

@@ -56,7 +56,11 @@ class FirstLight(ShellExperiment):
         """All of the demonstration; of the user's own script only that its commands succeed."""
         (booted,) = seen.boots
         found = script_expectations(seen)
-        return found if seen.request.script is not None else found + demonstration(booted)
+        return (
+            found
+            if seen.request.script is not None
+            else found + demonstration(booted, self.processors_of(seen.request))
+        )
 
     def facts(self, seen: ShellSeen) -> dict[str, Any]:
         """Those of the one boot."""
@@ -64,8 +68,8 @@ class FirstLight(ShellExperiment):
         return booted.report().as_json()
 
 
-def demonstration(booted: Booted) -> list[Expectation]:
-    """What the demonstration must show on its processor."""
+def demonstration(booted: Booted, processors: int = 1) -> list[Expectation]:
+    """What the demonstration must show on its kind of processor, each of which starts and stops."""
     report = booted.report()
     status = report.status
     got = None if status is None else f"{status.text('state')}, {status.text('reason')}"
@@ -78,9 +82,10 @@ def demonstration(booted: Booted) -> list[Expectation]:
         reasons = {record.text("reason") for record in booted.stream.of("EXEC", "unavailable")}
         return [*found, Expectation.equal("why the executive monitor does not start", ["no-vmx"], sorted(reasons))]
     launches = len(booted.stream.of("EXEC", "launch"))
-    found.append(Expectation.equal("launches of the Shell as the executive monitor's guest", STARTS, launches))
+    wanted = STARTS * processors
+    found.append(Expectation.equal("launches of a processor as the executive monitor's guest", wanted, launches))
     found += _treatments(report)
-    return found + _stm(booted, report) if report.configuration is Configuration.DUAL_MONITOR else found
+    return found + _stm(booted, report, processors) if report.configuration is Configuration.DUAL_MONITOR else found
 
 
 def _treatments(report: Report) -> list[Expectation]:
@@ -95,7 +100,7 @@ def _treatments(report: Report) -> list[Expectation]:
     ]
 
 
-def _stm(booted: Booted, report: Report) -> list[Expectation]:
+def _stm(booted: Booted, report: Report, processors: int) -> list[Expectation]:
     """What the treatment adds: activations of one unchanged image, and the transitions of each SMI."""
     dual = [(index, cause, smi) for index, (cause, smi) in enumerate(report.smis) if smi.dual_monitor and smi.complete]
     odd = [
@@ -111,7 +116,7 @@ def _stm(booted: Booted, report: Report) -> list[Expectation]:
         if record.fields.get("mseg_sha256") != loaded
     ]
     return [
-        Expectation.equal("activations of the STM", STARTS, report.activations),
+        Expectation.equal("activations of the STM", STARTS * processors, report.activations),
         Expectation.nothing_wrong("each activation finds MSEG as the loader left it", changed, len(inits)),
         Expectation.nothing_wrong("a plain SMI takes four transitions", odd, len(dual)),
     ]

@@ -20,8 +20,6 @@ from build_scripts.observation.events import Record, Stream, read_stream
 from build_scripts.observation.follow import Follower
 
 TRACE = ("vmx_*",)
-# On how many processors the executive monitor starts the STM.
-MOST_STM_PROCESSORS = 1
 
 
 @dataclass(frozen=True)
@@ -85,27 +83,6 @@ def read_script(path: Path) -> tuple[str, ...]:
     if not any(lines):
         raise LabError(f"script {path} is empty", ExitCode.USAGE)
     return lines
-
-
-def _starts_stm(line: str) -> bool:
-    words = line.lower().split()
-    return words[:2] in (["execmon.efi", "start"], ["execmon", "start"]) and "-no-stm" not in words
-
-
-def check_processors(number: int, configuration: Configuration, script: tuple[str, ...]) -> None:
-    """Refuse what would show something untrue.
-
-    Raises:
-        LabError: the script starts the STM on a machine with more processors than can start it.
-    """
-    starts = any(_starts_stm(line) for line in script)
-    if number > MOST_STM_PROCESSORS and configuration is Configuration.DUAL_MONITOR and starts:
-        raise LabError(
-            f"--processors {number}: the executive monitor starts the STM on one processor only; on the others SMIs "
-            "would keep the default treatment, and their SMI handler could write MSEG",
-            ExitCode.USAGE,
-            remedy="one processor, a script without 'ExecMon.efi start', or first-light with --no-dual-monitor",
-        )
 
 
 def boot_configuration(

@@ -66,13 +66,6 @@ def test_processors_out_of_reason(value: str, capsys: pytest.CaptureFixture[str]
     assert code == ExitCode.USAGE and f"'{value}' is not a number from 1 to 64" in text and text.count("\n") == 1
 
 
-def test_the_demonstration_on_several_processors(capsys: pytest.CaptureFixture[str]) -> None:
-    """Refused before anything is built or booted, with the reason."""
-    code, text = said(["run", "--processors", "2"], capsys)
-    assert code == ExitCode.USAGE
-    assert "the executive monitor starts the STM on one processor only" in text and "remedy:" in text
-
-
 def test_words_that_are_no_fw_cfg(capsys: pytest.CaptureFixture[str]) -> None:
     """L3."""
     code, text = said(["run", "--fw-cfg", "test-handler=1"], capsys)

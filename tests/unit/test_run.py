@@ -12,11 +12,10 @@ import pytest
 from build_scripts.builds.firmware_build import Firmware
 from build_scripts.commands import run
 from build_scripts.errors import ExitCode, LabError
-from build_scripts.experiments import document, first_light, shell, shell_experiment
+from build_scripts.experiments import document, shell, shell_experiment
 from build_scripts.experiments.experiment import Request
 from build_scripts.machine import processors
 from build_scripts.machine.machine import Ending
-from build_scripts.machine.processors import Configuration
 from build_scripts.observation.events import read_stream
 
 from .streams import Logs, good_run
@@ -141,28 +140,6 @@ def test_own_script_whose_commands_succeed(logs: Logs, own_script: Request) -> N
 def test_line_numbers_are_the_users(own_script: Request) -> None:
     assert own_script.script is not None
     assert shell.read_script(own_script.script) == ("StmStatus.efi", "", "nosuchcommand", "reset -s")
-
-
-@pytest.mark.parametrize(
-    ("configuration", "script", "refused"),
-    [
-        (Configuration.DUAL_MONITOR, first_light.SCRIPT, True),
-        (Configuration.DUAL_MONITOR, ("execmon START -root",), True),
-        (Configuration.DUAL_MONITOR, ("StmStatus.efi", "ExecMon.efi status"), False),
-        (Configuration.DUAL_MONITOR, ("ExecMon.efi start -no-stm",), False),
-        (Configuration.NO_DUAL_MONITOR, first_light.SCRIPT, False),
-        (Configuration.STOCK, first_light.SCRIPT, False),
-    ],
-)
-def test_several_processors(configuration: Configuration, script: tuple[str, ...], refused: bool) -> None:
-    """What would leave processors unprotected is refused with the reason; one processor never is."""
-    shell.check_processors(1, configuration, script)
-    if refused:
-        with pytest.raises(LabError, match="on one processor only") as caught:
-            shell.check_processors(2, configuration, script)
-        assert caught.value.code == ExitCode.USAGE and "--no-dual-monitor" in str(caught.value)
-    else:
-        shell.check_processors(2, configuration, script)
 
 
 def test_console_is_named(logs: Logs, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "Try.h"
+#include "GuestTool.h"
 #include <Register/Intel/ArchitecturalMsr.h>
 #include <Register/Intel/Cpuid.h>
 #include <Register/Intel/StmApi.h>
@@ -335,11 +335,13 @@ ShellAppMain (
 
   if (Argc == 1) {
     Status = GuestObserve ();
+  } else if ((Argc == 2) && (StrCmp (Argv[1], L"hidden") == 0)) {
+    Status = GuestCheckHidden ();
   } else if ((Argc == 2) && (StrCmp (Argv[1], L"triple-fault") == 0)) {
     GuestTripleFault ();
     Status = EFI_ABORTED;
   } else {
-    Print (L"usage: GuestTool [triple-fault]\n");
+    Print (L"usage: GuestTool [hidden | triple-fault]\n");
     Status = EFI_INVALID_PARAMETER;
   }
 

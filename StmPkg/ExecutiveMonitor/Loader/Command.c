@@ -18,38 +18,39 @@
 STATIC CONST CHAR8  *mResults[] = {
   "ok",
   "VMXON failed, VMX result",
-  "VMCALL INITIALIZE_PROTECTION failed, VM-instruction error",
+  "VMCALL to the STM failed, VM-instruction error",
   "the STM refused, status",
   "the processor lacks a VMX control, capability MSR",
-  "VMLAUNCH failed, VM-instruction error"
+  "VMLAUNCH failed, VM-instruction error",
+  "no answer"
 };
 
 /**
-  Say what a command led to.
+  Say which processor failed, and why.
 
-  @param[in] Parameters  Result and Detail.
+  @param[in] Number  The processor.
+  @param[in] Result  Its outcome, not ExecOk.
+  @param[in] Detail  What EXEC_RESULT says of it.
 
-  @retval EFI_SUCCESS       Result is ExecOk.
-  @retval EFI_DEVICE_ERROR  It is not.
+  @retval EFI_DEVICE_ERROR  Always.
 **/
 STATIC
 EFI_STATUS
 ExecReport (
-  IN CONST EXEC_PARAMETERS  *Parameters
+  IN UINTN        Number,
+  IN EXEC_RESULT  Result,
+  IN UINT64       Detail
   )
 {
-  if (Parameters->Result == ExecOk) {
-    return EFI_SUCCESS;
-  }
-
-  Print (L"ExecMon: %a 0x%lx\n", mResults[Parameters->Result], Parameters->Detail);
+  Print (L"ExecMon: processor %d: %a 0x%lx\n", Number, mResults[Result], Detail);
   StmRecord (
     STM_RECORD_PORT_EXECUTIVE,
     "EXEC",
     "failed",
-    "result=%u detail=0x%lx",
-    (UINT32)Parameters->Result,
-    Parameters->Detail
+    "cpu=%u result=%u detail=0x%lx",
+    (UINT32)Number,
+    (UINT32)Result,
+    Detail
     );
   return EFI_DEVICE_ERROR;
 }
@@ -119,53 +120,90 @@ ExecStmEnabled (
 }
 
 /**
-  Run a command of the resident part with interrupts off.
+  Say with how many processors and whether with an STM.
 
-  @param[in] Monitor  The resident part.
-  @param[in] Command  The command.
+  @param[in] Monitor     The resident part.
+  @param[in] Processors  How many.
 **/
 STATIC
 VOID
-ExecRun (
-  IN EXECUTIVE_MONITOR_PROTOCOL  *Monitor,
-  IN EXEC_COMMAND                Command
+ExecPrintState (
+  IN CONST EXECUTIVE_MONITOR_PROTOCOL  *Monitor,
+  IN UINTN                             Processors
   )
 {
-  EFI_TPL  Tpl;
-
-  Tpl                          = gBS->RaiseTPL (TPL_HIGH_LEVEL);
-  Monitor->Parameters->Command = Command;
-  Monitor->Entry (Monitor->Parameters);
-  gBS->RestoreTPL (Tpl);
+  Print (
+    L"ExecMon: %a, %d processor%a, STM %a\n",
+    (Monitor->State == ExecStateRoot) ? "in VMX root operation" : "this shell is a guest",
+    Processors,
+    (Processors == 1) ? "" : "s",
+    Monitor->StmActive ? "active" : "absent"
+    );
 }
 
 /**
-  Start the executive monitor.
+  Tell the blocks of the resident part what is to be done.
 
-  @param[in] Root         TRUE: stay in VMX root operation, launch no guest.
-  @param[in] SmiInWindow  TRUE: raise an SMI between INITIALIZE_PROTECTION and START.
-  @param[in] WithStm      FALSE: leave the STM out even if the firmware offers it.
+  @param[in] Monitor  The resident part.
+  @param[in] Bsp      Number of the bootstrap processor.
+  @param[in] Options  Of the command.
+**/
+STATIC
+VOID
+ExecPrepare (
+  IN EXECUTIVE_MONITOR_PROTOCOL  *Monitor,
+  IN UINTN                       Bsp,
+  IN CONST EXEC_START_OPTIONS    *Options
+  )
+{
+  EXEC_PARAMETERS  *Parameters;
+  EXEC_PROCESSOR   *Processor;
+  UINTN            Number;
+
+  if (Options->WithoutStm) {
+    StmRecord (STM_RECORD_PORT_EXECUTIVE, "EXEC", "no-stm", "reason=by-request");
+  }
+
+  Parameters              = Monitor->Parameters;
+  Parameters->UseStm      = (BOOLEAN)(!Options->WithoutStm && ExecStmEnabled ());
+  Parameters->SmiInWindow = Options->SmiInWindow;
+  Parameters->Leaving     = 0;
+  Parameters->Guests      = 0;
+  for (Number = 0; Number < Parameters->Processors; Number++) {
+    Processor              = ExecProcessor (Monitor, Number);
+    Processor->Activates   = (BOOLEAN)(Number == Bsp);
+    Processor->StartsTwice = (BOOLEAN)(Options->FailLast && (Number == Parameters->Processors - 1));
+  }
+}
+
+/**
+  Start the executive monitor on all processors.
+
+  @param[in] Options  Of the command.
 
   @retval EFI_SUCCESS          Running, or the processor has no VMX and the reason was given.
   @retval EFI_ALREADY_STARTED  It runs.
-  @retval EFI_DEVICE_ERROR     A step failed; it was named.
+  @retval EFI_UNSUPPORTED      Not with these options on this machine; it was said why.
+  @retval EFI_DEVICE_ERROR     A step failed; it was named, and no processor is in VMX operation.
 **/
 EFI_STATUS
 ExecStart (
-  IN BOOLEAN  Root,
-  IN BOOLEAN  SmiInWindow,
-  IN BOOLEAN  WithStm
+  IN CONST EXEC_START_OPTIONS  *Options
   )
 {
   EFI_STATUS                  Status;
   EXECUTIVE_MONITOR_PROTOCOL  *Monitor;
+  EXEC_RESULT                 Result;
   STM_REASON                  Reason;
+  UINTN                       Processors;
+  UINTN                       Bsp;
+  UINTN                       Failed;
 
   //
   // First of all: as our own guest we would not see VMX in CPUID.
   //
   Monitor = ExecFind ();
-  if ((Monitor != NULL) && (Monitor->Parameters->State != ExecStateOff)) {
+  if ((Monitor != NULL) && (Monitor->State != ExecStateOff)) {
     Print (L"ExecMon: already running; stop it first\n");
     return EFI_ALREADY_STARTED;
   }
@@ -177,36 +215,43 @@ ExecStart (
     return EFI_SUCCESS;
   }
 
-  Status = ExecLoad (&Monitor);
+  Status = ExecCountProcessors (&Processors, &Bsp);
+  if (EFI_ERROR (Status)) {
+    Print (L"ExecMon: it cannot run on every processor: %r\n", Status);
+    return Status;
+  }
+
+  if (Options->Root && (Processors > 1)) {
+    Print (L"ExecMon: -root needs a machine with one processor: INIT, by which the firmware wakes the others, is ");
+    Print (L"blocked in VMX root operation\n");
+    return EFI_UNSUPPORTED;
+  }
+
+  Status = ExecLoad (Processors, &Monitor);
   if (EFI_ERROR (Status)) {
     Print (L"ExecMon: the resident part could not be loaded: %r\n", Status);
     return EFI_DEVICE_ERROR;
   }
 
-  if (!WithStm) {
-    StmRecord (STM_RECORD_PORT_EXECUTIVE, "EXEC", "no-stm", "reason=by-request");
+  ExecPrepare (Monitor, Bsp, Options);
+  Monitor->StmActive = Monitor->Parameters->UseStm;
+  Monitor->State     = Options->Root ? ExecStateRoot : ExecStateGuest;
+  Result             = ExecEnterAll (Monitor, Bsp, Options->Root, &Failed);
+  if (Result != ExecOk) {
+    Monitor->State     = ExecStateOff;
+    Monitor->StmActive = FALSE;
+    return ExecReport (Failed, Result, ExecProcessor (Monitor, Failed)->Detail);
   }
 
-  Monitor->Parameters->UseStm      = (BOOLEAN)(WithStm && ExecStmEnabled ());
-  Monitor->Parameters->SmiInWindow = SmiInWindow;
-  ExecRun (Monitor, Root ? ExecCommandEnterRoot : ExecCommandLaunch);
-  Status = ExecReport (Monitor->Parameters);
-  if (!EFI_ERROR (Status)) {
-    Print (
-      L"ExecMon: %a, STM %a\n",
-      Root ? "in VMX root operation" : "this shell is now a guest",
-      Monitor->Parameters->StmActive ? "active" : "absent"
-      );
-  }
-
-  return Status;
+  ExecPrintState (Monitor, Processors);
+  return EFI_SUCCESS;
 }
 
 /**
   Stop the executive monitor.
 
   @retval EFI_SUCCESS       Stopped, or it did not run.
-  @retval EFI_DEVICE_ERROR  The STM refused to stop.
+  @retval EFI_DEVICE_ERROR  A processor could not leave; it was named.
 **/
 EFI_STATUS
 ExecStop (
@@ -214,32 +259,31 @@ ExecStop (
   )
 {
   EXECUTIVE_MONITOR_PROTOCOL  *Monitor;
-  EFI_TPL                     Tpl;
+  EXEC_RESULT                 Result;
+  UINTN                       Processors;
+  UINTN                       Bsp;
+  UINTN                       Failed;
 
   Monitor = ExecFind ();
-  if ((Monitor == NULL) || (Monitor->Parameters->State == ExecStateOff)) {
+  if ((Monitor == NULL) || (Monitor->State == ExecStateOff)) {
     Print (L"ExecMon: not running\n");
     return EFI_SUCCESS;
   }
 
-  if (Monitor->Parameters->State == ExecStateRoot) {
-    ExecRun (Monitor, ExecCommandLeaveRoot);
-  } else {
-    Tpl = gBS->RaiseTPL (TPL_HIGH_LEVEL);
-    if (AsmExecHypercall (EXEC_HYPERCALL_LEAVE, NULL) == EXEC_HYPERCALL_SUCCESS) {
-      Monitor->Parameters->Result = ExecOk;
-    } else {
-      Monitor->Parameters->Result = ExecStmRefused;
-    }
-
-    gBS->RestoreTPL (Tpl);
+  if (EFI_ERROR (ExecCountProcessors (&Processors, &Bsp))) {
+    Print (L"ExecMon: not every processor can be reached\n");
+    return EFI_DEVICE_ERROR;
   }
 
-  if (Monitor->Parameters->Result == ExecOk) {
-    Print (L"ExecMon: stopped, VMX operation left\n");
+  Result = ExecLeaveAll (Monitor, Processors, Bsp, &Failed);
+  if (Result != ExecOk) {
+    return ExecReport (Failed, Result, 0);
   }
 
-  return ExecReport (Monitor->Parameters);
+  Monitor->State     = ExecStateOff;
+  Monitor->StmActive = FALSE;
+  Print (L"ExecMon: stopped, VMX operation left\n");
+  return EFI_SUCCESS;
 }
 
 /**
@@ -254,20 +298,21 @@ ExecStatus (
 {
   EXECUTIVE_MONITOR_PROTOCOL  *Monitor;
   UINT64                      Value;
+  UINTN                       Processors;
+  UINTN                       Bsp;
   UINTN                       Reason;
 
   Monitor = ExecFind ();
-  if ((Monitor == NULL) || (Monitor->Parameters->State == ExecStateOff)) {
+  if ((Monitor == NULL) || (Monitor->State == ExecStateOff)) {
     Print (L"ExecMon: not running\n");
     return EFI_SUCCESS;
   }
 
-  Print (
-    L"ExecMon: %a, STM %a\n",
-    (Monitor->Parameters->State == ExecStateRoot) ? "in VMX root operation" : "this shell is a guest",
-    Monitor->Parameters->StmActive ? "active" : "absent"
-    );
-  if (Monitor->Parameters->State == ExecStateRoot) {
+  if (!EFI_ERROR (ExecCountProcessors (&Processors, &Bsp))) {
+    ExecPrintState (Monitor, Processors);
+  }
+
+  if (Monitor->State == ExecStateRoot) {
     return EFI_SUCCESS;
   }
 
@@ -300,7 +345,7 @@ ExecRecordExits (
   UINTN                       Reason;
 
   Monitor = ExecFind ();
-  if ((Monitor == NULL) || (Monitor->Parameters->State != ExecStateGuest)) {
+  if ((Monitor == NULL) || (Monitor->State != ExecStateGuest)) {
     Print (L"ExecMon: this shell is no guest\n");
     return EFI_NOT_STARTED;
   }
@@ -330,7 +375,7 @@ ExecRecordExits (
     "EXEC",
     "exits",
     "stm=%u counts=%a",
-    (UINT32)Monitor->Parameters->StmActive,
+    (UINT32)Monitor->StmActive,
     Counts
     );
   return EFI_SUCCESS;

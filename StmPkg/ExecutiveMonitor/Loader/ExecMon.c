@@ -53,14 +53,15 @@ ShellAppMain (
   IN CHAR16  **Argv
   )
 {
-  EFI_STATUS  Status;
+  EFI_STATUS          Status;
+  EXEC_START_OPTIONS  Options;
 
   if ((Argc >= 2) && (StrCmp (Argv[1], L"start") == 0)) {
-    Status = ExecStart (
-               ExecHasOption (Argc, Argv, L"-root"),
-               ExecHasOption (Argc, Argv, L"-smi-in-window"),
-               (BOOLEAN) !ExecHasOption (Argc, Argv, L"-no-stm")
-               );
+    Options.Root        = ExecHasOption (Argc, Argv, L"-root");
+    Options.WithoutStm  = ExecHasOption (Argc, Argv, L"-no-stm");
+    Options.SmiInWindow = ExecHasOption (Argc, Argv, L"-smi-in-window");
+    Options.FailLast    = ExecHasOption (Argc, Argv, L"-fail-last");
+    Status              = ExecStart (&Options);
   } else if ((Argc == 2) && (StrCmp (Argv[1], L"stop") == 0)) {
     Status = ExecStop ();
   } else if ((Argc == 2) && (StrCmp (Argv[1], L"status") == 0)) {
@@ -68,7 +69,7 @@ ShellAppMain (
   } else if ((Argc == 2) && (StrCmp (Argv[1], L"exits") == 0)) {
     Status = ExecRecordExits ();
   } else {
-    Print (L"usage: ExecMon start [-root] [-no-stm | -smi-in-window] | stop | status | exits\n");
+    Print (L"usage: ExecMon start [-root] [-no-stm | -smi-in-window] [-fail-last] | stop | status | exits\n");
     Status = EFI_INVALID_PARAMETER;
   }
 

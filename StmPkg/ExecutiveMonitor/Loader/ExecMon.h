@@ -10,6 +10,8 @@
 
 #include <PiDxe.h>
 #include <Guid/StmStatusTable.h>
+#include <IndustryStandard/Acpi.h>
+#include <Protocol/MpService.h>
 #include <Register/Intel/ArchitecturalMsr.h>
 #include <Register/Intel/Cpuid.h>
 #include <Register/Vmx.h>
@@ -32,18 +34,35 @@
 
 extern EFI_GUID  gExecutiveMonitorProtocolGuid;
 
+///
+/// The options of the command start.
+///
+typedef struct {
+  BOOLEAN    Root;            ///< stay in VMX root operation, launch no guest
+  BOOLEAN    WithoutStm;      ///< leave the STM out even if the firmware offers it
+  BOOLEAN    SmiInWindow;     ///< raise an SMI between INITIALIZE_PROTECTION and START
+  BOOLEAN    FailLast;        ///< for tests: the last processor calls START twice
+} EXEC_START_OPTIONS;
+
+//
+// Load.c
+//
+
 /**
   Find the resident part, or load it into reserved memory.
 
-  @param[out] Monitor  The resident part.
+  @param[in]  Processors  How many processors the machine has.
+  @param[out] Monitor     The resident part.
 
   @retval EFI_SUCCESS           Found or loaded.
   @retval EFI_NOT_FOUND         No firmware volume holds the image.
   @retval EFI_OUT_OF_RESOURCES  No reserved memory below 4 GB.
   @retval EFI_LOAD_ERROR        The image is not a PE image for this processor.
+  @retval others                The protocol could not be installed.
 **/
 EFI_STATUS
 ExecLoad (
+  IN  UINTN                       Processors,
   OUT EXECUTIVE_MONITOR_PROTOCOL  **Monitor
   );
 
@@ -57,29 +76,101 @@ ExecFind (
   VOID
   );
 
-/**
-  Start the executive monitor.
+//
+// Processors.c
+//
 
-  @param[in] Root         TRUE: stay in VMX root operation, launch no guest.
-  @param[in] SmiInWindow  TRUE: raise an SMI between INITIALIZE_PROTECTION and START.
-  @param[in] WithStm      FALSE: leave the STM out even if the firmware offers it.
+/**
+  How many processors the machine has, and which of them this is.
+
+  @param[out] Processors  Number of enabled and disabled processors.
+  @param[out] Bsp         Number of the bootstrap processor, which runs this.
+
+  @retval EFI_SUCCESS      Done.
+  @retval EFI_UNSUPPORTED  A processor is disabled or not healthy: it was named.
+  @return What MP Services returned.
+**/
+EFI_STATUS
+ExecCountProcessors (
+  OUT UINTN  *Processors,
+  OUT UINTN  *Bsp
+  );
+
+/**
+  A processor's block. Not for a guest.
+
+  @param[in] Monitor  The resident part.
+  @param[in] Number   Of MP Services.
+
+  @return The block.
+**/
+EXEC_PROCESSOR *
+ExecProcessor (
+  IN CONST EXECUTIVE_MONITOR_PROTOCOL  *Monitor,
+  IN UINTN                             Number
+  );
+
+/**
+  Enter VMX operation on all processors and, unless the BSP is to stay in VMX root
+  operation, make all of them guests. If one fails the others go back.
+
+  @param[in]  Monitor  The resident part.
+  @param[in]  Bsp      Number of the bootstrap processor.
+  @param[in]  Root     TRUE: the BSP stays in VMX root operation.
+  @param[out] Failed   The processor that failed.
+
+  @return ExecOk, or what failed.
+**/
+EXEC_RESULT
+ExecEnterAll (
+  IN  EXECUTIVE_MONITOR_PROTOCOL  *Monitor,
+  IN  UINTN                       Bsp,
+  IN  BOOLEAN                     Root,
+  OUT UINTN                       *Failed
+  );
+
+/**
+  Leave VMX operation on all processors, the BSP last.
+
+  @param[in]  Monitor     The resident part.
+  @param[in]  Processors  How many processors are guests, from number 0.
+  @param[in]  Bsp         Number of the bootstrap processor.
+  @param[out] Failed      The processor that failed.
+
+  @return ExecOk, or ExecStmRefused or ExecNoAnswer of the first that failed.
+**/
+EXEC_RESULT
+ExecLeaveAll (
+  IN  EXECUTIVE_MONITOR_PROTOCOL  *Monitor,
+  IN  UINTN                       Processors,
+  IN  UINTN                       Bsp,
+  OUT UINTN                       *Failed
+  );
+
+//
+// Command.c
+//
+
+/**
+  Start the executive monitor on all processors.
+
+  @param[in] Options  Of the command.
 
   @retval EFI_SUCCESS          Running, or the processor has no VMX and the reason was given.
   @retval EFI_ALREADY_STARTED  It runs.
-  @retval EFI_DEVICE_ERROR     A step failed; it was named.
+  @retval EFI_UNSUPPORTED      Not with these options on this machine; it was said why.
+  @retval EFI_DEVICE_ERROR     A step failed; it was named, and no processor is in VMX operation.
 **/
 EFI_STATUS
 ExecStart (
-  IN BOOLEAN  Root,
-  IN BOOLEAN  SmiInWindow,
-  IN BOOLEAN  WithStm
+  IN CONST EXEC_START_OPTIONS  *Options
   );
 
 /**
   Stop the executive monitor.
 
   @retval EFI_SUCCESS       Stopped, or it did not run.
-  @retval EFI_DEVICE_ERROR  The STM refused to stop.
+  @retval EFI_DEVICE_ERROR  A processor could not leave; it was named.
 **/
 EFI_STATUS
 ExecStop (
@@ -106,6 +197,10 @@ EFI_STATUS
 ExecRecordExits (
   VOID
   );
+
+//
+// X64/Hypercall.nasm
+//
 
 /**
   VMCALL to the executive monitor, CPL 0 of its guest.

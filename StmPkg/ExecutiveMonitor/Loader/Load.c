@@ -2,7 +2,9 @@
   Loads the resident part of the executive monitor.
 
   It goes into reserved memory, because it stays when the firmware's boot
-  services end; below 4 GB, so that any page tables reach it.
+  services end and no operating system uses or moves it; below 4 GB, so that any
+  page tables reach it. Image and data fill whole 2-MB pages, which are hidden from
+  the guest by one EPT entry each.
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
@@ -12,8 +14,10 @@
 
 #define EXIT_STACK_PAGES   8
 #define CRASH_STACK_PAGES  2
-#define ONE_PAGE_REGIONS   4                  ///< VMXON, two VMCSs, MSR bitmap
+#define PROCESSOR_PAGES    (5 + EXIT_STACK_PAGES + CRASH_STACK_PAGES)
+#define SHARED_PAGES       (1 + 1 + 2 + 2 + 1 + 1)
 #define DIRECTORY_BITS     39                 ///< one page-directory-pointer table maps 512 GB
+#define LARGE_PAGES        EFI_SIZE_TO_PAGES (SIZE_2MB)
 
 /**
   Hand out pages from a block.
@@ -38,36 +42,128 @@ ExecTakePages (
 }
 
 /**
+  Ports of PM1a_CNT and PM1b_CNT, whose SLP_EN bit makes the platform sleep.
+
+  @param[out] Ports  Two; 0 if the firmware describes none.
+**/
+STATIC
+VOID
+ExecFindPm1Control (
+  OUT UINT16  *Ports
+  )
+{
+  EFI_ACPI_2_0_FIXED_ACPI_DESCRIPTION_TABLE  *Fadt;
+
+  Fadt = (EFI_ACPI_2_0_FIXED_ACPI_DESCRIPTION_TABLE *)EfiLocateFirstAcpiTable (
+                                                        EFI_ACPI_2_0_FIXED_ACPI_DESCRIPTION_TABLE_SIGNATURE
+                                                        );
+  if (Fadt != NULL) {
+    Ports[0] = (UINT16)Fadt->Pm1aCntBlk;
+    Ports[1] = (UINT16)Fadt->Pm1bCntBlk;
+  }
+}
+
+/**
+  Fill in the parts of a processor's block that never change.
+
+  @param[in,out] Parameters  Where its block goes.
+  @param[in]     Number      Of MP Services.
+  @param[in]     Next        PROCESSOR_PAGES, zeroed.
+**/
+STATIC
+VOID
+ExecFillProcessor (
+  IN OUT EXEC_PARAMETERS       *Parameters,
+  IN     UINTN                 Number,
+  IN     EFI_PHYSICAL_ADDRESS  Next
+  )
+{
+  EXEC_PROCESSOR  *Processor;
+
+  Processor                 = (EXEC_PROCESSOR *)(UINTN)ExecTakePages (&Next, 1);
+  Processor->Shared         = Parameters;
+  Processor->Number         = (UINT32)Number;
+  Processor->State          = ExecStateOff;
+  Processor->HostTables     = ExecTakePages (&Next, 1);
+  Processor->VmxonRegion    = ExecTakePages (&Next, 1);
+  Processor->ActivationVmcs = ExecTakePages (&Next, 1);
+  Processor->GuestVmcs      = ExecTakePages (&Next, 1);
+  ExecTakePages (&Next, EXIT_STACK_PAGES);
+  Processor->StackTop = Next;
+  ExecTakePages (&Next, CRASH_STACK_PAGES);
+  Processor->CrashStackTop = Next;
+}
+
+/**
   Fill in the parts of the parameter block that never change.
 
   @param[in,out] Parameters  Zeroed block.
-  @param[in]     Bits        Physical-address width.
-  @param[in]     Tables      Page-directory-pointer tables that cover it.
+  @param[in]     Processors  How many processors there are.
+  @param[in]     Tables      Page-directory-pointer tables that cover the physical width.
   @param[in]     Next        Memory for the regions.
 **/
 STATIC
 VOID
 ExecFillParameters (
   IN OUT EXEC_PARAMETERS       *Parameters,
-  IN     UINT32                Bits,
+  IN     UINTN                 Processors,
   IN     UINT32                Tables,
   IN     EFI_PHYSICAL_ADDRESS  Next
   )
 {
-  Parameters->Signature           = EXEC_PARAMETERS_SIGNATURE;
-  Parameters->State               = ExecStateOff;
-  Parameters->PhysicalAddressBits = Bits;
-  Parameters->TableCount          = Tables;
-  Parameters->VmxonRegion         = ExecTakePages (&Next, 1);
-  Parameters->ActivationVmcs      = ExecTakePages (&Next, 1);
-  Parameters->GuestVmcs           = ExecTakePages (&Next, 1);
-  Parameters->MsrBitmap           = ExecTakePages (&Next, 1);
-  Parameters->HostTables          = ExecTakePages (&Next, 1 + Tables);
-  Parameters->EptTables           = ExecTakePages (&Next, 1 + Tables);
-  ExecTakePages (&Next, EXIT_STACK_PAGES);
-  Parameters->StackTop = Next;
-  ExecTakePages (&Next, CRASH_STACK_PAGES);
-  Parameters->CrashStackTop = Next;
+  UINTN  Number;
+
+  Parameters->Signature      = EXEC_PARAMETERS_SIGNATURE;
+  Parameters->Processors     = (UINT32)Processors;
+  Parameters->TableCount     = Tables;
+  Parameters->MsrBitmap      = ExecTakePages (&Next, 1);
+  Parameters->IoBitmaps      = ExecTakePages (&Next, 2);
+  Parameters->EptDirectories = ExecTakePages (&Next, 2);
+  Parameters->EptUnbacked    = ExecTakePages (&Next, 1);
+  Parameters->UnbackedPage   = ExecTakePages (&Next, 1);
+  Parameters->PageTables     = ExecTakePages (&Next, 1 + Tables);
+  Parameters->EptTables      = ExecTakePages (&Next, 1 + Tables);
+  Parameters->FirstProcessor = Next;
+  Parameters->ProcessorSize  = EFI_PAGES_TO_SIZE (PROCESSOR_PAGES);
+  ExecFindPm1Control (Parameters->Pm1Control);
+  for (Number = 0; Number < Processors; Number++) {
+    ExecFillProcessor (Parameters, Number, ExecTakePages (&Next, PROCESSOR_PAGES));
+  }
+}
+
+/**
+  Allocate whole 2-MB pages of reserved memory below 4 GB.
+
+  @param[in]  Pages  How many 4-KB pages; a multiple of LARGE_PAGES.
+  @param[out] Block  Their address, zeroed memory.
+
+  @retval EFI_SUCCESS           Done.
+  @retval EFI_OUT_OF_RESOURCES  There are none.
+**/
+STATIC
+EFI_STATUS
+ExecAllocate (
+  IN  UINTN                 Pages,
+  OUT EFI_PHYSICAL_ADDRESS  *Block
+  )
+{
+  EFI_PHYSICAL_ADDRESS  Whole;
+  UINTN                 Before;
+
+  Whole = BASE_4GB - 1;
+  if (EFI_ERROR (gBS->AllocatePages (AllocateMaxAddress, EfiReservedMemoryType, Pages + LARGE_PAGES, &Whole))) {
+    return EFI_OUT_OF_RESOURCES;
+  }
+
+  *Block = ALIGN_VALUE (Whole, SIZE_2MB);
+  Before = EFI_SIZE_TO_PAGES ((UINTN)(*Block - Whole));
+  if (Before != 0) {
+    gBS->FreePages (Whole, Before);
+  }
+
+  gBS->FreePages (*Block + EFI_PAGES_TO_SIZE (Pages), LARGE_PAGES - Before);
+  ZeroMem ((VOID *)(UINTN)*Block, EFI_PAGES_TO_SIZE (Pages));
+  return EFI_SUCCESS;
 }
 
 /**
@@ -92,7 +188,8 @@ ExecFind (
 /**
   Find the resident part, or load it into reserved memory.
 
-  @param[out] Monitor  The resident part.
+  @param[in]  Processors  How many processors the machine has.
+  @param[out] Monitor     The resident part.
 
   @retval EFI_SUCCESS           Found or loaded.
   @retval EFI_NOT_FOUND         No firmware volume holds the image.
@@ -102,6 +199,7 @@ ExecFind (
 **/
 EFI_STATUS
 ExecLoad (
+  IN  UINTN                       Processors,
   OUT EXECUTIVE_MONITOR_PROTOCOL  **Monitor
   )
 {
@@ -146,18 +244,15 @@ ExecLoad (
   Bits      &= 0xFF;
   Tables     = (Bits > DIRECTORY_BITS) ? (UINT32)1 << (Bits - DIRECTORY_BITS) : 1;
   ImagePages = EFI_SIZE_TO_PAGES ((UINTN)Image.ImageSize + Image.SectionAlignment);
-  Pages      = ImagePages + EFI_SIZE_TO_PAGES (sizeof (EXEC_PARAMETERS)) +
-               EFI_SIZE_TO_PAGES (sizeof (EXECUTIVE_MONITOR_PROTOCOL)) + ONE_PAGE_REGIONS +
-               2 * (1 + (UINTN)Tables) + EXIT_STACK_PAGES + CRASH_STACK_PAGES;
+  Pages      = ImagePages + SHARED_PAGES + 2 * (1 + (UINTN)Tables) + Processors * PROCESSOR_PAGES;
+  Pages      = ALIGN_VALUE (Pages, LARGE_PAGES);
 
-  Block  = BASE_4GB - 1;
-  Status = gBS->AllocatePages (AllocateMaxAddress, EfiReservedMemoryType, Pages, &Block);
+  Status = ExecAllocate (Pages, &Block);
   if (EFI_ERROR (Status)) {
     FreePool (File);
-    return EFI_OUT_OF_RESOURCES;
+    return Status;
   }
 
-  ZeroMem ((VOID *)(UINTN)Block, EFI_PAGES_TO_SIZE (Pages));
   Next               = Block + EFI_PAGES_TO_SIZE (ImagePages);
   Image.ImageAddress = ALIGN_VALUE (Block, (UINTN)Image.SectionAlignment);
   Status             = PeCoffLoaderLoadImage (&Image);
@@ -169,15 +264,25 @@ ExecLoad (
 
   InvalidateInstructionCacheRange ((VOID *)(UINTN)Image.ImageAddress, (UINTN)Image.ImageSize);
 
-  New             = (EXECUTIVE_MONITOR_PROTOCOL *)(UINTN)ExecTakePages (&Next, EFI_SIZE_TO_PAGES (sizeof (*New)));
+  New = AllocateZeroPool (sizeof (*New));
+  if (New == NULL) {
+    gBS->FreePages (Block, Pages);
+    return EFI_OUT_OF_RESOURCES;
+  }
+
   New->Entry      = (EXEC_ENTRY)(UINTN)Image.EntryPoint;
-  New->Parameters = (EXEC_PARAMETERS *)(UINTN)ExecTakePages (&Next, EFI_SIZE_TO_PAGES (sizeof (EXEC_PARAMETERS)));
-  ExecFillParameters (New->Parameters, Bits, Tables, Next);
+  New->Parameters = (EXEC_PARAMETERS *)(UINTN)ExecTakePages (&Next, 1);
+  New->HiddenBase = Block;
+  New->HiddenSize = EFI_PAGES_TO_SIZE (Pages);
+  ExecFillParameters (New->Parameters, Processors, Tables, Next);
+  New->Parameters->HiddenBase = New->HiddenBase;
+  New->Parameters->HiddenSize = New->HiddenSize;
 
   Handle = NULL;
   Status = gBS->InstallProtocolInterface (&Handle, &gExecutiveMonitorProtocolGuid, EFI_NATIVE_INTERFACE, New);
   if (EFI_ERROR (Status)) {
     gBS->FreePages (Block, Pages);
+    FreePool (New);
     return Status;
   }
 

@@ -1,6 +1,6 @@
 /** @file
-  Page tables, GDT, TSS and IDT of VMX root operation. The firmware's lie in
-  boot-services memory, which the operating system reuses.
+  GDT, TSS and IDT of VMX root operation. The firmware's lie in boot-services
+  memory, which the operating system reuses.
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
@@ -8,92 +8,54 @@
 
 #include "Resident.h"
 
-#define TABLE_ENTRIES  512
-#define PAGE_PRESENT   BIT0
-#define PAGE_WRITABLE  BIT1
-#define PAGE_LARGE     BIT7
+STATIC_ASSERT (OFFSET_OF (VMX_CONTEXT, NmiPending) == 0x88, "X64/Layout.inc");
+STATIC_ASSERT ((sizeof (VMX_CONTEXT) & 15) == 0, "stack alignment");
 
-STATIC VMX_HOST_TABLES           mTables;
 STATIC IA32_IDT_GATE_DESCRIPTOR  mIdt[VMX_EXCEPTION_VECTORS];
 
 /**
-  Fill a two-level identity map of 1-GB pages over the physical width.
-
-  @param[in] Tables      First 4-KB table, then TableCount tables.
-  @param[in] TableCount  Tables of the second level.
-  @param[in] Link        Attributes of first-level entries.
-  @param[in] Leaf        Attributes of second-level entries.
-**/
-STATIC
-VOID
-ExecBuildIdentityMap (
-  IN UINT64  Tables,
-  IN UINT32  TableCount,
-  IN UINT64  Link,
-  IN UINT64  Leaf
-  )
-{
-  UINT64  *Top;
-  UINT64  *Second;
-  UINTN   Index;
-
-  Top    = (UINT64 *)(UINTN)Tables;
-  Second = Top + TABLE_ENTRIES;
-  ZeroMem (Top, SIZE_4KB);
-  for (Index = 0; Index < TableCount; Index++) {
-    Top[Index] = (UINT64)(UINTN)(Second + Index * TABLE_ENTRIES) | Link;
-  }
-
-  for (Index = 0; Index < (UINTN)TableCount * TABLE_ENTRIES; Index++) {
-    Second[Index] = LShiftU64 (Index, 30) | Leaf;
-  }
-}
-
-/**
-  Build page tables, GDT, TSS and IDT for VMX root operation.
-
-  @param[in] Parameters  Where the memory is.
+  Build the IDT that all processors share in VMX root operation.
 **/
 VOID
-ExecBuildHostState (
-  IN CONST EXEC_PARAMETERS  *Parameters
+ExecBuildIdt (
+  VOID
   )
 {
-  ExecBuildIdentityMap (
-    Parameters->HostTables,
-    Parameters->TableCount,
-    PAGE_PRESENT | PAGE_WRITABLE,
-    PAGE_PRESENT | PAGE_WRITABLE | PAGE_LARGE
-    );
-  ExecBuildIdentityMap (
-    Parameters->EptTables,
-    Parameters->TableCount,
-    EPT_READ | EPT_WRITE | EPT_EXECUTE,
-    EPT_READ | EPT_WRITE | EPT_EXECUTE | EPT_LARGE_PAGE | (EPT_MEMORY_TYPE_WB << EPT_MEMORY_TYPE_SHIFT)
-    );
+  UINTN  Handler;
 
-  VmxBuildHostTables (&mTables, (UINTN)Parameters->CrashStackTop);
   VmxBuildIdt (mIdt, (UINTN)AsmExceptionStubs);
+  Handler                                = (UINTN)AsmNmi;
+  mIdt[EXCEPT_IA32_NMI].Bits.OffsetLow   = (UINT16)Handler;
+  mIdt[EXCEPT_IA32_NMI].Bits.OffsetHigh  = (UINT16)(Handler >> 16);
+  mIdt[EXCEPT_IA32_NMI].Bits.OffsetUpper = (UINT32)RShiftU64 (Handler, 32);
 }
 
 /**
-  Write the host-state area of the current VMCS.
+  Build a processor's GDT and TSS, and write the host-state area of the current
+  VMCS.
 
-  @param[in] Parameters  Where the memory is.
+  @param[in] Processor  Where its memory is.
 **/
 VOID
 ExecWriteHostState (
-  IN CONST EXEC_PARAMETERS  *Parameters
+  IN EXEC_PROCESSOR  *Processor
   )
 {
-  VMX_CONTEXT  *Context;
+  VMX_CONTEXT      *Context;
+  VMX_HOST_TABLES  *Tables;
 
-  Context = (VMX_CONTEXT *)(UINTN)Parameters->StackTop - 1;
+  Context             = (VMX_CONTEXT *)(UINTN)Processor->StackTop - 1;
+  Context->Processor  = Processor;
+  Context->NmiPending = 0;
+
+  Tables = (VMX_HOST_TABLES *)(UINTN)Processor->HostTables;
+  VmxBuildHostTables (Tables, (UINTN)Processor->CrashStackTop);
   VmxWriteHostState (
-    &mTables,
+    Tables,
     mIdt,
-    Parameters->HostTables,
+    Processor->Shared->PageTables,
     (UINT64)(UINTN)AsmVmExit,
     (UINT64)(UINTN)&Context->Registers.Reserved
     );
+  VmWrite (VMCS_HOST_GS_BASE, (UINT64)(UINTN)Context);
 }

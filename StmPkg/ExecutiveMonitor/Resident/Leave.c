@@ -7,6 +7,18 @@
 
 #include "Resident.h"
 
+///
+/// The last descriptor of a GDT that fills the page of EXEC_PROCESSOR.HostTables.
+///
+#define PARKED_TR  (SIZE_4KB - sizeof (IA32_TSS_DESCRIPTOR))
+
+///
+/// Type of a 64-bit TSS that is not busy.
+///
+#define TSS_AVAILABLE  9
+
+STATIC_ASSERT (sizeof (VMX_HOST_TABLES) <= PARKED_TR, "EXEC_PROCESSOR.HostTables");
+
 /**
   The value of a control register that the guest sees: the bits that the mask
   keeps from it come from the read shadow.
@@ -52,18 +64,18 @@ ExecDisableVmx (
   The STM first: VMXOFF fails with error 23 while the dual-monitor treatment is
   active (DM-STM-02). An SMI between STOP and VMXOFF gets the default treatment.
 
-  @param[in,out] Parameters  State, StmActive and Detail are set.
+  @param[in,out] Processor  State, StmActive and Detail are set.
 
   @return ExecOk or ExecStmRefused; in the latter case nothing has changed.
 **/
 EXEC_RESULT
 ExecLeaveVmx (
-  IN OUT EXEC_PARAMETERS  *Parameters
+  IN OUT EXEC_PROCESSOR  *Processor
   )
 {
   EXEC_RESULT  Result;
 
-  Result = ExecStopStm (Parameters);
+  Result = ExecStopStm (Processor);
   if (Result != ExecOk) {
     return Result;
   }
@@ -71,12 +83,12 @@ ExecLeaveVmx (
   //
   // VMXOFF may leave active VMCSs corrupted (DM-INT-30).
   //
-  AsmVmClear (Parameters->GuestVmcs);
-  AsmVmClear (Parameters->ActivationVmcs);
+  AsmVmClear (Processor->GuestVmcs);
+  AsmVmClear (Processor->ActivationVmcs);
   AsmVmxOff ();
   ExecDisableVmx ();
-  Parameters->State = ExecStateOff;
-  StmRecord (STM_RECORD_PORT_EXECUTIVE, "EXEC", "vmxoff", "region=0x%lx", Parameters->VmxonRegion);
+  Processor->State = ExecStateOff;
+  EXEC_RECORD ("vmxoff", "cpu=%u region=0x%lx", Processor->Number, Processor->VmxonRegion);
   return ExecOk;
 }
 
@@ -137,4 +149,32 @@ ExecWriteNativeMsrs (
   AsmWriteMsr64 (MSR_IA32_PAT, State->Pat);
   AsmWriteMsr64 (MSR_IA32_EFER, State->Efer);
   AsmWriteMsr64 (MSR_IA32_DEBUGCTL, State->DebugCtl);
+}
+
+/**
+  Leave a guest that has no TSS, as the firmware, a task register whose selector it
+  takes for none.
+
+  A VM exit loads TR, and LTR cannot load the null selector that was there before.
+  Any selector inside the guest's GDT would make the guest believe that the
+  descriptor there is its TSS: the firmware saves TR of an application processor and
+  loads it again at the next wake-up.
+
+  @param[in] Processor  Where its GDT is.
+**/
+VOID
+ExecParkTaskRegister (
+  IN CONST EXEC_PROCESSOR  *Processor
+  )
+{
+  IA32_TSS_DESCRIPTOR  *Parked;
+  IA32_DESCRIPTOR      Gdtr;
+
+  Parked            = (IA32_TSS_DESCRIPTOR *)(UINTN)(Processor->HostTables + PARKED_TR);
+  *Parked           = ((CONST VMX_HOST_TABLES *)(UINTN)Processor->HostTables)->Gdt.TssDescriptor;
+  Parked->Bits.Type = TSS_AVAILABLE;
+  Gdtr.Base         = (UINTN)Processor->HostTables;
+  Gdtr.Limit        = SIZE_4KB - 1;
+  AsmWriteGdtr (&Gdtr);
+  AsmWriteTr (PARKED_TR);
 }

@@ -9,6 +9,8 @@
 
 EXEC_PARAMETERS  *gExecParameters;
 
+STATIC_ASSERT (OFFSET_OF (EXEC_FRAME, ReturnAddress) == 0x40, "X64/Layout.inc");
+STATIC_ASSERT (sizeof (EXEC_PROCESSOR) <= SIZE_4KB, "first page of a processor");
 STATIC_ASSERT (OFFSET_OF (EXEC_NATIVE_STATE, Gdtr) == 0x00, "X64/Layout.inc");
 STATIC_ASSERT (OFFSET_OF (EXEC_NATIVE_STATE, Idtr) == 0x10, "X64/Layout.inc");
 STATIC_ASSERT (OFFSET_OF (EXEC_NATIVE_STATE, Cr3) == 0x20, "X64/Layout.inc");
@@ -44,14 +46,14 @@ ExecEnableVmx (
 /**
   VMXON, and the STM if the firmware offers it.
 
-  @param[in,out] Parameters  State and Detail are set.
+  @param[in,out] Processor  State and Detail are set.
 
   @return ExecOk, or what failed; then VMX operation has been left again.
 **/
 STATIC
 EXEC_RESULT
 ExecEnterRoot (
-  IN OUT EXEC_PARAMETERS  *Parameters
+  IN OUT EXEC_PROCESSOR  *Processor
   )
 {
   UINT32       Revision;
@@ -59,103 +61,121 @@ ExecEnterRoot (
   EXEC_RESULT  Result;
   UINT64       Detail;
 
-  Revision                                     = (UINT32)AsmReadMsr64 (MSR_IA32_VMX_BASIC) & VMX_BASIC_REVISION_MASK;
-  *(UINT32 *)(UINTN)Parameters->VmxonRegion    = Revision;
-  *(UINT32 *)(UINTN)Parameters->ActivationVmcs = Revision;
-  *(UINT32 *)(UINTN)Parameters->GuestVmcs      = Revision;
+  Revision                                    = (UINT32)AsmReadMsr64 (MSR_IA32_VMX_BASIC) & VMX_BASIC_REVISION_MASK;
+  *(UINT32 *)(UINTN)Processor->VmxonRegion    = Revision;
+  *(UINT32 *)(UINTN)Processor->ActivationVmcs = Revision;
+  *(UINT32 *)(UINTN)Processor->GuestVmcs      = Revision;
+  ZeroMem (Processor->ExitCount, sizeof (Processor->ExitCount));
+  Processor->HiddenAccesses = 0;
 
   ExecEnableVmx ();
-  Vmx = AsmVmxOn (Parameters->VmxonRegion);
+  Vmx = AsmVmxOn (Processor->VmxonRegion);
   if (Vmx != VmxSucceed) {
-    Parameters->Detail = Vmx;
+    Processor->Detail = Vmx;
     ExecDisableVmx ();
     return ExecVmxonFailed;
   }
 
-  Parameters->State = ExecStateRoot;
-  StmRecord (STM_RECORD_PORT_EXECUTIVE, "EXEC", "vmxon", "region=0x%lx", Parameters->VmxonRegion);
+  Processor->State = ExecStateRoot;
+  EXEC_RECORD ("vmxon", "cpu=%u region=0x%lx", Processor->Number, Processor->VmxonRegion);
 
-  Result = ExecStartStm (Parameters);
+  Result = ExecStartStm (Processor);
   if (Result != ExecOk) {
-    Detail = Parameters->Detail;
-    ExecLeaveVmx (Parameters);
-    Parameters->Detail = Detail;
+    Detail = Processor->Detail;
+    ExecLeaveVmx (Processor);
+    Processor->Detail = Detail;
   }
 
   return Result;
 }
 
 /**
-  Launch the caller as the guest.
+  Launch the caller as the guest. Returns only if that fails; then VMX operation
+  has been left again.
 
-  @param[in,out] Parameters  State and Detail are set.
+  @param[in,out] Processor  State and Detail are set.
+  @param[in]     Frame      Registers of the caller.
 
-  @retval ExecOk  The caller is now the guest.
-  @return What failed; then VMX operation has been left again.
+  @return What failed.
 **/
 STATIC
 EXEC_RESULT
 ExecLaunchGuest (
-  IN OUT EXEC_PARAMETERS  *Parameters
+  IN OUT EXEC_PROCESSOR    *Processor,
+  IN     CONST EXEC_FRAME  *Frame
   )
 {
   EXEC_RESULT  Result;
   UINT64       Detail;
-  UINT64       Error;
 
-  Result = ExecSetUpVmcs (Parameters);
+  Result = ExecSetUpVmcs (Processor);
   if (Result == ExecOk) {
     ExecWriteGuestState ();
-    StmRecord (STM_RECORD_PORT_EXECUTIVE, "EXEC", "launch", "vmcs=0x%lx", Parameters->GuestVmcs);
-    Parameters->State = ExecStateGuest;
-    if (AsmLaunch () == VmxSucceed) {
-      return ExecOk;
-    }
+    EXEC_RECORD ("launch", "cpu=%u vmcs=0x%lx", Processor->Number, Processor->GuestVmcs);
+    Processor->State  = ExecStateGuest;
+    Processor->Result = ExecOk;
+    InterlockedIncrement (&Processor->Shared->Guests);
+    AsmLaunch (Frame);
 
-    Error              = VmRead (VMCS_INSTRUCTION_ERROR);
-    Parameters->State  = ExecStateRoot;
-    Parameters->Detail = Error;
-    Result             = ExecLaunchFailed;
+    InterlockedDecrement (&Processor->Shared->Guests);
+    Processor->State  = ExecStateRoot;
+    Processor->Detail = VmRead (VMCS_INSTRUCTION_ERROR);
+    Result            = ExecLaunchFailed;
   }
 
-  Detail = Parameters->Detail;
-  ExecLeaveVmx (Parameters);
-  Parameters->Detail = Detail;
+  Detail = Processor->Detail;
+  ExecLeaveVmx (Processor);
+  Processor->Detail = Detail;
   return Result;
 }
 
 /**
-  Carry out a command of the loader.
+  Carry out a command of the loader: called by the entry point. The processor that
+  activates comes first, and prepares what all share.
 
-  @param[in,out] Parameters  Command in, result out.
+  @param[in,out] Processor  The caller's block; Result and Detail are set.
+  @param[in]     Command    What to do.
+  @param[in]     Frame      Registers of the caller.
 
-  @return Parameters->Result.
+  @return Processor->Result.
 **/
 UINTN
 EFIAPI
 ExecMain (
-  IN OUT EXEC_PARAMETERS  *Parameters
+  IN OUT EXEC_PROCESSOR    *Processor,
+  IN     EXEC_COMMAND      Command,
+  IN     CONST EXEC_FRAME  *Frame
   )
 {
-  gExecParameters    = Parameters;
-  Parameters->Detail = 0;
+  gExecParameters   = Processor->Shared;
+  Processor->Detail = 0;
+  if (Processor->Activates && (Processor->State == ExecStateOff)) {
+    ExecBuildMaps (gExecParameters);
+    ExecBuildBitmaps (gExecParameters);
+    ExecBuildIdt ();
+  }
 
-  switch (Parameters->Command) {
-    case ExecCommandLaunch:
+  switch (Command) {
     case ExecCommandEnterRoot:
-      ExecBuildHostState (Parameters);
-      ZeroMem (Parameters->ExitCount, sizeof (Parameters->ExitCount));
-      Parameters->Result = ExecEnterRoot (Parameters);
-      if ((Parameters->Result == ExecOk) && (Parameters->Command == ExecCommandLaunch)) {
-        Parameters->Result = ExecLaunchGuest (Parameters);
+      Processor->Result = ExecEnterRoot (Processor);
+      break;
+
+    case ExecCommandLaunch:
+      Processor->Result = ExecLaunchGuest (Processor, Frame);
+      break;
+
+    case ExecCommandStart:
+      Processor->Result = ExecEnterRoot (Processor);
+      if (Processor->Result == ExecOk) {
+        Processor->Result = ExecLaunchGuest (Processor, Frame);
       }
 
       break;
 
     case ExecCommandLeaveRoot:
-      Parameters->Result = ExecLeaveVmx (Parameters);
+      Processor->Result = ExecLeaveVmx (Processor);
       break;
   }
 
-  return Parameters->Result;
+  return Processor->Result;
 }

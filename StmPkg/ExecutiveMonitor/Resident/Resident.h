@@ -18,6 +18,7 @@
 #include <Library/BaseLib.h>
 #include <Library/BaseMemoryLib.h>
 #include <Library/IoLib.h>
+#include <Library/SynchronizationLib.h>
 #include <Library/StmRecordLib.h>
 #include <Library/VmxLib.h>
 #include <Library/VmxMonitorLib.h>
@@ -27,11 +28,13 @@
 #include "../Include/ExecutiveMonitor.h"
 
 ///
-/// What exit handlers work on: lies at the top of the exit stack, where VM exits
-/// push the guest's registers.
+/// What exit handlers work on: lies at the top of a processor's exit stack, where
+/// VM exits push the guest's registers. HOST_GS_BASE points to it.
 ///
 struct VMX_CONTEXT {
-  VMX_REGISTERS    Registers;
+  VMX_REGISTERS     Registers;
+  EXEC_PROCESSOR    *Processor;
+  UINT64            NmiPending;      ///< set by X64/Nmi.nasm: an NMI that belongs to the guest
 };
 
 ///
@@ -76,23 +79,46 @@ typedef struct {
 } EXEC_NATIVE_STATE;
 
 ///
-/// The loader's block; one processor is supported.
+/// Registers of the loader that the entry point saved: X64/Entry.nasm. A guest is
+/// launched with them, as if the entry point had returned.
+///
+typedef struct {
+  UINT64    Saved[8];
+  UINT64    ReturnAddress;
+} EXEC_FRAME;
+
+///
+/// Set by the first command; one resident part serves all processors.
 ///
 extern EXEC_PARAMETERS  *gExecParameters;
+
+///
+/// Write a record, one processor at a time, so that lines stay whole. The crash
+/// path does not: it takes no lock.
+///
+#define EXEC_RECORD(...)                                       \
+  do {                                                         \
+    ExecLock (&gExecParameters->RecordLock);                   \
+    StmRecord (STM_RECORD_PORT_EXECUTIVE, "EXEC", __VA_ARGS__); \
+    ExecUnlock (&gExecParameters->RecordLock);                 \
+  } while (FALSE)
 
 //
 // X64/
 //
 
 /**
-  Save the callee-saved registers, write guest RSP and RIP, VMLAUNCH.
+  Write guest RSP, RIP and RFLAGS, VMLAUNCH. If it succeeds the guest continues
+  in the loader, and nothing returns here.
 
-  @return VmxSucceed in the guest; the outcome of VMLAUNCH in the caller.
+  @param[in] Frame  Registers of the loader.
+
+  @return Outcome of the VMLAUNCH that failed.
 **/
 UINTN
 EFIAPI
 AsmLaunch (
-  VOID
+  IN CONST EXEC_FRAME  *Frame
   );
 
 /**
@@ -117,29 +143,150 @@ AsmContinueNatively (
   IN CONST VMX_REGISTERS      *Registers
   );
 
+/**
+  Halt with interrupts off. Does not return: only INIT or a reset ends it.
+**/
+VOID
+EFIAPI
+AsmHalt (
+  VOID
+  );
+
+/**
+  Where an NMI in VMX root operation arrives: the gate of vector 2.
+**/
+VOID
+EFIAPI
+AsmNmi (
+  VOID
+  );
+
 extern UINT8  AsmExceptionStubs[];
+
+//
+// Lock.c
+//
+
+/**
+  Take a lock; waits for it.
+
+  @param[in,out] Lock  0 if it is free.
+**/
+VOID
+ExecLock (
+  IN OUT volatile UINT32  *Lock
+  );
+
+/**
+  Give a lock back.
+
+  @param[in,out] Lock  Taken by ExecLock.
+**/
+VOID
+ExecUnlock (
+  IN OUT volatile UINT32  *Lock
+  );
+
+//
+// Bitmap.c traps these, Exit/Io.c says what they do.
+//
+#define EXEC_PORT_KEYBOARD_COMMAND  0x64
+#define EXEC_PORT_FAST_RESET        0x92
+#define EXEC_PORT_RESET_CONTROL     0xCF9
+
+//
+// Apic.c
+//
+
+/**
+  Send an interprocessor interrupt.
+
+  @param[in] Command  Bits 31:0 of the interrupt command register, whose shorthand
+                      says who gets it: EXEC_IPI_*.
+**/
+VOID
+ExecSendIpi (
+  IN UINT32  Command
+  );
+
+#define EXEC_IPI_SELF_NMI     0x00044400
+#define EXEC_IPI_OTHERS_INIT  0x000C4500
+#define EXEC_IPI_OTHERS_SIPI  0x000C4600
 
 //
 // HostState.c
 //
 
 /**
-  Build page tables, GDT, TSS and IDT for VMX root operation.
+  Build the IDT that all processors share in VMX root operation.
+**/
+VOID
+ExecBuildIdt (
+  VOID
+  );
+
+/**
+  Build a processor's GDT and TSS, and write the host-state area of the current
+  VMCS.
+
+  @param[in] Processor  Where its memory is.
+**/
+VOID
+ExecWriteHostState (
+  IN EXEC_PROCESSOR  *Processor
+  );
+
+//
+// Memory.c
+//
+
+/**
+  Build page tables for VMX root operation, and EPT without the hidden range.
 
   @param[in] Parameters  Where the memory is.
 **/
 VOID
-ExecBuildHostState (
+ExecBuildMaps (
   IN CONST EXEC_PARAMETERS  *Parameters
   );
 
 /**
-  Write the host-state area of the current VMCS.
+  Let the guest reach unbacked memory at a hidden address, until
+  ExecHideUnbacked.
+
+  @param[in] Parameters  Where the memory is.
+  @param[in] Address     Guest-physical address.
+
+  @retval TRUE   Done.
+  @retval FALSE  The address is not hidden.
+**/
+BOOLEAN
+ExecShowUnbacked (
+  IN CONST EXEC_PARAMETERS  *Parameters,
+  IN UINT64                 Address
+  );
+
+/**
+  Take the hidden range from the guest again, and what it has written there.
 
   @param[in] Parameters  Where the memory is.
 **/
 VOID
-ExecWriteHostState (
+ExecHideUnbacked (
+  IN CONST EXEC_PARAMETERS  *Parameters
+  );
+
+//
+// Bitmap.c
+//
+
+/**
+  Fill the MSR bitmap and the I/O bitmaps.
+
+  @param[in] Parameters  Where they are.
+**/
+VOID
+ExecBuildBitmaps (
   IN CONST EXEC_PARAMETERS  *Parameters
   );
 
@@ -150,14 +297,14 @@ ExecWriteHostState (
 /**
   Make the guest VMCS current and write its controls and host state.
 
-  @param[in,out] Parameters  Detail is set on failure.
+  @param[in,out] Processor  Detail is set on failure.
 
   @retval ExecOk               Done.
   @retval ExecControlsMissing  The processor lacks a control.
 **/
 EXEC_RESULT
 ExecSetUpVmcs (
-  IN OUT EXEC_PARAMETERS  *Parameters
+  IN OUT EXEC_PROCESSOR  *Processor
   );
 
 //
@@ -180,25 +327,25 @@ ExecWriteGuestState (
 /**
   Activate and start the STM on this processor.
 
-  @param[in,out] Parameters  StmActive and Detail are set.
+  @param[in,out] Processor  StmActive and Detail are set.
 
   @return ExecOk, ExecActivationFailed or ExecStmRefused.
 **/
 EXEC_RESULT
 ExecStartStm (
-  IN OUT EXEC_PARAMETERS  *Parameters
+  IN OUT EXEC_PROCESSOR  *Processor
   );
 
 /**
   Stop the STM on this processor, if it is active.
 
-  @param[in,out] Parameters  StmActive and Detail are set.
+  @param[in,out] Processor  StmActive and Detail are set.
 
   @return ExecOk or ExecStmRefused.
 **/
 EXEC_RESULT
 ExecStopStm (
-  IN OUT EXEC_PARAMETERS  *Parameters
+  IN OUT EXEC_PROCESSOR  *Processor
   );
 
 //
@@ -216,13 +363,13 @@ ExecDisableVmx (
 /**
   Stop the STM and leave VMX operation.
 
-  @param[in,out] Parameters  State, StmActive and Detail are set.
+  @param[in,out] Processor  State, StmActive and Detail are set.
 
   @return ExecOk or ExecStmRefused; in the latter case nothing has changed.
 **/
 EXEC_RESULT
 ExecLeaveVmx (
-  IN OUT EXEC_PARAMETERS  *Parameters
+  IN OUT EXEC_PROCESSOR  *Processor
   );
 
 /**
@@ -245,68 +392,69 @@ ExecWriteNativeMsrs (
   IN CONST EXEC_NATIVE_STATE  *State
   );
 
+/**
+  Leave a guest that has no TSS, as the firmware, a task register whose selector it
+  takes for none.
+
+  @param[in] Processor  Where its GDT is.
+**/
+VOID
+ExecParkTaskRegister (
+  IN CONST EXEC_PROCESSOR  *Processor
+  );
+
 //
-// Exit/
+// Power.c
 //
 
-UINTN
+/**
+  Leave VMX operation on all processors, because the platform is about to sleep or
+  to be reset. The other processors halt; this one returns, in VMX root operation
+  no longer.
+
+  @param[in,out] Processor  This processor.
+  @param[in]     Event      Name of what is about to happen, for the record.
+**/
+VOID
+ExecLeaveEverywhere (
+  IN OUT EXEC_PROCESSOR  *Processor,
+  IN     CONST CHAR8     *Event
+  );
+
+/**
+  Leave VMX operation and halt, if another processor has asked for it: the first
+  thing that exits on INIT and SIPI do.
+
+  @param[in,out] Processor  This processor.
+**/
+VOID
+ExecLeaveIfAsked (
+  IN OUT EXEC_PROCESSOR  *Processor
+  );
+
+//
+// Event.c
+//
+
+/**
+  Give the guest an NMI that came while this processor was in VMX root operation:
+  called by X64/Exit.nasm before it resumes the guest.
+
+  @param[in,out] Context  NmiPending is cleared.
+**/
+VOID
 EFIAPI
-ExecExitSmi (
+ExecDeliverNmi (
   IN OUT VMX_CONTEXT  *Context
   );
 
-UINTN
-EFIAPI
-ExecExitCpuid (
-  IN OUT VMX_CONTEXT  *Context
-  );
-
-UINTN
-EFIAPI
-ExecExitXsetbv (
-  IN OUT VMX_CONTEXT  *Context
-  );
-
-UINTN
-EFIAPI
-ExecExitInvd (
-  IN OUT VMX_CONTEXT  *Context
-  );
-
-UINTN
-EFIAPI
-ExecExitUndefined (
-  IN OUT VMX_CONTEXT  *Context
-  );
-
-UINTN
-EFIAPI
-ExecExitControlRegister (
-  IN OUT VMX_CONTEXT  *Context
-  );
-
-UINTN
-EFIAPI
-ExecExitMsr (
-  IN OUT VMX_CONTEXT  *Context
-  );
-
-UINTN
-EFIAPI
-ExecExitVmcall (
-  IN OUT VMX_CONTEXT  *Context
-  );
-
-UINTN
-EFIAPI
-ExecExitEptViolation (
-  IN OUT VMX_CONTEXT  *Context
-  );
-
-UINTN
-EFIAPI
-ExecExitTripleFault (
-  IN OUT VMX_CONTEXT  *Context
+/**
+  Let VM entry repeat an event whose delivery the current VM exit has interrupted
+  ("Information for VM Exits That Occur During Event Delivery", 24.9.3 [25.9.3]).
+**/
+VOID
+ExecRepeatEvent (
+  VOID
   );
 
 //

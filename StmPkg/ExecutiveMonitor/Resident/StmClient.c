@@ -15,8 +15,8 @@
 /**
   Call the STM and log the call.
 
-  @param[in]     Api         API number.
-  @param[in,out] Parameters  Detail is set on failure.
+  @param[in]     Api        API number.
+  @param[in,out] Processor  Detail is set on failure.
 
   @retval ExecOk                The STM did it.
   @retval ExecActivationFailed  VMfail: Detail is the VM-instruction error, 0 if
@@ -26,8 +26,8 @@
 STATIC
 EXEC_RESULT
 ExecCallStm (
-  IN     UINT32           Api,
-  IN OUT EXEC_PARAMETERS  *Parameters
+  IN     UINT32          Api,
+  IN OUT EXEC_PROCESSOR  *Processor
   )
 {
   UINT32  Eax;
@@ -39,11 +39,10 @@ ExecCallStm (
   Ebx = 0;
   Edx = 0;
   AsmStmVmCall (&Eax, &Ebx, 0, &Edx, &Flags);
-  StmRecord (
-    STM_RECORD_PORT_EXECUTIVE,
-    "EXEC",
+  EXEC_RECORD (
     "stm-call",
-    "api=0x%x status=0x%x caps=0x%x flags=0x%lx",
+    "cpu=%u api=0x%x status=0x%x caps=0x%x flags=0x%lx",
+    Processor->Number,
     Api,
     Eax,
     Ebx,
@@ -51,7 +50,7 @@ ExecCallStm (
     );
 
   if ((Flags & BIT6) != 0) {
-    Parameters->Detail = VmRead (VMCS_INSTRUCTION_ERROR);
+    Processor->Detail = VmRead (VMCS_INSTRUCTION_ERROR);
     return ExecActivationFailed;
   }
 
@@ -59,7 +58,7 @@ ExecCallStm (
     //
     // VMfailInvalid leaves EAX alone; the STM puts an error there.
     //
-    Parameters->Detail = (Eax == Api) ? 0 : Eax;
+    Processor->Detail = (Eax == Api) ? 0 : Eax;
     return (Eax == Api) ? ExecActivationFailed : ExecStmRefused;
   }
 
@@ -69,43 +68,46 @@ ExecCallStm (
 /**
   Raise an SMI while SMIs are blocked: the STM serves it after START.
 
-  @param[in,out] Parameters  SMI counts are set.
+  @param[in,out] Processor  SMI counts are set.
 **/
 STATIC
 VOID
 ExecRaiseSmiInWindow (
-  IN OUT EXEC_PARAMETERS  *Parameters
+  IN OUT EXEC_PROCESSOR  *Processor
   )
 {
-  Parameters->SmiCountBefore = AsmReadMsr64 (MSR_SMI_COUNT);
+  Processor->SmiCountBefore = AsmReadMsr64 (MSR_SMI_COUNT);
   IoWrite8 (PORT_APM_COMMAND, WINDOW_SMI_COMMAND);
-  Parameters->SmiCountWindow = AsmReadMsr64 (MSR_SMI_COUNT);
+  Processor->SmiCountWindow = AsmReadMsr64 (MSR_SMI_COUNT);
 }
 
 /**
   Activate and start the STM on this processor.
 
+  One processor initializes the protection and starts; on the others START is the
+  call that activates the STM.
+
   The activation VMCS is used for nothing else. The processor checks only that it
   is clear (DM-ACT-12) and that its VM-exit controls are legal (DM-ACT-13); host
   state comes from the MSEG header.
 
-  @param[in,out] Parameters  StmActive and Detail are set.
+  @param[in,out] Processor  StmActive and Detail are set.
 
   @return ExecOk, ExecActivationFailed or ExecStmRefused.
 **/
 EXEC_RESULT
 ExecStartStm (
-  IN OUT EXEC_PARAMETERS  *Parameters
+  IN OUT EXEC_PROCESSOR  *Processor
   )
 {
   EXEC_RESULT  Result;
 
-  if (!Parameters->UseStm) {
+  if (!Processor->Shared->UseStm) {
     return ExecOk;
   }
 
-  AsmVmClear (Parameters->ActivationVmcs);
-  AsmVmPtrLoad (Parameters->ActivationVmcs);
+  AsmVmClear (Processor->ActivationVmcs);
+  AsmVmPtrLoad (Processor->ActivationVmcs);
   VmWrite (
     VMCS_EXIT_CONTROLS,
     VmxLegalControls (
@@ -114,27 +116,35 @@ ExecStartStm (
       )
     );
 
-  Result = ExecCallStm (STM_API_INITIALIZE_PROTECTION, Parameters);
-  if (Result != ExecOk) {
-    return Result;
+  if (Processor->Activates) {
+    Result = ExecCallStm (STM_API_INITIALIZE_PROTECTION, Processor);
+    if (Result != ExecOk) {
+      return Result;
+    }
+
+    Processor->StmActive = TRUE;
   }
 
-  Parameters->StmActive = TRUE;
-  if (Parameters->SmiInWindow) {
-    ExecRaiseSmiInWindow (Parameters);
+  if (Processor->Shared->SmiInWindow && Processor->Activates) {
+    ExecRaiseSmiInWindow (Processor);
   }
 
-  Result = ExecCallStm (STM_API_START, Parameters);
-  if (Parameters->SmiInWindow) {
-    Parameters->SmiCountAfter = AsmReadMsr64 (MSR_SMI_COUNT);
-    StmRecord (
-      STM_RECORD_PORT_EXECUTIVE,
-      "EXEC",
+  Result = ExecCallStm (STM_API_START, Processor);
+  if (Result == ExecOk) {
+    Processor->StmActive = TRUE;
+    if (Processor->StartsTwice) {
+      Result = ExecCallStm (STM_API_START, Processor);
+    }
+  }
+
+  if (Processor->Shared->SmiInWindow && Processor->Activates) {
+    Processor->SmiCountAfter = AsmReadMsr64 (MSR_SMI_COUNT);
+    EXEC_RECORD (
       "smi-window",
       "before=%lu window=%lu after=%lu",
-      Parameters->SmiCountBefore,
-      Parameters->SmiCountWindow,
-      Parameters->SmiCountAfter
+      Processor->SmiCountBefore,
+      Processor->SmiCountWindow,
+      Processor->SmiCountAfter
       );
   }
 
@@ -144,24 +154,24 @@ ExecStartStm (
 /**
   Stop the STM on this processor, if it is active.
 
-  @param[in,out] Parameters  StmActive and Detail are set.
+  @param[in,out] Processor  StmActive and Detail are set.
 
   @return ExecOk or ExecStmRefused.
 **/
 EXEC_RESULT
 ExecStopStm (
-  IN OUT EXEC_PARAMETERS  *Parameters
+  IN OUT EXEC_PROCESSOR  *Processor
   )
 {
   EXEC_RESULT  Result;
 
-  if (!Parameters->StmActive) {
+  if (!Processor->StmActive) {
     return ExecOk;
   }
 
-  Result = ExecCallStm (STM_API_STOP, Parameters);
+  Result = ExecCallStm (STM_API_STOP, Processor);
   if (Result == ExecOk) {
-    Parameters->StmActive = FALSE;
+    Processor->StmActive = FALSE;
   }
 
   return Result;

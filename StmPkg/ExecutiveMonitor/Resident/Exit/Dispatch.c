@@ -5,24 +5,28 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "../Resident.h"
+#include "Exit.h"
 
 ///
 /// An empty place is an unexpected exit.
 ///
 STATIC CONST VMX_EXIT_HANDLER  mHandlers[VMX_EXIT_PLACES] = {
-  [VMX_REASON_TRIPLE_FAULT]  = ExecExitTripleFault,
-  [VMX_REASON_IO_SMI]        = ExecExitSmi,
-  [VMX_REASON_OTHER_SMI]     = ExecExitSmi,
-  [VMX_REASON_CPUID]         = ExecExitCpuid,
-  [VMX_REASON_INVD]          = ExecExitInvd,
-  [VMX_REASON_VMCALL]        = ExecExitVmcall,
-  [VMX_REASON_CR_ACCESS]     = ExecExitControlRegister,
-  [VMX_REASON_RDMSR]         = ExecExitMsr,
-  [VMX_REASON_WRMSR]         = ExecExitMsr,
-  [VMX_REASON_EPT_VIOLATION] = ExecExitEptViolation,
-  [VMX_REASON_XSETBV]        = ExecExitXsetbv,
-  [VMX_EXIT_VMX_INSTRUCTION] = ExecExitUndefined
+  [VMX_REASON_TRIPLE_FAULT]      = ExecExitTripleFault,
+  [VMX_REASON_INIT]              = ExecExitInit,
+  [VMX_REASON_SIPI]              = ExecExitSipi,
+  [VMX_REASON_IO_SMI]            = ExecExitSmi,
+  [VMX_REASON_OTHER_SMI]         = ExecExitSmi,
+  [VMX_REASON_CPUID]             = ExecExitCpuid,
+  [VMX_REASON_INVD]              = ExecExitInvd,
+  [VMX_REASON_VMCALL]            = ExecExitVmcall,
+  [VMX_REASON_CR_ACCESS]         = ExecExitControlRegister,
+  [VMX_REASON_IO]                = ExecExitIo,
+  [VMX_REASON_RDMSR]             = ExecExitMsr,
+  [VMX_REASON_WRMSR]             = ExecExitMsr,
+  [VMX_REASON_MONITOR_TRAP_FLAG] = ExecExitMonitorTrap,
+  [VMX_REASON_EPT_VIOLATION]     = ExecExitEptViolation,
+  [VMX_REASON_XSETBV]            = ExecExitXsetbv,
+  [VMX_EXIT_VMX_INSTRUCTION]     = ExecExitUndefined
 };
 
 /**
@@ -47,7 +51,7 @@ ExecDispatch (
     return;
   }
 
-  gExecParameters->ExitCount[Reason & VMX_REASON_BASIC_MASK]++;
+  Context->Processor->ExitCount[Reason & VMX_REASON_BASIC_MASK]++;
   if (Handler (Context) == ExecResumeGuest) {
     return;
   }
@@ -57,9 +61,14 @@ ExecDispatch (
   // and goes to the processor when VMX operation has ended.
   //
   ExecReadNativeState (&Native);
-  if (ExecLeaveVmx (gExecParameters) != ExecOk) {
+  if (ExecLeaveVmx (Context->Processor) != ExecOk) {
     Context->Registers.Rax = EXEC_HYPERCALL_STM_REFUSED;
     return;
+  }
+
+  InterlockedDecrement (&Context->Processor->Shared->Guests);
+  if (Native.Tr == 0) {
+    ExecParkTaskRegister (Context->Processor);
   }
 
   //
@@ -68,5 +77,12 @@ ExecDispatch (
   AsmWriteCr4 ((UINTN)Native.Cr4);
   AsmWriteCr0 ((UINTN)Native.Cr0);
   ExecWriteNativeMsrs (&Native);
+  if (Context->NmiPending != 0) {
+    //
+    // It waits until IRET unblocks NMIs.
+    //
+    ExecSendIpi (EXEC_IPI_SELF_NMI);
+  }
+
   AsmContinueNatively (&Native, &Context->Registers);
 }

@@ -6,7 +6,53 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "../Resident.h"
+#include "Exit.h"
+
+#define EFER_LMA  BIT10
+
+/**
+  How often an exit occurred, on all processors.
+
+  @param[in] Parameters  Where the processors' blocks are.
+  @param[in] Reason      Basic exit reason.
+
+  @return The number.
+**/
+STATIC
+UINT64
+ExecSumOfExits (
+  IN CONST EXEC_PARAMETERS  *Parameters,
+  IN UINT64                 Reason
+  )
+{
+  CONST EXEC_PROCESSOR  *Processor;
+  UINT64                Sum;
+  UINTN                 Index;
+
+  Sum = 0;
+  for (Index = 0; Index < Parameters->Processors; Index++) {
+    Processor = (CONST EXEC_PROCESSOR *)(UINTN)(Parameters->FirstProcessor + Index * Parameters->ProcessorSize);
+    Sum      += Processor->ExitCount[Reason];
+  }
+
+  return Sum;
+}
+
+/**
+  Can this guest continue natively? The way there is in 64-bit mode.
+
+  @retval TRUE   It can.
+  @retval FALSE  It is in another mode.
+**/
+STATIC
+BOOLEAN
+ExecIsIn64BitMode (
+  VOID
+  )
+{
+  return (BOOLEAN)(((VmRead (VMCS_GUEST_IA32_EFER) & EFER_LMA) != 0) &&
+                   ((VmRead (VMCS_GUEST_CS_ACCESS_RIGHTS) & VMX_ACCESS_LONG) != 0));
+}
 
 /**
   VMCALL. Only CPL 0 may call us; above it the instruction does not exist.
@@ -43,18 +89,17 @@ ExecExitVmcall (
         return ExecResumeGuest;
       }
 
-      Registers->Rbx = gExecParameters->ExitCount[Reason];
+      Registers->Rbx = ExecSumOfExits (Context->Processor->Shared, Reason);
       Registers->Rax = EXEC_HYPERCALL_SUCCESS;
       return ExecResumeGuest;
 
     case EXEC_HYPERCALL_LEAVE:
-      StmRecord (
-        STM_RECORD_PORT_EXECUTIVE,
-        "EXEC",
-        "leave",
-        "rip=0x%lx",
-        VmRead (VMCS_GUEST_RIP)
-        );
+      if (!ExecIsIn64BitMode ()) {
+        Registers->Rax = EXEC_HYPERCALL_BAD_INPUT;
+        return ExecResumeGuest;
+      }
+
+      EXEC_RECORD ("leave", "cpu=%u rip=0x%lx", Context->Processor->Number, VmRead (VMCS_GUEST_RIP));
       Registers->Rax = EXEC_HYPERCALL_SUCCESS;
       return ExecContinueNatively;
 

@@ -6,7 +6,7 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "../Resident.h"
+#include "Exit.h"
 
 /**
   CPUID: the processor's answer, without VMX.

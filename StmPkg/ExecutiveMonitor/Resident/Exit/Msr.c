@@ -6,7 +6,7 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "../Resident.h"
+#include "Exit.h"
 
 /**
   RDMSR or WRMSR of an MSR that the guest does not have: #GP(0).

@@ -13,7 +13,7 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "../Resident.h"
+#include "Exit.h"
 
 /**
   An SMI, if it came: counted by the dispatcher, and the guest goes on.

@@ -1,5 +1,5 @@
 ;; @file
-;  Launch: the caller becomes the guest.
+;  Launch: the loader becomes the guest.
 ;
 ;  Copyright (c) 2026, STM Lab contributors
 ;  SPDX-License-Identifier: BSD-2-Clause-Patent
@@ -8,48 +8,44 @@
     DEFAULT REL
     SECTION .text
 
+%include "Layout.inc"
+
 %define VMCS_GUEST_RSP     0x681C
 %define VMCS_GUEST_RIP     0x681E
 %define VMCS_GUEST_RFLAGS  0x6820
 
 ;
-; The guest continues at .guest with the callee-saved registers that were pushed
-; here: VM entry loads RSP and RIP, and no instruction in between changes the
-; others.
+; rcx = EXEC_FRAME. The guest continues where the entry point would return to, with
+; the registers that the entry point saved and RAX = 0, ExecOk: VM entry loads RSP
+; and RIP, and no instruction in between changes the others. The resident part
+; itself is hidden from the guest.
 ;
 global ASM_PFX(AsmLaunch)
 ASM_PFX(AsmLaunch):
-    push    rbx
-    push    rbp
-    push    rsi
-    push    rdi
-    push    r12
-    push    r13
-    push    r14
-    push    r15
+    PUSH_CALLEE_SAVED
+    lea     rdx, [rcx + FRAME_RETURN_ADDRESS + 8]
     mov     eax, VMCS_GUEST_RSP
-    vmwrite rax, rsp
-    lea     rcx, [.guest]
+    vmwrite rax, rdx
+    mov     rdx, [rcx + FRAME_RETURN_ADDRESS]
     mov     eax, VMCS_GUEST_RIP
-    vmwrite rax, rcx
+    vmwrite rax, rdx
     pushfq
-    pop     rcx
+    pop     rdx
     mov     eax, VMCS_GUEST_RFLAGS
-    vmwrite rax, rcx
+    vmwrite rax, rdx
+    mov     r15, [rcx]
+    mov     r14, [rcx + 0x08]
+    mov     r13, [rcx + 0x10]
+    mov     r12, [rcx + 0x18]
+    mov     rdi, [rcx + 0x20]
+    mov     rsi, [rcx + 0x28]
+    mov     rbp, [rcx + 0x30]
+    mov     rbx, [rcx + 0x38]
+    xor     eax, eax
     vmlaunch
     mov     eax, 1                      ; VmxFailInvalid
     jc      .out
     mov     eax, 2                      ; VmxFailValid
-    jmp     .out
-.guest:
-    xor     eax, eax                    ; VmxSucceed
 .out:
-    pop     r15
-    pop     r14
-    pop     r13
-    pop     r12
-    pop     rdi
-    pop     rsi
-    pop     rbp
-    pop     rbx
+    POP_CALLEE_SAVED
     ret

@@ -55,7 +55,7 @@ ASM_PFX(AsmContinueNatively):
     ;
     ; LTR wants an available TSS; the guest's descriptor is marked busy since the
     ; guest loaded it. A guest without a TSS (the firmware's case) keeps ours in
-    ; the hidden part: LTR cannot load a null selector.
+    ; the hidden part, see ExecParkTaskRegister.
     ;
     mov     rax, [r8 + NATIVE_TR]
     and     eax, 0xFFF8
@@ -72,3 +72,13 @@ ASM_PFX(AsmContinueNatively):
     mov     rax, r9
     LOAD_REGISTERS
     iretq
+
+;
+; The end of a processor before the platform's. SMIs and NMIs interrupt HLT.
+;
+global ASM_PFX(AsmHalt)
+ASM_PFX(AsmHalt):
+    cli
+.again:
+    hlt
+    jmp     .again

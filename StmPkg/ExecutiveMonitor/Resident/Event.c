@@ -1,0 +1,78 @@
+/** @file
+  Events that the guest must not lose: NMIs that come in VMX root operation, and
+  events whose delivery a VM exit interrupts.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#include "Resident.h"
+
+#define NO_NMI_INJECTION  (VMX_BLOCKING_BY_STI | VMX_BLOCKING_BY_MOV_SS | VMX_BLOCKING_BY_NMI)
+
+/**
+  Give the guest an NMI that came while this processor was in VMX root operation:
+  called by X64/Exit.nasm before it resumes the guest.
+
+  VM entry injects it if it injects nothing else. Otherwise the local APIC sends it
+  again: NMIs are blocked since it came (X64/Nmi.nasm), so it waits, and the guest
+  takes it when the processor lets it.
+
+  @param[in,out] Context  NmiPending is cleared.
+**/
+VOID
+EFIAPI
+ExecDeliverNmi (
+  IN OUT VMX_CONTEXT  *Context
+  )
+{
+  UINT64  Activity;
+
+  Context->NmiPending = 0;
+  Activity            = VmRead (VMCS_GUEST_ACTIVITY_STATE);
+  if (((VmRead (VMCS_ENTRY_INTERRUPTION_INFO) & VMX_INTERRUPTION_VALID) == 0) &&
+      ((VmRead (VMCS_GUEST_INTERRUPTIBILITY_STATE) & NO_NMI_INJECTION) == 0) &&
+      ((Activity == VMX_ACTIVITY_ACTIVE) || (Activity == VMX_ACTIVITY_HLT)))
+  {
+    VmWrite (
+      VMCS_ENTRY_INTERRUPTION_INFO,
+      VMX_INTERRUPTION_VALID | VMX_INTERRUPTION_TYPE_NMI | EXCEPT_IA32_NMI
+      );
+  } else {
+    ExecSendIpi (EXEC_IPI_SELF_NMI);
+  }
+}
+
+/**
+  Let VM entry repeat an event whose delivery the current VM exit has interrupted
+  ("Information for VM Exits That Occur During Event Delivery", 24.9.3 [25.9.3]).
+**/
+VOID
+ExecRepeatEvent (
+  VOID
+  )
+{
+  UINT64  Event;
+
+  Event = VmRead (VMCS_IDT_VECTORING_INFO);
+  if ((Event & VMX_INTERRUPTION_VALID) == 0) {
+    return;
+  }
+
+  //
+  // Bit 12 is undefined here and must be 0 there.
+  //
+  VmWrite (VMCS_ENTRY_INTERRUPTION_INFO, Event & ~(UINT64)BIT12);
+  VmWrite (VMCS_ENTRY_EXCEPTION_ERROR_CODE, VmRead (VMCS_IDT_VECTORING_ERROR_CODE));
+  VmWrite (VMCS_ENTRY_INSTRUCTION_LENGTH, VmRead (VMCS_EXIT_INSTRUCTION_LENGTH));
+
+  //
+  // An NMI is delivered only where NMIs are not blocked, and blocks them itself.
+  //
+  if ((Event & VMX_INTERRUPTION_TYPE_MASK) == VMX_INTERRUPTION_TYPE_NMI) {
+    VmWrite (
+      VMCS_GUEST_INTERRUPTIBILITY_STATE,
+      VmRead (VMCS_GUEST_INTERRUPTIBILITY_STATE) & ~(UINT64)VMX_BLOCKING_BY_NMI
+      );
+  }
+}
