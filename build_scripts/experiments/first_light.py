@@ -56,11 +56,9 @@ class FirstLight(ShellExperiment):
         """All of the demonstration; of the user's own script only that its commands succeed."""
         (booted,) = seen.boots
         found = script_expectations(seen)
-        return (
-            found
-            if seen.request.script is not None
-            else found + demonstration(booted, self.processors_of(seen.request))
-        )
+        if seen.request.script is None:
+            found += demonstration(booted, self.processors_of(seen.request))
+        return found
 
     def facts(self, seen: ShellSeen) -> dict[str, Any]:
         """Those of the one boot."""

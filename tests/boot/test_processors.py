@@ -10,10 +10,10 @@ import pytest
 
 from build_scripts import paths
 from build_scripts.builds.firmware_build import Firmware
-from build_scripts.commands.run import TRACE, Result, find_qemu
+from build_scripts.experiments.shell import TRACE, Result, find_qemu
 from build_scripts.machine.machine import boot
 from build_scripts.machine.processors import Configuration, Guest
-from build_scripts.observation import demo
+from build_scripts.observation import outcome
 from build_scripts.observation.events import Kind, read_stream
 from build_scripts.observation.report import group_smis
 
@@ -71,7 +71,7 @@ def processors_of(result: Result, event: str) -> Counter[int]:
 def test_every_processor(processors: int, threads: str, boot_processors: Boot) -> None:
     """All become guests and go back; the firmware's MP Services wake them by INIT and SIPI as guests."""
     result = boot_processors((*SCRIPT, *SCRIPT, "reset -s"), processors, threads)
-    assert demo.command_problems(result.stream) == [], result.run_dir
+    assert outcome.command_problems(result.stream) == [], result.run_dir
     everyone = Counter(dict.fromkeys(range(processors), 2))
     for event in ("vmxon", "launch", "leave", "vmxoff"):
         assert processors_of(result, event) == everyone, event
@@ -122,7 +122,7 @@ def test_root_operation_is_refused_with_several(boot_processors: Boot) -> None:
 def test_two_hundred_launches(boot_processors: Boot) -> None:
     """Launch and stop, 200 times in one boot."""
     result = boot_processors((*(("ExecMon.efi start", "ExecMon.efi stop") * 200), "reset -s"), 2, trace=())
-    assert demo.command_problems(result.stream) == [], result.run_dir
+    assert outcome.command_problems(result.stream) == [], result.run_dir
     assert processors_of(result, "launch") == processors_of(result, "vmxoff") == Counter({0: 200, 1: 200})
 
 
@@ -131,7 +131,7 @@ def test_monitor_is_hidden_from_its_guest(processors: int, boot_processors: Boot
     """Reads of its memory give ones and writes are lost: the VMCS that the guest overwrites still works."""
     script = ("ExecMon.efi start", "GuestTool.efi hidden", f"SmiTool.efi b2 {SMIS}", "ExecMon.efi stop", "reset -s")
     result = boot_processors(script, processors)
-    assert demo.command_problems(result.stream) == [], result.run_dir
+    assert outcome.command_problems(result.stream) == [], result.run_dir
     (seen,) = result.stream.of("APP", "guest-hidden")
     assert seen.number("wrong") == 0 and seen.number("pages") % 512 == 0
     accesses = result.stream.of("EXEC", "hidden-access")
