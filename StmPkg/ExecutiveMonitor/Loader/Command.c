@@ -343,6 +343,7 @@ ExecRecordExits (
   UINT64                      Value;
   UINTN                       Length;
   UINTN                       Reason;
+  EFI_TPL                     Tpl;
 
   Monitor = ExecFind ();
   if ((Monitor == NULL) || (Monitor->State != ExecStateGuest)) {
@@ -350,6 +351,11 @@ ExecRecordExits (
     return EFI_NOT_STARTED;
   }
 
+  //
+  // With interrupts off, so that no exit comes between the first count and the
+  // record.
+  //
+  Tpl    = gBS->RaiseTPL (TPL_HIGH_LEVEL);
   Length = 0;
   for (Reason = 0; Reason < EXEC_EXIT_REASONS; Reason++) {
     Value = Reason;
@@ -366,7 +372,6 @@ ExecRecordExits (
                   Reason,
                   Value
                   );
-      Print (L"  exit reason %2d: %ld\n", Reason, Value);
     }
   }
 
@@ -378,5 +383,7 @@ ExecRecordExits (
     (UINT32)Monitor->StmActive,
     Counts
     );
+  gBS->RestoreTPL (Tpl);
+  Print (L"ExecMon: exits by reason: %a\n", Counts);
   return EFI_SUCCESS;
 }
