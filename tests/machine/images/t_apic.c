@@ -152,6 +152,23 @@ static void test_blocking(void)
     check_eq("VMX-EXT-13", "closed", guest_run(LAUNCH), VMX_REASON_VMCALL);
 }
 
+/* What an entry fails with comes after guest state, but for NMIs the host is as before it. */
+static void test_failed_entry(void)
+{
+    uint64_t area = phys(page_alloc());
+
+    nmi_pending();
+    fresh(a_nops);
+    write64(area, MSR_FS_BASE); /* not to be loaded */
+    wr(VMCS_ENTRY_MSR_LOAD_ADDRESS, area);
+    wr(VMCS_ENTRY_MSR_LOAD_COUNT, 1);
+    check_eq("VMX-ENT-20", "nmi-reason", vm_enter(&guest, LAUNCH), VMX_EXITED);
+    check_eq("VMX-ENT-18", "nmi-reason", rd(VMCS_EXIT_REASON), REASON_BAD_MSR);
+    check_eq("VMX-ENT-20", "nmi-still-blocked", nmis, 0);
+    iret_here();
+    check_eq("VMX-ENT-20", "nmi-after-iret", nmis, 1);
+}
+
 static void test_hlt(void)
 {
     fresh(a_hlt);
@@ -417,6 +434,7 @@ void run_tests(void)
     fault_hook = on_event;
     vmx_start();
     test_blocking();
+    test_failed_entry();
     test_hlt();
     test_shutdown();
     test_apic_page();

@@ -143,11 +143,15 @@ static void test_host(void)
     wr(VMCS_HOST_DS_SELECTOR, 0);
     wr(VMCS_HOST_FS_SELECTOR, SEL_DATA32);
     wr(VMCS_HOST_GS_SELECTOR, 0);
+    wr(VMCS_HOST_FS_BASE, MARK);
+    wr(VMCS_HOST_GS_BASE, MARK + 1);
     wr(VMCS_GUEST_LDTR_SELECTOR, 0x5550);
     wr(VMCS_GUEST_ACCESS_RIGHTS(SEG_LDTR), 0x82);
     wr(VMCS_GUEST_LIMIT(SEG_LDTR), 0xFFF);
     check_eq("VMX-EXI-18", "entered", entry_outcome(), ENTERED);
     check_eq("VMX-EXI-18", "stable-bits", read_cr0(), cr0);
+    check_eq("VMX-EXI-20", "fs-base", rdmsr(MSR_FS_BASE), MARK);
+    check_eq("VMX-EXI-20", "gs-base", rdmsr(MSR_GS_BASE), MARK + 1);
     __asm__ volatile("mov %%es, %0; mov %%ds, %1; mov %%fs, %2; mov %%gs, %3;"
                      "mov %%ss, %4; mov %%cs, %5; sldt %6"
                      : "=m"(es), "=m"(ds), "=m"(fs), "=m"(gs), "=m"(ss), "=m"(cs), "=m"(ldtr));
