@@ -8,7 +8,6 @@
 #define PASS_MARK 0x500u /* memory survives INIT */
 #define SENT      0x54494E49u
 #define WENT_ON   0x4E4F4757u
-#define IPI_INIT  5u
 
 static void init_in_handler(void)
 {

@@ -335,9 +335,9 @@ static void make_ept(void)
     ept_pt = ept_split(directory, AREA);
 }
 
-static bool fresh_iret(uint64_t cs, uint64_t rsp)
+static bool fresh_iret(uint32_t pin, uint64_t cs, uint64_t rsp)
 {
-    struct defect d = {.pin = VMX_PIN_NMI | VMX_PIN_VIRTUAL_NMIS};
+    struct defect d = {.pin = pin};
     uint64_t frame[5] = {0, cs, 2, guest_stack_top() - 8, SEL_DATA64};
 
     fresh();
@@ -351,13 +351,14 @@ static bool fresh_iret(uint64_t cs, uint64_t rsp)
     return true;
 }
 
-static void test_iret(void)
+/* The blocking that IRET ends is that of NMIs, or of virtual NMIs. */
+static void test_iret(uint32_t pin)
 {
     for (unsigned blocked = 0; blocked < 2; blocked++) {
         uint32_t bit = blocked ? 1u << 12 : 0;
         const char *name = blocked ? "unblocked" : "was-not-blocked";
 
-        if (!fresh_iret(0x60, STACK_AT)) {
+        if (!fresh_iret(pin, 0x60, STACK_AT)) {
             not_offered("VMX-INF-20", name);
             not_offered("VMX-INF-21", name);
             return;
@@ -367,12 +368,12 @@ static void test_iret(void)
         check_eq("VMX-INF-20", name, last_exit.intr, 0x80000B0D | bit);
         check_eq("VMX-INF-20", "no-longer-blocked", rd(VMCS_GUEST_INTERRUPTIBILITY_STATE), 0);
 
-        fresh_iret(SEL_CODE64, ABSENT);
+        fresh_iret(pin, SEL_CODE64, ABSENT);
         wr(VMCS_GUEST_INTERRUPTIBILITY_STATE, blocked ? VMX_BLOCKING_BY_NMI : 0);
         guest_run(LAUNCH);
         check_eq("VMX-INF-20", name, last_exit.intr, 0x80000B0E | bit);
 
-        fresh_iret(SEL_CODE64, STACK_AT);
+        fresh_iret(pin, SEL_CODE64, STACK_AT);
         wr(VMCS_GUEST_INTERRUPTIBILITY_STATE, blocked ? VMX_BLOCKING_BY_NMI : 0);
         wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_SECONDARY_CONTROLS));
         wr(VMCS_SECONDARY_CONTROLS, controls(MSR_VMX_PROC2, VMX_CPU2_EPT));
@@ -396,7 +397,8 @@ void run_tests(void)
     test_nmi_blocking();
     test_pending_debug();
     test_pending_and_injected();
-    test_iret();
+    test_iret(VMX_PIN_NMI | VMX_PIN_VIRTUAL_NMIS);
+    test_iret(0);
     fault_hook = NULL;
     vmclear(entry_vmcs);
     check_vmx("VMX-INS-16", "vmxoff", vmxoff(), SUCCESS);

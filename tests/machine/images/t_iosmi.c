@@ -21,6 +21,8 @@ IO(out_imm8, "outb %%al, $0xB2", "a"(0))
 IO(out_dx8, "outb %%al, %%dx", "a"(0), "d"(0xB2))
 IO(out_imm16, "outw %%ax, $0xB2", "a"(0))
 IO(out_dx32, "outl %%eax, %%dx", "a"(0), "d"(0xB2))
+/* REP means nothing to an OUT. */
+IO(rep_out, ".byte 0xF3\n\toutb %%al, %%dx", "a"(0), "d"(0xB2))
 
 static void outsb(void)
 {
@@ -44,8 +46,20 @@ static const struct {
     {"out-dx8", out_dx8, 0xB20000},
     {"out-imm16", out_imm16, 0xB20041},
     {"out-dx32", out_dx32, 0xB20003},
+    {"rep-out", rep_out, 0xB20000},
     {"outsb", outsb, 0xB20010},
 };
+
+#define FS_OFFSET 0x100u
+
+static void outsb_fs(void)
+{
+    uint64_t source = phys(text) - FS_OFFSET;
+
+    wrmsr(MSR_FS_BASE, FS_OFFSET);
+    __asm__ volatile("fs outsb" : "+S"(source) : "d"(0xB2) : "memory");
+    wrmsr(MSR_FS_BASE, 0);
+}
 
 static volatile uint32_t reps;
 static volatile uint64_t rep_rip[8], rep_rcx[8], rep_rsi[8], rep_io_rip[8];
@@ -104,5 +118,8 @@ void run_tests(void)
     /* DM-EXI-22, DM-EXI-24: linear address and RSI of before the OUTSB. */
     check_eq("DM-EXI-22", "outsb-linear", stm_log.linear, phys(text));
     check_eq("DM-EXI-24", "outsb-rsi", stm_log.io_rsi, phys(text));
+    outsb_fs();
+    check_eq("DM-EXI-22", "fs-outsb-linear", stm_log.linear, phys(text));
+    check_eq("DM-EXI-24", "fs-outsb-rsi", stm_log.io_rsi, phys(text) - FS_OFFSET);
     test_rep();
 }

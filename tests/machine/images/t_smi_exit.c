@@ -276,6 +276,24 @@ static void test_valid_bit(void)
     check_eq("DM-EXI-04", "vmcall-again", stm_exits, before + 2);
 }
 
+static void init_and_smi(void)
+{
+    self_ipi(IPI_INIT, 0);
+    self_ipi(IPI_SMI, 0);
+}
+
+/* Both wait for the return from SMM; then the SMI comes first (DM-EXI-07). */
+static void test_init(void)
+{
+    uint32_t before = stm_exits;
+
+    guest_vmcs = vmcs_new_guest(guest_code);
+    stm_hook = init_and_smi;
+    check_eq("DM-EXI-07", "init-exits", guest_run(LAUNCH), VMX_REASON_INIT);
+    check_eq("DM-EXI-07", "after-both-smis", stm_exits, before + 2);
+    check_eq("DM-EXI-07", "smi-from-the-guest", stm_log.reason, VMX_REASON_OTHER_SMI);
+}
+
 void run_tests(void)
 {
     stm_activate();
@@ -289,6 +307,7 @@ void run_tests(void)
     test_guest();
     test_guest_hlt();
     test_guest_intercepted();
+    test_init();
     vmptrld(exec_vmcs);
     test_valid_bit();
     test_single_step();

@@ -257,6 +257,7 @@ void self_ipi(uint32_t delivery_mode, uint32_t vector);
 #define IPI_FIXED 0u
 #define IPI_SMI   2u
 #define IPI_NMI   4u
+#define IPI_INIT  5u
 
 /* ---- SMI handler of the default treatment (smi.asm, smm.c) ---- */
 struct smi_first_state { /* as the handler found it */
