@@ -169,9 +169,9 @@ TABLE = (
     Image("control-bits", ("t_control_bits.c", "entry_check.c"), at_least=31),
     Image("vectoring", ("t_vectoring.c",), at_least=19),
     Image("debug", ("t_debug.c",), at_least=34),
-    Image("vmx-events", ("t_vmx_events.c",), VMX_CPU, at_least=58),
-    Image("vmx-events-icount", ("t_vmx_events.c",), VMX_CPU, extra=ICOUNT, at_least=58),
-    Image("ept-more", ("t_ept_more.c",), at_least=30),
+    Image("vmx-events", ("t_vmx_events.c",), VMX_CPU, at_least=60),
+    Image("vmx-events-icount", ("t_vmx_events.c",), VMX_CPU, extra=ICOUNT, at_least=60),
+    Image("ept-more", ("t_ept_more.c",), at_least=31),
     Image("default", ("t_default.c",), at_least=52),
     Image("vmcall-err", ("t_vmcall_err.c",), at_least=30),
     # The dual-monitor treatment.

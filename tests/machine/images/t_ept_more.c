@@ -111,6 +111,14 @@ static void g_read_then_write(void)
     __asm__ volatile("vmcall" : : : "memory");
 }
 
+/* Without a VM exit in between, so that a translation made for the read may serve the write. */
+static void g_read_and_write(void)
+{
+    first = read64(PROBE);
+    write64(PROBE, 8);
+    __asm__ volatile("vmcall" : : : "memory");
+}
+
 static void test_accessed_dirty(void)
 {
     uint64_t region;
@@ -127,6 +135,11 @@ static void test_accessed_dirty(void)
     guest_skip();
     guest_run(RESUME);
     check_eq("VMX-EPT-11", "write-sets-d", read64(pt) & (EPT_A | EPT_D),
+             EPT_A | EPT_D);
+    vmclear(region);
+    region = new_guest(g_read_and_write, EPTP_AD);
+    guest_run(LAUNCH);
+    check_eq("VMX-EPT-11", "write-after-read", read64(pt) & (EPT_A | EPT_D),
              EPT_A | EPT_D);
     vmclear(region);
     region = new_guest(g_read_then_write, 0);

@@ -316,6 +316,27 @@ static void test_two_stores(uint64_t vapic)
     vmclear(region);
 }
 
+static void beyond_the_tpr(void)
+{
+    seen_tpr = read32(0xFEE00084);
+    __asm__ volatile("vmcall");
+}
+
+/* The TPR has 32 bits; what follows it is a register like others. */
+static void test_beyond_the_tpr(uint64_t vapic)
+{
+    uint64_t region = vmcs_new_guest(beyond_the_tpr);
+
+    proc(VMX_CPU_TPR_SHADOW | VMX_CPU_SECONDARY_CONTROLS);
+    wr(VMCS_SECONDARY_CONTROLS, VMX_CPU2_APIC_ACCESSES);
+    wr(VMCS_VIRTUAL_APIC_ADDRESS, vapic);
+    wr(VMCS_APIC_ACCESS_ADDRESS, 0xFEE00000);
+    wr(VMCS_TPR_THRESHOLD, 0);
+    check_eq("VMX-EXT-28", "beyond-the-tpr", guest_run(LAUNCH), VMX_REASON_APIC_ACCESS);
+    check_eq("VMX-EXT-28", "its-offset", last_exit.qualification, 0x84);
+    vmclear(region);
+}
+
 static void test_tpr(void)
 {
     uint64_t vapic = phys(page_alloc());
@@ -351,6 +372,7 @@ static void test_tpr(void)
     check_eq("VMX-EXT-33", "value", read32(vapic + 0x80), 0x10);
     vmclear(region);
     test_two_stores(vapic);
+    test_beyond_the_tpr(vapic);
 }
 
 static void init_code(void)
