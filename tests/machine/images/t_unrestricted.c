@@ -21,7 +21,7 @@
 #define LAST_STEP  99
 
 extern uint8_t ug_block[], ug_block_end[], ug_start[], ug_again[], ug_vm86[],
-    ug_handler[], ug_violation[], ug_wrap[];
+    ug_handler[], ug_violation[], ug_wrap[], ug_lmsw[];
 
 static uint64_t ept_pml4, ept_pd;
 static void *msr_bitmap;
@@ -421,6 +421,17 @@ static void test_root(void)
     check_eq("VMX-CAP-16", "store-lma", rdmsr(MSR_VMX_MISC) >> 5 & 1, 1);
 }
 
+/* LMSW can set PE and not clear it, so that a 0 is no reason to exit whatever the guest sees there. */
+static void test_lmsw(void)
+{
+    uint64_t region = new_guest(ug_lmsw);
+
+    wr(VMCS_CR0_GUEST_HOST_MASK, CR0_PE);
+    wr(VMCS_CR0_READ_SHADOW, CR0_PE);
+    check_eq("VMX-INT-29", "in-real-mode", guest_run(LAUNCH), VMX_REASON_VMCALL);
+    vmclear(region);
+}
+
 void run_tests(void)
 {
     vmx_start();
@@ -435,4 +446,5 @@ void run_tests(void)
     test_injection();
     test_violation();
     test_checks();
+    test_lmsw();
 }

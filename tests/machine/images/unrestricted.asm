@@ -7,7 +7,7 @@
 ; instruction that must raise #GP.
 
         global  ug_block, ug_block_end
-        global  ug_start, ug_again, ug_vm86, ug_handler, ug_violation, ug_wrap
+        global  ug_start, ug_again, ug_vm86, ug_handler, ug_violation, ug_wrap, ug_lmsw
 
 %define BASE    0x7000
 %define AT(x)   ((x) - ug_block + BASE)
@@ -55,6 +55,11 @@ ug_start:
 ug_handler:                             ; of INT 21H, and of what is injected
         mov     bx, 0x2121
         iret
+
+ug_lmsw:
+        xor     ax, ax
+        lmsw    ax
+        vmcall
 
         bits    32
 ug_32:
