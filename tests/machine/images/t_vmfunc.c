@@ -173,6 +173,9 @@ void run_tests(void)
     write64(list + 8, second);
     write64(list + 16, second | 1u << 7);
     write64(list + 8 * 511, second);
+    /* What follows the list would be good, and is no entry of it. */
+    (void)page_alloc();
+    write64(list + 8 * 512, second);
     write64(PROBE, 0x1111);
     write64(OTHER, 0x2222);
     test_switch();
