@@ -77,6 +77,7 @@ class Row:
         cause: as SmiTool records it.
         counted: by MSR 34H.
         executive: exits that the executive monitor counted.
+        by_reason: the same by basic exit reason.
         smm: SMM VM exits in the machine's trace.
         default: SMIs under the default treatment in the machine's trace.
         from_guest: how many SMIs of the trace interrupted the executive monitor's guest.
@@ -86,6 +87,7 @@ class Row:
     cause: str
     counted: int
     executive: SmiExits
+    by_reason: dict[int, int]
     smm: SmiExits
     default: int
     from_guest: int
@@ -104,6 +106,7 @@ class Row:
             "cause": self.cause,
             "counted": self.counted,
             "executive_exits": self.executive.as_json(),
+            "executive_exits_by_reason": {str(reason): count for reason, count in self.by_reason.items()},
             "smm_exits": self.smm.as_json(),
             "served_by": self.served_by,
         }
@@ -183,6 +186,7 @@ def _row(booted: Booted, window: Window, before: ExitCounts, after: ExitCounts) 
         cause=window.cause,
         counted=window.counted or 0,
         executive=after.smi_exits() - before.smi_exits(),
+        by_reason=after.since(before),
         smm=smm,
         default=sum(event.kind is Kind.SMI for event in events),
         from_guest=sum(event.source is Mode.GUEST for event in smis),

@@ -82,6 +82,11 @@ class ExitCounts:
         io_smi, other_smi = self.counts.get(VMX_REASON_IO_SMI, 0), self.counts.get(VMX_REASON_OTHER_SMI, 0)
         return SmiExits(io_smi, other_smi, sum(self.counts.values()) - io_smi - other_smi)
 
+    def since(self, before: ExitCounts) -> dict[int, int]:
+        """Basic exit reason to number, of what came after an earlier record of the same launch."""
+        grown = {reason: count - before.counts.get(reason, 0) for reason, count in self.counts.items()}
+        return {reason: count for reason, count in grown.items() if count}
+
     def total_but_vmcall(self) -> int:
         """All exits but those by which the counts are read."""
         return sum(self.counts.values()) - self.counts.get(VMX_REASON_VMCALL, 0)

@@ -100,6 +100,9 @@ def test_executive_monitor_sees_no_smi(plain_vmm: Carried) -> None:
     for row in plain_vmm.document["rows"]:
         exits = row["executive_exits"]
         assert (exits["io_smi"], exits["other_smi"]) == (0, 0) and exits["other_reasons"] > 0
+        reasons = row["executive_exits_by_reason"]
+        assert {"10", "18"} <= set(reasons) and not {"5", "6"} & set(reasons)
+        assert sum(reasons.values()) == exits["other_reasons"]
     for stream in plain_vmm.streams:
         reasons = Counter(event.basic_reason for event in stream.transitions if event.kind is Kind.EXIT)
         assert reasons[5] == reasons[6] == 0 and sum(reasons.values()) > 100

@@ -97,6 +97,7 @@ def test_good_run(plain: Vmm, dual: Vmm) -> None:
     # Each cause with its own other exits, and the one by which the counts are read.
     assert [row.executive for row in found] == [SmiExits(0, 0, number + 1) for number in NUMBERS.values()] * 3
     assert [row.smm for row in found[6:]] == [SmiExits(5, 0, 0), SmiExits(7, 0, 0), SmiExits(0, 5, 0)]
+    assert [row.by_reason for row in found] == [{10: number, 18: 1} for number in NUMBERS.values()] * 3
     assert failing(plain, dual) == ""
 
 
