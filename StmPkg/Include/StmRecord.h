@@ -39,7 +39,7 @@ typedef enum {
 ///
 typedef struct {
   UINT64    Time;             ///< time-stamp counter, TSC offset 0
-  UINT32    Sequence;         ///< counts from 0 since activation, all processors
+  UINT32    Sequence;         ///< counts from 0 since the processor's activation
   UINT16    Type;             ///< STM_RING_TYPE
   UINT16    Processor;        ///< slot of the processor
   UINT64    Reason;           ///< exit reason field, or API number

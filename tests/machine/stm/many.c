@@ -5,7 +5,8 @@
  * makes checks: the others leave figures.
  *
  * PROCESSORS are there, ANNOUNCED are what the loader tells the STM.  What is done
- * with them: SCENE.
+ * with them: SCENE.  With WIDE their APIC identifiers are multiples of 256, for
+ * which they are in x2APIC mode.
  */
 #include "stm_under_test.h"
 
@@ -21,6 +22,10 @@
 #define ICR_INIT  0x4500u
 #define ICR_SIPI  0x4600u
 #define ICR_SMI   0x4200u
+#define APIC_BASE_MSR    0x1Bu
+#define APIC_BASE_X2APIC 0x400u
+#define X2APIC_SVR       0x80Fu
+#define X2APIC_ICR       0x830u
 #define SMIS      2u
 #define FLAT_SMIS 9u
 
@@ -65,11 +70,29 @@ static uint32_t call(uint32_t number)
     return status;
 }
 
+#ifdef WIDE
+static void send(uint32_t cpu, uint32_t icr)
+{
+    wrmsr(X2APIC_ICR, (uint64_t)cpu << 40 | icr);
+}
+
+static void apic_enable(void)
+{
+    wrmsr(APIC_BASE_MSR, rdmsr(APIC_BASE_MSR) | APIC_BASE_X2APIC);
+    wrmsr(X2APIC_SVR, 0x1FF);
+}
+#else
 static void send(uint32_t cpu, uint32_t icr)
 {
     write32(ICR_HIGH, cpu << 24);
     write32(ICR_LOW, icr);
 }
+
+static void apic_enable(void)
+{
+    write32(0xFEE000F0, 0x1FF);
+}
+#endif
 
 static void wait_for(volatile uint32_t *what, uint32_t value)
 {
@@ -196,7 +219,7 @@ static void prepare(uint32_t cpu)
     uint32_t before;
 
     idt_load();
-    write32(0xFEE000F0, 0x1FF);
+    apic_enable();
     if (!(rdmsr(MSR_FEATURE_CONTROL) & 1)) {
         wrmsr(MSR_FEATURE_CONTROL, 5);
     }
@@ -270,7 +293,11 @@ static void firmware(void)
     }
     memcpy((void *)(uintptr_t)MANY_AT, many_block, (size_t)(many_block_end - many_block));
     smi_hook = move_smbase;
-    prepare(0);
+    /*
+     * This processor last: before another one is in x2APIC mode, what is sent to
+     * identifier 0 goes to it, too, if its own ends in 00H.
+     */
+    apic_enable();
     for (uint32_t cpu = 1; cpu < PROCESSORS; cpu++) {
         moving = cpu;
         many_number = cpu;
@@ -280,6 +307,8 @@ static void firmware(void)
         wait_for(&processors[cpu].done, 1);
         check_eq("FW", "vmxon", processors[cpu].wrong, 0);
     }
+    moving = 0;
+    prepare(0);
     check_eq("FW", "smbase-moved", smi_count, PROCESSORS);
     smi_hook = NULL;
     tseg_close();

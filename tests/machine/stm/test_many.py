@@ -26,18 +26,18 @@ BAD_PSD = 7
 SMIS = 2
 
 
-def image(mseg: Path, scene: str, processors: int, announced: int, rounds: int) -> Rom:
-    defines = digest_defines(mseg)
+def image(mseg: Path, scene: str, processors: int, announced: int, rounds: int, wide: bool) -> Rom:
+    defines = digest_defines(mseg) + (("WIDE",) if wide else ())
     numbers = {"SCENE": SCENES.index(scene), "PROCESSORS": processors, "ANNOUNCED": announced, "ROUNDS": rounds}
     return build_image(SOURCES, (*defines, *(f"{name}={value}" for name, value in numbers.items())))
 
 
 def run(
     qemu: Path, mseg: Path, work: Path, scene: str, processors: int, *, announced: int = 0, rounds: int = 1,
-    thread: str = "multi", timeout: float = 300, more: tuple[str, ...] = (),
+    thread: str = "multi", timeout: float = 300, more: tuple[str, ...] = (), wide: bool = False,
 ) -> tuple[Outcome, list[Record]]:  # fmt: skip
     """One run: what the image says, and the STM's records."""
-    rom = image(mseg, scene, processors, announced or processors, rounds).rom
+    rom = image(mseg, scene, processors, announced or processors, rounds, wide).rom
     extra = (
         *("-smp", str(processors), "-accel", f"tcg,thread={thread}"),
         *("-chardev", f"file,id=stm,path={work / 'stm.log'}"),
@@ -105,6 +105,15 @@ def test_start_and_stop_at_the_same_time(qemu: Path, mseg: Path, tmp_path: Path,
     rounds = 200
     outcome, records = run(qemu, mseg, tmp_path, "rounds", processors, rounds=rounds, thread=thread)
     check_rounds(outcome, records, mseg, processors, rounds)
+
+
+def test_apic_identifiers_are_32_bits_wide(qemu: Path, mseg: Path, tmp_path: Path) -> None:
+    """Identifiers 0 and 100H: in their low 8 bits they are one, and would be given one block."""
+    rounds = 20
+    second = "max-x86_64-cpu,socket-id=1,core-id=0,thread-id=0"
+    more = ("-smp", "1,sockets=2,cores=200,maxcpus=400", "-device", second)
+    outcome, records = run(qemu, mseg, tmp_path, "rounds", 2, rounds=rounds, more=more, wide=True)
+    check_rounds(outcome, records, mseg, 2, rounds)
 
 
 @pytest.mark.slow
