@@ -15,6 +15,8 @@ from build_scripts.linux.kernel import Kernel
 SOURCES = Path(__file__).parent / "init"
 GUEST_SOURCES = Path(__file__).parent / "guest"
 FOLDERS = ("dev", "proc", "sys", "lib", "lib/lab", "guest")
+# Modules that KVM does not need.
+ALONE = ("efivarfs.ko",)
 CFLAGS = ("-std=gnu11", "-D_GNU_SOURCE", "-static", "-O2", "-g0", "-pthread", "-Wall", "-Wextra", "-Werror")
 
 
@@ -47,10 +49,23 @@ def build(kernel: Kernel, program: Path | None = None) -> bytes:
     """
     files = {"init": _program(SOURCES)}
     files |= {f"lib/lab/{path.name}": path.read_bytes() for path in kernel.modules}
-    files["lib/lab/order"] = "".join(f"{path.name}\n" for path in kernel.modules).encode("ascii")
+    files["lib/lab/order"] = "".join(f"{path.name}\n" for path in kernel.modules if path.name not in ALONE).encode(
+        "ascii"
+    )
     if program is not None:
         files["program"] = program.read_bytes()
     else:
         files["guest/vmlinuz"] = kernel.image.read_bytes()
         files["guest/initrd"] = archive(("dev",), {"init": _program(GUEST_SOURCES)}, ("init",))
     return archive(FOLDERS, files, ("init", "program"))
+
+
+def build_plain(kernel: Kernel) -> bytes:
+    """Make the archive for a guest of the executive monitor: process 1 and the modules that it loads, no KVM.
+
+    Raises:
+        LabError: the compiler failed.
+    """
+    files = {"init": _program(SOURCES)}
+    files |= {f"lib/lab/{path.name}": path.read_bytes() for path in kernel.modules if "kvm" not in path.name}
+    return archive(FOLDERS, files, ("init",))

@@ -22,7 +22,7 @@ from build_scripts.sources.distribution import BinaryClient, BinaryPackage
 
 _PINS = Path(__file__).parent / "packages.json"
 PIN: dict[str, Any] = json.loads(_PINS.read_text(encoding="utf-8"))["linux"]
-MODULES = ("msr", "kvm-intel")
+MODULES = ("efivarfs", "msr", "kvm-intel")
 VARIABLE = PIN["variable"]
 # How each ending of a module's name is read; Debian 13 and the backports compress with xz.
 DECOMPRESSORS: dict[str, Callable[[bytes], bytes]] = {".ko": bytes, ".xz": lzma.decompress, ".gz": gzip.decompress}

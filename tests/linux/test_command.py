@@ -150,9 +150,10 @@ def test_compressed_modules(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (tmp_path / "boot").mkdir()
     (tmp_path / "boot" / "vmlinuz-6.12").write_bytes(b"image")
-    contents = {"msr": b"", "irqbypass": b"", "kvm": b"irqbypass", "kvm_intel": b"kvm"}
+    contents = {"efivarfs": b"", "msr": b"", "irqbypass": b"", "kvm": b"irqbypass", "kvm_intel": b"kvm"}
     elf = {name: b"\x7fELF license=GPL\0depends=" + depends + b"\0" for name, depends in contents.items()}
-    (folder / "msr.ko").write_bytes(elf["msr"])
+    for name in ("efivarfs", "msr"):
+        (folder / f"{name}.ko").write_bytes(elf[name])
     (folder / "irqbypass.ko.gz").write_bytes(gzip.compress(elf["irqbypass"]))
     for name in ("kvm", "kvm_intel"):
         (folder / f"{name}.ko.xz").write_bytes(lzma.compress(elf[name]))
@@ -160,7 +161,7 @@ def test_compressed_modules(tmp_path: Path) -> None:
     target.mkdir()
     kernel.take_apart(tmp_path, "6.12-1", target)
     found = kernel.Kernel.in_folder(target)
-    assert [path.name for path in found.modules] == ["msr.ko", "irqbypass.ko", "kvm.ko", "kvm_intel.ko"]
+    assert [path.name for path in found.modules] == ["efivarfs.ko", "msr.ko", "irqbypass.ko", "kvm.ko", "kvm_intel.ko"]
     for path in found.modules:
         assert path.read_bytes() == elf[path.stem]
 

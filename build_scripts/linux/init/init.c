@@ -7,6 +7,8 @@
  *   lab.smi=1             SMIs, one after another, while a test of step kvm runs
  *   lab.guest=WORD        a word for the guest's kernel instead of "quiet"
  *   lab.reload=A=1,B=0;C  sets of parameters for step reload
+ *   lab.role=executive    no KVM: report what a guest of the executive monitor finds
+ *   lab.end=WAY           of that role: reboot or panic instead of a power-off
  * A file /program is run instead of the steps.
  */
 #include <fcntl.h>
@@ -74,8 +76,19 @@ int main(void)
     char steps[256] = "kvm,guest", parameters[256];
 
     prepare();
+    bool executive = setting("lab.role") && strcmp(setting("lab.role"), "executive") == 0;
     uname(&name);
     report("boot", "kernel=%s cpus=%ld", name.release, sysconf(_SC_NPROCESSORS_ONLN));
+    if (executive) {
+        executive_guest();
+        check_log(true);
+        if (sysconf(_SC_NPROCESSORS_ONLN) > 1) {
+            show_registers(1, 0);
+            show_registers(0, 1);
+        }
+        report("end", "done=1");
+        end_machine(setting("lab.end"));
+    }
     snprintf(parameters, sizeof(parameters), "%s", module_settings("kvm_intel"));
     if (setting("lab.steps")) {
         snprintf(steps, sizeof(steps), "%s", setting("lab.steps"));
@@ -90,7 +103,7 @@ int main(void)
             report_smis();
         }
     }
-    check_log();
+    check_log(false);
     report("end", "done=1");
     reboot(RB_POWER_OFF);
     return 0;

@@ -19,7 +19,7 @@ static bool mentions(const char *text, const char *const *words, char *(*find)(c
     return false;
 }
 
-void check_log(void)
+void check_log(bool all)
 {
     static const char *const topics[] = {"kvm", "vmx", "irqbypass", NULL};
     static const char *const alarms[] = {"WARNING:", "BUG:", "Call Trace", "Oops", "rcu: INFO:", "soft lockup",
@@ -39,7 +39,7 @@ void check_log(void)
         }
         text++;
         text[strcspn(text, "\n")] = '\0';
-        bool warning = (priority & LEVEL_MASK) <= WARNING_LEVEL && mentions(text, topics, strcasestr);
+        bool warning = (priority & LEVEL_MASK) <= WARNING_LEVEL && (all || mentions(text, topics, strcasestr));
         if (warning || mentions(text, alarms, strstr)) {
             bad++;
             report("log-line", "level=%u text=%s", priority & LEVEL_MASK, text);

@@ -17,17 +17,30 @@ const char *module_settings(const char *module);
 
 /* Loads irqbypass, kvm and kvm_intel with the given parameters of the last; false if one was refused. */
 bool load_kvm(const char *parameters);
+/* Loads one module without parameters, and reports it. */
+void load_module(const char *name);
 /* Removes kvm_intel and kvm. */
 bool unload_kvm(void);
 /* Reports every parameter that kvm_intel has in force. */
 void report_parameters(void);
 
-/* Reports what the kernel's log holds that it must not. */
-void check_log(void);
+/* Reports what the kernel's log holds that it must not; with `all`, every warning. */
+void check_log(bool all);
 
 /* An SMI by the port that the firmware has armed; counted by the processors (MSR 34H). */
 void raise_smi(void);
 void report_smis(void);
+
+/* Has the caller run on one processor; false if there is none such. */
+bool run_on(int cpu);
+/* What a guest of the executive monitor finds. */
+void executive_guest(void);
+/* A UEFI variable written, read back and removed on each processor. */
+void variables(void);
+/* Has the kernel show the registers of one processor, asked on another. */
+void show_registers(int cpu, int from);
+/* Ends the machine: "reboot", "panic", anything else powers it off. */
+void end_machine(const char *how);
 
 /* Tests that use /dev/kvm directly; `only` names one, NULL means all. */
 void kvm_tests(const char *only);

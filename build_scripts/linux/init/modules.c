@@ -28,6 +28,11 @@ static int load_file(const char *name, const char *parameters)
     return error;
 }
 
+void load_module(const char *name)
+{
+    report("module", "name=%s error=%d parameters=", name, load_file(name, ""));
+}
+
 bool load_kvm(const char *parameters)
 {
     char name[64];
