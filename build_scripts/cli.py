@@ -250,7 +250,7 @@ def _kvm_options(parser: argparse.ArgumentParser) -> None:
     """Options of the experiment kvm."""
     parser.add_argument("--kvm-args", default="", metavar="WORDS", help="kvm: parameters of kvm_intel, such as 'ept=0'")
     parser.add_argument(
-        "--kernel-args", default="", metavar="WORDS", help="kvm: further words of the kernel's command line"
+        "--kernel-args", default="", metavar="WORDS", help="kvm, linux: further words of the kernel's command line"
     )
     parser.add_argument(
         "--program", type=Path, metavar="FILE", help="kvm: a static program to run instead of the lab's"

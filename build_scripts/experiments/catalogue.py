@@ -8,9 +8,10 @@ from typing import Any
 from build_scripts.experiments.experiment import Experiment
 from build_scripts.experiments.first_light import FirstLight
 from build_scripts.experiments.kvm import Kvm
+from build_scripts.experiments.linux_guest import LinuxExperiment
 from build_scripts.experiments.plain_vmm import PlainVmm
 
-EXPERIMENTS: tuple[Experiment[Any], ...] = (FirstLight(), PlainVmm(), Kvm())
+EXPERIMENTS: tuple[Experiment[Any], ...] = (FirstLight(), PlainVmm(), LinuxExperiment(), Kvm())
 NAMES = tuple(experiment.name for experiment in EXPERIMENTS)
 
 

@@ -17,9 +17,11 @@ from build_scripts.experiments import document
 from build_scripts.experiments.catalogue import EXPERIMENTS, NAMES, find
 from build_scripts.experiments.experiment import COMMON, DEFAULT_EXPERIMENT, OPTIONS, Expectation, Experiment, Request
 from build_scripts.experiments.kvm import Kvm, KvmSeen
+from build_scripts.experiments.linux_guest import LinuxExperiment, LinuxSeen
 from build_scripts.experiments.shell_experiment import ShellExperiment
 from build_scripts.linux.boot import LinuxRun
 from build_scripts.machine.processors import Configuration
+from build_scripts.observation.events import Stream
 
 from .seen import GOOD_END, booted, seen
 from .streams import Logs, good_run
@@ -49,6 +51,9 @@ def nothing_seen(experiment: Experiment[Any], folder: Path) -> Any:
         return seen(folder, *boots, request=request)
     if isinstance(experiment, Kvm):
         return KvmSeen(request, LinuxRun(folder, GOOD_END, ()))
+    if isinstance(experiment, LinuxExperiment):
+        run = LinuxRun(folder, GOOD_END, ())
+        return LinuxSeen(request, experiment.processors, run, run, Stream(()))
     raise AssertionError(f"say what nothing is for {experiment.name}")
 
 
