@@ -236,7 +236,7 @@ def _expectations(situation: Situation, mine: list[Row], booted: Booted | None) 
 
 
 def _agreement(name: str, situation: Situation, booted: Booted | None) -> Expectation:
-    """The executive monitor's last counts against the machine's trace from the launch to then.
+    """The executive monitor's last counts against the machine's trace of the session until then.
 
     All but VMCALL, by which the counts are read.
     """
@@ -245,11 +245,12 @@ def _agreement(name: str, situation: Situation, booted: Booted | None) -> Expect
     if booted is None or not mine:
         return Expectation.equal(name, "some", None)
     last = mine[-1]
-    launched = max((record.t for record in booted.stream.of("EXEC", "launch") if record.t < last.t), default=0)
+    # Each processor has a launch of its own; what came before the session ended in VMXOFF on all of them.
+    began = max((record.t for record in booted.stream.of("EXEC", "vmxoff") if record.t < last.t), default=0)
     traced = [
         event.basic_reason
         for event in booted.stream.transitions
-        if event.kind is Kind.EXIT and launched < event.t < last.t
+        if event.kind is Kind.EXIT and began < event.t < last.t
     ]
     seen = last.total_but_vmcall()
     expected = sum(reason != VMX_REASON_VMCALL for reason in traced)

@@ -164,3 +164,15 @@ def test_own_script_on_each_machine(tmp_path: Path) -> None:
     (expectation,) = made["expectations"]
     assert not expectation["passed"] and len(expectation["seen"]) == 2
     assert result.stderr.count("line 4, 'ExecMon.efi exits': the Shell's status is 0x13 (not started)") == 2
+
+
+def test_plain_vmm_on_two_processors(tmp_path: Path) -> None:
+    """Without counted instructions, the STM on both: the processor that raises SMIs sees them go where they went."""
+    facts = tmp_path / "facts.json"
+    result = run_command(["run", "plain-vmm", "--processors", "2", "--json", str(facts)])
+    assert result.returncode == ExitCode.OK, result.stdout + result.stderr
+    made = json.loads(facts.read_text())
+    document.validate(made)
+    assert made["processors"] == 2 and all(expectation["passed"] for expectation in made["expectations"])
+    for run_dir in re.findall(r"^logs: (.+)$", result.stdout, re.MULTILINE):
+        assert {event.cpu for event in read_stream(Path(run_dir)).transitions if event.kind is Kind.EXIT} == {0, 1}
