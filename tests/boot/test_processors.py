@@ -21,6 +21,7 @@ pytestmark = pytest.mark.boot
 
 TIMEOUT_SECONDS = 150.0
 SMIS = 5
+NMIS = 500
 REASON_INIT, REASON_SIPI = 3, 4
 SCRIPT = (
     "ExecMon.efi start",
@@ -147,6 +148,17 @@ def test_monitor_is_hidden_from_its_guest(processors: int, boot_processors: Boot
     regions = [record.number("vmcs") for record in result.stream.of("EXEC", "launch")]
     base, size = seen.number("base"), seen.number("pages") * 0x1000
     assert len(regions) == processors and all(base <= region < base + size for region in regions)
+
+
+@pytest.mark.parametrize("threads", list(THREADS))
+def test_nmis_in_root_reach_the_guest(threads: str, boot_processors: Boot) -> None:
+    """One processor sends NMIs to another that exits all the time: each arrives once, in the monitor too."""
+    result = boot_processors(("ExecMon.efi start", "GuestTool.efi nmi", "ExecMon.efi stop", "reset -s"), 2, threads)
+    assert outcome.command_problems(result.stream) == [], result.run_dir
+    (nmis,) = result.stream.of("APP", "guest-nmis")
+    assert nmis.number("sent") == nmis.number("taken") == NMIS and nmis.number("lost") == 0
+    (left,) = [record for record in result.stream.of("EXEC", "leave") if record.number("cpu") == 0]
+    assert 0 < left.number("root_nmis") <= NMIS, "some came in VMX root operation"
 
 
 @pytest.mark.parametrize("command", ["reset -s", "reset"])

@@ -337,11 +337,13 @@ ShellAppMain (
     Status = GuestObserve ();
   } else if ((Argc == 2) && (StrCmp (Argv[1], L"hidden") == 0)) {
     Status = GuestCheckHidden ();
+  } else if ((Argc == 2) && (StrCmp (Argv[1], L"nmi") == 0)) {
+    Status = GuestTakeNmis ();
   } else if ((Argc == 2) && (StrCmp (Argv[1], L"triple-fault") == 0)) {
     GuestTripleFault ();
     Status = EFI_ABORTED;
   } else {
-    Print (L"usage: GuestTool [hidden | triple-fault]\n");
+    Print (L"usage: GuestTool [hidden | nmi | triple-fault]\n");
     Status = EFI_INVALID_PARAMETER;
   }
 

@@ -27,4 +27,35 @@ GuestCheckHidden (
   VOID
   );
 
+//
+// Nmi.c
+//
+
+///
+/// NMIs taken by AsmNmiTaken.
+///
+extern volatile UINT64  gTryNmis;
+
+/**
+  Interrupt entry for NMIs: counts them.
+**/
+VOID
+EFIAPI
+AsmNmiTaken (
+  VOID
+  );
+
+/**
+  Take NMIs while CPUID exits.
+
+  @retval EFI_SUCCESS       As many came as were sent.
+  @retval EFI_UNSUPPORTED   There is no other processor, or the local APIC is in x2APIC mode.
+  @retval EFI_DEVICE_ERROR  Another number came.
+  @return What MP Services returned.
+**/
+EFI_STATUS
+GuestTakeNmis (
+  VOID
+  );
+
 #endif

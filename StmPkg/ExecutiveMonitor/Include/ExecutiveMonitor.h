@@ -78,6 +78,7 @@ typedef struct {
   UINT64             HostTables;      ///< GDT and TSS of VMX root operation
   UINT64             StackTop;        ///< of the stack for VM exits
   UINT64             CrashStackTop;   ///< of the stack for exceptions and NMIs
+  UINT64             RootNmis;        ///< NMIs of the guest that came in VMX root operation
   UINT64             HiddenAccesses;  ///< accesses of the guest to the hidden range
   UINT64             ExitCount[EXEC_EXIT_REASONS];
 } EXEC_PROCESSOR;

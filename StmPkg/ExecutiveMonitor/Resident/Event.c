@@ -29,7 +29,8 @@ ExecDeliverNmi (
   UINT64  Activity;
 
   Context->NmiPending = 0;
-  Activity            = VmRead (VMCS_GUEST_ACTIVITY_STATE);
+  Context->Processor->RootNmis++;
+  Activity = VmRead (VMCS_GUEST_ACTIVITY_STATE);
   if (((VmRead (VMCS_ENTRY_INTERRUPTION_INFO) & VMX_INTERRUPTION_VALID) == 0) &&
       ((VmRead (VMCS_GUEST_INTERRUPTIBILITY_STATE) & NO_NMI_INJECTION) == 0) &&
       ((Activity == VMX_ACTIVITY_ACTIVE) || (Activity == VMX_ACTIVITY_HLT)))

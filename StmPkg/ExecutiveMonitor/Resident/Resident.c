@@ -67,6 +67,7 @@ ExecEnterRoot (
   *(UINT32 *)(UINTN)Processor->GuestVmcs      = Revision;
   ZeroMem (Processor->ExitCount, sizeof (Processor->ExitCount));
   Processor->HiddenAccesses = 0;
+  Processor->RootNmis       = 0;
 
   ExecEnableVmx ();
   Vmx = AsmVmxOn (Processor->VmxonRegion);

@@ -99,7 +99,13 @@ ExecExitVmcall (
         return ExecResumeGuest;
       }
 
-      EXEC_RECORD ("leave", "cpu=%u rip=0x%lx", Context->Processor->Number, VmRead (VMCS_GUEST_RIP));
+      EXEC_RECORD (
+        "leave",
+        "cpu=%u rip=0x%lx root_nmis=%lu",
+        Context->Processor->Number,
+        VmRead (VMCS_GUEST_RIP),
+        Context->Processor->RootNmis
+        );
       Registers->Rax = EXEC_HYPERCALL_SUCCESS;
       return ExecContinueNatively;
 
