@@ -20,6 +20,9 @@ from build_scripts.observation.events import Record, Stream, read_stream
 from build_scripts.observation.follow import Follower
 
 TRACE = ("vmx_*",)
+FIRMWARE_LOG = "firmware.log"
+# EDK II's last words at a wake (S3Resume2Pei).
+WAKING_VECTOR = "OS waking vector"
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ def boot_configuration(
     *,
     processors: int = 1,
     told: Callable[[Record], None] | None = None,
+    dies_at_wake: bool = False,
 ) -> Result:
     """Boot the firmware on one kind of processor and read what it recorded.
 
@@ -103,6 +107,7 @@ def boot_configuration(
         extra: further QEMU arguments.
         processors: how many; instructions are counted only if there is one, since a count is of all together.
         told: called for each record while the guest runs.
+        dies_at_wake: a guest that halts for good where the firmware hands over at a wake has come to its end.
     """
     guest = Guest(
         qemu=find_qemu(configuration),
@@ -118,5 +123,11 @@ def boot_configuration(
     )
     run_dir = paths.new_run_dir(configuration.value)
     follower = Follower(run_dir, told) if told is not None else None
-    ending = boot(guest, run_dir, timeout, follower.poll if follower is not None else None)
+
+    def handed_over() -> bool:
+        log = run_dir / FIRMWARE_LOG
+        return log.is_file() and WAKING_VECTOR in log.read_text(encoding="utf-8", errors="replace")
+
+    watch = follower.poll if follower is not None else None
+    ending = boot(guest, run_dir, timeout, watch, handed_over if dies_at_wake else None)
     return Result(run_dir, ending, read_stream(run_dir))

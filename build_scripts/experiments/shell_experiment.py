@@ -23,7 +23,7 @@ from build_scripts.experiments.shell import (
     read_script,
 )
 from build_scripts.machine import fw_cfg, processors
-from build_scripts.machine.machine import CONSOLE_LOG, DEFAULT_TIMEOUT_SECONDS
+from build_scripts.machine.machine import CONSOLE_LOG, DEFAULT_TIMEOUT_SECONDS, HALTED
 from build_scripts.machine.processors import Configuration
 from build_scripts.observation import crash, outcome, report, show
 from build_scripts.observation.events import Record, RecordError, Stream
@@ -32,10 +32,15 @@ from build_scripts.progress import Step, say, step
 
 @dataclass(frozen=True)
 class Course:
-    """One boot of an experiment: on which processor, with which commands, the last of which ends the guest."""
+    """One boot of an experiment: on which processor, with which commands, the last of which ends the guest.
+
+    Attributes:
+        dies_at_wake: the guest is meant not to come back from standby, and then halts for good.
+    """
 
     configuration: Configuration
     script: tuple[str, ...]
+    dies_at_wake: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,8 @@ class Booted:
 
     def failure(self) -> LabError | None:
         """What stopped the guest short of a power-off."""
+        if self.course.dies_at_wake and self.result.ending.reason == HALTED:
+            return None
         error = outcome.check_ending(self.stream, self.result.ending)
         if error is not None:
             error.log = self.result.run_dir
@@ -137,6 +144,7 @@ class ShellExperiment(Experiment[ShellSeen]):
                     fw_cfg.arguments(request.fw_cfg),
                     processors=self.processors_of(request),
                     told=_teller(shown, request.verbose),
+                    dies_at_wake=course.dies_at_wake,
                 )
             if request.verbose:
                 say(f"QEMU's command line: {shlex.join(result.command())}")

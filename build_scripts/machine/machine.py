@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import shutil
 import subprocess
 import tempfile
@@ -33,9 +34,15 @@ DEFAULT_TIMEOUT_SECONDS = 300.0
 # In the run directory: the guest's serial port, and QEMU's command line, an argument a line.
 CONSOLE_LOG = "console.log"
 COMMAND_FILE = "command"
+# Likewise: the registers of a guest that halted for good.
+REGISTERS_FILE = "registers"
+HALTED = "halted"
 _CONNECT_SECONDS = 60.0
 _QUIT_SECONDS = 10.0
 _SOCKET_PATH_LIMIT = 100  # sun_path holds 108 bytes
+# Of `info registers`: HLT, and RFLAGS without IF.
+_HALTED = re.compile(r"EFL=(?:[0-9a-f]+)([0-9a-f])[0-9a-f]{2} .* HLT=1")
+_IF = 0x2  # of the digit of RFLAGS that holds bit 9
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,8 @@ class Ending:
 
     Attributes:
         reason: QMP's reason of the SHUTDOWN event (``guest-shutdown``, ``guest-reset``, ``guest-panic``,
-            ``host-qmp-quit`` ...), ``timeout``, or ``exited`` if QEMU ended without one.
+            ``host-qmp-quit`` ...), ``timeout``, ``halted`` if somebody looked for that, or ``exited`` if QEMU ended
+            without one.
         status: QEMU's exit status, None if it had to be killed.
         seconds: wall-clock time from start to end.
     """
@@ -168,30 +176,49 @@ class Machine:
         """Let the guest run."""
         self.qmp("cont")
 
-    def wait(self, timeout: float = DEFAULT_TIMEOUT_SECONDS, watch: Callable[[], None] | None = None) -> Ending:
+    def wait(
+        self,
+        timeout: float = DEFAULT_TIMEOUT_SECONDS,
+        watch: Callable[[], None] | None = None,
+        may_halt: Callable[[], bool] | None = None,
+    ) -> Ending:
         """Wait for the end of QEMU; end it after `timeout` seconds.
 
         Args:
             watch: called again and again meanwhile, to look at the logs as they grow.
+            may_halt: likewise; once it says so, a first processor that is halted with interrupts off is the end too.
         """
         assert self._process is not None
         try:
-            reason = self._runner.run(asyncio.wait_for(self._next_shutdown(watch), timeout))
+            reason = self._runner.run(asyncio.wait_for(self._next_end(watch, may_halt), timeout))
         except TimeoutError:
             reason = "timeout"
+        if reason in ("timeout", HALTED):
             self._process.kill()
         try:
             status: int | None = self._process.wait(_QUIT_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             status = self._process.wait()
-        return Ending(reason, None if reason == "timeout" else status, time.monotonic() - self._started)
+        return Ending(reason, None if reason in ("timeout", HALTED) else status, time.monotonic() - self._started)
 
-    async def _next_shutdown(self, watch: Callable[[], None] | None) -> str:
+    async def _halted(self) -> bool:
+        """Whether the first processor is halted with interrupts off; keeps its registers if so."""
+        shown = await self._client.execute("human-monitor-command", {"command-line": "info registers"})
+        text = str(shown)
+        found = _HALTED.search(text)
+        if found is None or int(found[1], 16) & _IF:
+            return False
+        (self.run_dir / REGISTERS_FILE).write_text(text, encoding="utf-8")
+        return True
+
+    async def _next_end(self, watch: Callable[[], None] | None, may_halt: Callable[[], bool] | None) -> str:
         assert self._process is not None
         while True:
             if watch is not None:
                 watch()
+            if may_halt is not None and may_halt() and await self._halted():
+                return HALTED
             if not self._suspend.empty():
                 await self._suspend.get()
                 await self._client.execute("system_wakeup")
@@ -231,8 +258,9 @@ def boot(
     run_dir: Path,
     timeout: float = DEFAULT_TIMEOUT_SECONDS,
     watch: Callable[[], None] | None = None,
+    may_halt: Callable[[], bool] | None = None,
 ) -> Ending:
-    """Boot once and wait for the end; `watch` is called again and again meanwhile."""
+    """Boot once and wait for the end, as `Machine.wait` does."""
     with Machine(guest, run_dir) as machine:
         machine.resume()
-        return machine.wait(timeout, watch)
+        return machine.wait(timeout, watch, may_halt)

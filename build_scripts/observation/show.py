@@ -92,6 +92,29 @@ _TOLD: dict[tuple[str, str], Callable[[Record], str]] = {
         f"variable {record.text('name')}: written={record.fields.get('written')} "
         f"read_back={record.fields.get('read_back')}"
     ),
+    ("APP", "sleep-begin"): lambda record: (
+        f"shell: to S3: SLP_TYP {record.fields.get('type')} and SLP_EN to port {record.fields.get('port')}, waking "
+        f"vector {record.fields.get('vector')}"
+    ),
+    ("APP", "sleep-end"): lambda record: f"shell: standby: {record.text('result')}",
+    ("APP", "monitor"): lambda record: f"shell: VMCALL to the executive monitor: {record.text('answer')}",
+    ("APP", "stm-status"): lambda record: (
+        f"shell: the status table says {record.text('state')}, {record.text('reason')}, "
+        f"wakes {record.fields.get('wakes')}"
+    ),
+    ("APP", "smm-monitor-ctl"): lambda record: (
+        f"shell: processor {record.fields.get('processor')}: MSR 9BH = {record.fields.get('value')}"
+    ),
+    ("EXEC", "power"): lambda record: (
+        f"executive monitor: {record.text('event')} intercepted, leaves on every processor"
+    ),
+    ("EXEC", "sleep"): lambda record: (
+        f"executive monitor: waking vector {record.fields.get('guest_vector')} in the FACS exchanged for its own, "
+        f"{record.fields.get('vector')}"
+    ),
+    ("EXEC", "wake"): lambda record: (
+        f"executive monitor: awake before the guest, whose waking vector is {record.fields.get('guest_vector')}"
+    ),
     ("APP", "smi-count"): lambda record: f"SMI count (MSR 34H): {record.fields.get('value')}",
 }
 

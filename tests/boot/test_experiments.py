@@ -18,6 +18,7 @@ from build_scripts.experiments.catalogue import EXPERIMENTS
 from build_scripts.experiments.experiment import DEFAULT_EXPERIMENT
 from build_scripts.experiments.plain_vmm import IPIS, LEAST_VARIABLE_SMIS, PORT_SMIS, Situation
 from build_scripts.experiments.shell_experiment import ShellExperiment
+from build_scripts.experiments.standby import NIGHTS
 from build_scripts.machine.processors import Configuration
 from build_scripts.observation.events import Kind, Mode, Stream, read_stream
 
@@ -144,6 +145,43 @@ def test_the_page_shows_this_run(plain_vmm: Carried, checkout: Path) -> None:
         for row in plain_vmm.document["rows"]
     ]
     assert shown == found
+
+
+@pytest.fixture
+def standby(carried_out: dict[str, Carried], tmp_path: Path) -> Carried:
+    return carry_out("standby", carried_out, tmp_path)
+
+
+def test_standby_page_shows_this_run(standby: Carried, checkout: Path) -> None:
+    """Row by row, and the same words as on the screen."""
+    page = (checkout / "docs/tutorial/standby.rst").read_text(encoding="utf-8")
+    cells = [line[7:].replace("\\-", "-") for line in page.splitlines() if line.startswith(("   * - ", "     - "))]
+    words = {True: "yes", False: "no"}
+    found = []
+    for row in standby.document["rows"]:
+        alive = row["os_alive"]
+        found += [row["variant"], words[alive]]
+        found += [words[row["monitor"]["after"] == "present"] if alive else "-"]
+        found += [words[row["served_by"]["after"] == "stm"] if alive else "-"]
+        found += [row["served_by"]["after"] or "-", row["first_break"]]
+    assert cells[6:] == found
+
+
+def test_sleeping_machine_was_reset(standby: Carried) -> None:
+    """What the table rests on, in the machine's words: the wake is no VM exit, and VMXOFF comes only where told."""
+    for row, stream in zip(standby.document["rows"], standby.streams, strict=True):
+        asleep = stream.of("APP", "sleep-begin")[0].t
+        before = [step for step in stream.transitions if step.t <= asleep]
+        after = [step for step in stream.transitions if step.t > asleep]
+        under = row["variant"] != "no VMM"
+        assert any(step.kind is Kind.ENTRY for step in before) == under
+        vmxoffs = sum(step.kind is Kind.VMXOFF for step in after)
+        # The power-off at the end takes the same way out where the monitor is there again.
+        assert vmxoffs == {"leaves": 1, "returns": NIGHTS + 1}.get(row["variant"], 0), row["variant"]
+        vmxons = sum(step.kind is Kind.VMXON for step in after)
+        assert vmxons == (NIGHTS if row["variant"] == "returns" else 0), row["variant"]
+        # The firmware's own first SMIs of the wake come from a processor outside VMX operation in each of them.
+        assert any(step.kind is Kind.SMI and step.source is Mode.NONE for step in after)
 
 
 def test_the_text_says_why(plain_vmm: Carried) -> None:

@@ -146,3 +146,80 @@ def test_machine_without_s3(firmware: Firmware) -> None:
     assert result.ending.requested, result.run_dir
     assert "the ACPI tables have no S3" in (result.run_dir / "console.log").read_text(errors="replace")
     assert len(outcome.command_problems(result.stream)) == 1
+
+
+@pytest.mark.parametrize("processors", [1, 2])
+def test_monitor_that_left_can_start_again(firmware: Firmware, processors: int) -> None:
+    """Its own word for the guest is true after the wake, and the STM starts anew on every processor."""
+    result = boot(
+        firmware,
+        *("ExecMon.efi start", "Standby.efi s3", "ExecMon.efi status", "Standby.efi report"),
+        *("ExecMon.efi start", "Standby.efi report", "SmiTool.efi demo", "ExecMon.efi stop"),
+        processors=processors,
+    )
+    assert woken(result) == 1
+    assert "ExecMon: not running" in (result.run_dir / "console.log").read_text(errors="replace")
+    assert [record.text("answer") for record in result.stream.of("APP", "monitor")] == ["#UD", "present"]
+    wake = result.stream.of("APP", "sleep-end")[0].t
+    launches = result.stream.of("EXEC", "launch")
+    assert [record.t > wake for record in launches] == [False] * processors + [True] * processors
+    assert len(result.stream.of("EXEC", "vmxoff")) == 2 * processors
+    assert all(smi.plain for smi in group_smis(result.stream.transitions) if smi.dual_monitor and smi.t > wake)
+
+
+def test_monitor_returns(firmware: Firmware) -> None:
+    """With the STM, and the guest finds the FACS as it left it."""
+    nights, processors = 2, 1
+    result = boot(
+        firmware,
+        *("ExecMon.efi start -return", "SmiTool.efi demo"),
+        *("Standby.efi s3", "Standby.efi report", "SmiTool.efi demo", "SmiTool.efi state") * nights,
+        *("ExecMon.efi stop", "Standby.efi report", "SmiTool.efi demo"),
+    )
+    assert woken(result) == nights
+    answers = [record.text("answer") for record in result.stream.of("APP", "monitor")]
+    assert answers == ["present"] * nights + ["#UD"]
+    launches = result.stream.of("EXEC", "launch")
+    assert sorted(record.number("cpu") for record in launches) == sorted([*range(processors)] * (1 + nights))
+    assert len(result.stream.of("STM", "init")) == 1 + nights
+    sleeps, wakes = result.stream.of("APP", "sleep-begin"), result.stream.of("APP", "sleep-end")
+    taken = result.stream.of("EXEC", "sleep")
+    for sleep, wake, own in zip(sleeps, wakes, taken, strict=True):
+        assert sleep.number("vector") == wake.number("vector") == own.number("guest_vector") != own.number("vector")
+    stop = result.stream.of("EXEC", "leave")[0].t
+    for night in range(nights):
+        dawn, dusk = wakes[night].t, ([*sleeps, None][night + 1] or result.stream.of("EXEC", "leave")[0]).t
+        smis = [smi for smi in group_smis(result.stream.transitions) if dawn < smi.t < min(dusk, stop)]
+        assert smis and all(smi.dual_monitor for smi in smis), night
+        assert {smi.cpu for smi in smis} == set(range(processors))
+    assert [record for record in result.stream.of("APP", "state-check") if record.text("result") != "pass"] == []
+
+
+def test_return_of_several_processors_is_refused(firmware: Firmware) -> None:
+    script = ("ExecMon.efi start -return", "reset -s")
+    result = boot_configuration(Configuration.DUAL_MONITOR, firmware, script, BOOT_TIMEOUT_SECONDS, processors=2)
+    assert result.ending.requested, result.run_dir
+    assert len(outcome.command_problems(result.stream)) == 1 and result.stream.of("EXEC", "vmxon") == []
+    assert "-return needs a machine with one processor" in (result.run_dir / "console.log").read_text(errors="replace")
+
+
+def test_monitor_returns_without_the_stm_that_was_changed(firmware: Firmware) -> None:
+    """An image changed by an SMI handler on a processor outside: here before there is an STM at all."""
+    result = boot(
+        firmware,
+        *("ExecMon.efi start -return -no-stm", f"SmmTest.efi mseg-write {PADDING_OFFSET} 55 -own-tables"),
+        *("Standby.efi s3", "Standby.efi report", "SmiTool.efi demo", "ExecMon.efi stop"),
+        extra=ARMED,
+    )
+    assert woken(result) == 1 and seen(result) == [("refused", "image-modified", 1)]
+    assert [record.text("answer") for record in result.stream.of("APP", "monitor")] == ["present"]
+    assert result.stream.of("STM", "init") == []
+
+
+@pytest.mark.parametrize("address", ["", "0", "9e001", "100000"])
+def test_page_that_cannot_be_remapped(firmware: Firmware, address: str) -> None:
+    script = (f"ExecMon.efi start -remap {address}".rstrip(), "reset -s")
+    result = boot_configuration(Configuration.DUAL_MONITOR, firmware, script, BOOT_TIMEOUT_SECONDS)
+    assert result.ending.requested, result.run_dir
+    assert len(outcome.command_problems(result.stream)) == 1 and result.stream.of("EXEC", "vmxon") == []
+    assert "a page below 1 MB" in (result.run_dir / "console.log").read_text(errors="replace")

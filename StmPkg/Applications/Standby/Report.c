@@ -8,11 +8,65 @@
 #include "Standby.h"
 #include <Guid/StmStatusTable.h>
 #include <Library/StmStatusLib.h>
+#include <Library/StmTryLib.h>
+#include <Library/VmxLib.h>
+#include <Protocol/DebugSupport.h>
 #include <Protocol/MpService.h>
 #include <Register/Intel/ArchitecturalMsr.h>
 #include <Register/Intel/Cpuid.h>
+#include <StmHypercall.h>
 
 #define VMX_BASIC_DUAL_MONITOR  BIT49
+
+/**
+  Ask the executive monitor whether it is there.
+
+  @param[in,out] Answer  UINT32.
+**/
+STATIC
+VOID
+EFIAPI
+CallMonitor (
+  IN OUT VOID  *Answer
+  )
+{
+  UINT32  Ebx;
+  UINT32  Edx;
+  UINT64  Flags;
+
+  Ebx = 0;
+  Edx = 0;
+  AsmStmVmCall (Answer, &Ebx, 0, &Edx, &Flags);
+}
+
+/**
+  Log whether an executive monitor answers. Where none is, VMCALL is an invalid
+  opcode, and a guest that relies on its monitor dies of it.
+**/
+STATIC
+VOID
+ReportMonitor (
+  VOID
+  )
+{
+  EFI_TPL  Tpl;
+  UINTN    Vector;
+  UINT32   Answer;
+
+  Answer = EXEC_HYPERCALL_PRESENT;
+  Tpl    = gBS->RaiseTPL (TPL_HIGH_LEVEL);
+  StmIdtLoad ();
+  Vector = StmTry (CallMonitor, &Answer);
+  StmIdtRestore ();
+  gBS->RestoreTPL (Tpl);
+  if ((Vector == STM_TRY_DONE) && (Answer == EXEC_HYPERCALL_SIGNATURE)) {
+    STANDBY_RECORD ("monitor", "answer=present");
+    Print (L"Standby: the executive monitor answers\n");
+  } else {
+    STANDBY_RECORD ("monitor", "answer=%a", (Vector == EXCEPT_IA32_INVALID_OPCODE) ? "#UD" : "other");
+    Print (L"Standby: no executive monitor answers: exception %d\n", Vector);
+  }
+}
 
 /**
   Whether this processor has IA32_SMM_MONITOR_CTL, as far as it shows: a guest of
@@ -92,8 +146,9 @@ ReportProcessors (
 }
 
 /**
-  Log what an operating system can see of the STM: the firmware's status table,
-  and IA32_SMM_MONITOR_CTL of every processor where there is such an MSR.
+  Log what an operating system can see: the firmware's status table, whether an
+  executive monitor answers, and IA32_SMM_MONITOR_CTL of every processor where
+  there is such an MSR.
 **/
 VOID
 StandbyReport (
@@ -122,6 +177,7 @@ StandbyReport (
       );
   }
 
+  ReportMonitor ();
   if (HasMonitorControl ()) {
     ReportProcessors ();
   }

@@ -2,7 +2,7 @@
   To S3 and back.
 
   A processor wakes by a reset, so everything in it is lost; memory stays. What
-  UEFI needs is put back by the waking routine (X64/Wake.nasm) and here. Devices
+  UEFI needs is put back by the waking routine (StmWakeLib), AsmWoken and here. Devices
   are as the firmware's resume leaves them, which suffices for the Shell: it uses
   a serial port, the flash through SMM, and the local APIC's timer.
 
@@ -15,14 +15,6 @@
 #include <Library/LocalApicLib.h>
 #include <Register/Intel/ArchitecturalMsr.h>
 
-//
-// A flat GDT for the way from real mode.
-//
-#define WAKE_CODE32       0x00CF9B000000FFFFULL
-#define WAKE_DATA         0x00CF93000000FFFFULL
-#define WAKE_CODE64       0x00AF9B000000FFFFULL
-#define WAKE_CODE32_AT    0x08
-#define WAKE_CODE64_AT    0x18
 #define LOW_MEMORY_LIMIT  0x9FFFF
 
 //
@@ -33,13 +25,10 @@
 #define DESCRIPTOR_TYPE_MASK   0x9D
 #define DESCRIPTOR_TSS         0x89
 
-#define EFER_LMA    BIT10
 #define GIVE_UP_US  1000000
 
-STATIC_ASSERT (OFFSET_OF (STANDBY_WAKE, Cr0) == 0x18, "X64/Wake.nasm");
-STATIC_ASSERT (OFFSET_OF (STANDBY_WAKE, Continue) == 0x30, "X64/Wake.nasm");
-STATIC_ASSERT (OFFSET_OF (STANDBY_STATE, IdtLimit) == 0x10, "X64/Wake.nasm");
-STATIC_ASSERT (OFFSET_OF (STANDBY_STATE, Tr) == 0x2E, "X64/Wake.nasm");
+STATIC_ASSERT (OFFSET_OF (STANDBY_STATE, IdtLimit) == 0x10, "X64/Woken.nasm");
+STATIC_ASSERT (OFFSET_OF (STANDBY_STATE, Tr) == 0x2E, "X64/Woken.nasm");
 
 STATIC UINT8  mStack[STANDBY_STACK_SIZE];
 
@@ -65,26 +54,15 @@ PlaceRoutine (
   IN EFI_PHYSICAL_ADDRESS  Page
   )
 {
-  STANDBY_WAKE  *Wake;
+  STM_WAKE_STATE  State;
 
-  CopyMem ((VOID *)(UINTN)Page, gWakeTemplate, gWakeSize);
-  Wake               = (STANDBY_WAKE *)(UINTN)(Page + gWakeDataOffset);
-  Wake->Gdt[0]       = 0;
-  Wake->Gdt[1]       = WAKE_CODE32;
-  Wake->Gdt[2]       = WAKE_DATA;
-  Wake->Gdt[3]       = WAKE_CODE64;
-  Wake->GdtLimit     = sizeof (Wake->Gdt) - 1;
-  Wake->GdtBase      = (UINT32)(UINTN)Wake->Gdt;
-  Wake->ProtectedRip = (UINT32)Page + gWakeProtectedOffset;
-  Wake->ProtectedCs  = WAKE_CODE32_AT;
-  Wake->LongRip      = (UINT32)Page + gWakeLongOffset;
-  Wake->LongCs       = WAKE_CODE64_AT;
-  Wake->Cr0          = (UINT32)AsmReadCr0 ();
-  Wake->Cr3          = (UINT32)AsmReadCr3 ();
-  Wake->Cr4          = (UINT32)AsmReadCr4 ();
-  Wake->Efer         = (UINT32)AsmReadMsr64 (MSR_IA32_EFER) & ~(UINT32)EFER_LMA;
-  Wake->Stack        = (UINTN)mStack + sizeof (mStack);
-  Wake->Continue     = (UINTN)AsmWoken;
+  State.Cr0      = AsmReadCr0 ();
+  State.Cr3      = AsmReadCr3 ();
+  State.Cr4      = AsmReadCr4 ();
+  State.Efer     = AsmReadMsr64 (MSR_IA32_EFER);
+  State.Stack    = (UINTN)mStack + sizeof (mStack);
+  State.Continue = (UINTN)AsmWoken;
+  StmWakePlace ((VOID *)(UINTN)Page, &State);
 }
 
 /**
@@ -220,6 +198,7 @@ StandbySleep (
   EFI_TPL                                       Tpl;
   STANDBY_TIMER                                 Timer;
   UINT64                                        Pat;
+  UINT32                                        Found;
 
   Facs = (EFI_ACPI_2_0_FIRMWARE_ACPI_CONTROL_STRUCTURE *)(UINTN)Sleep->Facs;
   if ((Facs == NULL) || (AsmReadCr3 () >= BASE_4GB)) {
@@ -256,9 +235,10 @@ StandbySleep (
     StartTimer (&Timer);
   }
 
+  Found                      = Facs->FirmwareWakingVector;
   Facs->FirmwareWakingVector = 0;
   gBS->RestoreTPL (Tpl);
   gBS->FreePages (Vector, 1);
-  STANDBY_RECORD ("sleep-end", "result=%a", EFI_ERROR (Status) ? "no-sleep" : "woken");
+  STANDBY_RECORD ("sleep-end", "result=%a vector=0x%x", EFI_ERROR (Status) ? "no-sleep" : "woken", Found);
   return Status;
 }

@@ -15,6 +15,7 @@
 #include <Library/IoLib.h>
 #include <Library/StmRecordLib.h>
 #include <Library/StmSleepLib.h>
+#include <Library/StmWakeLib.h>
 #include <Library/UefiBootServicesTableLib.h>
 #include <Library/UefiLib.h>
 #include <StmRecord.h>
@@ -26,30 +27,7 @@
 #pragma pack(1)
 
 ///
-/// What the waking routine needs, in its own page. The offsets are repeated in
-/// X64/Wake.nasm.
-///
-typedef struct {
-  UINT16    GdtLimit;           ///< 0x00: operand of LGDT in 16-bit code
-  UINT32    GdtBase;            ///< 0x02
-  UINT16    Reserved1;          ///< 0x06
-  UINT32    ProtectedRip;       ///< 0x08: far pointer to the 32-bit code
-  UINT16    ProtectedCs;        ///< 0x0C
-  UINT16    Reserved2;          ///< 0x0E
-  UINT32    LongRip;            ///< 0x10: far pointer to the 64-bit code
-  UINT16    LongCs;             ///< 0x14
-  UINT16    Reserved3;          ///< 0x16
-  UINT32    Cr0;                ///< 0x18
-  UINT32    Cr3;                ///< 0x1C
-  UINT32    Cr4;                ///< 0x20
-  UINT32    Efer;               ///< 0x24: lower half
-  UINT64    Stack;              ///< 0x28
-  UINT64    Continue;           ///< 0x30: AsmWoken
-  UINT64    Gdt[4];             ///< 0x38: null, 32-bit code, data, 64-bit code
-} STANDBY_WAKE;
-
-///
-/// What AsmWoken puts back. The offsets are repeated in X64/Wake.nasm.
+/// What AsmWoken puts back. The offsets are repeated in X64/Woken.nasm.
 ///
 typedef struct {
   UINT16    GdtLimit;           ///< 0x00
@@ -74,13 +52,8 @@ extern STANDBY_STATE             gStandbyState;
 extern BASE_LIBRARY_JUMP_BUFFER  gStandbyJump;
 
 //
-// X64/Wake.nasm
+// X64/Woken.nasm
 //
-extern CONST UINT8   gWakeTemplate[];
-extern CONST UINT16  gWakeSize;
-extern CONST UINT16  gWakeProtectedOffset;
-extern CONST UINT16  gWakeLongOffset;
-extern CONST UINT16  gWakeDataOffset;
 
 /**
   Where the waking routine arrives in 64-bit mode. It is no function: it puts
@@ -121,8 +94,9 @@ StandbySleep (
   );
 
 /**
-  Log what an operating system can see of the STM: the firmware's status table,
-  and IA32_SMM_MONITOR_CTL of every processor where there is such an MSR.
+  Log what an operating system can see: the firmware's status table, whether an
+  executive monitor answers, and IA32_SMM_MONITOR_CTL of every processor where
+  there is such an MSR.
 **/
 VOID
 StandbyReport (

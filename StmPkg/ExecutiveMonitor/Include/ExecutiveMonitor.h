@@ -17,6 +17,8 @@
 #ifndef EXECUTIVE_MONITOR_H_
 #define EXECUTIVE_MONITOR_H_
 
+#include <Library/StmSleepLib.h>
+
 #define EXEC_PARAMETERS_SIGNATURE  SIGNATURE_64 ('E', 'X', 'E', 'C', 'M', 'O', 'N', '2')
 
 ///
@@ -62,6 +64,7 @@ typedef struct EXEC_PARAMETERS_BLOCK EXEC_PARAMETERS;
 typedef struct {
   EXEC_PARAMETERS    *Shared;
   UINT32             Number;          ///< of MP Services
+  UINT32             ApicId;          ///< of its local APIC
   BOOLEAN            Activates;       ///< calls INITIALIZE_PROTECTION before START
   BOOLEAN            StartsTwice;     ///< for tests: START is called twice, and the second call refused
   BOOLEAN            StmActive;       ///< the STM is activated on this processor and has not been stopped
@@ -87,28 +90,37 @@ typedef struct {
 /// What all processors share.
 ///
 struct EXEC_PARAMETERS_BLOCK {
-  UINT64             Signature;           ///< EXEC_PARAMETERS_SIGNATURE
-  BOOLEAN            UseStm;              ///< the firmware says the dual-monitor treatment is enabled
-  BOOLEAN            SmiInWindow;         ///< raise an SMI between INITIALIZE_PROTECTION and START
-  UINT16             Pm1Control[2];       ///< ports of PM1a_CNT and PM1b_CNT, 0 if there is none
-  UINT16             Reserved;
-  UINT32             Processors;          ///< how many blocks there are
-  UINT32             TableCount;          ///< page-directory-pointer tables that cover the physical width
-  UINT64             FirstProcessor;      ///< address of the EXEC_PROCESSOR of processor 0
-  UINT64             ProcessorSize;       ///< distance of two such blocks
-  UINT64             HiddenBase;          ///< range that no guest reaches, multiples of 2 MB
-  UINT64             HiddenSize;
-  UINT64             MsrBitmap;           ///< 4 KB each, physical = linear address
-  UINT64             IoBitmaps;           ///< A, then B
-  UINT64             PageTables;          ///< PML4, then TableCount tables of 1-GB pages
-  UINT64             EptTables;           ///< likewise
-  UINT64             EptDirectories;      ///< two page directories, for the 1-GB pages that hold the hidden range
-  UINT64             EptUnbacked;         ///< page table whose entries all lead to the next page
-  UINT64             UnbackedPage;        ///< all ones
-  volatile UINT32    RecordLock;          ///< taken to write a record
-  volatile UINT32    LeaveLock;           ///< taken to leave VMX operation before the platform ends
-  volatile UINT32    Leaving;             ///< 1: the platform is about to sleep or to be reset
-  volatile UINT32    Guests;              ///< processors that are guests
+  UINT64                          Signature;      ///< EXEC_PARAMETERS_SIGNATURE
+  BOOLEAN                         UseStm;         ///< the firmware says the dual-monitor treatment is enabled
+  BOOLEAN                         SmiInWindow;    ///< raise an SMI between INITIALIZE_PROTECTION and START
+  UINT16                          Pm1Control[2];  ///< ports of PM1a_CNT and PM1b_CNT, 0 if there is none
+  BOOLEAN                         IgnoreSleep;    ///< for the experiment: the guest's way into sleep is not intercepted
+  BOOLEAN                         Returns;        ///< come back after S3
+  UINT32                          Processors;     ///< how many blocks there are
+  UINT32                          TableCount;     ///< page-directory-pointer tables that cover the physical width
+  UINT64                          FirstProcessor; ///< address of the EXEC_PROCESSOR of processor 0
+  UINT64                          ProcessorSize;  ///< distance of two such blocks
+  UINT64                          HiddenBase;     ///< range that no guest reaches, multiples of 2 MB
+  UINT64                          HiddenSize;
+  UINT64                          MsrBitmap;      ///< 4 KB each, physical = linear address
+  UINT64                          IoBitmaps;      ///< A, then B
+  UINT64                          PageTables;     ///< PML4, then TableCount tables of 1-GB pages
+  UINT64                          EptTables;      ///< likewise
+  UINT64                          EptDirectories; ///< two page directories, for the 1-GB pages that hold the hidden range
+  UINT64                          EptUnbacked;    ///< page table whose entries all lead to the next page
+  UINT64                          UnbackedPage;   ///< all ones
+  UINT64                          RemapPage;      ///< page below 1 MB that the guest has elsewhere; 0 if there is none
+  UINT64                          RemapTarget;    ///< where it has it: 4 KB, and two for EPT behind it
+  UINT64                          Published;      ///< the EXECUTIVE_MONITOR_PROTOCOL: what the guest may know
+  STM_SLEEP                       Sleep;          ///< what the ACPI tables say
+  UINT64                          WakePage;       ///< below 1 MB, reserved: our waking routine, if Returns
+  UINT64                          WakeEntry;      ///< where it ends
+  EXEC_PROCESSOR     *volatile    Waking;         ///< whom it serves at the moment
+  UINT32                          GuestVector;    ///< the guest's waking vector while ours is in the FACS
+  volatile UINT32                 RecordLock;     ///< taken to write a record
+  volatile UINT32                 LeaveLock;      ///< taken to leave VMX operation before the platform ends
+  volatile UINT32                 Leaving;        ///< 1: the platform is about to sleep or to be reset
+  volatile UINT32                 Guests;         ///< processors that are guests
 };
 
 /**

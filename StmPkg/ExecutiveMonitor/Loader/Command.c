@@ -167,6 +167,9 @@ ExecPrepare (
   Parameters              = Monitor->Parameters;
   Parameters->UseStm      = (BOOLEAN)(!Options->WithoutStm && ExecStmEnabled ());
   Parameters->SmiInWindow = Options->SmiInWindow;
+  Parameters->IgnoreSleep = Options->IgnoreSleep;
+  Parameters->RemapPage   = Options->RemapPage;
+  Parameters->Returns     = Options->Returns;
   Parameters->Leaving     = 0;
   Parameters->Guests      = 0;
   for (Number = 0; Number < Parameters->Processors; Number++) {
@@ -227,10 +230,23 @@ ExecStart (
     return EFI_UNSUPPORTED;
   }
 
+  if (Options->Returns && (Processors > 1)) {
+    Print (L"ExecMon: -return needs a machine with one processor: taking the others at a wake is not reliable yet\n");
+    return EFI_UNSUPPORTED;
+  }
+
   Status = ExecLoad (Processors, &Monitor);
   if (EFI_ERROR (Status)) {
     Print (L"ExecMon: the resident part could not be loaded: %r\n", Status);
     return EFI_DEVICE_ERROR;
+  }
+
+  if (Options->Returns) {
+    Status = ExecReserveWakePage (Monitor->Parameters);
+    if (EFI_ERROR (Status)) {
+      Print (L"ExecMon: -return: no S3 in the ACPI tables, or no memory below 1 MB: %r\n", Status);
+      return Status;
+    }
   }
 
   ExecPrepare (Monitor, Bsp, Options);

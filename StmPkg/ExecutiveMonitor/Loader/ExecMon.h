@@ -42,6 +42,9 @@ typedef struct {
   BOOLEAN    WithoutStm;      ///< leave the STM out even if the firmware offers it
   BOOLEAN    SmiInWindow;     ///< raise an SMI between INITIALIZE_PROTECTION and START
   BOOLEAN    FailLast;        ///< for tests: the last processor calls START twice
+  BOOLEAN    IgnoreSleep;     ///< for the experiment: do not intercept the way into sleep
+  BOOLEAN    Returns;         ///< come back after S3, before the guest
+  UINT64     RemapPage;       ///< for the experiment: page below 1 MB that the guest gets elsewhere; 0 for none
 } EXEC_START_OPTIONS;
 
 //
@@ -64,6 +67,21 @@ EFI_STATUS
 ExecLoad (
   IN  UINTN                       Processors,
   OUT EXECUTIVE_MONITOR_PROTOCOL  **Monitor
+  );
+
+/**
+  Get what the resident part needs to come back after S3: the ACPI tables' word, and
+  reserved memory below 1 MB for its waking routine.
+
+  @param[in,out] Parameters  Sleep and WakePage are set.
+
+  @retval EFI_SUCCESS           Done.
+  @retval EFI_UNSUPPORTED       The ACPI tables have no S3 or no FACS.
+  @retval EFI_OUT_OF_RESOURCES  There is no page below 1 MB.
+**/
+EFI_STATUS
+ExecReserveWakePage (
+  IN OUT EXEC_PARAMETERS  *Parameters
   );
 
 /**

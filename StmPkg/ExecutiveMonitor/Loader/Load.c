@@ -15,8 +15,9 @@
 #define EXIT_STACK_PAGES   8
 #define CRASH_STACK_PAGES  2
 #define PROCESSOR_PAGES    (5 + EXIT_STACK_PAGES + CRASH_STACK_PAGES)
-#define SHARED_PAGES       (1 + 1 + 2 + 2 + 1 + 1)
+#define SHARED_PAGES       (1 + 1 + 2 + 2 + 1 + 1 + 3)
 #define DIRECTORY_BITS     39                 ///< one page-directory-pointer table maps 512 GB
+#define LOW_MEMORY_LIMIT   0x9FFFF
 #define LARGE_PAGES        EFI_SIZE_TO_PAGES (SIZE_2MB)
 
 /**
@@ -121,6 +122,7 @@ ExecFillParameters (
   Parameters->EptDirectories = ExecTakePages (&Next, 2);
   Parameters->EptUnbacked    = ExecTakePages (&Next, 1);
   Parameters->UnbackedPage   = ExecTakePages (&Next, 1);
+  Parameters->RemapTarget    = ExecTakePages (&Next, 3);
   Parameters->PageTables     = ExecTakePages (&Next, 1 + Tables);
   Parameters->EptTables      = ExecTakePages (&Next, 1 + Tables);
   Parameters->FirstProcessor = Next;
@@ -163,6 +165,43 @@ ExecAllocate (
 
   gBS->FreePages (*Block + EFI_PAGES_TO_SIZE (Pages), LARGE_PAGES - Before);
   ZeroMem ((VOID *)(UINTN)*Block, EFI_PAGES_TO_SIZE (Pages));
+  return EFI_SUCCESS;
+}
+
+/**
+  Get what the resident part needs to come back after S3: the ACPI tables' word, and
+  reserved memory below 1 MB for its waking routine.
+
+  @param[in,out] Parameters  Sleep and WakePage are set.
+
+  @retval EFI_SUCCESS           Done.
+  @retval EFI_UNSUPPORTED       The ACPI tables have no S3 or no FACS.
+  @retval EFI_OUT_OF_RESOURCES  There is no page below 1 MB.
+**/
+EFI_STATUS
+ExecReserveWakePage (
+  IN OUT EXEC_PARAMETERS  *Parameters
+  )
+{
+  VOID                  *Fadt;
+  EFI_PHYSICAL_ADDRESS  Page;
+
+  Fadt = EfiLocateFirstAcpiTable (EFI_ACPI_2_0_FIXED_ACPI_DESCRIPTION_TABLE_SIGNATURE);
+  if ((Fadt == NULL) || !StmSleepRead (Fadt, &Parameters->Sleep) || (Parameters->Sleep.Facs == 0) ||
+      (Parameters->Sleep.Type[3] == STM_SLEEP_NOT_THERE))
+  {
+    return EFI_UNSUPPORTED;
+  }
+
+  if (Parameters->WakePage == 0) {
+    Page = LOW_MEMORY_LIMIT;
+    if (EFI_ERROR (gBS->AllocatePages (AllocateMaxAddress, EfiReservedMemoryType, 1, &Page))) {
+      return EFI_OUT_OF_RESOURCES;
+    }
+
+    Parameters->WakePage = Page;
+  }
+
   return EFI_SUCCESS;
 }
 
@@ -277,6 +316,7 @@ ExecLoad (
   ExecFillParameters (New->Parameters, Processors, Tables, Next);
   New->Parameters->HiddenBase = New->HiddenBase;
   New->Parameters->HiddenSize = New->HiddenSize;
+  New->Parameters->Published  = (UINT64)(UINTN)New;
 
   Handle = NULL;
   Status = gBS->InstallProtocolInterface (&Handle, &gExecutiveMonitorProtocolGuid, EFI_NATIVE_INTERFACE, New);

@@ -12,6 +12,8 @@
 
 #define APIC_BASE_MASK           0x000FFFFFFFFFF000ULL
 #define APIC_COMMAND_LOW         0x300
+#define APIC_COMMAND_HIGH        0x310
+#define APIC_ID_SHIFT            24
 #define MSR_X2APIC_COMMAND       0x830
 #define APIC_COMMAND_PENDING     BIT12
 #define APIC_COMMAND_WAIT_LIMIT  1000000
@@ -60,6 +62,35 @@ ExecSendIpi (
 
   Base = (UINTN)(ApicBase.Uint64 & APIC_BASE_MASK);
   ExecWaitForApic (Base);
+  MmioWrite32 (Base + APIC_COMMAND_LOW, Command);
+  ExecWaitForApic (Base);
+}
+
+/**
+  Send an interprocessor interrupt to one processor. At a wake only, when the guest
+  has not set up its local APIC yet: the whole interrupt command register is used.
+
+  @param[in] ApicId   Whom.
+  @param[in] Command  Bits 31:0 of the interrupt command register, without shorthand.
+**/
+VOID
+ExecSendIpiTo (
+  IN UINT32  ApicId,
+  IN UINT32  Command
+  )
+{
+  MSR_IA32_APIC_BASE_REGISTER  ApicBase;
+  UINTN                        Base;
+
+  ApicBase.Uint64 = AsmReadMsr64 (MSR_IA32_APIC_BASE);
+  if (ApicBase.Bits.EXTD != 0) {
+    AsmWriteMsr64 (MSR_X2APIC_COMMAND, LShiftU64 (ApicId, 32) | Command);
+    return;
+  }
+
+  Base = (UINTN)(ApicBase.Uint64 & APIC_BASE_MASK);
+  ExecWaitForApic (Base);
+  MmioWrite32 (Base + APIC_COMMAND_HIGH, ApicId << APIC_ID_SHIFT);
   MmioWrite32 (Base + APIC_COMMAND_LOW, Command);
   ExecWaitForApic (Base);
 }

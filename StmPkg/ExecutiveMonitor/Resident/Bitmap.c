@@ -94,7 +94,7 @@ ExecBuildBitmaps (
   }
 
   for (Index = 0; Index < ARRAY_SIZE (Parameters->Pm1Control); Index++) {
-    if (Parameters->Pm1Control[Index] != 0) {
+    if ((Parameters->Pm1Control[Index] != 0) && !Parameters->IgnoreSleep) {
       ExecSetBit (Bitmap, Parameters->Pm1Control[Index]);
       ExecSetBit (Bitmap, Parameters->Pm1Control[Index] + 1);
     }

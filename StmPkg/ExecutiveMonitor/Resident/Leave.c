@@ -44,6 +44,27 @@ ExecGuestControlRegister (
 }
 
 /**
+  Tell the guest where we are.
+
+  @param[in] Shared     Where the guest looks.
+  @param[in] State      Of all processors.
+  @param[in] StmActive  Whether the STM serves SMIs.
+**/
+VOID
+ExecPublish (
+  IN CONST EXEC_PARAMETERS  *Shared,
+  IN EXEC_STATE             State,
+  IN BOOLEAN                StmActive
+  )
+{
+  EXECUTIVE_MONITOR_PROTOCOL  *Published;
+
+  Published            = (EXECUTIVE_MONITOR_PROTOCOL *)(UINTN)Shared->Published;
+  Published->State     = State;
+  Published->StmActive = StmActive;
+}
+
+/**
   Clear CR4.VMXE, outside VMX operation.
 **/
 VOID

@@ -19,8 +19,11 @@
 #define PAGE_LARGE      BIT7
 #define GIGABYTE_SHIFT  30
 #define LARGE_SHIFT     21
+#define PAGE_SHIFT      12
 #define EPT_ALL         (EPT_READ | EPT_WRITE | EPT_EXECUTE)
 #define EPT_LEAF        (EPT_ALL | (EPT_MEMORY_TYPE_WB << EPT_MEMORY_TYPE_SHIFT))
+
+#define INSTRUCTION_HLT  0xF4
 
 /**
   Fill a two-level identity map of 1-GB pages over the physical width.
@@ -101,6 +104,50 @@ ExecSetHiddenRange (
 }
 
 /**
+  Give the guest one page below 1 MB at another address, as a VMM does that keeps
+  the page for itself.
+
+  Only VMX non-root operation knows of it. Whoever uses the address outside, such as
+  the firmware at a wake from standby, finds the page that was there before: HLTs.
+
+  @param[in] Parameters  Where the memory is.
+**/
+STATIC
+VOID
+ExecRemap (
+  IN CONST EXEC_PARAMETERS  *Parameters
+  )
+{
+  UINT64  *Gigabytes;
+  UINT64  *Directory;
+  UINT64  *Table;
+  UINTN   Index;
+
+  Gigabytes = (UINT64 *)(UINTN)(Parameters->EptTables + SIZE_4KB);
+  Directory = (UINT64 *)(UINTN)(Parameters->RemapTarget + SIZE_4KB);
+  Table     = (UINT64 *)(UINTN)(Parameters->RemapTarget + 2 * SIZE_4KB);
+  if ((Gigabytes[0] & EPT_LARGE_PAGE) != 0) {
+    for (Index = 0; Index < TABLE_ENTRIES; Index++) {
+      Directory[Index] = LShiftU64 (Index, LARGE_SHIFT) | EPT_LEAF | EPT_LARGE_PAGE;
+    }
+
+    Gigabytes[0] = (UINT64)(UINTN)Directory | EPT_ALL;
+  } else {
+    Directory = (UINT64 *)(UINTN)(Gigabytes[0] & ~(UINT64)EPT_ALL);
+  }
+
+  for (Index = 0; Index < TABLE_ENTRIES; Index++) {
+    Table[Index] = LShiftU64 (Index, PAGE_SHIFT) | EPT_LEAF;
+  }
+
+  Table[RShiftU64 (Parameters->RemapPage, PAGE_SHIFT)] = Parameters->RemapTarget | EPT_LEAF;
+  Directory[0]                                         = (UINT64)(UINTN)Table | EPT_ALL;
+
+  CopyMem ((VOID *)(UINTN)Parameters->RemapTarget, (VOID *)(UINTN)Parameters->RemapPage, SIZE_4KB);
+  SetMem ((VOID *)(UINTN)Parameters->RemapPage, SIZE_4KB, INSTRUCTION_HLT);
+}
+
+/**
   Build page tables for VMX root operation, and EPT without the hidden range.
 
   @param[in] Parameters  Where the memory is.
@@ -147,6 +194,9 @@ ExecBuildMaps (
 
   SetMem ((VOID *)(UINTN)Parameters->UnbackedPage, SIZE_4KB, 0xFF);
   ExecSetHiddenRange (Parameters, 0);
+  if (Parameters->RemapPage != 0) {
+    ExecRemap (Parameters);
+  }
 }
 
 /**

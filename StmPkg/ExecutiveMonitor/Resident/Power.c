@@ -92,6 +92,11 @@ ExecLeaveEverywhere (
   }
 
   ExecLeaveInTurn (Processor);
+
+  //
+  // If it is a sleep the guest wakes without us, and can know that.
+  //
+  ExecPublish (Shared, ExecStateOff, FALSE);
 }
 
 /**

@@ -122,6 +122,17 @@ AsmLaunch (
   );
 
 /**
+  VMLAUNCH with these registers. Does not return.
+
+  @param[in] Registers  The guest's.
+**/
+VOID
+EFIAPI
+AsmLaunchWith (
+  IN CONST VMX_REGISTERS  *Registers
+  );
+
+/**
   Where VM exits arrive: HOST_RIP.
 **/
 VOID
@@ -209,9 +220,24 @@ ExecSendIpi (
   IN UINT32  Command
   );
 
+/**
+  Send an interprocessor interrupt to one processor. At a wake only, when the guest
+  has not set up its local APIC yet: the whole interrupt command register is used.
+
+  @param[in] ApicId   Whom.
+  @param[in] Command  Bits 31:0 of the interrupt command register, without shorthand.
+**/
+VOID
+ExecSendIpiTo (
+  IN UINT32  ApicId,
+  IN UINT32  Command
+  );
+
 #define EXEC_IPI_SELF_NMI     0x00044400
 #define EXEC_IPI_OTHERS_INIT  0x000C4500
 #define EXEC_IPI_OTHERS_SIPI  0x000C4600
+#define EXEC_IPI_ONE_INIT     0x00004500
+#define EXEC_IPI_ONE_SIPI     0x00004600       ///< and the page
 
 //
 // HostState.c
@@ -349,8 +375,116 @@ ExecStopStm (
   );
 
 //
+// Enter.c
+//
+
+/**
+  VMXON, and the STM if the firmware offers it.
+
+  @param[in,out] Processor  State and Detail are set.
+
+  @return ExecOk, or what failed; then VMX operation has been left again.
+**/
+EXEC_RESULT
+ExecEnterRoot (
+  IN OUT EXEC_PROCESSOR  *Processor
+  );
+
+//
+// ResetState.c
+//
+
+/**
+  Write the state that INIT leaves to the current VMCS and to the registers that it
+  does not hold.
+
+  @param[out] Registers  The guest's.
+**/
+VOID
+ExecWriteResetState (
+  OUT VMX_REGISTERS  *Registers
+  );
+
+//
+// Sleep.c
+//
+
+///
+/// In the page of the waking routine: a loop of HLT, for guests in real mode.
+///
+#define EXEC_HALT_OFFSET  0xFF0
+
+/**
+  Be ready to come back, if that is wanted and this is S3. VMX operation has been
+  left, the sleep has not begun.
+
+  @param[in,out] Shared  Sleep, and where the waking routine goes.
+  @param[in]     Value   What the guest writes to the control port.
+**/
+VOID
+ExecPrepareReturn (
+  IN OUT EXEC_PARAMETERS  *Shared,
+  IN     UINT16           Value
+  );
+
+/**
+  Put the waking routine into its page, for one processor, and behind it the code in
+  which guests halt.
+
+  @param[in,out] Shared     Where the page is; Waking is set.
+  @param[in]     Processor  Who will wake.
+  @param[in]     Entry      Where the routine ends.
+**/
+VOID
+ExecPlaceRoutine (
+  IN OUT EXEC_PARAMETERS  *Shared,
+  IN     EXEC_PROCESSOR   *Processor,
+  IN     UINT64           Entry
+  );
+
+/**
+  At the wake: leave the FACS as the guest did.
+
+  @param[in] Shared  Where it is.
+
+  @return The guest's waking vector.
+**/
+UINT32
+ExecRestoreVector (
+  IN CONST EXEC_PARAMETERS  *Shared
+  );
+
+//
+// Wake.c
+//
+
+/**
+  Awake: where the bootstrap processor's waking routine ends. On our page tables and
+  its exit stack. Does not return.
+**/
+VOID
+EFIAPI
+ExecWake (
+  VOID
+  );
+
+//
 // Leave.c
 //
+
+/**
+  Tell the guest where we are.
+
+  @param[in] Shared     Where the guest looks.
+  @param[in] State      Of all processors.
+  @param[in] StmActive  Whether the STM serves SMIs.
+**/
+VOID
+ExecPublish (
+  IN CONST EXEC_PARAMETERS  *Shared,
+  IN EXEC_STATE             State,
+  IN BOOLEAN                StmActive
+  );
 
 /**
   Clear CR4.VMXE, outside VMX operation.

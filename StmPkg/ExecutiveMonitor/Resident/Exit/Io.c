@@ -172,6 +172,10 @@ ExecExitIo (
   }
 
   ExecLeaveEverywhere (Context->Processor, Event);
+  if (Port == Context->Processor->Shared->Sleep.ControlPort) {
+    ExecPrepareReturn (Context->Processor->Shared, (UINT16)Value);
+  }
+
   ExecWritePort (Port, Size, Value);
   for (Count = 0; Count < END_WAIT_LIMIT; Count++) {
     CpuPause ();

@@ -1,5 +1,5 @@
 ;; @file
-;  Launch: the loader becomes the guest.
+;  Launch: the loader becomes the guest, or a guest begins with given registers.
 ;
 ;  Copyright (c) 2026, STM Lab contributors
 ;  SPDX-License-Identifier: BSD-2-Clause-Patent
@@ -9,6 +9,9 @@
     SECTION .text
 
 %include "Layout.inc"
+%include "VmxRegisters.inc"
+
+extern ASM_PFX(ExecResumeFailed)
 
 %define VMCS_GUEST_RSP     0x681C
 %define VMCS_GUEST_RIP     0x681E
@@ -49,3 +52,15 @@ ASM_PFX(AsmLaunch):
 .out:
     POP_CALLEE_SAVED
     ret
+
+;
+; rcx = VMX_REGISTERS. Everything else of the guest is in the current VMCS.
+;
+global ASM_PFX(AsmLaunchWith)
+ASM_PFX(AsmLaunchWith):
+    mov     rax, rcx
+    LOAD_REGISTERS
+    vmlaunch
+    sub     rsp, 0x28
+    call    ASM_PFX(ExecResumeFailed)   ; does not return
+    ud2
