@@ -88,6 +88,15 @@ def test_the_way_out_is_a_hypercall(boot_script: BootScript) -> None:
     assert exits and exits[-1].basic_reason == 18
 
 
+def test_launch_without_the_stm_follows_one_with_it(boot_script: BootScript) -> None:
+    """What the executive monitor knows of the STM ends with it: the second stop has none to stop."""
+    start = "ExecMon.efi start"
+    result = boot_script(Configuration.DUAL_MONITOR, start, "ExecMon.efi stop", f"{start} -no-stm", "ExecMon.efi stop")
+    apis = [record.number("api") for record in result.stream.of("EXEC", "stm-call")]
+    assert apis == [0x10007, 0x10001, 0x10002]
+    assert [event.kind for event in result.stream.transitions].count(Kind.VMXOFF) == 2
+
+
 NO_TRUE_CONTROLS = f"{DUAL_MONITOR_CPU},vmx-true-ctls=off"
 
 
