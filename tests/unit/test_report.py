@@ -71,6 +71,16 @@ def test_extra_exits_are_listed(tmp_path: Path) -> None:
     assert smi.instructions == report.Instructions(stm=30 + 20 + 20 + 40, handler=700 + 700 + 5000, total=6510)
 
 
+def test_smi_that_did_not_end_is_listed(tmp_path: Path) -> None:
+    """The run ended in the handler, or another SMI began first: both are there, and neither is complete."""
+    logs = Logs(tmp_path)
+    for _ in range(2):
+        logs.transition("smm-exit", "guest", "stm", 5)
+        logs.transition("handler-entry", "stm", "handler")
+    smis = report.group_smis(read_stream(logs.write()).transitions)
+    assert [(smi.complete, len(smi.events)) for smi in smis] == [(False, 2), (False, 2)]
+
+
 def test_vmcall_is_no_smi(tmp_path: Path) -> None:
     logs = Logs(tmp_path)
     logs.app("smi-begin", "cause=port-b2")
