@@ -335,11 +335,11 @@ static void scene_rounds(void)
         wait_for(&processors[cpu].done, 0x100 | PHASE_ROUNDS);
     }
     for (uint32_t cpu = 0; cpu < PROCESSORS; cpu++) {
-        check_eq("MANY", "rounds", processors[cpu].rounds, ROUNDS);
+        /* What it tells is how often the processor was refused. */
+        check("MANY", "rounds", processors[cpu].rounds == ROUNDS, "%d", processors[cpu].refused);
         check_eq("MANY", "wrong", processors[cpu].wrong, 0);
         check_eq("MANY", "wrong-status", processors[cpu].wrong_status, 0);
         check_eq("MANY", "smis", processors[cpu].smis, (ROUNDS + 1) / 2 * SMIS);
-        check("MANY", "refused", true, "%d", processors[cpu].refused);
     }
     check_eq("MANY", "setups", many_setups, (ROUNDS + 1) / 2 * PROCESSORS);
     check_eq("MANY", "teardowns", many_teardowns, (ROUNDS + 1) / 2 * PROCESSORS);

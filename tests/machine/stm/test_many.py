@@ -95,7 +95,7 @@ def check_rounds(outcome: Outcome, records: list[Record], mseg: Path, processors
         assert all(after in (before + 1, 0) for before, after in pairwise(numbers))
     refused = sum((statuses(records, cpu) for cpu in range(processors)), Counter())
     assert set(refused) <= {STOPPED}
-    told = sum(int(check.detail) for check in outcome.checks if check.name == "refused")
+    told = sum(int(check.detail) for check in outcome.checks if check.name == "rounds")
     assert refused[STOPPED] == told
 
 
