@@ -32,8 +32,17 @@ BOOT_NOTHING = (
     "machine/test_runner.py",
     "tutorial/test_wheel.py",
 )
-# Folders whose tests share boots, each made once a session: all of such a folder goes to one process.
-SHARED_BOOTS = ("boot", "linux")
+# Files in tests/boot that share the demonstration's boots, each made once a session, or build trees of the cache and
+# their logs: they go to one process. Every other file has what it boots to itself.
+TOGETHER = (
+    "test_compile_commands.py",
+    "test_documented_addresses.py",
+    "test_errors.py",
+    "test_rebuild.py",
+    "test_run.py",
+    "test_stm_image.py",
+    "test_stuart.py",
+)
 # Files whose tests have nothing in common but the code that runs them.
 SEPARABLE = ("test_machine.py", "test_mutation.py", "test_docs.py")
 # Tests that run only if -m names them.
@@ -66,7 +75,7 @@ def group_of(test: str) -> str:
     """
     path = test.partition("::")[0].removeprefix("tests/")
     folder, _, name = path.rpartition("/")
-    if folder in SHARED_BOOTS:
+    if folder == "boot" and name in TOGETHER:
         return folder
     return test if name in SEPARABLE else path
 

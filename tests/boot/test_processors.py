@@ -75,10 +75,14 @@ def processors_of(result: Result, event: str) -> Counter[int]:
 
 
 @pytest.mark.parametrize("threads", list(THREADS))
-@pytest.mark.parametrize("processors", [1, 2, 4])
+@pytest.mark.parametrize(
+    "processors",
+    [1, 2, 4, pytest.param(8, marks=pytest.mark.long), pytest.param(16, marks=pytest.mark.long)],
+)
 def test_every_processor(processors: int, threads: str, boot_processors: Boot) -> None:
     """All become guests and go back; the firmware's MP Services wake them by INIT and SIPI as guests."""
-    result = boot_processors((*SCRIPT, *SCRIPT, "reset -s"), processors, threads)
+    timeout = TIMEOUT_SECONDS if processors <= 4 else LONG_TIMEOUT_SECONDS
+    result = boot_processors((*SCRIPT, *SCRIPT, "reset -s"), processors, threads, timeout=timeout)
     assert outcome.command_problems(result.stream) == [], result.run_dir
     everyone = Counter(dict.fromkeys(range(processors), 2))
     for event in ("vmxon", "launch", "leave", "vmxoff"):

@@ -34,7 +34,9 @@ def test_user_decides(arguments: list[str]) -> None:
     ("test", "group"),
     [
         ("tests/boot/test_run.py::test_run_succeeds[stock]", "boot"),
-        ("tests/linux/test_kvm.py::test_two_processors", "linux"),
+        ("tests/boot/test_stuart.py::test_flash", "boot"),
+        ("tests/boot/test_standby.py::test_monitor_returns", "boot/test_standby.py"),
+        ("tests/linux/test_kvm.py::test_two_processors", "linux/test_kvm.py"),
         ("tests/machine/stm/test_stm.py::test_crash[a::b/c]", "machine/stm/test_stm.py"),
         ("tests/machine/test_machine.py::test_image[ept]", "tests/machine/test_machine.py::test_image[ept]"),
         (
@@ -49,24 +51,24 @@ def test_boots_are_shared(test: str, group: str) -> None:
 
 
 def test_groups_stay_together(tmp_path: Path) -> None:
-    """Two workers, tests of two folders that share boots: each folder's tests run in one process."""
-    (tmp_path / "tests").mkdir()
+    """Two workers: the tests of two files that share boots run in one process, those of another file in the other."""
+    (tmp_path / "tests" / "boot").mkdir(parents=True)
     (tmp_path / "tests" / "conftest.py").write_text(
         "import pytest\n"
         f"import sys; sys.path.insert(0, {str(paths.CHECKOUT)!r})\n"
         "from tests.conftest import pytest_xdist_make_scheduler\n"
     )
-    for folder in ("boot", "linux"):
-        (tmp_path / "tests" / folder).mkdir()
-        for name in ("a", "b"):
-            (tmp_path / "tests" / folder / f"test_{folder}_{name}.py").write_text(
-                "import pytest\n@pytest.mark.parametrize('n', range(4))\ndef test_it(n): pass\n"
-            )
+    for name in ("run", "errors", "standby"):
+        (tmp_path / "tests" / "boot" / f"test_{name}.py").write_text(
+            "import pytest\n@pytest.mark.parametrize('n', range(4))\ndef test_it(n): pass\n"
+        )
     command = [*pytest_command(["-v", str(tmp_path)], 2), "--rootdir", str(tmp_path), "-c", "/dev/null"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    workers = re.findall(r"^\[(gw\d)\].* PASSED tests/(\w+)/", result.stdout, re.MULTILINE)
-    assert len(workers) == 16, result.stdout + result.stderr
-    assert len(set(workers)) == 2, "a folder was split, or both went to one worker"
+    ran = re.findall(r"^\[(gw\d)\].* PASSED tests/boot/test_(\w+)\.py", result.stdout, re.MULTILINE)
+    assert len(ran) == 12, result.stdout + result.stderr
+    workers = {name: {worker for worker, where in ran if where == name} for name in ("run", "errors", "standby")}
+    assert len(workers["run"]) == 1 and workers["run"] == workers["errors"], "files that share boots were split"
+    assert workers["standby"].isdisjoint(workers["run"]), "everything went to one worker"
 
 
 def test_one_processor_needs_no_workers() -> None:
