@@ -85,7 +85,7 @@ TABLE = (
     Image("smi-sources-icount", ("t_smi_sources.c",), STOCK_CPU, extra=ICOUNT, at_least=24),
     Image("shadow", ("t_shadow.c",), STOCK_CPU, ("WHERE=0",), at_least=3),
     *(
-        Image(f"wait-sipi{suffix}", ("t_wait_sipi.c", "ap.asm"), STOCK_CPU, extra=("-smp", "2", *extra), at_least=30)
+        Image(f"wait-sipi{suffix}", ("t_wait_sipi.c", "ap.asm"), STOCK_CPU, extra=("-smp", "2", *extra), at_least=33)
         for suffix, extra in (("", ()), ("-multi", MULTI))
     ),
     Image("accessed", ("t_accessed.c", "accessed.asm"), STOCK_CPU, extra=("-smp", "2"), at_least=41),

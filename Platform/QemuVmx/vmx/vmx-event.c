@@ -155,6 +155,12 @@ int vmx_pending_interrupt(CPUState *cs, int interrupt_request)
     return vmx_event_request(vmx_next_event(cs, interrupt_request));
 }
 
+bool vmx_sipi_exits(CPUX86State *env)
+{
+    return env->vmx.init_exit ||
+           env->vmx.activity == VMX_ACTIVITY_WAIT_FOR_SIPI;
+}
+
 /* ------------------------------------------------------------------ */
 /* What the events do                                                  */
 

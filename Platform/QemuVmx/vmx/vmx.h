@@ -69,6 +69,8 @@ void vmx_refresh_pdptes(CPUX86State *env);
  * that is to be served in the ordinary way.
  */
 int vmx_exec_interrupt(CPUState *cs, int interrupt_request);
+/* From apic.c: a pending start-up IPI exits, now or after the next VM entry. */
+bool vmx_sipi_exits(CPUX86State *env);
 /*
  * Before DR6 gets the bits of a debug exception, which a VM exit reports
  * without changing DR6; after it, if there is no exception after all.

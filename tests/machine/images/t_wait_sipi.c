@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
  * SMIs for a processor that waits for its start-up IPI: held pending, across
- * INIT too, and taken before the first instruction of the start-up code.
+ * INIT too, and taken before the first instruction of the start-up code. And start-up
+ * IPIs that no processor waits for.
  */
 #include "runtime.h"
 
@@ -25,12 +26,29 @@ static void note_state(void)
     smi_cs = read32(DEFAULT_SMBASE + 0x8000u + SAVED_CS) & 0xFFFF;
 }
 
-static void send(uint32_t icr)
+/* PAUSE gives the other processor its turn. */
+static void give_turn(void)
+{
+    for (uint32_t i = 0; i < 20000; i++) {
+        __asm__ volatile("pause" : : : "memory");
+    }
+}
+
+static void send_now(uint32_t icr)
 {
     write32(0xFEE00310, 1u << 24);
     write32(0xFEE00300, icr);
-    /* PAUSE gives the other processor its turn. */
-    for (uint32_t i = 0; i < 20000; i++) {
+}
+
+static void send(uint32_t icr)
+{
+    send_now(icr);
+    give_turn();
+}
+
+static void wait_for_start(void)
+{
+    for (uint32_t i = 0; i < 100000000 && !read32(RUNS); i++) {
         __asm__ volatile("pause" : : : "memory");
     }
 }
@@ -50,14 +68,33 @@ static void one_start(const char *name, uint32_t first, uint32_t second, int sip
     while (sipis--) {
         send(ICR_SIPI);
     }
-    for (uint32_t i = 0; i < 100000000 && !read32(RUNS); i++) {
-        __asm__ volatile("pause" : : : "memory");
-    }
+    wait_for_start();
     /* Vol. 3 "MP Initialization Protocol", "External Signaling for SMI". */
     check_eq("SDM-MP-WAIT", "starts", read32(RUNS), 1);
     check_eq("SDM-MP-WAIT", name, smi_count, before + 1);
     check_eq("SDM-MP-WAIT", "before-the-first-instruction", smi_rip, 0);
     check_eq("SDM-MP-WAIT", "code-segment", smi_cs, AP_AT >> 4);
+    send(ICR_INIT);
+}
+
+/*
+ * A start-up IPI for a processor that runs is lost, also if an INIT follows at once:
+ * it does not start the processor after that.
+ */
+static void sipi_before_init(void)
+{
+    memset((void *)(uintptr_t)MAILBOX, 0, 32);
+    send(ICR_SIPI);
+    wait_for_start();
+    check_eq("SDM-MP-WAIT", "runs-before-init", read32(RUNS), 1);
+    write32(RUNS, 0);
+    send_now(ICR_SIPI);
+    send(ICR_INIT);
+    give_turn();
+    check_eq("SDM-MP-WAIT", "sipi-before-init-is-lost", read32(RUNS), 0);
+    send(ICR_SIPI);
+    wait_for_start();
+    check_eq("SDM-MP-WAIT", "sipi-behind-init-starts", read32(RUNS), 1);
     send(ICR_INIT);
 }
 
@@ -72,4 +109,5 @@ void run_tests(void)
     one_start("init-before", ICR_INIT, ICR_SMI, 1);
     /* As firmware starts a processor; the second start-up IPI finds it running. */
     one_start("over-init-two-sipis", ICR_SMI, ICR_INIT, 2);
+    sipi_before_init();
 }
