@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -123,9 +122,6 @@ class Standby(ShellExperiment):
     name = "standby"
     title = "sleep and wake: without a VMM, and with one that does this or that"
     page = "tutorial/standby"
-    refuses: ClassVar[Mapping[str, str]] = {
-        "processors": "the VMM of the experiment standby comes back on one processor only",
-    }
 
     def courses(self, request: Request) -> tuple[Course, ...]:
         """A boot for each variant."""
@@ -151,7 +147,7 @@ class Standby(ShellExperiment):
             return found
         by_name = {row.variant.name: row for row in rows(seen)}
         for variant in VARIANTS:
-            found += _expectations(variant, by_name.get(variant.name), self.processors)
+            found += _expectations(variant, by_name.get(variant.name), self.processors_of(seen.request))
         return found
 
     def facts(self, seen: ShellSeen) -> dict[str, Any]:

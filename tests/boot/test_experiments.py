@@ -184,6 +184,16 @@ def test_sleeping_machine_was_reset(standby: Carried) -> None:
         assert any(step.kind is Kind.SMI and step.source is Mode.NONE for step in after)
 
 
+def test_standby_on_two_processors(tmp_path: Path) -> None:
+    """Each variant; the one that comes back does so with both."""
+    facts = tmp_path / "standby.json"
+    result = run_command(["run", "standby", "--processors", "2", "--json", str(facts)])
+    assert result.returncode == ExitCode.OK, result.stdout + result.stderr
+    returns = json.loads(facts.read_text())["rows"][-1]
+    assert returns["variant"] == "returns" and returns["first_break"] == "nothing"
+    assert returns["served_by"] == {"before": "stm", "after": "stm"}
+
+
 def test_the_text_says_why(plain_vmm: Carried) -> None:
     text = " ".join(plain_vmm.output.split())
     assert "no VM-execution control makes an SMI exit to it" in text

@@ -230,11 +230,6 @@ ExecStart (
     return EFI_UNSUPPORTED;
   }
 
-  if (Options->Returns && (Processors > 1)) {
-    Print (L"ExecMon: -return needs a machine with one processor: taking the others at a wake is not reliable yet\n");
-    return EFI_UNSUPPORTED;
-  }
-
   Status = ExecLoad (Processors, &Monitor);
   if (EFI_ERROR (Status)) {
     Print (L"ExecMon: the resident part could not be loaded: %r\n", Status);
