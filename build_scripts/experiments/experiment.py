@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -12,7 +13,9 @@ from typing import Any, ClassVar, Generic, TypeVar
 from rich.console import Console
 
 from build_scripts.errors import ExitCode, LabError
+from build_scripts.machine.machine import command_of
 from build_scripts.machine.processors import Configuration
+from build_scripts.progress import say
 from build_scripts.tables import compact_table
 
 DEFAULT_EXPERIMENT = "first-light"
@@ -241,6 +244,11 @@ def failed(request: Request, expectations: Iterable[Expectation]) -> LabError | 
     if request.script is not None:
         heading = f"the script {request.script} did not run as it should:"
     return LabError("\n  ".join([heading, *complaints]), ExitCode.EXPECTATION_FAILED)
+
+
+def tell_command(run_dir: Path) -> None:
+    """Say how QEMU was started, for ``-v``."""
+    say(f"QEMU's command line: {shlex.join(command_of(run_dir))}")
 
 
 def show_expectations(expectations: list[Expectation], out: Console) -> None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,12 +17,11 @@ from rich.console import Console
 from build_scripts.builds.firmware_build import build_firmware
 from build_scripts.builds.qemu_build import extended_qemu
 from build_scripts.errors import ExitCode, LabError
-from build_scripts.experiments.experiment import Expectation, Experiment, Request
+from build_scripts.experiments.experiment import Expectation, Experiment, Request, tell_command
 from build_scripts.linux import kernel
 from build_scripts.linux.boot import PROCESSORS, TIMEOUT_SECONDS, Finding, LinuxRun, boot_linux
-from build_scripts.machine.machine import COMMAND_FILE
 from build_scripts.machine.processors import Configuration
-from build_scripts.progress import say, step
+from build_scripts.progress import step
 
 # Beginnings of a trace word that say that a guest did not run as it should.
 _BAD_WORDS = ("hangs", "signal:", "no-", "errno:", "fail-entry:", "internal-error:", "exit:", "refused")
@@ -76,19 +74,12 @@ class Kvm(Experiment[KvmSeen]):
                 processors=self.processors_of(request),
             )
         if request.verbose:
-            command = (run.run_dir / COMMAND_FILE).read_text(encoding="utf-8").splitlines()
-            say(f"QEMU's command line: {shlex.join(command)}")
+            tell_command(run.run_dir)
         return KvmSeen(request, run)
 
     def failure(self, seen: KvmSeen) -> LabError | None:
         """A panic, or an end that process 1 did not ask for."""
-        run = seen.run
-        error: LabError | None = None
-        if run.panic:
-            error = LabError(f"the kernel panicked: {run.panic}", ExitCode.GUEST_HUNG)
-        elif not run.ending.requested or not run.named("end"):
-            error = LabError(f"Linux did not reach its end ({run.ending.reason})", ExitCode.GUEST_HUNG)
-        return error
+        return seen.run.failure()
 
     def story(self, seen: KvmSeen, out: Console) -> None:
         """The findings; what the user's program wrote goes out as it is."""

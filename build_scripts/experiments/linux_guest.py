@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,16 +15,16 @@ from rich.console import Console
 from build_scripts.builds.firmware_build import build_firmware
 from build_scripts.builds.qemu_build import extended_qemu
 from build_scripts.errors import ExitCode, LabError
-from build_scripts.experiments.experiment import Expectation, Experiment, Request
+from build_scripts.experiments.experiment import Expectation, Experiment, Request, tell_command
 from build_scripts.linux import kernel
 from build_scripts.linux.boot import LinuxRun
 from build_scripts.linux.executive import TIMEOUT_SECONDS, LinuxGuest, boot_guest
-from build_scripts.machine.machine import COMMAND_FILE, CONSOLE_LOG
+from build_scripts.machine.machine import CONSOLE_LOG
 from build_scripts.machine.processors import Configuration
 from build_scripts.observation import outcome
 from build_scripts.observation.events import Kind, Stream, read_stream
 from build_scripts.observation.report import VMX_REASON_IO_SMI, VMX_REASON_OTHER_SMI, Smi, group_smis
-from build_scripts.progress import say, step
+from build_scripts.progress import step
 
 PROCESSORS = 2
 # Of the boot without the monitor.
@@ -96,8 +95,7 @@ class LinuxExperiment(Experiment[LinuxSeen]):
             with step(f"booting Linux {linux.version} {what}"):
                 runs.append(boot_guest(guest, self.timeout_of(request)))
             if request.verbose:
-                command = (runs[-1].run_dir / COMMAND_FILE).read_text(encoding="utf-8").splitlines()
-                say(f"QEMU's command line: {shlex.join(command)}")
+                tell_command(runs[-1].run_dir)
         return LinuxSeen(request, self.processors_of(request), runs[0], runs[1], read_stream(runs[1].run_dir))
 
     def failure(self, seen: LinuxSeen) -> LabError | None:
@@ -105,12 +103,7 @@ class LinuxExperiment(Experiment[LinuxSeen]):
         crash = outcome.crash_record(seen.stream)
         if crash is not None:
             return LabError(f"a monitor crashed: {crash}", ExitCode.GUEST_CRASHED)
-        for name, run in (("without a monitor", seen.plain), ("as a guest", seen.guest)):
-            if run.panic:
-                return LabError(f"the kernel {name} panicked: {run.panic}", ExitCode.GUEST_HUNG)
-            if not run.ending.requested or not run.named("end"):
-                return LabError(f"Linux {name} did not reach its end ({run.ending.reason})", ExitCode.GUEST_HUNG)
-        return None
+        return seen.plain.failure(" without a monitor") or seen.guest.failure(" as a guest")
 
     def story(self, seen: LinuxSeen, out: Console) -> None:
         """What process 1 found as a guest."""

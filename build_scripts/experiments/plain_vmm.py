@@ -10,7 +10,15 @@ from rich.console import Console
 from rich.table import Table
 
 from build_scripts.experiments.experiment import Expectation, Request
-from build_scripts.experiments.shell_experiment import Booted, Course, ShellExperiment, ShellSeen, script_expectations
+from build_scripts.experiments.shell_experiment import (
+    Booted,
+    Course,
+    ShellExperiment,
+    ShellSeen,
+    boots_and_rows,
+    script_expectations,
+    tell_boots,
+)
 from build_scripts.machine.processors import Configuration
 from build_scripts.observation import show
 from build_scripts.observation.events import Kind, Mode, Transition
@@ -128,12 +136,7 @@ class PlainVmm(ShellExperiment):
 
     def story(self, seen: ShellSeen, out: Console) -> None:
         """The commands and what the monitors did, then the table and the reason."""
-        for booted in seen.boots:
-            out.print(f"on a processor of the configuration {booted.configuration.value}:")
-            for record in booted.stream.records:
-                if words := show.words_of(record):
-                    show.tell(out, words)
-            out.print()
+        tell_boots(seen, lambda booted: f"on a processor of the configuration {booted.configuration.value}:", out)
         if found := rows(seen):
             out.print(_table(found))
             show.tell(out, _WHY)
@@ -151,10 +154,7 @@ class PlainVmm(ShellExperiment):
 
     def facts(self, seen: ShellSeen) -> dict[str, Any]:
         """Each boot in the form of first-light, and the table."""
-        return {
-            "boots": [booted.report().as_json() for booted in seen.boots],
-            "rows": [row.as_json() for row in rows(seen)],
-        }
+        return boots_and_rows(seen, rows(seen))
 
 
 def rows(seen: ShellSeen) -> list[Row]:

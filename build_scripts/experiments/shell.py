@@ -14,7 +14,7 @@ from build_scripts.builds.qemu_build import BINARY, extended_qemu
 from build_scripts.builds.stm_build import firmware_to_boot
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.machine import processors
-from build_scripts.machine.machine import COMMAND_FILE, DEFAULT_TIMEOUT_SECONDS, Ending, boot
+from build_scripts.machine.machine import DEFAULT_TIMEOUT_SECONDS, Ending, boot
 from build_scripts.machine.processors import Configuration, Guest
 from build_scripts.observation.events import Record, Stream, read_stream
 from build_scripts.observation.follow import Follower
@@ -32,10 +32,6 @@ class Result:
     run_dir: Path
     ending: Ending
     stream: Stream
-
-    def command(self) -> list[str]:
-        """QEMU's command line."""
-        return (self.run_dir / COMMAND_FILE).read_text(encoding="utf-8").splitlines()
 
 
 def find_qemu(configuration: Configuration) -> Path:

@@ -3,18 +3,18 @@
 
 from __future__ import annotations
 
-import shlex
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 from rich.console import Console
 
 from build_scripts import paths
 from build_scripts.builds.firmware_build import Firmware
 from build_scripts.errors import LabError
-from build_scripts.experiments.experiment import Expectation, Experiment, Request
+from build_scripts.experiments.experiment import Expectation, Experiment, Request, tell_command
 from build_scripts.experiments.shell import (
     Result,
     boot_configuration,
@@ -104,6 +104,13 @@ class ShellSeen:
         return next((booted for booted in self.boots if booted.configuration is configuration), None)
 
 
+class Row(Protocol):
+    """A row of an experiment's table."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The shape of the schema."""
+
+
 class ShellExperiment(Experiment[ShellSeen]):
     """The course of a run that is common to these experiments; `courses` is what each declares."""
 
@@ -147,7 +154,7 @@ class ShellExperiment(Experiment[ShellSeen]):
                     dies_at_wake=course.dies_at_wake,
                 )
             if request.verbose:
-                say(f"QEMU's command line: {shlex.join(result.command())}")
+                tell_command(result.run_dir)
             boots.append(Booted(course, version, result))
             if boots[-1].failure() is not None:
                 break
@@ -172,6 +179,24 @@ class ShellExperiment(Experiment[ShellSeen]):
     def logs(self, seen: ShellSeen) -> Path:
         """Those of the last boot: if one failed, it did."""
         return seen.boots[-1].result.run_dir
+
+
+def tell_boots(seen: ShellSeen, heading: Callable[[Booted], str], out: Console) -> None:
+    """What happened in each boot, in order, under a heading of its own."""
+    for booted in seen.boots:
+        out.print(heading(booted))
+        for record in booted.stream.records:
+            if words := show.words_of(record):
+                show.tell(out, words)
+        out.print()
+
+
+def boots_and_rows(seen: ShellSeen, rows: Iterable[Row]) -> dict[str, Any]:
+    """The facts of an experiment with a table: each boot in the form of first-light, and the rows."""
+    return {
+        "boots": [booted.report().as_json() for booted in seen.boots],
+        "rows": [row.as_json() for row in rows],
+    }
 
 
 def script_expectations(seen: ShellSeen) -> list[Expectation]:

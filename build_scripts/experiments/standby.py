@@ -11,7 +11,15 @@ from rich.console import Console
 from rich.table import Table
 
 from build_scripts.experiments.experiment import Expectation, Request, Value
-from build_scripts.experiments.shell_experiment import Booted, Course, ShellExperiment, ShellSeen, script_expectations
+from build_scripts.experiments.shell_experiment import (
+    Booted,
+    Course,
+    ShellExperiment,
+    ShellSeen,
+    boots_and_rows,
+    script_expectations,
+    tell_boots,
+)
 from build_scripts.machine.machine import HALTED, REGISTERS_FILE
 from build_scripts.machine.processors import Configuration
 from build_scripts.observation import show
@@ -129,13 +137,7 @@ class Standby(ShellExperiment):
 
     def story(self, seen: ShellSeen, out: Console) -> None:
         """The commands and what came of them, then the table and the reason."""
-        for booted in seen.boots:
-            variant = next((variant for variant in VARIANTS if variant.course == booted.course), None)
-            out.print(f"variant: {variant.name}" if variant is not None else "own script:")
-            for record in booted.stream.records:
-                if words := show.words_of(record):
-                    show.tell(out, words)
-            out.print()
+        tell_boots(seen, _heading, out)
         if found := rows(seen):
             out.print(_table(found))
             show.tell(out, _WHY)
@@ -152,10 +154,12 @@ class Standby(ShellExperiment):
 
     def facts(self, seen: ShellSeen) -> dict[str, Any]:
         """Each boot in the form of first-light, and the table."""
-        return {
-            "boots": [booted.report().as_json() for booted in seen.boots],
-            "rows": [row.as_json() for row in rows(seen)],
-        }
+        return boots_and_rows(seen, rows(seen))
+
+
+def _heading(booted: Booted) -> str:
+    variant = next((variant for variant in VARIANTS if variant.course == booted.course), None)
+    return f"variant: {variant.name}" if variant is not None else "own script:"
 
 
 def rows(seen: ShellSeen) -> list[Row]:

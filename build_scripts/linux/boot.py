@@ -9,6 +9,7 @@ from pathlib import Path
 
 from build_scripts import paths
 from build_scripts.builds.firmware_build import Firmware
+from build_scripts.errors import ExitCode, LabError
 from build_scripts.linux import initramfs
 from build_scripts.linux.kernel import Kernel
 from build_scripts.machine.machine import Ending, boot
@@ -66,6 +67,18 @@ class LinuxRun:
     def named(self, name: str) -> list[Finding]:
         """The findings of that name."""
         return [finding for finding in self.findings if finding.name == name]
+
+    def failure(self, how: str = "") -> LabError | None:
+        """A panic, or an end that process 1 did not ask for.
+
+        Args:
+            how: Linux ran, if there was another run: a phrase that begins with a space.
+        """
+        if self.panic:
+            return LabError(f"the kernel{how} panicked: {self.panic}", ExitCode.GUEST_HUNG)
+        if not self.ending.requested or not self.named("end"):
+            return LabError(f"Linux{how} did not reach its end ({self.ending.reason})", ExitCode.GUEST_HUNG)
+        return None
 
 
 def parse_panic(text: str) -> str:

@@ -45,6 +45,11 @@ _HALTED = re.compile(r"EFL=(?:[0-9a-f]+)([0-9a-f])[0-9a-f]{2} .* HLT=1")
 _IF = 0x2  # of the digit of RFLAGS that holds bit 9
 
 
+def command_of(run_dir: Path) -> list[str]:
+    """QEMU's command line in the run that left this directory."""
+    return (run_dir / COMMAND_FILE).read_text(encoding="utf-8").splitlines()
+
+
 @dataclass(frozen=True)
 class Ending:
     """How a boot ended.
