@@ -373,6 +373,25 @@ def test_ept_capability(make: Make, primary: int, secondary: int | None, answer:
 # ---- dispatch, host state, the end
 
 
+@pytest.mark.parametrize(
+    ("maximum", "logical", "topology", "initial", "answer"),
+    [
+        (0xB, 2, 0x12345678, 0x55, 0x12345678),  # leaf 0BH: 32 bits
+        (0xB, 0, 0x12345678, 0x55, 0x55),  # the leaf is there and enumerates nothing
+        (0xA, 2, 0x12345678, 0x55, 0x55),  # no such leaf
+        (0x1, 0, 0, 0xFF, 0xFF),
+    ],
+)
+def test_apic_identifier(make: Make, maximum: int, logical: int, topology: int, initial: int, answer: int) -> None:
+    """CPUID, leaf 0BH: EDX, valid if EBX[15:0] is not 0; leaf 01H: EBX[31:24]."""
+    cpu = make()
+    cpu.cpuid(0, 0, maximum, 0, 0, 0)
+    cpu.cpuid(0xB, 0, 0, logical, 0, topology)
+    cpu.cpuid(1, 0, 0, initial << 24 | 0x00112233, 0, 0)
+    cpu.library.VmxReadApicId.restype = ctypes.c_uint32
+    assert cpu.library.VmxReadApicId() == answer
+
+
 def test_dispatch(make: Make) -> None:
     """Every basic reason finds its place; the flags of an SMM VM exit do not matter, a failed entry does.
 

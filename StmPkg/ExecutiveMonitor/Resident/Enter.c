@@ -22,34 +22,6 @@ ExecEnableVmx (
 }
 
 /**
-  The identifier of this processor's local APIC.
-
-  @return It: 32 bits if the processor enumerates its topology, else 8.
-**/
-STATIC
-UINT32
-ExecReadApicId (
-  VOID
-  )
-{
-  CPUID_VERSION_INFO_EBX  Version;
-  UINT32                  MaximumLeaf;
-  UINT32                  LogicalProcessors;
-  UINT32                  ApicId;
-
-  AsmCpuid (CPUID_SIGNATURE, &MaximumLeaf, NULL, NULL, NULL);
-  if (MaximumLeaf >= CPUID_EXTENDED_TOPOLOGY) {
-    AsmCpuidEx (CPUID_EXTENDED_TOPOLOGY, 0, NULL, &LogicalProcessors, NULL, &ApicId);
-    if (LogicalProcessors != 0) {
-      return ApicId;
-    }
-  }
-
-  AsmCpuid (CPUID_VERSION_INFO, NULL, &Version.Uint32, NULL, NULL);
-  return Version.Bits.InitialLocalApicId;
-}
-
-/**
   VMXON, and the STM if the firmware offers it.
 
   @param[in,out] Processor  State and Detail are set.
@@ -73,7 +45,7 @@ ExecEnterRoot (
   ZeroMem (Processor->ExitCount, sizeof (Processor->ExitCount));
   Processor->HiddenAccesses = 0;
   Processor->RootNmis       = 0;
-  Processor->ApicId         = ExecReadApicId ();
+  Processor->ApicId         = VmxReadApicId ();
 
   ExecEnableVmx ();
   Vmx = AsmVmxOn (Processor->VmxonRegion);

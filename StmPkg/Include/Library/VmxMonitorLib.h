@@ -97,6 +97,18 @@ VmxReadEptCapability (
   VOID
   );
 
+/**
+  The identifier of this processor's local APIC ("CPUID - CPU Identification",
+  leaf 0BH and leaf 01H).
+
+  @return It: 32 bits if the processor enumerates its topology, else 8.
+**/
+UINT32
+EFIAPI
+VmxReadApicId (
+  VOID
+  );
+
 //
 // HostState.c
 //

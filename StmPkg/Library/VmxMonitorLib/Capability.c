@@ -172,3 +172,32 @@ VmxReadEptCapability (
   Allowed = (UINT32)RShiftU64 (AsmReadMsr64 (MSR_IA32_VMX_PROCBASED_CTLS2), 32);
   return ((Allowed & VMX_CPU2_EPT) == 0) ? 0 : AsmReadMsr64 (MSR_IA32_VMX_EPT_VPID_CAP);
 }
+
+/**
+  The identifier of this processor's local APIC ("CPUID - CPU Identification",
+  leaf 0BH and leaf 01H).
+
+  @return It: 32 bits if the processor enumerates its topology, else 8.
+**/
+UINT32
+EFIAPI
+VmxReadApicId (
+  VOID
+  )
+{
+  CPUID_VERSION_INFO_EBX  Version;
+  UINT32                  MaximumLeaf;
+  UINT32                  LogicalProcessors;
+  UINT32                  ApicId;
+
+  AsmCpuid (CPUID_SIGNATURE, &MaximumLeaf, NULL, NULL, NULL);
+  if (MaximumLeaf >= CPUID_EXTENDED_TOPOLOGY) {
+    AsmCpuidEx (CPUID_EXTENDED_TOPOLOGY, 0, NULL, &LogicalProcessors, NULL, &ApicId);
+    if (LogicalProcessors != 0) {
+      return ApicId;
+    }
+  }
+
+  AsmCpuid (CPUID_VERSION_INFO, NULL, &Version.Uint32, NULL, NULL);
+  return Version.Bits.InitialLocalApicId;
+}

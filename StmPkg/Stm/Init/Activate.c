@@ -7,7 +7,6 @@
 **/
 
 #include "Init.h"
-#include <Register/Intel/Cpuid.h>
 #include "Api/Api.h"
 #include "Guest/Guest.h"
 #include "Log/Log.h"
@@ -42,33 +41,6 @@ EFIAPI
 StmActivateProcessor (
   IN OUT STM_PROCESSOR  *Processor
   );
-
-/**
-  Identifier of this processor, wide enough for x2APIC.
-
-  @return The APIC identifier.
-**/
-STATIC
-UINT32
-ReadApicId (
-  VOID
-  )
-{
-  UINT32  MaximumLeaf;
-  UINT32  Ebx;
-  UINT32  Edx;
-
-  AsmCpuid (CPUID_SIGNATURE, &MaximumLeaf, NULL, NULL, NULL);
-  if (MaximumLeaf >= CPUID_EXTENDED_TOPOLOGY) {
-    AsmCpuidEx (CPUID_EXTENDED_TOPOLOGY, 0, NULL, &Ebx, NULL, &Edx);
-    if (Ebx != 0) {
-      return Edx;
-    }
-  }
-
-  AsmCpuid (CPUID_VERSION_INFO, NULL, &Ebx, NULL, NULL);
-  return Ebx >> 24;
-}
 
 /**
   Fill the shared state from what the loader says, if that is consistent.
@@ -242,7 +214,7 @@ TakeBlock (
   UINT32               ApicId;
   UINT32               Slot;
 
-  ApicId = ReadApicId ();
+  ApicId = VmxReadApicId ();
   Block  = Shared->Dynamic + STM_DYNAMIC_SHARED_SIZE;
   for (Slot = 0; (Slot < Shared->Blocks) && (Slot < Shared->BlockLimit); Slot++) {
     Other = (CONST STM_PROCESSOR *)(UINTN)(Block + STM_BLOCK_PROCESSOR);
