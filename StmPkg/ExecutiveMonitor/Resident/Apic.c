@@ -1,8 +1,8 @@
 /** @file
   Interprocessor interrupts ("Issuing Interprocessor Interrupts", 10.6 [10.6];
   x2APIC: 10.12.9 [10.12.9]). The local APIC is the guest's: it is used as the guest
-  has set it up, and only by shorthands, so that nothing of it is changed but the
-  low half of the interrupt command register.
+  has set it up. While it runs only shorthands are used, so that nothing of it is
+  changed but the low half of the interrupt command register.
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
@@ -41,6 +41,39 @@ ExecWaitForApic (
 }
 
 /**
+  Write the interrupt command register.
+
+  @param[in] Command  Bits 31:0.
+  @param[in] ApicId   Whom, or NULL: a shorthand of Command says it, and the high
+                      half of the register keeps what the guest has put there.
+**/
+STATIC
+VOID
+ExecWriteCommand (
+  IN UINT32        Command,
+  IN CONST UINT32  *ApicId OPTIONAL
+  )
+{
+  MSR_IA32_APIC_BASE_REGISTER  ApicBase;
+  UINTN                        Base;
+
+  ApicBase.Uint64 = AsmReadMsr64 (MSR_IA32_APIC_BASE);
+  if (ApicBase.Bits.EXTD != 0) {
+    AsmWriteMsr64 (MSR_X2APIC_COMMAND, ((ApicId == NULL) ? 0 : LShiftU64 (*ApicId, 32)) | Command);
+    return;
+  }
+
+  Base = (UINTN)(ApicBase.Uint64 & APIC_BASE_MASK);
+  ExecWaitForApic (Base);
+  if (ApicId != NULL) {
+    MmioWrite32 (Base + APIC_COMMAND_HIGH, *ApicId << APIC_ID_SHIFT);
+  }
+
+  MmioWrite32 (Base + APIC_COMMAND_LOW, Command);
+  ExecWaitForApic (Base);
+}
+
+/**
   Send an interprocessor interrupt.
 
   @param[in] Command  Bits 31:0 of the interrupt command register, whose shorthand
@@ -51,19 +84,7 @@ ExecSendIpi (
   IN UINT32  Command
   )
 {
-  MSR_IA32_APIC_BASE_REGISTER  ApicBase;
-  UINTN                        Base;
-
-  ApicBase.Uint64 = AsmReadMsr64 (MSR_IA32_APIC_BASE);
-  if (ApicBase.Bits.EXTD != 0) {
-    AsmWriteMsr64 (MSR_X2APIC_COMMAND, Command);
-    return;
-  }
-
-  Base = (UINTN)(ApicBase.Uint64 & APIC_BASE_MASK);
-  ExecWaitForApic (Base);
-  MmioWrite32 (Base + APIC_COMMAND_LOW, Command);
-  ExecWaitForApic (Base);
+  ExecWriteCommand (Command, NULL);
 }
 
 /**
@@ -79,18 +100,5 @@ ExecSendIpiTo (
   IN UINT32  Command
   )
 {
-  MSR_IA32_APIC_BASE_REGISTER  ApicBase;
-  UINTN                        Base;
-
-  ApicBase.Uint64 = AsmReadMsr64 (MSR_IA32_APIC_BASE);
-  if (ApicBase.Bits.EXTD != 0) {
-    AsmWriteMsr64 (MSR_X2APIC_COMMAND, LShiftU64 (ApicId, 32) | Command);
-    return;
-  }
-
-  Base = (UINTN)(ApicBase.Uint64 & APIC_BASE_MASK);
-  ExecWaitForApic (Base);
-  MmioWrite32 (Base + APIC_COMMAND_HIGH, ApicId << APIC_ID_SHIFT);
-  MmioWrite32 (Base + APIC_COMMAND_LOW, Command);
-  ExecWaitForApic (Base);
+  ExecWriteCommand (Command, &ApicId);
 }
