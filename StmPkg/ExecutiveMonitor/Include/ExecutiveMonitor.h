@@ -123,6 +123,12 @@ struct EXEC_PARAMETERS_BLOCK {
   volatile UINT32                 Guests;         ///< processors that are guests
 };
 
+///
+/// The EXEC_PROCESSOR of a processor, by its number of MP Services.
+///
+#define EXEC_PROCESSOR_OF(Parameters, Number) \
+  ((EXEC_PROCESSOR *)(UINTN)((Parameters)->FirstProcessor + (Number) * (Parameters)->ProcessorSize))
+
 /**
   Entry point of the resident part. CPL 0, 64-bit mode, interrupts off.
 

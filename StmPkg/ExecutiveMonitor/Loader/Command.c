@@ -173,7 +173,7 @@ ExecPrepare (
   Parameters->Leaving     = 0;
   Parameters->Guests      = 0;
   for (Number = 0; Number < Parameters->Processors; Number++) {
-    Processor              = ExecProcessor (Monitor, Number);
+    Processor              = EXEC_PROCESSOR_OF (Parameters, Number);
     Processor->Activates   = (BOOLEAN)(Number == Bsp);
     Processor->StartsTwice = (BOOLEAN)(Options->FailLast && (Number == Parameters->Processors - 1));
   }
@@ -251,7 +251,7 @@ ExecStart (
   if (Result != ExecOk) {
     Monitor->State     = ExecStateOff;
     Monitor->StmActive = FALSE;
-    return ExecReport (Failed, Result, ExecProcessor (Monitor, Failed)->Detail);
+    return ExecReport (Failed, Result, EXEC_PROCESSOR_OF (Monitor->Parameters, Failed)->Detail);
   }
 
   ExecPrintState (Monitor, Processors);

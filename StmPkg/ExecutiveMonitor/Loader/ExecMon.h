@@ -115,20 +115,6 @@ ExecCountProcessors (
   );
 
 /**
-  A processor's block. Not for a guest.
-
-  @param[in] Monitor  The resident part.
-  @param[in] Number   Of MP Services.
-
-  @return The block.
-**/
-EXEC_PROCESSOR *
-ExecProcessor (
-  IN CONST EXECUTIVE_MONITOR_PROTOCOL  *Monitor,
-  IN UINTN                             Number
-  );
-
-/**
   Enter VMX operation on all processors and, unless the BSP is to stay in VMX root
   operation, make all of them guests. If one fails the others go back.
 

@@ -77,23 +77,6 @@ ExecCountProcessors (
 }
 
 /**
-  A processor's block. Not for a guest.
-
-  @param[in] Monitor  The resident part.
-  @param[in] Number   Of MP Services.
-
-  @return The block.
-**/
-EXEC_PROCESSOR *
-ExecProcessor (
-  IN CONST EXECUTIVE_MONITOR_PROTOCOL  *Monitor,
-  IN UINTN                             Number
-  )
-{
-  return (EXEC_PROCESSOR *)(UINTN)(Monitor->Parameters->FirstProcessor + Number * Monitor->Parameters->ProcessorSize);
-}
-
-/**
   Run a command on this processor with interrupts off.
 
   @param[in] Monitor  The resident part.
@@ -114,7 +97,7 @@ ExecRunHere (
   EXEC_RESULT  Result;
 
   Tpl    = gBS->RaiseTPL (TPL_HIGH_LEVEL);
-  Result = (EXEC_RESULT)Monitor->Entry (ExecProcessor (Monitor, Number), Command);
+  Result = (EXEC_RESULT)Monitor->Entry (EXEC_PROCESSOR_OF (Monitor->Parameters, Number), Command);
   gBS->RestoreTPL (Tpl);
   return Result;
 }
@@ -134,7 +117,7 @@ ExecApEnter (
   EXEC_AP_WORK  *Work;
 
   Work         = Buffer;
-  Work->Result = Work->Monitor->Entry (ExecProcessor (Work->Monitor, Work->Number), ExecCommandStart);
+  Work->Result = Work->Monitor->Entry (EXEC_PROCESSOR_OF (Work->Monitor->Parameters, Work->Number), ExecCommandStart);
 }
 
 /**

@@ -83,13 +83,13 @@ ExecBootstrapProcessor (
   UINT32          Number;
 
   for (Number = 0; Number < Shared->Processors; Number++) {
-    Processor = (EXEC_PROCESSOR *)(UINTN)(Shared->FirstProcessor + Number * Shared->ProcessorSize);
+    Processor = EXEC_PROCESSOR_OF (Shared, Number);
     if (Processor->Activates) {
       return Processor;
     }
   }
 
-  return (EXEC_PROCESSOR *)(UINTN)Shared->FirstProcessor;
+  return EXEC_PROCESSOR_OF (Shared, 0);
 }
 
 /**

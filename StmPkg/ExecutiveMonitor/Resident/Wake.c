@@ -182,7 +182,7 @@ ExecWake (
   ExecReenter (Processor, &Registers);
   Shared->Guests = 1;
   for (Number = 0; Number < Shared->Processors; Number++) {
-    Other = (EXEC_PROCESSOR *)(UINTN)(Shared->FirstProcessor + Number * Shared->ProcessorSize);
+    Other = EXEC_PROCESSOR_OF (Shared, Number);
     if (Other != Processor) {
       ExecTake (Shared, Other);
     }

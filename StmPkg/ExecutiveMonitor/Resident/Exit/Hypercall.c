@@ -25,14 +25,12 @@ ExecSumOfExits (
   IN UINT64                 Reason
   )
 {
-  CONST EXEC_PROCESSOR  *Processor;
-  UINT64                Sum;
-  UINTN                 Index;
+  UINT64  Sum;
+  UINTN   Number;
 
   Sum = 0;
-  for (Index = 0; Index < Parameters->Processors; Index++) {
-    Processor = (CONST EXEC_PROCESSOR *)(UINTN)(Parameters->FirstProcessor + Index * Parameters->ProcessorSize);
-    Sum      += Processor->ExitCount[Reason];
+  for (Number = 0; Number < Parameters->Processors; Number++) {
+    Sum += EXEC_PROCESSOR_OF (Parameters, Number)->ExitCount[Reason];
   }
 
   return Sum;
