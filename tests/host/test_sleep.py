@@ -24,19 +24,26 @@ S5 = b"\x08_S5_\x12\x06\x04\x00\x00\x00\x00"
 
 
 class Sleep(ctypes.Structure):
-    _fields_ = [("facs", ctypes.c_uint64), ("port", ctypes.c_uint16), ("type", ctypes.c_uint8 * 6)]
+    _fields_ = [
+        ("facs", ctypes.c_uint64),
+        ("port", ctypes.c_uint16),
+        ("type", ctypes.c_uint8 * 6),
+        ("port_b", ctypes.c_uint16),
+    ]
 
 
 class Tables:
     """A FADT and its DSDT in memory."""
 
-    def __init__(self, aml: bytes, port: int = 0x604, length: int = FADT_SIZE, extended: bool = True) -> None:
+    def __init__(
+        self, aml: bytes, port: int = 0x604, port_b: int = 0, length: int = FADT_SIZE, extended: bool = True
+    ) -> None:
         dsdt = b"DSDT" + struct.pack("<I", HEADER + len(aml)) + bytes(HEADER - 8) + aml
         # Of its own size, so that a sanitizer or a guard page would see a read past it.
         self.dsdt = ctypes.create_string_buffer(dsdt, len(dsdt))
         fadt = bytearray(FADT_SIZE)
         struct.pack_into("<4sI", fadt, 0, b"FACP", length)
-        struct.pack_into("<I", fadt, PM1A_CNT, port)
+        struct.pack_into("<II", fadt, PM1A_CNT, port, port_b)
         struct.pack_into("<I", fadt, FIRMWARE_CTRL, 0x1F77E000)
         if extended:
             struct.pack_into("<Q", fadt, X_DSDT, ctypes.addressof(self.dsdt))
@@ -88,6 +95,20 @@ def test_package(library: ctypes.CDLL, aml: bytes, expected: int) -> None:
 @pytest.mark.parametrize("tables", [Tables(S3, port=0), Tables(S3, port=0x10604), Tables(S3, length=PM1A_CNT)])
 def test_no_port(library: ctypes.CDLL, tables: Tables) -> None:
     assert read(library, tables) is None
+
+
+@pytest.mark.parametrize(
+    ("tables", "port"),
+    [
+        (Tables(S3), 0),
+        (Tables(S3, port_b=0x1804), 0x1804),
+        (Tables(S3, port_b=0x11804), 0),
+        (Tables(S3, port_b=0x1804, length=PM1A_CNT + 4), 0),
+    ],
+)
+def test_second_port(library: ctypes.CDLL, tables: Tables, port: int) -> None:
+    sleep = read(library, tables)
+    assert sleep is not None and (sleep.port, sleep.port_b) == (0x604, port)
 
 
 def test_short_table_has_no_extended_dsdt(library: ctypes.CDLL) -> None:

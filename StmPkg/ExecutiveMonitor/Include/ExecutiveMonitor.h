@@ -93,7 +93,6 @@ struct EXEC_PARAMETERS_BLOCK {
   UINT64                          Signature;      ///< EXEC_PARAMETERS_SIGNATURE
   BOOLEAN                         UseStm;         ///< the firmware says the dual-monitor treatment is enabled
   BOOLEAN                         SmiInWindow;    ///< raise an SMI between INITIALIZE_PROTECTION and START
-  UINT16                          Pm1Control[2];  ///< ports of PM1a_CNT and PM1b_CNT, 0 if there is none
   BOOLEAN                         IgnoreSleep;    ///< for the experiment: the guest's way into sleep is not intercepted
   BOOLEAN                         Returns;        ///< come back after S3
   UINT32                          Processors;     ///< how many blocks there are

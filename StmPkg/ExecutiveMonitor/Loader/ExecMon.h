@@ -70,10 +70,10 @@ ExecLoad (
   );
 
 /**
-  Get what the resident part needs to come back after S3: the ACPI tables' word, and
-  reserved memory below 1 MB for its waking routine.
+  Get what the resident part needs to come back after S3: reserved memory below 1 MB
+  for its waking routine, if the ACPI tables have S3.
 
-  @param[in,out] Parameters  Sleep and WakePage are set.
+  @param[in,out] Parameters  WakePage is set.
 
   @retval EFI_SUCCESS           Done.
   @retval EFI_UNSUPPORTED       The ACPI tables have no S3 or no FACS.

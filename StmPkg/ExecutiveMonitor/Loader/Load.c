@@ -43,24 +43,21 @@ ExecTakePages (
 }
 
 /**
-  Ports of PM1a_CNT and PM1b_CNT, whose SLP_EN bit makes the platform sleep.
+  Read what the ACPI tables say about sleep.
 
-  @param[out] Ports  Two; 0 if the firmware describes none.
+  @param[out] Sleep  What they say; ports of 0 if they say nothing.
 **/
 STATIC
 VOID
-ExecFindPm1Control (
-  OUT UINT16  *Ports
+ExecReadSleep (
+  OUT STM_SLEEP  *Sleep
   )
 {
-  EFI_ACPI_2_0_FIXED_ACPI_DESCRIPTION_TABLE  *Fadt;
+  VOID  *Fadt;
 
-  Fadt = (EFI_ACPI_2_0_FIXED_ACPI_DESCRIPTION_TABLE *)EfiLocateFirstAcpiTable (
-                                                        EFI_ACPI_2_0_FIXED_ACPI_DESCRIPTION_TABLE_SIGNATURE
-                                                        );
+  Fadt = EfiLocateFirstAcpiTable (EFI_ACPI_2_0_FIXED_ACPI_DESCRIPTION_TABLE_SIGNATURE);
   if (Fadt != NULL) {
-    Ports[0] = (UINT16)Fadt->Pm1aCntBlk;
-    Ports[1] = (UINT16)Fadt->Pm1bCntBlk;
+    StmSleepRead (Fadt, Sleep);
   }
 }
 
@@ -127,7 +124,7 @@ ExecFillParameters (
   Parameters->EptTables      = ExecTakePages (&Next, 1 + Tables);
   Parameters->FirstProcessor = Next;
   Parameters->ProcessorSize  = EFI_PAGES_TO_SIZE (PROCESSOR_PAGES);
-  ExecFindPm1Control (Parameters->Pm1Control);
+  ExecReadSleep (&Parameters->Sleep);
   for (Number = 0; Number < Processors; Number++) {
     ExecFillProcessor (Parameters, Number, ExecTakePages (&Next, PROCESSOR_PAGES));
   }
@@ -169,10 +166,10 @@ ExecAllocate (
 }
 
 /**
-  Get what the resident part needs to come back after S3: the ACPI tables' word, and
-  reserved memory below 1 MB for its waking routine.
+  Get what the resident part needs to come back after S3: reserved memory below 1 MB
+  for its waking routine, if the ACPI tables have S3.
 
-  @param[in,out] Parameters  Sleep and WakePage are set.
+  @param[in,out] Parameters  WakePage is set.
 
   @retval EFI_SUCCESS           Done.
   @retval EFI_UNSUPPORTED       The ACPI tables have no S3 or no FACS.
@@ -183,11 +180,9 @@ ExecReserveWakePage (
   IN OUT EXEC_PARAMETERS  *Parameters
   )
 {
-  VOID                  *Fadt;
   EFI_PHYSICAL_ADDRESS  Page;
 
-  Fadt = EfiLocateFirstAcpiTable (EFI_ACPI_2_0_FIXED_ACPI_DESCRIPTION_TABLE_SIGNATURE);
-  if ((Fadt == NULL) || !StmSleepRead (Fadt, &Parameters->Sleep) || (Parameters->Sleep.Facs == 0) ||
+  if ((Parameters->Sleep.ControlPort == 0) || (Parameters->Sleep.Facs == 0) ||
       (Parameters->Sleep.Type[3] == STM_SLEEP_NOT_THERE))
   {
     return EFI_UNSUPPORTED;

@@ -60,6 +60,25 @@ ExecInterceptMsr (
 }
 
 /**
+  Intercept a PM1 control register, which has two bytes.
+
+  @param[in,out] Bitmap  I/O bitmap A, followed by B.
+  @param[in]     Port    Its port; 0 if there is none.
+**/
+STATIC
+VOID
+ExecInterceptPm1Control (
+  IN OUT UINT8   *Bitmap,
+  IN     UINT16  Port
+  )
+{
+  if (Port != 0) {
+    ExecSetBit (Bitmap, Port);
+    ExecSetBit (Bitmap, (UINT32)Port + 1);
+  }
+}
+
+/**
   Fill the MSR bitmap and the I/O bitmaps.
 
   @param[in] Parameters  Where they are.
@@ -93,10 +112,8 @@ ExecBuildBitmaps (
     ExecSetBit (Bitmap, mResetPorts[Index]);
   }
 
-  for (Index = 0; Index < ARRAY_SIZE (Parameters->Pm1Control); Index++) {
-    if ((Parameters->Pm1Control[Index] != 0) && !Parameters->IgnoreSleep) {
-      ExecSetBit (Bitmap, Parameters->Pm1Control[Index]);
-      ExecSetBit (Bitmap, Parameters->Pm1Control[Index] + 1);
-    }
+  if (!Parameters->IgnoreSleep) {
+    ExecInterceptPm1Control (Bitmap, Parameters->Sleep.ControlPort);
+    ExecInterceptPm1Control (Bitmap, Parameters->Sleep.ControlPortB);
   }
 }

@@ -26,6 +26,7 @@ typedef struct {
   UINT64    Facs;                                   ///< physical address of the FACS, 0 without one
   UINT16    ControlPort;                            ///< PM1a_CNT
   UINT8     Type[STM_SLEEP_STATES];                 ///< SLP_TYP for PM1a_CNT, by state
+  UINT16    ControlPortB;                           ///< PM1b_CNT, 0 without one
 } STM_SLEEP;
 
 /**

@@ -112,9 +112,10 @@ StmSleepRead (
   CONST EFI_ACPI_DESCRIPTION_HEADER                *Dsdt;
   UINTN                                            State;
 
-  Table              = Fadt;
-  Sleep->Facs        = 0;
-  Sleep->ControlPort = 0;
+  Table               = Fadt;
+  Sleep->Facs         = 0;
+  Sleep->ControlPort  = 0;
+  Sleep->ControlPortB = 0;
   for (State = 0; State < STM_SLEEP_STATES; State++) {
     Sleep->Type[State] = STM_SLEEP_NOT_THERE;
   }
@@ -124,7 +125,11 @@ StmSleepRead (
   }
 
   Sleep->ControlPort = (UINT16)Table->Pm1aCntBlk;
-  Sleep->Facs        = Table->FirmwareCtrl;
+  if (FADT_HAS (Table, Pm1bCntBlk) && (Table->Pm1bCntBlk <= MAX_UINT16)) {
+    Sleep->ControlPortB = (UINT16)Table->Pm1bCntBlk;
+  }
+
+  Sleep->Facs = Table->FirmwareCtrl;
   if ((Sleep->Facs == 0) && FADT_HAS (Table, XFirmwareCtrl)) {
     Sleep->Facs = Table->XFirmwareCtrl;
   }

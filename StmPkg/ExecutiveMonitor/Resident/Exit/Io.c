@@ -14,7 +14,6 @@
 #define KEYBOARD_PULSE_RESET  0xF0       ///< bit 0 is the processor's reset
 #define FAST_RESET            BIT0
 #define RESET_CONTROL_CPU     BIT2
-#define PM1_SLEEP_ENABLE      BIT13
 
 ///
 /// How long the end may take, in rounds of the processor.
@@ -78,6 +77,32 @@ ExecWritePort (
 }
 
 /**
+  Whether a write sets SLP_EN of a PM1 control register: by a word or more at the
+  register, or by the byte behind it.
+
+  @param[in] Control  The register's port, 0 if there is none.
+  @param[in] Port     The port that is written.
+  @param[in] Size     1, 2 or 4 bytes.
+  @param[in] Value    What is written.
+
+  @retval TRUE   It does.
+  @retval FALSE  It does not.
+**/
+STATIC
+BOOLEAN
+ExecIsSleep (
+  IN UINT16  Control,
+  IN UINT16  Port,
+  IN UINT32  Size,
+  IN UINT32  Value
+  )
+{
+  return (BOOLEAN)((Control != 0) &&
+                   (((Port == Control) && (Size > 1) && ((Value & STM_PM1_SLP_EN) != 0)) ||
+                    ((Port == Control + 1) && ((Value & (STM_PM1_SLP_EN >> 8)) != 0))));
+}
+
+/**
   Whether a write makes the platform sleep or resets it.
 
   @param[in] Parameters  Where PM1_CNT is.
@@ -96,9 +121,6 @@ ExecEndOfPlatform (
   IN UINT32                 Value
   )
 {
-  UINTN   Index;
-  UINT16  Control;
-
   switch (Port) {
     case EXEC_PORT_KEYBOARD_COMMAND:
       return ((Value & KEYBOARD_PULSE_MASK) == KEYBOARD_PULSE_RESET) ? "reset-keyboard" : NULL;
@@ -114,14 +136,10 @@ ExecEndOfPlatform (
       break;
   }
 
-  for (Index = 0; Index < ARRAY_SIZE (Parameters->Pm1Control); Index++) {
-    Control = Parameters->Pm1Control[Index];
-    if ((Control != 0) &&
-        (((Port == Control) && (Size > 1) && ((Value & PM1_SLEEP_ENABLE) != 0)) ||
-         ((Port == Control + 1) && ((Value & (PM1_SLEEP_ENABLE >> 8)) != 0))))
-    {
-      return "sleep";
-    }
+  if (ExecIsSleep (Parameters->Sleep.ControlPort, Port, Size, Value) ||
+      ExecIsSleep (Parameters->Sleep.ControlPortB, Port, Size, Value))
+  {
+    return "sleep";
   }
 
   return NULL;
