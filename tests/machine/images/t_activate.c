@@ -74,7 +74,7 @@ static void check_exit_information(void)
     check_eq("DM-ACT-37", "entry-interruption", stm_log.entry_intr >> 31, 0);
     check_eq("DM-ACT-37", "entry-ia32e", stm_log.entry & VMX_ENTRY_IA32E_GUEST,
              VMX_ENTRY_IA32E_GUEST);
-    /* G-01 (DM-EXI-62): the link pointer receives exec's current VMCS. */
+    /* DM-EXI-62: the link pointer receives exec's current VMCS. */
     check_eq("DM-EXI-62", "link", stm_log.link, activating);
 }
 

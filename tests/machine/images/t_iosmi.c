@@ -90,7 +90,7 @@ static void test_rep(void)
     /* One SMI an iteration (stock defect 5 needs its own remedy). */
     check_eq("DM-EXI-25", "rep-smis", reps, 4);
     check_eq("DM-EXI-20", "rep-qualification", stm_log.qualification, 0xB20030);
-    /* DM-EXI-25, unconfirmed (G-05), golden result: values before the last
+    /* DM-EXI-25, unconfirmed, golden result: values before the last
      * completed iteration. */
     check_eq("DM-EXI-25", "rep-first-rip", rep_rip[0], start);
     check_eq("DM-EXI-25", "rep-first-io-rip", rep_io_rip[0], start);

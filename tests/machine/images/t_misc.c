@@ -205,7 +205,7 @@ static void run_sguests(void)
              VMX_BLOCKING_BY_SMI | VMX_BLOCKING_BY_NMI);
     vmclear(region);
 
-    /* DM-STM-07, unconfirmed (G-13), golden result: RSM exits at CPL 3. */
+    /* DM-STM-07, unconfirmed, golden result: RSM exits at CPL 3. */
     region = new_sguest(sguest_ring3_rsm);
     guest_run(LAUNCH);
     check_eq("DM-STM-07", "rsm-at-cpl3", last_exit.reason, VMX_REASON_RSM);

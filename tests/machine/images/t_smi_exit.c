@@ -50,7 +50,7 @@ static void test_root_io(void)
     check_eq("DM-EXI-05", "handler-not-entered", smi_count, smis);
     check_eq("DM-EXI-05", "save-map", read64(DEFAULT_SMBASE + 0xFF78),
              0xA5A5A5A5A5A5A5A5ull);
-    /* DM-EXI-62, G-01: exec's current VMCS survives. */
+    /* DM-EXI-62: exec's current VMCS survives. */
     check_eq("DM-EXI-62", "link", stm_log.link, exec_vmcs);
     check_eq("DM-EXI-62", "current-after", vmptrst(), exec_vmcs);
     check_eq("DM-EXI-13", "exec-vmcs-untouched", rd(VMCS_GUEST_RIP), 0x77777);
