@@ -5,7 +5,7 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "Resident.h"
+#include "Guest.h"
 
 #define MSR_BITMAP_WRITE_LOW_OFFSET  0x800
 

@@ -5,7 +5,7 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "Resident.h"
+#include "Operation.h"
 
 /**
   Set the bits that VMX operation fixes in CR0 and CR4, and CR4.VMXE

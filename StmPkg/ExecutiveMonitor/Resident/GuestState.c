@@ -6,7 +6,7 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "Resident.h"
+#include "Guest.h"
 
 #define SELECTOR_INDEX_MASK  0xFFF8
 #define SELECTOR_TI          BIT2

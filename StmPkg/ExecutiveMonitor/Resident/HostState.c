@@ -6,7 +6,7 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "Resident.h"
+#include "Guest.h"
 
 STATIC_ASSERT (OFFSET_OF (VMX_CONTEXT, NmiPending) == 0x88, "X64/Layout.inc");
 STATIC_ASSERT ((sizeof (VMX_CONTEXT) & 15) == 0, "stack alignment");

@@ -5,7 +5,7 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "Resident.h"
+#include "Operation.h"
 
 ///
 /// The last descriptor of a GDT that fills the page of EXEC_PROCESSOR.HostTables.

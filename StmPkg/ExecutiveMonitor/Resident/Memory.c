@@ -11,7 +11,7 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "Resident.h"
+#include "Guest.h"
 
 #define TABLE_ENTRIES   512
 #define PAGE_PRESENT    BIT0

@@ -10,7 +10,7 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "Resident.h"
+#include "Operation.h"
 
 ///
 /// How often to look whether the others have left, before going on without them.

@@ -7,7 +7,7 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "Resident.h"
+#include "Guest.h"
 
 #define INIT_CR0       0x60000010
 #define CR0_KEPT       0x60000000        ///< CD and NW

@@ -5,7 +5,8 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "Resident.h"
+#include "Guest.h"
+#include "Operation.h"
 
 EXEC_PARAMETERS  *gExecParameters;
 

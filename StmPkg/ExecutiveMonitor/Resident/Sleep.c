@@ -10,7 +10,7 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "Resident.h"
+#include "Operation.h"
 
 #include <IndustryStandard/Acpi20.h>
 #include <Library/StmWakeLib.h>

@@ -6,7 +6,7 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "Resident.h"
+#include "Operation.h"
 
 #define MSR_SMI_COUNT       0x34
 #define PORT_APM_COMMAND    0xB2

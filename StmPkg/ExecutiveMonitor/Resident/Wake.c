@@ -12,7 +12,8 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "Resident.h"
+#include "Guest.h"
+#include "Operation.h"
 
 #define VECTOR_SEGMENT_SHIFT  4
 #define VECTOR_OFFSET         0xF

@@ -6,6 +6,7 @@
 **/
 
 #include "Exit.h"
+#include "../Operation.h"
 
 ///
 /// An empty place is an unexpected exit.

@@ -9,6 +9,8 @@
 **/
 
 #include "Exit.h"
+#include "../Guest.h"
+#include "../Operation.h"
 
 #define SIPI_VECTOR  0xFF
 

@@ -9,6 +9,8 @@
 **/
 
 #include "Exit.h"
+#include "../Guest.h"
+#include "../Operation.h"
 
 #define KEYBOARD_PULSE_MASK   0xF1       ///< commands F0H to FFH pulse outputs whose bit is 0
 #define KEYBOARD_PULSE_RESET  0xF0       ///< bit 0 is the processor's reset

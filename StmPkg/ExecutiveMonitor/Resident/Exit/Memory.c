@@ -11,6 +11,7 @@
 **/
 
 #include "Exit.h"
+#include "../Guest.h"
 
 ///
 /// Accesses that are reported singly; a guest that searches memory makes many.

@@ -1,0 +1,219 @@
+/** @file
+  The ways into VMX operation and out of it, on one processor and on all: the STM,
+  the platform's end, standby and the wake.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#ifndef EXEC_OPERATION_H_
+#define EXEC_OPERATION_H_
+
+#include "Resident.h"
+
+//
+// StmClient.c
+//
+
+/**
+  Activate and start the STM on this processor.
+
+  @param[in,out] Processor  StmActive and Detail are set.
+
+  @return ExecOk, ExecActivationFailed or ExecStmRefused.
+**/
+EXEC_RESULT
+ExecStartStm (
+  IN OUT EXEC_PROCESSOR  *Processor
+  );
+
+/**
+  Stop the STM on this processor, if it is active.
+
+  @param[in,out] Processor  StmActive and Detail are set.
+
+  @return ExecOk or ExecStmRefused.
+**/
+EXEC_RESULT
+ExecStopStm (
+  IN OUT EXEC_PROCESSOR  *Processor
+  );
+
+//
+// Enter.c
+//
+
+/**
+  VMXON, and the STM if the firmware offers it.
+
+  @param[in,out] Processor  State and Detail are set.
+
+  @return ExecOk, or what failed; then VMX operation has been left again.
+**/
+EXEC_RESULT
+ExecEnterRoot (
+  IN OUT EXEC_PROCESSOR  *Processor
+  );
+
+//
+// Leave.c
+//
+
+/**
+  Tell the guest where we are.
+
+  @param[in] Shared     Where the guest looks.
+  @param[in] State      Of all processors.
+  @param[in] StmActive  Whether the STM serves SMIs.
+**/
+VOID
+ExecPublish (
+  IN CONST EXEC_PARAMETERS  *Shared,
+  IN EXEC_STATE             State,
+  IN BOOLEAN                StmActive
+  );
+
+/**
+  Clear CR4.VMXE, outside VMX operation.
+**/
+VOID
+ExecDisableVmx (
+  VOID
+  );
+
+/**
+  Stop the STM and leave VMX operation.
+
+  @param[in,out] Processor  State, StmActive and Detail are set.
+
+  @return ExecOk or ExecStmRefused; in the latter case nothing has changed.
+**/
+EXEC_RESULT
+ExecLeaveVmx (
+  IN OUT EXEC_PROCESSOR  *Processor
+  );
+
+/**
+  Read from the current VMCS the state with which the guest continues natively.
+
+  @param[out] State  Everything but general-purpose registers.
+**/
+VOID
+ExecReadNativeState (
+  OUT EXEC_NATIVE_STATE  *State
+  );
+
+/**
+  Write the MSRs with which the guest continues natively.
+
+  @param[in] State  From ExecReadNativeState.
+**/
+VOID
+ExecWriteNativeMsrs (
+  IN CONST EXEC_NATIVE_STATE  *State
+  );
+
+/**
+  Leave a guest that has no TSS, as the firmware, a task register whose selector it
+  takes for none.
+
+  @param[in] Processor  Where its GDT is.
+**/
+VOID
+ExecParkTaskRegister (
+  IN CONST EXEC_PROCESSOR  *Processor
+  );
+
+//
+// Power.c
+//
+
+/**
+  Leave VMX operation on all processors, because the platform is about to sleep or
+  to be reset. The other processors halt; this one returns, in VMX root operation
+  no longer.
+
+  @param[in,out] Processor  This processor.
+  @param[in]     Event      Name of what is about to happen, for the record.
+**/
+VOID
+ExecLeaveEverywhere (
+  IN OUT EXEC_PROCESSOR  *Processor,
+  IN     CONST CHAR8     *Event
+  );
+
+/**
+  Leave VMX operation and halt, if another processor has asked for it: the first
+  thing that exits on INIT and SIPI do.
+
+  @param[in,out] Processor  This processor.
+**/
+VOID
+ExecLeaveIfAsked (
+  IN OUT EXEC_PROCESSOR  *Processor
+  );
+
+//
+// Sleep.c
+//
+
+///
+/// In the page of the waking routine: a loop of HLT, for guests in real mode.
+///
+#define EXEC_HALT_OFFSET  0xFF0
+
+/**
+  Be ready to come back, if that is wanted and this is S3. VMX operation has been
+  left, the sleep has not begun.
+
+  @param[in,out] Shared  Sleep, and where the waking routine goes.
+  @param[in]     Value   What the guest writes to the control port.
+**/
+VOID
+ExecPrepareReturn (
+  IN OUT EXEC_PARAMETERS  *Shared,
+  IN     UINT16           Value
+  );
+
+/**
+  Put the waking routine into its page, for one processor, and behind it the code in
+  which guests halt.
+
+  @param[in,out] Shared     Where the page is; Waking is set.
+  @param[in]     Processor  Who will wake.
+  @param[in]     Entry      Where the routine ends.
+**/
+VOID
+ExecPlaceRoutine (
+  IN OUT EXEC_PARAMETERS  *Shared,
+  IN     EXEC_PROCESSOR   *Processor,
+  IN     UINT64           Entry
+  );
+
+/**
+  At the wake: leave the FACS as the guest did.
+
+  @param[in] Shared  Where it is.
+
+  @return The guest's waking vector.
+**/
+UINT32
+ExecRestoreVector (
+  IN CONST EXEC_PARAMETERS  *Shared
+  );
+
+//
+// Wake.c
+//
+
+/**
+  Awake: where the bootstrap processor's waking routine ends. On our page tables and
+  its exit stack. Does not return.
+**/
+VOID
+EFIAPI
+ExecWake (
+  VOID
+  );
+
+#endif
