@@ -4,6 +4,7 @@
 ; mode with a stack of its own.
 
 %include "layout.inc"
+%include "start_up.inc"
 
         extern  enable_long_mode, gdtr, smp_main
         global  smp_block, smp_block_end, smp_stack_top, smp_guest
@@ -11,26 +12,7 @@
 %define SMP_AT 0x8000
 
         section .data
-        align   16
-smp_block:
-        bits    16
-        cli
-        xor     ax, ax
-        mov     ds, ax
-        o32 lgdt [SMP_AT + flat_gdtr - smp_block]
-        mov     eax, cr0
-        and     eax, 0x9FFFFFFF         ; CD = NW = 0
-        or      al, 1
-        mov     cr0, eax
-        jmp     dword 0x08:smp_entry32
-        align   8
-flat:   dq      0
-        dq      0x00CF9B000000FFFF
-        dq      0x00CF93000000FFFF
-flat_gdtr:
-        dw      flat_gdtr - flat - 1
-        dd      SMP_AT + flat - smp_block
-smp_block_end:
+        START_UP_CODE smp_block, SMP_AT, smp_entry32
 
         section .text
         bits    32

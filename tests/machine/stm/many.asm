@@ -4,6 +4,7 @@
 ; handler under the default treatment, and the one that the STM runs.
 
 %include "layout.inc"
+%include "start_up.inc"
 
         extern  enable_long_mode, gdtr, many_main, many_handler
         global  many_block, many_block_end, many_stack, many_number
@@ -13,26 +14,7 @@
 %define MANY_AT 0x8000
 
         section .data
-        align   16
-many_block:
-        bits    16
-        cli
-        xor     ax, ax
-        mov     ds, ax
-        o32 lgdt [MANY_AT + flat_gdtr - many_block]
-        mov     eax, cr0
-        and     eax, 0x9FFFFFFF         ; CD = NW = 0
-        or      al, 1
-        mov     cr0, eax
-        jmp     dword 0x08:many_entry32
-        align   8
-flat:   dq      0
-        dq      0x00CF9B000000FFFF
-        dq      0x00CF93000000FFFF
-flat_gdtr:
-        dw      flat_gdtr - flat - 1
-        dd      MANY_AT + flat - many_block
-many_block_end:
+        START_UP_CODE many_block, MANY_AT, many_entry32
 
 ; Where the next processor finds its stack, and which one it is.
         align   8
