@@ -75,6 +75,17 @@ void load_stm(uint32_t processors);
 /* Changes an unused byte of MSEG's static part, by an SMI of the default treatment. */
 void modify_image(void);
 
+/* executive.c */
+extern uint64_t guest_vmcs;
+void expect(const char *name, uint32_t number, uint32_t status); /* calls the STM */
+void start_stm(void);
+void guest_main(void);
+void check_guest_smis(void);
+
+/* regions.c */
+void use_legacy_smram(void);
+void overwrite_regions(void);
+
 /* guest.c: an SMI that comes before a pending MTF VM exit of a guest. */
 void check_pending_mtf(void);
 

@@ -27,7 +27,7 @@ from build_scripts.stm_image import inspect_image, layout
 from tests.support.gdb_remote import GdbRemote
 
 HERE = Path(__file__).resolve().parent
-SOURCES = tuple(str(HERE / name) for name in ("firmware.c", "executive.c", "guest.c"))
+SOURCES = tuple(str(HERE / name) for name in ("firmware.c", "executive.c", "regions.c", "guest.c"))
 MSEG_BASE = 0x3E0_0000
 VM_ENTRY_FAILURE = 0x8000_0021
 VMX_REASON_TRIPLE_FAULT, VMX_REASON_CPUID, VMX_REASON_INVD, VMX_REASON_RSM, VMX_REASON_VMCALL = 2, 10, 13, 17, 18
