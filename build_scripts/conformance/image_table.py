@@ -88,6 +88,7 @@ TABLE = (
         Image(f"wait-sipi{suffix}", ("t_wait_sipi.c", "ap.asm"), STOCK_CPU, extra=("-smp", "2", *extra), at_least=33)
         for suffix, extra in (("", ()), ("-multi", MULTI))
     ),
+    Image("fxrstor", ("t_fxrstor.c", "smp.asm"), VMX_CPU, extra=("-smp", "2", *MULTI), at_least=3),
     Image("accessed", ("t_accessed.c", "accessed.asm"), STOCK_CPU, extra=("-smp", "2"), at_least=41),
     # VMX without the dual-monitor treatment.
     Image("shadow-root", ("t_shadow.c",), VMX_CPU, ("WHERE=1",), at_least=3),
