@@ -35,6 +35,7 @@ class LinuxGuest:
         configuration: which processor.
         processors: how many.
         monitor: whether the executive monitor is started before.
+        options: of the executive monitor's start.
         settings: further words of the kernel's command line; build_scripts/linux/init/init.c lists the lab's.
         trace: trace events of the machine.
         icount: count instructions, with the processors in turn; one run is like the other.
@@ -46,6 +47,7 @@ class LinuxGuest:
     configuration: Configuration = Configuration.DUAL_MONITOR
     processors: int = 2
     monitor: bool = True
+    options: str = ""
     settings: tuple[str, ...] = ()
     trace: tuple[str, ...] = TRACE
     icount: bool = False
@@ -53,7 +55,7 @@ class LinuxGuest:
     def script(self) -> tuple[str, ...]:
         """The Shell's commands: the monitor, then the kernel, which is an EFI application of its own."""
         words = [rf"{DRIVE}\vmlinuz.efi", r"initrd=\initrd", *COMMAND_LINE, *self.settings]
-        return (*(["ExecMon.efi start"] if self.monitor else []), " ".join(words))
+        return (*([f"ExecMon.efi start {self.options}".rstrip()] if self.monitor else []), " ".join(words))
 
 
 def boot_guest(guest: LinuxGuest, timeout: float = TIMEOUT_SECONDS) -> LinuxRun:

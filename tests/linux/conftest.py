@@ -14,6 +14,8 @@ from build_scripts.builds import qemu_build
 from build_scripts.builds.firmware_build import build_firmware
 from build_scripts.linux import kernel
 from build_scripts.linux.boot import LinuxRun, boot_linux
+from build_scripts.linux.executive import LinuxGuest, boot_guest
+from build_scripts.observation.events import Stream, read_stream
 
 from .expected import RELOADS
 
@@ -29,6 +31,7 @@ VARIANTS = {
     "reloads": ("lab.steps=reload", f"lab.reload={';'.join(RELOADS)}"),
 }
 Boot = Callable[[str], LinuxRun]
+BootExecutive = Callable[..., LinuxRun]
 
 
 @pytest.fixture(scope="session")
@@ -59,3 +62,44 @@ def boot(qemu: Path) -> Boot:
         return result
 
     return checked
+
+
+@pytest.fixture(scope="session")
+def boot_executive(qemu: Path) -> BootExecutive:
+    """Boots below the executive monitor, or without it; once for each set of arguments."""
+
+    @cache
+    def run(
+        processors: int = 2,
+        monitor: bool = True,
+        options: str = "",
+        settings: tuple[str, ...] = (),
+        icount: bool = False,
+        timeout: float = BOOT_TIMEOUT_SECONDS,
+    ) -> LinuxRun:
+        guest = LinuxGuest(
+            qemu,
+            build_firmware(),
+            kernel.locate(),
+            processors=processors,
+            monitor=monitor,
+            options=options,
+            settings=settings,
+            icount=icount,
+        )
+        return boot_guest(guest, timeout)
+
+    return run
+
+
+def checked(run: LinuxRun, ends: bool = True) -> Stream:
+    """The records of a boot in which nothing crashed.
+
+    Args:
+        run: the boot.
+        ends: whether process 1 must have come to its end.
+    """
+    stream = read_stream(run.run_dir)
+    assert [record for record in stream.records if record.event == "crash"] == [], run.run_dir
+    assert run.panic == "" and bool(run.named("end")) == ends, f"{run.run_dir}: {run.ending} {run.panic}"
+    return stream

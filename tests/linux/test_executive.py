@@ -5,21 +5,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
-from functools import cache
-from pathlib import Path
 
 import pytest
 
-from build_scripts.builds.firmware_build import build_firmware
-from build_scripts.linux import kernel
-from build_scripts.linux.boot import LinuxRun
-from build_scripts.linux.executive import LinuxGuest, boot_guest
 from build_scripts.machine.machine import CONSOLE_LOG
-from build_scripts.observation.events import Kind, Stream, read_stream
+from build_scripts.observation.events import Kind
 from build_scripts.observation.report import group_smis
 
-TIMEOUT_SECONDS = 600.0
+from .conftest import BootExecutive, checked
+
 SIGILL, EIO = 4, 5
 REASON_CPUID = 10
 CR4_PAE, CR4_VMXE = 1 << 5, 1 << 13
@@ -31,41 +25,9 @@ ENDINGS = {
     "reset-keyboard": ("lab.end=reboot", "reboot=kbd"),
 }
 
-Boot = Callable[..., LinuxRun]
-
-
-@pytest.fixture(scope="session")
-def boot_executive(qemu: Path) -> Boot:
-    """Boots once for each set of arguments."""
-
-    @cache
-    def run(
-        processors: int = 2, monitor: bool = True, settings: tuple[str, ...] = (), icount: bool = False
-    ) -> LinuxRun:
-        guest = LinuxGuest(
-            qemu,
-            build_firmware(),
-            kernel.locate(),
-            processors=processors,
-            monitor=monitor,
-            settings=settings,
-            icount=icount,
-        )
-        return boot_guest(guest, TIMEOUT_SECONDS)
-
-    return run
-
-
-def checked(run: LinuxRun) -> Stream:
-    """The records of a boot in which nothing crashed and process 1 came to its end."""
-    stream = read_stream(run.run_dir)
-    assert [record for record in stream.records if record.event == "crash"] == [], run.run_dir
-    assert run.panic == "" and run.named("end"), f"{run.run_dir}: {run.ending} {run.panic}"
-    return stream
-
 
 @pytest.mark.parametrize("processors", [1, 2])
-def test_guest_finds_processors_without_vmx(processors: int, boot_executive: Boot) -> None:
+def test_guest_finds_processors_without_vmx(processors: int, boot_executive: BootExecutive) -> None:
     """CPUID, /proc/cpuinfo and VMCALL on each processor; the MSRs of VMX raise #GP."""
     run = boot_executive(processors)
     checked(run)
@@ -78,7 +40,7 @@ def test_guest_finds_processors_without_vmx(processors: int, boot_executive: Boo
     assert len(msrs) == 4 * processors and {msr.fields["error"] for msr in msrs} == {str(EIO)}
 
 
-def test_cr4_and_nmis(boot_executive: Boot) -> None:
+def test_cr4_and_nmis(boot_executive: BootExecutive) -> None:
     """The kernel sends each processor an NMI, whose handler shows CR4 of the code that it interrupts: without VMXE."""
     run = boot_executive()
     checked(run)
@@ -88,7 +50,7 @@ def test_cr4_and_nmis(boot_executive: Boot) -> None:
     assert len(shown) == 2 and all(value & CR4_PAE and not value & CR4_VMXE for value in shown)
 
 
-def test_variables_and_smis(boot_executive: Boot) -> None:
+def test_variables_and_smis(boot_executive: BootExecutive) -> None:
     """The firmware's runtime services work on both processors, and the STM serves every SMI, on each, plainly."""
     run = boot_executive()
     stream = checked(run)
@@ -109,7 +71,7 @@ def test_variables_and_smis(boot_executive: Boot) -> None:
     assert not any(event.basic_reason in {5, 6} for event in exits), "no SMI reaches the executive monitor"
 
 
-def test_log_is_as_without_a_monitor(boot_executive: Boot) -> None:
+def test_log_is_as_without_a_monitor(boot_executive: BootExecutive) -> None:
     """Every warning of the kernel is there without the executive monitor too; counted, so no busy host makes one."""
     plain, guest = boot_executive(monitor=False, icount=True), boot_executive(icount=True)
     checked(guest)
@@ -119,7 +81,7 @@ def test_log_is_as_without_a_monitor(boot_executive: Boot) -> None:
 
 
 @pytest.mark.parametrize("event", list(ENDINGS))
-def test_end_of_the_machine(event: str, boot_executive: Boot) -> None:
+def test_end_of_the_machine(event: str, boot_executive: BootExecutive) -> None:
     """ACPI power-off and resets: the STM is stopped and VMX operation left on both processors before."""
     run = boot_executive(settings=ENDINGS[event])
     stream = checked(run)

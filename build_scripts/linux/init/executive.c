@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -88,13 +89,11 @@ static void report_processor(int cpu)
     }
 }
 
-void executive_guest(void)
+/* What each processor is, SMIs raised on each and counted, a variable written on each. */
+static void look_around(void)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
 
-    load_module("msr.ko");
-    load_module("efivarfs.ko");
-    report("cpuinfo", "vmx=%d", flag_in_cpuinfo());
     for (int cpu = 0; cpu < processors; cpu++) {
         report_processor(cpu);
     }
@@ -108,4 +107,15 @@ void executive_guest(void)
     report_smis();
     variables();
     report_smis();
+}
+
+void executive_guest(void)
+{
+    load_module("msr.ko");
+    load_module("efivarfs.ko");
+    report("cpuinfo", "vmx=%d", flag_in_cpuinfo());
+    look_around();
+    if (setting("lab.sleep")) {
+        sleep_and_look(setting("lab.sleep"), setting("lab.nights") ? atoi(setting("lab.nights")) : 1, look_around);
+    }
 }

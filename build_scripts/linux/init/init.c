@@ -8,6 +8,8 @@
  *   lab.guest=WORD        a word for the guest's kernel instead of "quiet"
  *   lab.reload=A=1,B=0;C  sets of parameters for step reload
  *   lab.role=executive    no KVM: report what a guest of the executive monitor finds
+ *   lab.sleep=WAY         of that role: sleep, then look again: deep (S3), s2idle, disk (S4)
+ *   lab.nights=N          how often; default 1
  *   lab.end=WAY           of that role: reboot or panic instead of a power-off
  * A file /program is run instead of the steps.
  */

@@ -33,8 +33,10 @@ void report_smis(void);
 
 /* Has the caller run on one processor; false if there is none such. */
 bool run_on(int cpu);
-/* What a guest of the executive monitor finds. */
+/* What a guest of the executive monitor finds, before and after it has slept. */
 void executive_guest(void);
+/* Sleeps so many times in one way ("deep", "s2idle", "disk"), and calls `look` after each. */
+void sleep_and_look(const char *way, int nights, void (*look)(void));
 /* A UEFI variable written, read back and removed on each processor. */
 void variables(void);
 /* Has the kernel show the registers of one processor, asked on another. */
