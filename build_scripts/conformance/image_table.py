@@ -85,7 +85,7 @@ TABLE = (
     Image("smi-sources-icount", ("t_smi_sources.c",), STOCK_CPU, extra=ICOUNT, at_least=24),
     Image("shadow", ("t_shadow.c",), STOCK_CPU, ("WHERE=0",), at_least=3),
     *(
-        Image(f"wait-sipi{suffix}", ("t_wait_sipi.c", "ap.asm"), STOCK_CPU, extra=("-smp", "2", *extra), at_least=33)
+        Image(f"wait-sipi{suffix}", ("t_wait_sipi.c", "ap.asm"), STOCK_CPU, extra=("-smp", "2", *extra), at_least=36)
         for suffix, extra in (("", ()), ("-multi", MULTI))
     ),
     Image("fxrstor", ("t_fxrstor.c", "smp.asm"), VMX_CPU, extra=("-smp", "2", *MULTI), at_least=3),
@@ -157,7 +157,12 @@ TABLE = (
     ),
     Image("inject-vmx", ("t_inject.c",), VMX_CPU, at_least=83),
     Image("default-vmx", ("t_default.c",), VMX_CPU, at_least=52),
+    Image("default-more", ("t_default_more.c",), VMX_CPU, at_least=44),
+    Image("default-more-icount", ("t_default_more.c",), VMX_CPU, extra=ICOUNT, at_least=44),
+    Image("enabling-vmx", ("t_enabling.c",), VMX_CPU, ("DUAL=0",), at_least=7),
     # With it, before it is active.
+    Image("enabling", ("t_enabling.c",), defines=("DUAL=1",), at_least=40),
+    Image("smm-init", ("t_smm_init.c",), at_least=27),
     Image("platform", ("t_platform.c",), at_least=18),
     Image("msr", ("t_msr.c",), at_least=106),
     Image("vmx-insn", ("t_vmx_insn.c", "compat.asm"), at_least=183),
@@ -185,10 +190,10 @@ TABLE = (
     Image("modes", ("t_modes.c", "modes.asm"), at_least=64),
     Image("events", ("t_events.c",), at_least=28),
     Image("smm-msrs", ("t_smm_msrs.c",), at_least=13),
-    Image("iosmi", ("t_iosmi.c",), at_least=43),
-    Image("iosmi-icount", ("t_iosmi.c",), extra=ICOUNT, at_least=43),
+    Image("iosmi", ("t_iosmi.c",), at_least=44),
+    Image("iosmi-icount", ("t_iosmi.c",), extra=ICOUNT, at_least=44),
     Image("stm", ("t_stm.c",), at_least=55),
-    Image("return", ("t_return.c",), at_least=43),
+    Image("return", ("t_return.c",), at_least=44),
     Image("return-err", ("t_return_err.c",), at_least=133),
     Image("deact", ("t_deact.c",), at_least=50),
     Image("ept", ("t_ept.c",), at_least=60),
@@ -210,7 +215,7 @@ TABLE = (
     # Without the TRUE capability MSRs, which software may read only if IA32_VMX_BASIC says so.
     Image("activate-no-true", ("t_activate.c",), f"{DUAL_CPU},-vmx-true-ctls", at_least=91),
     Image("smi-exit-no-true", ("t_smi_exit.c",), f"{DUAL_CPU},-vmx-true-ctls", at_least=127),
-    Image("return-no-true", ("t_return.c",), f"{DUAL_CPU},-vmx-true-ctls", at_least=43),
+    Image("return-no-true", ("t_return.c",), f"{DUAL_CPU},-vmx-true-ctls", at_least=44),
     *(
         Image(
             f"control-bits-{name}",

@@ -49,6 +49,8 @@ void vmx_timer_start(CPUX86State *env, uint32_t value);
 void vmx_timer_resume(CPUX86State *env);
 void vmx_timer_stop(CPUX86State *env);
 uint32_t vmx_timer_value(CPUX86State *env);
+/* True if the time is over, though the host may not have told so yet. */
+bool vmx_timer_catch_up(CPUX86State *env);
 void vmx_timer_check(CPUX86State *env, uintptr_t retaddr);
 
 /* ------------------------------------------------------------------ */

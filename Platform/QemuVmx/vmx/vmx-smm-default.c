@@ -18,16 +18,38 @@
 #include "vmx.h"
 #include "vmx-parts.h"
 
+/* Items of the state save area that only EPT has, from SMBASE + 8000H. */
+#define SAVED_EPTP      0x7ed8
+#define SAVED_EPT       0x7ee0  /* bit 0: "enable EPT" */
+
 /*
- * First half of SMI delivery, before anything is written to SMRAM: leaves VMX
- * operation, keeps inside the processor what RSM needs to re-enter it
- * (DM-DEF-02 to DM-DEF-06), enters SMM.
+ * A handler that looks at the guest's memory has to know whether its physical
+ * addresses are guest-physical ones (DM-DEF-10, DM-DEF-11).
+ */
+static void vmx_smi_save_ept(CPUX86State *env, bool ept)
+{
+    CPUState *cs = env_cpu(env);
+
+    if (!(env->features[FEAT_VMX_SECONDARY_CTLS] & VMX_CPU2_EPT)) {
+        return;
+    }
+    x86_stl_phys(cs, env->smbase + 0x8000 + SAVED_EPT, ept);
+    if (ept) {
+        x86_stq_phys(cs, env->smbase + 0x8000 + SAVED_EPTP, env->vmx.ctl.eptp);
+    }
+}
+
+/*
+ * First half of SMI delivery, before anything is written to SMRAM but the items of
+ * EPT: leaves VMX operation, keeps inside the processor what RSM needs to
+ * re-enter it (DM-DEF-02 to DM-DEF-06), enters SMM.
  */
 void vmx_smi_default_enter(CPUX86State *env)
 {
     X86VMXSmmState *smm = &env->vmx.smm;
     const int from = vmx_trace_mode(env);
     const uint64_t rip = env->eip;
+    const bool ept = env->hflags2 & HF2_EPT_MASK;
 
     smm->saved_vmxe = env->cr[4] & CR4_VMXE_MASK;
     smm->saved_mode = env->vmx.mode;
@@ -55,6 +77,7 @@ void vmx_smi_default_enter(CPUX86State *env)
     }
 
     env->hflags |= HF_SMM_MASK;
+    vmx_smi_save_ept(env, ept);
     if (cpu_has_vmx(env)) {
         vmx_trace_transition(env, "smi", from, 0, 0, rip);
     }
@@ -132,6 +155,8 @@ void vmx_rsm_resume(CPUX86State *env)
             if (vmx_virtual_nmis(env)) {
                 env->hflags2 &= ~HF2_NMI_MASK;
             }
+            /* It has gone on in SMM, and is right behind RSM if over (DM-DEF-31). */
+            vmx_timer_catch_up(env);
             vmx_update_request(env);
             if (env->vmx.activity != VMX_ACTIVITY_ACTIVE) {
                 /* Back to shutdown. */

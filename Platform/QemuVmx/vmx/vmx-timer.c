@@ -89,21 +89,30 @@ uint32_t vmx_timer_value(CPUX86State *env)
     return (env->vmx.timer_deadline - now) >> VMX_TIMER_RATE;
 }
 
+bool vmx_timer_catch_up(CPUX86State *env)
+{
+    if (!env->vmx.timer_running ||
+        cpu_get_tsc(env) < env->vmx.timer_deadline) {
+        return false;
+    }
+
+    BQL_LOCK_GUARD();
+
+    env->vmx.timer_running = false;
+    env->vmx.timer_expired = true;
+    vmx_update_request(env);
+    return true;
+}
+
 /*
  * The guest is about to read the time-stamp counter: it must not find that the
  * timer should have expired.
  */
 void vmx_timer_check(CPUX86State *env, uintptr_t retaddr)
 {
-    if (!env->vmx.timer_running ||
-        cpu_get_tsc(env) < env->vmx.timer_deadline) {
-        return;
+    if (vmx_timer_catch_up(env)) {
+        cpu_loop_exit_restore(env_cpu(env), retaddr);
     }
-    bql_lock();
-    env->vmx.timer_running = false;
-    env->vmx.timer_expired = true;
-    vmx_update_request(env);
-    cpu_loop_exit_restore(env_cpu(env), retaddr);
 }
 
 void vmx_timer_stop(CPUX86State *env)

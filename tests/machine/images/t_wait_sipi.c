@@ -18,12 +18,13 @@
 extern uint8_t ap_block[], ap_block_end[];
 
 static volatile uint64_t smi_rip;
-static volatile uint32_t smi_cs;
+static volatile uint32_t smi_cs, starts_in_handler;
 
 static void note_state(void)
 {
     smi_rip = read64(DEFAULT_SMBASE + 0x8000u + SAVED_RIP);
     smi_cs = read32(DEFAULT_SMBASE + 0x8000u + SAVED_CS) & 0xFFFF;
+    starts_in_handler = read32(RUNS);
 }
 
 /* PAUSE gives the other processor its turn. */
@@ -51,6 +52,22 @@ static void wait_for_start(void)
     for (uint32_t i = 0; i < 100000000 && !read32(RUNS); i++) {
         __asm__ volatile("pause" : : : "memory");
     }
+}
+
+/* DM-DEF-39: held in wait-for-SIPI, served on receipt of the SIPI, before the start-up code. */
+static void one_smi(void)
+{
+    uint32_t before = smi_count;
+
+    memset((void *)(uintptr_t)MAILBOX, 0, 32);
+    starts_in_handler = UINT32_MAX;
+    send(ICR_SMI);
+    check_eq("DM-DEF-39", "held", smi_count, before);
+    send(ICR_SIPI);
+    wait_for_start();
+    check_eq("DM-DEF-39", "served", smi_count, before + 1);
+    check_eq("DM-DEF-39", "before-the-start-up-code", starts_in_handler, 0);
+    send(ICR_INIT);
 }
 
 /* In wait-for-SIPI at the beginning and at the end. */
@@ -102,6 +119,7 @@ void run_tests(void)
 {
     memcpy((void *)(uintptr_t)AP_AT, ap_block, (size_t)(ap_block_end - ap_block));
     smi_hook = note_state;
+    one_smi();
     one_start("after-reset", ICR_SMI, 0, 1);
     one_start("after-init", ICR_SMI, 0, 1);
     one_start("twice-is-once", ICR_SMI, ICR_SMI, 1);
