@@ -73,6 +73,7 @@ SETTINGS = (
     Setting("TARGET_ARCH", "Architecture; only X64 is supported", "X64"),
     Setting("ACTIVE_PLATFORM", "Platform description file", PLATFORM_DSC),
     Setting("MAX_CONCURRENT_THREAD_NUMBER", "Compiler processes at a time", str(os.cpu_count() or 1)),
+    Setting("COMPILE_INFO", "TRUE: compile nothing, write CompileInfo/compile_commands.json below the output", "FALSE"),
     Setting("QEMU_PATH", "QEMU binary of --FlashRom and --FlashOnly; empty: the lab's machine, built if need be", ""),
     Setting("QEMU_CPU", "CPU model of --FlashRom; empty: the lab's, as the binary supports it", ""),
     Setting("QEMU_SCRIPT", "Shell commands, separated by ';'; empty: the demonstration; 'prompt': a prompt", ""),
@@ -194,22 +195,40 @@ class PlatformBuilder(_Paths, UefiBuilder, BuildSettingsManager):
         """Pin the stack cookies; build and convert what the FDF takes as a file."""
         output = Path(self.env.GetValue("BUILD_OUTPUT_BASE"))
         images.write_stack_cookies(output)
-        if self.env.GetValue("BUILDMODULE"):
-            return 0  # the inner loop: one module, no firmware volume
+        if self.env.GetValue("BUILDMODULE") or self._only_tells():
+            return 0  # one module, or none: no firmware volume
+        try:
+            images.build_stm(output, self._request())
+        except RuntimeError as error:
+            logging.critical("STM image: %s", error)
+            return 1
+        return 0
+
+    def Build(self) -> int:
+        """Build, or have edk2 write down how it would."""
+        if not self._only_tells():
+            return int(super().Build())
+        self.SkipPostBuild, self.FlashImage = True, False
+        try:
+            images.tell_compilation(Path(self.env.GetValue("BUILDREPORT_FILE")), self._request())
+        except RuntimeError as error:
+            logging.critical("compilation database: %s", error)
+            return 1
+        return 0
+
+    def _only_tells(self) -> bool:
+        return bool(self.env.GetValue("COMPILE_INFO") == "TRUE")
+
+    def _request(self) -> images.ModuleBuild:
+        """What builds of our own have in common with the main one."""
         target = self.env.GetValue("TARGET")
-        request = images.ModuleBuild(
+        return images.ModuleBuild(
             platform=self.env.GetValue("ACTIVE_PLATFORM"),
             target=target,
             tool_chain=self.env.GetValue("TOOL_CHAIN_TAG"),
             threads=self.env.GetValue("MAX_CONCURRENT_THREAD_NUMBER"),
             flags=dict(self.env.GetAllBuildKeyValues(target)),
         )
-        try:
-            images.build_stm(output, request)
-        except RuntimeError as error:
-            logging.critical("STM image: %s", error)
-            return 1
-        return 0
 
     def PlatformFlashImage(self) -> int:
         """Boot the built images in QEMU."""

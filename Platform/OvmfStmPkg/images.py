@@ -71,18 +71,39 @@ def run_logged(arguments: list[str]) -> None:
         raise RuntimeError("\n".join([f"{arguments[0]} ended with status {process.returncode}", *causes.found]))
 
 
+def edk2_build(request: ModuleBuild, *words: str) -> list[str]:
+    """The command line of edk2's build with the flags of the main build.
+
+    Args:
+        words: what else it says.
+    """
+    arguments = ["build", *words, "-p", request.platform, "-b", request.target, "-t", request.tool_chain]
+    arguments += ["-a", "X64", "-n", request.threads]
+    for name, value in request.flags.items():
+        arguments += ["-D", f"{name}={value}"]
+    return arguments
+
+
 def build_module(module: Path, request: ModuleBuild) -> None:
     """Compile one module with the flags of the main build, which then finds it up to date.
 
     PYTHONHASHSEED must be the main build's: edk2 picks each module's stack
     cookie by Python's string hash, and another seed recompiles everything.
     """
-    arguments = ["build", "-p", request.platform, "-b", request.target, "-t", request.tool_chain]
-    arguments += ["-a", "X64", "-n", request.threads, "-m", str(module)]
-    for name, value in request.flags.items():
-        arguments += ["-D", f"{name}={value}"]
     assert os.environ.get("PYTHONHASHSEED") == "0"
-    run_logged(arguments)
+    run_logged(edk2_build(request, "-m", str(module)))
+
+
+def tell_compilation(report: Path, request: ModuleBuild) -> None:
+    """Write edk2's compilation database, in ``CompileInfo`` beside the report; nothing is compiled.
+
+    The target genmake stops where the makefiles and the generated headers are
+    there, without which an editor could not compile a file either.
+
+    Raises:
+        RuntimeError: edk2's build refused something.
+    """
+    run_logged(edk2_build(request, "genmake", "-y", str(report), "-Y", "COMPILE_INFO"))
 
 
 def build_stm(output: Path, request: ModuleBuild) -> Path:

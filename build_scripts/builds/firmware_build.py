@@ -145,10 +145,10 @@ def _run_stuart(target: str, edk2: Path, title: str, log: Path, *words: str) -> 
 
 
 def compile_info() -> Path:
-    """The compilation database of the DEBUG firmware, made by a build in the checkout.
+    """The compilation database of the DEBUG firmware, in the checkout's build tree; nothing is compiled for it.
 
     Raises:
-        LabError: the source could not be obtained, or the build failed.
+        LabError: the source could not be obtained, or edk2's build refused something.
     """
     edk2 = sources.edk2_dir()
     name = f"firmware-{cache.identity_of(str(paths.CHECKOUT))}"
@@ -158,8 +158,7 @@ def compile_info() -> Path:
             edk2,
             "asking the firmware's build how it compiles",
             paths.cache_dir() / f"{name}.log",
-            "BUILDREPORTING=TRUE",
-            "BUILDREPORT_TYPES=COMPILE_INFO",
+            "COMPILE_INFO=TRUE",
         )
     return output / "CompileInfo" / "compile_commands.json"
 
