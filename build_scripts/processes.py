@@ -10,10 +10,14 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
+from typing import Any
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -60,6 +64,79 @@ def ends_with_parent(number: signal.Signals = signal.SIGKILL) -> Callable[[], No
             os.kill(os.getpid(), number)
 
     return ask_the_kernel
+
+
+def waited_for_a_processor(pid: int) -> float:
+    """For how many seconds the busiest host has let a process wait: the time in which it could run and did not.
+
+    Of its threads the one that waited longest counts; 0 if the process is gone or the kernel does not say
+    (CONFIG_SCHED_INFO).
+    """
+    longest = 0
+    for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        try:
+            _ran, waited, _slices = path.read_text(encoding="ascii").split()
+        except (OSError, ValueError):
+            continue  # that thread has ended
+        longest = max(longest, int(waited))
+    return longest / 1e9
+
+
+class TimeLimit:
+    """How long a process may take. A busy host does not use it up: time spent waiting for a processor is not counted.
+
+    A limit is there to find what hangs. What only has to share its host with others does not hang, and how many those
+    are nobody can know beforehand.
+    """
+
+    def __init__(self, pid: int, seconds: float) -> None:
+        self._pid = pid
+        self._seconds = seconds
+        self._begun = time.monotonic()
+        self._waited = waited_for_a_processor(pid)
+
+    def left(self) -> float:
+        """Seconds that are left; 0 or less if the process has had its time."""
+        left = self._seconds - (time.monotonic() - self._begun)
+        return left if left > 0 else left + waited_for_a_processor(self._pid) - self._waited
+
+
+# How often to look again at a process whose limit is over but for the time that it waited.
+_AGAIN_SECONDS = 0.05
+
+
+def wait(process: subprocess.Popen[Any], seconds: float) -> int:
+    """`Popen.wait`, with a `TimeLimit`.
+
+    Raises:
+        subprocess.TimeoutExpired: it still runs.
+    """
+    limit = TimeLimit(process.pid, seconds)
+    while True:
+        try:
+            return process.wait(max(limit.left(), _AGAIN_SECONDS))
+        except subprocess.TimeoutExpired:
+            if limit.left() <= 0:
+                raise
+
+
+def communicate(process: subprocess.Popen[str], seconds: float) -> tuple[str, str]:
+    """`Popen.communicate`, with a `TimeLimit`.
+
+    Returns:
+        Its output and its errors; empty if they are not pipes.
+    Raises:
+        subprocess.TimeoutExpired: it still runs; another call goes on reading.
+    """
+    limit = TimeLimit(process.pid, seconds)
+    while True:
+        try:
+            output, errors = process.communicate(timeout=max(limit.left(), _AGAIN_SECONDS))
+        except subprocess.TimeoutExpired:
+            if limit.left() <= 0:
+                raise
+        else:
+            return output or "", errors or ""
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from build_scripts.processes import ends_with_parent
+from build_scripts.processes import communicate, ends_with_parent
 
 EXIT_FINISHED = (0x21, 0x23)  # isa-debug-exit values 10H (pass) and 11H (fail)
 
@@ -128,17 +128,19 @@ def run_image(
     extra: tuple[str, ...] = (),
     timeout: float = 60.0,
 ) -> Outcome:
-    """Runs one image; timeout in seconds.  Files go to the folder `work`."""
+    """Runs one image; timeout in seconds, as `processes.TimeLimit` counts them.  Files go to the folder `work`."""
     log = work / "debug.log"
     arguments = qemu_arguments(qemu, rom, log, cpu, extra)
-    status: int | None
-    try:
-        done = subprocess.run(
-            arguments, capture_output=True, text=True, timeout=timeout, check=False, preexec_fn=ends_with_parent()
-        )
-        status, errors = done.returncode, done.stderr
-    except subprocess.TimeoutExpired as expired:
-        status = None
-        errors = expired.stderr.decode(errors="replace") if expired.stderr else ""
+    with subprocess.Popen(
+        arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=ends_with_parent()
+    ) as process:
+        status: int | None
+        try:
+            _, errors = communicate(process, timeout)
+            status = process.returncode
+        except subprocess.TimeoutExpired:
+            process.kill()
+            _, errors = process.communicate()
+            status = None
     text = log.read_text(encoding="ascii", errors="replace") if log.exists() else ""
     return parse_log(text, status, errors)

@@ -25,7 +25,7 @@ from qemu.qmp.error import QMPError
 
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.machine.processors import STM_IMAGE_FILE, Guest, arguments
-from build_scripts.processes import ends_with_parent
+from build_scripts.processes import TimeLimit, ends_with_parent
 
 # The library logs each failed attempt as an error, also those that are tried again.
 logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
@@ -151,6 +151,7 @@ class Machine:
 
     def _connect(self) -> None:
         assert self._process is not None
+        limit = TimeLimit(self._process.pid, _CONNECT_SECONDS)
         while True:
             if self._process.poll() is not None:
                 said = (self.run_dir / "qemu.log").read_text(errors="replace").strip()
@@ -161,9 +162,15 @@ class Machine:
                 self._runner.run(self._client.connect(str(self._socket)))
                 return
             except (QMPError, OSError) as error:
-                if time.monotonic() - self._started > _CONNECT_SECONDS:
+                if limit.left() <= 0:
                     raise LabError(f"QEMU does not answer: {error}", ExitCode.GUEST_HUNG, log=self.run_dir) from error
                 time.sleep(0.05)
+
+    @property
+    def pid(self) -> int:
+        """QEMU's process, for as long as the block lasts."""
+        assert self._process is not None
+        return self._process.pid
 
     def qmp(self, command: str, parameters: dict[str, Any] | None = None) -> Any:
         """Execute a QMP command and return its result.
@@ -187,7 +194,7 @@ class Machine:
         watch: Callable[[], None] | None = None,
         may_halt: Callable[[], bool] | None = None,
     ) -> Ending:
-        """Wait for the end of QEMU; end it after `timeout` seconds.
+        """Wait for the end of QEMU; end it after `timeout` seconds in which the host had processors for it.
 
         Args:
             watch: called again and again meanwhile, to look at the logs as they grow.
@@ -195,7 +202,8 @@ class Machine:
         """
         assert self._process is not None
         try:
-            reason = self._runner.run(asyncio.wait_for(self._next_end(watch, may_halt), timeout))
+            limit = TimeLimit(self._process.pid, timeout)
+            reason = self._runner.run(self._end_within(limit, watch, may_halt))
         except TimeoutError:
             reason = "timeout"
         if reason in ("timeout", HALTED):
@@ -216,6 +224,18 @@ class Machine:
             return False
         (self.run_dir / REGISTERS_FILE).write_text(text, encoding="utf-8")
         return True
+
+    async def _end_within(
+        self, limit: TimeLimit, watch: Callable[[], None] | None, may_halt: Callable[[], bool] | None
+    ) -> str:
+        end = asyncio.ensure_future(self._next_end(watch, may_halt))
+        try:
+            while (left := limit.left()) > 0:
+                if (await asyncio.wait({end}, timeout=left))[0]:
+                    return end.result()
+        finally:
+            end.cancel()
+        raise TimeoutError
 
     async def _next_end(self, watch: Callable[[], None] | None, may_halt: Callable[[], bool] | None) -> str:
         assert self._process is not None

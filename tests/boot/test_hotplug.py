@@ -15,6 +15,7 @@ from build_scripts.experiments.shell import find_qemu
 from build_scripts.machine.machine import Machine
 from build_scripts.machine.processors import Configuration, Guest
 from build_scripts.observation.events import read_stream
+from build_scripts.processes import TimeLimit
 
 from .conftest import BOOT_TIMEOUT_SECONDS
 
@@ -22,11 +23,11 @@ from .conftest import BOOT_TIMEOUT_SECONDS
 SCRIPT = ("StmStatus.efi", *["SmiTool.efi demo"] * 10, "reset -s")
 
 
-def _wait_for_script(records: Path) -> None:
+def _wait_for_script(records: Path, process: int) -> None:
     """Wait until the Shell runs the script; the boot's own time-out ends a guest that does not come so far."""
-    deadline = time.monotonic() + BOOT_TIMEOUT_SECONDS
+    limit = TimeLimit(process, BOOT_TIMEOUT_SECONDS)
     while not (records.is_file() and "ev=script " in records.read_text(errors="replace")):
-        assert time.monotonic() < deadline, records
+        assert limit.left() > 0, records
         time.sleep(0.05)
 
 
@@ -43,7 +44,7 @@ def test_processor_cannot_be_plugged_and_smis_go_on(firmware: Firmware, configur
     )
     with Machine(guest, run_dir) as machine:
         machine.resume()
-        _wait_for_script(run_dir / "records.log")
+        _wait_for_script(run_dir / "records.log", machine.pid)
         machine.qmp("stop")
         before = read_stream(run_dir)
         absent = [slot for slot in machine.qmp("query-hotpluggable-cpus") if "qom-path" not in slot]

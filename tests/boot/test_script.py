@@ -21,6 +21,7 @@ from build_scripts.errors import ExitCode
 from build_scripts.experiments import shell
 from build_scripts.experiments.experiment import Request
 from build_scripts.observation.events import Record, read_stream
+from build_scripts.processes import communicate
 from tests.unit.test_processes import alive, ends
 
 from .conftest import BUILD_TIMEOUT_SECONDS, environment
@@ -168,7 +169,7 @@ def test_qemu_ends_with_the_lab(tmp_path: Path, number: signal.Signals) -> None:
     with waiting_lab(tmp_path) as (lab, qemu):
         assert alive(qemu)
         lab.send_signal(number)
-        _out, said = lab.communicate(timeout=60)
+        _out, said = communicate(lab, 60)
         assert ends(qemu), "QEMU was left behind"
     assert lab.returncode == (-number if number is signal.SIGKILL else 128 + number)
     assert "Traceback" not in said and "Task was destroyed" not in said

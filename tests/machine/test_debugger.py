@@ -11,16 +11,18 @@ from pathlib import Path
 from build_scripts.conformance.image_build import build_image
 from build_scripts.conformance.image_run import qemu_arguments
 from build_scripts.conformance.image_table import VMX_CPU
+from build_scripts.processes import TimeLimit
 from tests.support.gdb_remote import GdbRemote
 
 PROBE = 0x2000000
 OTHER = 0x2200000
 INSIDE = 0x494E5344  # as the image writes it
-TRIES = 600
+SECONDS = 60
 
 
 def _wait_for(log: Path, text: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(TRIES):
+    limit = TimeLimit(process.pid, SECONDS)
+    while limit.left() > 0:
         if log.is_file() and text in log.read_text(encoding="ascii", errors="replace"):
             return
         assert process.poll() is None, "QEMU ended before the guest was ready"

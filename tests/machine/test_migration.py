@@ -14,11 +14,11 @@ import pytest
 from build_scripts.conformance.image_build import build_image
 from build_scripts.conformance.image_run import EXIT_FINISHED, parse_log, qemu_arguments
 from build_scripts.conformance.image_table import DUAL_CPU, ICOUNT, TABLE
+from build_scripts.processes import TimeLimit, communicate
 
 pytestmark = pytest.mark.machine
 
 VARIABLES_SIZE = 0x10000
-TRIES = 600
 SECONDS = 60
 
 
@@ -48,12 +48,21 @@ def _running(arguments: list[str]) -> Iterator[subprocess.Popen[str]]:
 
 def _wait_for_entry(trace: Path, process: subprocess.Popen[str]) -> None:
     """Until the image's guest has been entered, so that there is state of VMX operation to keep."""
-    for _ in range(TRIES):
+    limit = TimeLimit(process.pid, SECONDS)
+    while limit.left() > 0:
         if trace.is_file() and "kind=entry" in trace.read_text(encoding="ascii", errors="replace"):
             return
         assert process.poll() is None, "QEMU ended before the guest was entered"
         time.sleep(0.05)
     raise AssertionError(f"no VM entry in {trace}")
+
+
+def _told(process: subprocess.Popen[str], words: str) -> str:
+    """What QEMU's monitor said to some commands until its end."""
+    assert process.stdin is not None
+    process.stdin.write(words)
+    process.stdin.flush()
+    return communicate(process, SECONDS)[0]
 
 
 @pytest.mark.parametrize(("name", "extra"), [("async-default", ()), ("async", ()), ("async", ICOUNT)])
@@ -66,12 +75,12 @@ def test_migration_to_a_file(name: str, extra: tuple[str, ...], qemu: Path, tmp_
     tracing = ("-D", str(trace), "-trace", "vmx_transition")
     with _running(_arguments(qemu, rom, tmp_path, logs[0], (*extra, *tracing))) as source:
         _wait_for_entry(trace, source)
-        said, _ = source.communicate(f"stop\nmigrate file:{state}\ninfo migrate\nquit\n", timeout=SECONDS)
+        said = _told(source, f"stop\nmigrate file:{state}\ninfo migrate\nquit\n")
     assert "completed" in said, said
     incoming = (*extra, "-incoming", f"file:{state}")
     with _running(_arguments(qemu, rom, tmp_path, logs[1], incoming)) as destination:
         # A machine that was stopped stays so until somebody says otherwise.
-        destination.communicate("cont\n", timeout=SECONDS)
+        _told(destination, "cont\n")
         status = destination.returncode
     assert status in EXIT_FINISHED
     outcome = parse_log("".join(log.read_text(encoding="ascii") for log in logs), status)
@@ -85,5 +94,5 @@ def test_savevm_needs_drives_that_hold_snapshots(qemu: Path, tmp_path: Path) -> 
     rom = build_image(("t_platform.c",)).rom
     arguments = [*_arguments(qemu, rom, tmp_path, tmp_path / "debug.log", ()), "-S"]
     with _running(arguments) as process:
-        said, _ = process.communicate("savevm here\nquit\n", timeout=SECONDS)
+        said = _told(process, "savevm here\nquit\n")
     assert "pflash1" in said and "does not support" in said, said

@@ -10,6 +10,7 @@ from pathlib import Path
 from build_scripts.conformance.image_build import build_image
 from build_scripts.conformance.image_run import Outcome, parse_log, qemu_arguments
 from build_scripts.conformance.image_table import DUAL_CPU, ICOUNT
+from build_scripts.processes import communicate
 from tests.machine import sanitizers, vmcs_batch
 from tests.machine.vmcs_batch import Capabilities, Done, Operation
 
@@ -24,12 +25,12 @@ _SOON, _LATE = 0x800, 0x8000  # the guest's time: 65 µs of counted instructions
 def _wait(process: subprocess.Popen[str], timeout: float) -> tuple[int | None, str]:
     """Exit status, None after the timeout, and standard error; QEMU is asked to end before it is made to."""
     try:
-        _, errors = process.communicate(timeout=timeout)
+        _, errors = communicate(process, timeout)
         return process.returncode, errors
     except subprocess.TimeoutExpired:
         process.terminate()
     try:
-        _, errors = process.communicate(timeout=10)
+        _, errors = communicate(process, 10)
     except subprocess.TimeoutExpired:
         process.kill()
         _, errors = process.communicate()

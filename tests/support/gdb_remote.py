@@ -14,12 +14,18 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from build_scripts.processes import TimeLimit
+
 # Order of the "g" packet of QEMU's x86-64 target: sixteen GPRs, RIP, EFLAGS, segments.
 _REGISTERS = (
     "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp",
     "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "rip",
 )  # fmt: skip
 REGISTER_NUMBER = {name: number for number, name in enumerate(_REGISTERS)}
+
+
+# How often to look whether an answer's time is over.
+_AGAIN_SECONDS = 1.0
 
 
 class GdbError(RuntimeError):
@@ -30,7 +36,12 @@ class GdbRemote:
     """A connection to QEMU's gdb stub; the guest is stopped while it answers."""
 
     def __init__(self, path: Path, timeout: float = 60.0) -> None:
-        """Connect to the stub's socket at `path`, waiting up to `timeout` seconds."""
+        """Connect to the stub's socket at `path`.
+
+        Args:
+            timeout: seconds for the connection, and for each answer; of these, QEMU's waits for a processor of a busy
+                host are not counted.
+        """
         deadline = time.monotonic() + timeout
         while True:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -42,7 +53,10 @@ class GdbRemote:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.05)
-        self._socket.settimeout(timeout)
+        self._socket.settimeout(_AGAIN_SECONDS)
+        self._timeout = timeout
+        credentials = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        self._pid = struct.unpack("3i", credentials)[0]
         self._buffer = b""
 
     def __enter__(self) -> GdbRemote:
@@ -60,11 +74,20 @@ class GdbRemote:
 
     def _byte(self) -> bytes:
         if not self._buffer:
-            self._buffer = self._socket.recv(65536)
+            self._buffer = self._read()
             if not self._buffer:
                 raise GdbError("the gdb stub closed the connection")
         byte, self._buffer = self._buffer[:1], self._buffer[1:]
         return byte
+
+    def _read(self) -> bytes:
+        limit = TimeLimit(self._pid, self._timeout)
+        while True:
+            try:
+                return self._socket.recv(65536)
+            except TimeoutError:
+                if limit.left() <= 0:
+                    raise
 
     def _receive(self) -> str:
         while self._byte() != b"$":

@@ -15,8 +15,16 @@ from pathlib import Path
 
 import pytest
 
-from build_scripts import paths
-from build_scripts.processes import Terminated, signals_end_the_block
+from build_scripts import paths, processes
+from build_scripts.processes import (
+    Terminated,
+    TimeLimit,
+    communicate,
+    ends_with_parent,
+    signals_end_the_block,
+    wait,
+    waited_for_a_processor,
+)
 from build_scripts.progress import Step, run_logged
 
 from .test_machine import HALTED, guest
@@ -102,7 +110,7 @@ def test_qemu_ends_with_the_lab(tmp_path: Path, number: signal.Signals, status: 
     """L5 and L20."""
     with lab(tmp_path) as (process, qemu):
         process.send_signal(number)
-        _out, said = process.communicate(timeout=SECONDS)
+        _out, said = communicate(process, SECONDS)
         assert ends(qemu), "QEMU was left behind"
         assert process.returncode == status, said
         assert "Traceback" not in said and "Task was destroyed" not in said and "never retrieved" not in said, said
@@ -143,3 +151,47 @@ def test_a_build_ends_with_all_that_it_started(tmp_path: Path, error: BaseExcept
     with pytest.raises(type(error)):
         run_logged(command, tmp_path / "log", Interrupting("build", None), "build")
     assert len(seen) == 1 and ends(seen[0])
+
+
+def test_a_limit_does_not_count_the_wait_for_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a busy host takes, it gives back."""
+    now, waited = [100.0], [7.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(processes, "waited_for_a_processor", lambda _pid: waited[0])
+    limit = TimeLimit(1, 10.0)
+    assert limit.left() == 10.0
+    now[0] += 30.0
+    assert limit.left() == -20.0, "an idle host: it hangs"
+    waited[0] += 24.0
+    assert limit.left() == 4.0
+    now[0] += 5.0
+    assert limit.left() == -1.0
+
+
+def test_the_kernel_tells_how_long_a_process_waited() -> None:
+    """Three loops on one processor: each waits for the others."""
+    processor = min(os.sched_getaffinity(0))
+    loop = f"import os; os.sched_setaffinity(0, {{{processor}}})\nwhile True: pass"
+    loops = [subprocess.Popen([sys.executable, "-c", loop], preexec_fn=ends_with_parent()) for _ in range(3)]
+    try:
+        limit = time.monotonic() + SECONDS
+        while waited_for_a_processor(loops[0].pid) < 0.2:
+            assert time.monotonic() < limit
+            time.sleep(0.05)
+    finally:
+        for process in loops:
+            process.kill()
+            process.wait()
+    assert waited_for_a_processor(loops[0].pid) == 0.0
+
+
+def test_what_hangs_is_found() -> None:
+    command = [sys.executable, "-c", "print('begun', flush=True); input()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        with pytest.raises(subprocess.TimeoutExpired):
+            wait(process, 0.2)
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert communicate(process, SECONDS) == ("begun\n", "")
+        assert process.returncode == 0

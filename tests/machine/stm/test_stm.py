@@ -23,6 +23,7 @@ from build_scripts.conformance.image_build import Rom, build_image
 from build_scripts.conformance.image_run import Outcome, parse_log, qemu_arguments, run_image
 from build_scripts.conformance.image_table import DUAL_CPU
 from build_scripts.observation.events import Kind, Record, Transition, parse_records, parse_trace
+from build_scripts.processes import wait
 from build_scripts.stm_image import inspect_image, layout
 from tests.support.gdb_remote import GdbRemote
 
@@ -297,7 +298,7 @@ def test_exception_in_the_stm(qemu: Path, mseg: Path, tmp_path: Path) -> None:
         gdb.clear_breakpoint(entry)
         gdb.write_register("rip", 0x1234_5678)
         gdb.run()
-        assert process.wait(timeout=60) == 0
+        assert wait(process, 60) == 0
     (crash,) = parse_records((tmp_path / "stm.log").read_text(encoding="ascii"), "stm.log")[-1:]
     assert crash.event == "crash"
     assert crash.fields["class"] == "exception"
@@ -318,7 +319,7 @@ def test_nmi_while_the_stm_runs(qemu: Path, mseg: Path, tmp_path: Path) -> None:
         gdb.clear_breakpoint(entry)
         gdb.request(f"qRcmd,{b'nmi'.hex()}")
         gdb.run()
-        status = process.wait(timeout=60)
+        status = wait(process, 60)
     outcome = parse_log((tmp_path / "debug.log").read_text(encoding="ascii", errors="replace"), status)
     assert outcome.problems(expect_shutdown=False) == []
     assert [check.name for check in outcome.checks if check.rule == "NMI"] == [
