@@ -83,6 +83,13 @@ def entry(store: str, key: str) -> Path:
     return paths.cache_dir() / "finished" / store / key
 
 
+def _own_copy(log: Path | None, store: str) -> Path | None:
+    """A copy of a failed build's log, which the next build in the same tree writes anew."""
+    if log is None or not log.is_file() or not log.is_relative_to(paths.cache_dir()):
+        return log
+    return Path(shutil.copy2(log, paths.new_run_dir(store)))
+
+
 def obtain(
     store: str,
     key: Callable[[], str],
@@ -118,7 +125,11 @@ def obtain(
             say(f"{what} in the cache is damaged ({damage(target)}) and is built again: {target}")
             discard(target)
         with paths.published(target) as staging:
-            make(staging)
+            try:
+                make(staging)
+            except LabError as error:
+                error.log = _own_copy(error.log, store)
+                raise
             if key() != wanted:
                 raise LabError(f"a source of {what} changed during its build", remedy="run it again")
             seal(staging)

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from build_scripts import cache, paths
 from build_scripts.builds import firmware_build, qemu_build
 from build_scripts.builds.firmware_build import Firmware, build_firmware
 from build_scripts.builds.qemu_build import extended_qemu
+from build_scripts.errors import LabError
 from build_scripts.sources import sources
 
 
@@ -78,3 +80,18 @@ def test_damaged_firmware_is_built_again(
     assert build_firmware() == firmware == Firmware.in_folder(firmware.code.parent)
     assert builder.built == 2
     assert firmware.code.with_name(name).read_bytes() == name.encode() * 1000
+
+
+def test_log_of_a_failed_build_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The next build in the same tree, of whichever checkout, writes the tree's log anew."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    log = paths.cache_dir() / "build.log"
+
+    def make(_folder: Path) -> None:
+        log.write_text("what the compiler said")
+        raise LabError("the build failed", log=log)
+
+    with pytest.raises(LabError) as caught:
+        cache.obtain("machines", lambda: "key", make, "the machine")
+    log.write_text("another build")
+    assert caught.value.log is not None and caught.value.log.read_text() == "what the compiler said"
