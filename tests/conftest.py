@@ -14,6 +14,10 @@ from xdist.scheduler import LoadScopeScheduling, Scheduling
 from build_scripts.builds.firmware_build import build_firmware
 from build_scripts.builds.qemu_build import find_machine
 from build_scripts.errors import LabError
+from tests.support.busy import pytest_addoption, pytest_runtestloop
+
+# What pytest finds here and asks for.
+__all__ = ["pytest_addoption", "pytest_runtestloop"]
 
 ROOT = Path(__file__).resolve().parents[1]
 # A deadline would make the speed of the machine part of a test.
