@@ -33,7 +33,7 @@ def commands_of(path: Path) -> tuple[str, ...]:
 
 
 def pages_with_commands(root: Path) -> list[Page]:
-    """Return README.md and every page below docs/ that shows a command."""
+    """Return README.md and every page below docs/ that shows a command, with its path from `root`."""
     paths = [root / "README.md", *sorted((root / "docs").rglob("*.rst"))]
     pages = [Page(path.relative_to(root), commands_of(path)) for path in paths]
     return [page for page in pages if page.commands]
