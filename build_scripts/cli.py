@@ -31,6 +31,7 @@ from build_scripts.errors import ExitCode, LabError
 from build_scripts.experiments import catalogue
 from build_scripts.experiments.experiment import DEFAULT_EXPERIMENT, Request
 from build_scripts.experiments.kvm import Kvm
+from build_scripts.linux import kernel
 from build_scripts.machine.processors import Configuration
 from build_scripts.processes import Terminated, reader_is_gone, signals_end_the_block
 from build_scripts.progress import show_output
@@ -89,6 +90,7 @@ def _run(options: argparse.Namespace) -> int:
         configuration=configuration,
         fw_cfg=tuple(options.fw_cfg),
         stm_image=options.stm_image,
+        kernel=options.kernel,
         kvm_args=tuple(options.kvm_args.split()),
         kernel_args=tuple(options.kernel_args.split()),
         program=options.program,
@@ -226,6 +228,7 @@ def _run_parser(commands: Commands) -> None:
         "-v", "--verbose", action="store_true", help="show each step while the guest runs, and QEMU's command line"
     )
     _shell_options(show)
+    show.add_argument("--kernel", choices=tuple(kernel.PINS), help=f"linux: which kernel (default: {kernel.DEFAULT})")
     _kvm_options(show)
     show.set_defaults(function=_run)
 

@@ -104,6 +104,7 @@ class Request:
         configuration: which processor.
         fw_cfg: further fw_cfg files, ``NAME=VALUE`` or ``NAME=@FILE``.
         stm_image: an STM image to run instead of this checkout's.
+        kernel: which of the distribution's kernels, a key of build_scripts/linux/packages.json.
         kvm_args: parameters of kvm_intel, such as ``ept=0``.
         kernel_args: further words of the kernel's command line.
         program: a static program to run under Linux instead of the lab's steps.
@@ -118,6 +119,7 @@ class Request:
     configuration: Configuration | None = None
     fw_cfg: tuple[str, ...] = ()
     stm_image: Path | None = None
+    kernel: str | None = None
     kvm_args: tuple[str, ...] = ()
     kernel_args: tuple[str, ...] = ()
     program: Path | None = None
@@ -141,6 +143,7 @@ OPTIONS = {
     "configuration": "--qemu or --no-dual-monitor",
     "fw_cfg": "--fw-cfg",
     "stm_image": "--stm-image",
+    "kernel": "--kernel",
     "kvm_args": "--kvm-args",
     "kernel_args": "--kernel-args",
     "program": "--program",

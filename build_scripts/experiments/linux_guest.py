@@ -68,7 +68,7 @@ class LinuxExperiment(Experiment[LinuxSeen]):
     page = "tutorial/linux-guest"
     processors = PROCESSORS
     timeout = TIMEOUT_SECONDS
-    takes = frozenset({"kernel_args"})
+    takes = frozenset({"kernel", "kernel_args"})
     refuses: ClassVar[Mapping[str, str]] = {
         "script": "the experiment linux has a script of its own, which starts the executive monitor and the kernel; "
         "first-light runs yours"
@@ -79,7 +79,7 @@ class LinuxExperiment(Experiment[LinuxSeen]):
 
     def boot(self, request: Request) -> LinuxSeen:
         """Get the kernel and boot it twice, with instructions counted, so that the boots can be compared."""
-        qemu, firmware, linux = extended_qemu(), build_firmware(), kernel.locate()
+        qemu, firmware, linux = extended_qemu(), build_firmware(), kernel.locate(request.kernel or kernel.DEFAULT)
         runs = []
         for monitor in (False, True):
             guest = LinuxGuest(

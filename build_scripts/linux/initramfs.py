@@ -16,7 +16,7 @@ SOURCES = Path(__file__).parent / "init"
 GUEST_SOURCES = Path(__file__).parent / "guest"
 FOLDERS = ("dev", "proc", "sys", "lib", "lib/lab", "guest")
 # Modules that KVM does not need.
-ALONE = ("efivarfs.ko",)
+ALONE = ("efivarfs.ko", "button.ko")
 CFLAGS = ("-std=gnu11", "-D_GNU_SOURCE", "-static", "-O2", "-g0", "-pthread", "-Wall", "-Wextra", "-Werror")
 
 

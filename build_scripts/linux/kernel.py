@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
-"""The distribution's kernel: downloaded by the package client, unpacked below the cache, never installed."""
+"""The distribution's kernels: downloaded by the package client, unpacked below the cache, never installed."""
 
 from __future__ import annotations
 
@@ -20,16 +20,39 @@ from build_scripts.errors import ExitCode, LabError
 from build_scripts.progress import Step, run_logged, step
 from build_scripts.sources.distribution import BinaryClient, BinaryPackage
 
-_PINS = Path(__file__).parent / "packages.json"
-PIN: dict[str, Any] = json.loads(_PINS.read_text(encoding="utf-8"))["linux"]
-MODULES = ("efivarfs", "msr", "kvm-intel")
-VARIABLE = PIN["variable"]
+_PACKAGES: dict[str, Any] = json.loads((Path(__file__).parent / "packages.json").read_text(encoding="utf-8"))
+VARIABLE = _PACKAGES["variable"]
+MODULES = ("efivarfs", "msr", "button", "kvm-intel")
 # How each ending of a module's name is read; Debian 13 and the backports compress with xz.
 DECOMPRESSORS: dict[str, Callable[[bytes], bytes]] = {".ko": bytes, ".xz": lzma.decompress, ".gz": gzip.decompress}
-# Names the kernel that was fetched last for these modules.
-_CURRENT = f"current-{paths.content_key([], [PIN['series'], *MODULES])[:8]}"
+# What this Python cannot read. No kernel of the distribution's has it.
+_FOREIGN = (".zst",)
 _ORDER = "order"
 _DEPENDS = re.compile(rb"(?:\A|\0)depends=([\w,-]*)\0")
+
+
+@dataclass(frozen=True)
+class Pin:
+    """Which kernel the distribution is asked for.
+
+    Attributes:
+        series: the first two numbers of its version.
+        package: the meta-package that depends on the newest image.
+        suites: of the distribution, where both are.
+    """
+
+    series: str
+    package: str
+    suites: tuple[str, ...]
+
+    @property
+    def stamp(self) -> str:
+        """The file that names the kernel that was fetched last for these modules."""
+        return f"current-{paths.content_key([], [self.series, self.package, *MODULES])[:8]}"
+
+
+PINS = {name: Pin(pin["series"], pin["package"], tuple(pin["suites"])) for name, pin in _PACKAGES["kernels"].items()}
+DEFAULT = next(iter(PINS))
 
 
 @dataclass(frozen=True)
@@ -98,12 +121,18 @@ def take_apart(tree: Path, version: str, folder: Path) -> None:
     """Copy the image and the modules of an unpacked package into `folder`, with their order.
 
     Raises:
-        LabError: it holds no kernel, or not these modules.
+        LabError: it holds no kernel, or not these modules, or they are compressed in a way unknown here.
     """
     images = sorted((tree / "boot").glob("vmlinuz-*"))
     if not images:
         raise LabError("the package holds no kernel")
-    modules = sorted(path for path in (tree / "lib" / "modules").rglob("*.ko*") if path.suffix in DECOMPRESSORS)
+    found = sorted((tree / "lib" / "modules").rglob("*.ko*"))
+    if foreign := next((path for path in found if path.suffix in _FOREIGN), None):
+        raise LabError(
+            f"module {foreign.name}: modules compressed with {foreign.suffix[1:]} cannot be read",
+            remedy="take a package whose modules are plain, or compressed with xz or gzip",
+        )
+    modules = [path for path in found if path.suffix in DECOMPRESSORS]
     files = {path.name.partition(".")[0].replace("_", "-"): path for path in modules}
     order = load_order(files, MODULES)
     shutil.copyfile(images[0], folder / "vmlinuz")
@@ -127,37 +156,39 @@ def _unpack(package: Path, version: str, log: Path, shown: Step) -> Kernel:
     return Kernel.in_folder(cache.obtain("linux", lambda: key, make, "the Linux kernel"))
 
 
-def _newest(client: BinaryClient, name: str) -> BinaryPackage:
-    """The image that the meta-package `name` stands for."""
-    metas = [offer for offer in client.offers(name) if offer.version.startswith(f"{PIN['series']}.")]
-    found = re.search(r"linux-image-[\w.-]+", metas[0].depends) if metas else None
+def _newest(client: BinaryClient, pin: Pin) -> BinaryPackage:
+    """The image that the meta-package stands for."""
+    metas = [offer for offer in client.offers(pin.package) if offer.version.startswith(f"{pin.series}.")]
+    found = re.search(r"linux-image-[\w.+-]+", metas[0].depends) if metas else None
     images = client.offers(found[0]) if found is not None else []
     if not images:
-        raise LabError(f"the distribution's index has no {name} {PIN['series']}")
+        raise LabError(f"the distribution's index has no {pin.package} {pin.series}")
     return images[0]
 
 
-def _fetch(log: Path, shown: Step) -> Kernel:
+def _fetch(pin: Pin, log: Path, shown: Step) -> Kernel:
     downloads = paths.cache_dir() / "downloads"
     downloads.mkdir(exist_ok=True)
     client = BinaryClient(log)
-    client.refresh(PIN["suites"], shown)
-    offer = _newest(client, PIN["package"])
+    client.refresh(list(pin.suites), shown)
+    offer = _newest(client, pin)
     return _unpack(client.download(offer, downloads, shown), offer.version, log, shown)
 
 
-def _cached() -> Kernel | None:
+def _cached(pin: Pin) -> Kernel | None:
     """The kernel that was fetched last; a later one of the distribution does not replace it by itself."""
-    stamp = cache.entry("linux", _CURRENT)
+    stamp = cache.entry("linux", pin.stamp)
     if not stamp.is_file():
         return None
     folder = stamp.with_name(stamp.read_text(encoding="ascii", errors="replace").strip() or "none")
     return Kernel.in_folder(folder) if folder.is_dir() and not cache.damage(folder) else None
 
 
-def locate() -> Kernel:
+def locate(name: str = DEFAULT) -> Kernel:
     """The kernel, fetched if it has to be.
 
+    Args:
+        name: a key of `PINS`; a package of the user's (`VARIABLE`) takes the place of them all.
     Raises:
         LabError: it could not be obtained.
     """
@@ -168,17 +199,18 @@ def locate() -> Kernel:
             raise LabError(f"{VARIABLE}={package}: no such file", ExitCode.USAGE)
         with step(f"unpacking {package.name}") as shown:
             return _unpack(package, package.name.split("_")[1] if "_" in package.name else "unknown", log, shown)
-    return cache.ensure(_cached, lambda: _current(log), "source-linux")
+    pin = PINS[name]
+    return cache.ensure(lambda: _cached(pin), lambda: _current(pin, log), "source-linux")
 
 
-def _current(log: Path) -> Kernel:
+def _current(pin: Pin, log: Path) -> Kernel:
     log.unlink(missing_ok=True)
-    with step(f"getting the distribution's Linux {PIN['series']}") as shown:
+    with step(f"getting the distribution's Linux {pin.series} ({pin.package})") as shown:
         try:
-            kernel = _fetch(log, shown)
+            kernel = _fetch(pin, log, shown)
         except LabError as error:
             error.remedy = error.remedy or f"check the network, or set {VARIABLE} to a package of that kernel"
             raise
     folder = kernel.image.parent
-    (folder.parent / _CURRENT).write_text(folder.name + "\n", encoding="ascii")
+    (folder.parent / pin.stamp).write_text(folder.name + "\n", encoding="ascii")
     return kernel

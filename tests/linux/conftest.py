@@ -75,12 +75,13 @@ def boot_executive(qemu: Path) -> BootExecutive:
         options: str = "",
         settings: tuple[str, ...] = (),
         icount: bool = False,
+        linux: str = kernel.DEFAULT,
         timeout: float = BOOT_TIMEOUT_SECONDS,
     ) -> LinuxRun:
         guest = LinuxGuest(
             qemu,
             build_firmware(),
-            kernel.locate(),
+            kernel.locate(linux),
             processors=processors,
             monitor=monitor,
             options=options,

@@ -150,9 +150,9 @@ def test_compressed_modules(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (tmp_path / "boot").mkdir()
     (tmp_path / "boot" / "vmlinuz-6.12").write_bytes(b"image")
-    contents = {"efivarfs": b"", "msr": b"", "irqbypass": b"", "kvm": b"irqbypass", "kvm_intel": b"kvm"}
+    contents = {"efivarfs": b"", "msr": b"", "button": b"", "irqbypass": b"", "kvm": b"irqbypass", "kvm_intel": b"kvm"}
     elf = {name: b"\x7fELF license=GPL\0depends=" + depends + b"\0" for name, depends in contents.items()}
-    for name in ("efivarfs", "msr"):
+    for name in ("efivarfs", "msr", "button"):
         (folder / f"{name}.ko").write_bytes(elf[name])
     (folder / "irqbypass.ko.gz").write_bytes(gzip.compress(elf["irqbypass"]))
     for name in ("kvm", "kvm_intel"):
@@ -161,9 +161,19 @@ def test_compressed_modules(tmp_path: Path) -> None:
     target.mkdir()
     kernel.take_apart(tmp_path, "6.12-1", target)
     found = kernel.Kernel.in_folder(target)
-    assert [path.name for path in found.modules] == ["efivarfs.ko", "msr.ko", "irqbypass.ko", "kvm.ko", "kvm_intel.ko"]
+    assert [path.stem for path in found.modules] == list(contents)
     for path in found.modules:
         assert path.read_bytes() == elf[path.stem]
+
+
+def test_modules_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    folder = tmp_path / "lib" / "modules" / "6.12"
+    folder.mkdir(parents=True)
+    (tmp_path / "boot").mkdir()
+    (tmp_path / "boot" / "vmlinuz-6.12").write_bytes(b"image")
+    (folder / "msr.ko.zst").write_bytes(b"(\xb5/\xfd")
+    with pytest.raises(LabError, match=r"module msr\.ko\.zst: modules compressed with zst cannot be read"):
+        kernel.take_apart(tmp_path, "6.12-1", tmp_path)
 
 
 def test_damaged_module_is_named(tmp_path: Path) -> None:

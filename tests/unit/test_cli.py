@@ -83,7 +83,7 @@ def test_options_reach_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "run", record)
     words = (
         "run first-light --no-dual-monitor --processors 2 --fw-cfg opt/a=1 --fw-cfg opt/b=@f --timeout 0.5 -v "
-        "--json j --script s --stm-image m"
+        "--json j --script s --stm-image m --kernel generic"
     )
     assert cli.main(words.split()) == 0
     assert cli.main(["run"]) == 0
@@ -98,6 +98,7 @@ def test_options_reach_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
             configuration=Configuration.NO_DUAL_MONITOR,
             fw_cfg=("opt/a=1", "opt/b=@f"),
             stm_image=Path("m"),
+            kernel="generic",
         ),
         Request(experiment="first-light"),
         Request(configuration=Configuration.STOCK),

@@ -37,6 +37,7 @@ GIVEN: dict[str, Any] = {
     "fw_cfg": ("opt/a=1",),
     "stm_image": Path("m"),
     "kvm_args": ("ept=0",),
+    "kernel": "generic",
     "kernel_args": ("quiet",),
     "program": Path("p"),
 }
