@@ -12,8 +12,12 @@
     0x03000  I/O bitmaps A and B
     0x05000  the STM's own page tables
     0x11000  EPT of the SMI handler
-    0x27000  ring of records
-    0x37000  processor blocks, STM_PER_PROCESSOR_SIZE each:
+    0x31000  protection profile
+    0x33000  the same as a call is about to change it
+    0x35000  list of resources of a call
+    0x36000  the firmware's list of resources
+    0x3A000  ring of records
+    0x4A000  processor blocks, STM_PER_PROCESSOR_SIZE each:
                0x0000  SMM-transfer VMCS
                0x1000  SMM-guest VMCS
                0x2000  crash stack, short ring, stack, STM_PROCESSOR at the top
@@ -37,11 +41,15 @@
 #define STM_DYNAMIC_IO_BITMAP_B  0x04000
 #define STM_DYNAMIC_PAGE_TABLES  0x05000
 #define STM_DYNAMIC_EPT          0x11000
-#define STM_DYNAMIC_RING         0x27000
-#define STM_DYNAMIC_SHARED_SIZE  0x37000
+#define STM_DYNAMIC_PROFILE      0x31000
+#define STM_DYNAMIC_DRAFT        0x33000
+#define STM_DYNAMIC_LIST         0x35000
+#define STM_DYNAMIC_BIOS_LIST    0x36000
+#define STM_DYNAMIC_RING         0x3A000
+#define STM_DYNAMIC_SHARED_SIZE  0x4A000
 
 #define STM_PAGE_TABLE_PAGES  ((STM_DYNAMIC_EPT - STM_DYNAMIC_PAGE_TABLES) / SIZE_4KB)
-#define STM_EPT_PAGES         ((STM_DYNAMIC_RING - STM_DYNAMIC_EPT) / SIZE_4KB)
+#define STM_EPT_PAGES         ((STM_DYNAMIC_PROFILE - STM_DYNAMIC_EPT) / SIZE_4KB)
 #define STM_RING_RECORDS      ((STM_DYNAMIC_SHARED_SIZE - STM_DYNAMIC_RING) / 64)
 
 ///

@@ -35,6 +35,7 @@
 
 #include "StmMemory.h"
 #include "Protect/PageMap.h"
+#include "Protect/Resource.h"
 
 ///
 /// What the SMI handler, as a guest of the STM, is running for. Setup and
@@ -55,6 +56,16 @@ typedef enum {
   StmProcessorInitialized,   ///< between INITIALIZE_PROTECTION and START: SMIs stay blocked
   StmProcessorStarted        ///< SMIs come to the STM
 } STM_PROCESSOR_STATE;
+
+///
+/// A protection exception of the SMI handler while the firmware handles it.
+///
+typedef struct {
+  UINT64               Smi;           ///< SmiCount at the last one
+  UINT64               Count;         ///< how many in this SMI
+  UINT64               Frame;         ///< where its frame is; 0 while none is being handled
+  STM_SEGMENT_STATE    Segments[2];   ///< CS and SS of the violation
+} STM_EXCEPTION_STATE;
 
 ///
 /// State of one processor, at the top of its block. The two register sets come
@@ -96,8 +107,9 @@ struct VMX_CONTEXT {
   UINT32                     RingMask;       ///< its records - 1; their number is a power of two
   UINT32                     RingSequence;   ///< number of the next record
   UINT32                     RingFlushed;    ///< number of the first one that was not written yet
-  UINT32                     Reserved4;
+  UINT32                     Generation;     ///< of protection, when this processor last entered the handler
   STM_INTERRUPTED_STATE      Saved;
+  STM_EXCEPTION_STATE        Exception;
   VMX_HOST_TABLES            Host;
 };
 
@@ -135,8 +147,12 @@ typedef struct STM_SHARED_STATE {
   UINT32                      BlockLimit;       ///< blocks there is room for
   UINT32                      RingRecords;      ///< records of a part of the ring
   UINT32                      PhysicalBits;
+  UINT32                      ProfileLock;      ///< 1 while a processor changes what is protected
+  UINT32                      Generation;       ///< of protection: counts its changes
+  UINT32                      BiosPages;        ///< pages of the firmware's list, 0 before it is read
   UINT8                       MsegSha256[STM_SHA256_DIGEST_SIZE];
   STM_PAGE_MAP                PageTables;
+  STM_PAGE_MAP                Ept;
   IA32_IDT_GATE_DESCRIPTOR    Idt[VMX_EXCEPTION_VECTORS];
 } STM_SHARED;
 

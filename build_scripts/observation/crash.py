@@ -24,6 +24,12 @@ BAD_STATES = {
     8: "the executive-VMCS pointer lies in SMRAM, and the executive monitor cannot be told",
     9: "the handler wrote an SMBASE that cannot be used",
 }
+# STM_CRASH_... of edk2's StmStatusCode.h.
+PROTECTION_EXCEPTIONS = {
+    0xC000F001: "the SMI handler touched what the executive monitor protects, and the firmware has no handler for that",
+    0xC000F002: "the firmware's handler of protection exceptions caused one, or an SMI caused more than 100",
+}
+CRASH_BIOS_PANIC = 0xC000E000
 _CR_ACCESS = 28
 
 
@@ -59,11 +65,20 @@ def _cause(crash: Record, stream: Stream) -> list[str]:
     if name == "resume-failed":
         return [f"VM-instruction error {reason}: {INSTRUCTION_ERRORS.get(reason, 'unknown')}"]
     lines = [f"exit reason {reason & 0xFFFF}: {exit_reason(reason)}{_side(crash, stream)}"]
-    if name == "unexpected-exit":
+    if name == "protection-exception":
+        lines.append(_protection_exception(crash.number("error")))
+    elif name == "unexpected-exit":
         lines.append(_no_row(crash, reason))
     elif name == "entry-failure" and crash.source == "STM" and (error := crash.number("error")):
         lines.append(f"VM-instruction error {error}: {INSTRUCTION_ERRORS.get(error, 'unknown')}")
     return lines
+
+
+def _protection_exception(code: int) -> str:
+    panic = code & ~0xF
+    if panic == CRASH_BIOS_PANIC:
+        return f"the firmware's handler of protection exceptions gave up, with its code {code & 0xF}"
+    return PROTECTION_EXCEPTIONS.get(code, f"no such code ({code:#x})")
 
 
 def _exception(crash: Record, vector: int) -> str:

@@ -32,6 +32,16 @@ TestPageInSmram (
 }
 
 UINT32
+TestPageIsExecutives (
+  IN UINT64  Page,
+  IN UINT32  PhysicalBits
+  )
+{
+  mShared.PhysicalBits = PhysicalBits;
+  return StmPageIsExecutives (&mShared, Page);
+}
+
+UINT32
 TestInHandlerSmram (
   IN UINT64  Base,
   IN UINT64  Length

@@ -18,7 +18,7 @@ GB = 0x4000_0000
 LARGE = 1 << 7
 ADDRESS = 0x000F_FFFF_FFFF_F000
 POOL_PHYSICAL = 0x1FE1_0000
-EPT_PAGES = 22
+EPT_PAGES = 32
 RWX_WB = 0b111 | (6 << 3)
 RWX_UC = 0b111
 
@@ -62,6 +62,12 @@ class Tables:
         self.library.StmPageMapRange.restype = ctypes.c_ubyte
         numbers = (ctypes.c_uint64(value) for value in (virtual, physical, length, attributes))
         return bool(self.library.StmPageMapRange(ctypes.byref(self.map), *numbers))
+
+    def change(self, virtual: int, length: int, bits: int, split_only: bool = False) -> bool:
+        """New permissions for what is mapped in a range."""
+        self.library.StmPageMapChange.restype = ctypes.c_ubyte
+        numbers = (ctypes.c_uint64(value) for value in (virtual, length, 0b111, bits))
+        return bool(self.library.StmPageMapChange(ctypes.byref(self.map), *numbers, ctypes.c_ubyte(split_only)))
 
     def lookup(self, virtual: int) -> tuple[int, int]:
         """(leaf, bytes it covers) as the C code finds it."""
@@ -201,3 +207,56 @@ def test_larger_leaf_is_not_split(library: ctypes.CDLL) -> None:
     assert tables.add(0, 0, GB, RWX_WB)
     assert not tables.add(MB2, 0, PAGE, RWX_WB)
     assert tables.lookup(MB2) == (LARGE | RWX_WB, GB)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 1200), st.integers(1, 1200), st.sampled_from((0, 1, 3, 5, 7))), max_size=6))
+def test_permissions_of_ranges(library: ctypes.CDLL, changes: list[tuple[int, int, int]]) -> None:
+    """Every page has the permissions last given to it, address and memory type stay, and a hole stays a hole."""
+    tables = Tables.make(library, 32, huge=True)
+    hole = range(700, 710)
+    assert tables.add(0, 0, hole.start * PAGE, RWX_WB)
+    assert tables.add(hole.stop * PAGE, hole.stop * PAGE, 2 * GB - hole.stop * PAGE, RWX_WB)
+    wanted = dict.fromkeys(range(2500), 0b111)
+    for start, length, bits in changes:
+        before = tables.leaves()
+        assert tables.change(start * PAGE, length * PAGE, bits, split_only=True)
+        assert merged(tables.leaves()) == merged(before)
+        assert {leaf & 0x7F for _, _, leaf in tables.leaves()} == {leaf & 0x7F for _, _, leaf in before}
+        used = tables.map.pool_used
+        assert tables.change(start * PAGE, length * PAGE, bits)
+        assert tables.map.pool_used == used
+        wanted |= dict.fromkeys(range(start, start + length), bits)
+    for page, bits in wanted.items():
+        leaf, size = tables.lookup(page * PAGE)
+        if page in hole:
+            assert leaf == 0
+        else:
+            assert leaf & 0x7F == (RWX_WB & ~0b111) | bits
+            assert (leaf & ADDRESS & ~(size - 1)) + page * PAGE % size == page * PAGE
+
+
+def test_split_only_where_needed(library: ctypes.CDLL) -> None:
+    tables = Tables.make(library, 5, huge=True)
+    assert tables.add(0, 0, 4 * GB, RWX_WB)
+    used = tables.map.pool_used
+    assert tables.change(GB, GB, 0)
+    assert tables.change(3 * GB + PAGE, PAGE, 0b111)
+    assert tables.map.pool_used == used, "a whole leaf, and bits that are as they were"
+    assert tables.change(2 * GB + MB2, MB2, 0)
+    assert tables.map.pool_used == used + 1
+    assert tables.change(2 * GB + 3 * PAGE, PAGE, 0)
+    assert tables.map.pool_used == used + 2 == 4
+    assert tables.change(2 * GB + 5 * PAGE, PAGE, 0)
+    # The pool has one page left, and this needs two: nothing that is mapped changes.
+    before = merged(tables.leaves()), tables.lookup(PAGE)[0] & 0x7F
+    assert not tables.change(PAGE, PAGE, 0, split_only=True)
+    assert (merged(tables.leaves()), tables.lookup(PAGE)[0] & 0x7F) == before
+
+
+@pytest.mark.parametrize(("virtual", "length"), [(1, PAGE), (0, 1), (1 << 48, PAGE), (0, 1 << 63)])
+def test_bad_ranges_of_permissions(library: ctypes.CDLL, virtual: int, length: int) -> None:
+    tables = Tables.make(library, 8, huge=True)
+    assert tables.add(0, 0, GB, RWX_WB)
+    assert not tables.change(virtual, length, 0)
+    assert tables.lookup(0) == (LARGE | RWX_WB, GB)

@@ -40,3 +40,12 @@ def test_ranges_in_the_handlers_smram(library: ctypes.CDLL, base: int, length: i
     end = base + length
     inside = base >= TSEG and end <= TSEG_END and (end <= MSEG or base >= MSEG_END)
     assert library.TestInHandlerSmram(ctypes.c_uint64(base), ctypes.c_uint64(length)) == inside
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.one_of(page, st.sampled_from((1 << 40, 1 << 36, (1 << 40) - 0x1000))), st.sampled_from((36, 40)))
+def test_pages_that_the_executive_may_name(library: ctypes.CDLL, address: int, bits: int) -> None:
+    """Not in SMRAM, not where registers and flash memory are, and not beyond the last address."""
+    smram = 0xA_0000 <= address < 0xC_0000 or TSEG <= address < TSEG_END
+    allowed = address < 1 << bits and not smram and not TSEG <= address < 1 << 32
+    assert library.TestPageIsExecutives(ctypes.c_uint64(address), ctypes.c_uint32(bits)) == allowed

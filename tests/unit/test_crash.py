@@ -135,6 +135,9 @@ def test_symbols_that_are_damaged(tmp_path: Path) -> None:
     [
         ("class=bad-state error=0x6", "the processor refuses a VMCS in MSEG"),
         ("class=bad-state error=0x63", "no such state (99)"),
+        ("class=protection-exception reason=0x30 error=0xc000f001", "exit reason 48: EPT violation"),
+        ("class=protection-exception reason=0x30 error=0xc000f002", "or an SMI caused more than 100"),
+        ("class=protection-exception reason=0x12 error=0xc000e003", "gave up, with its code 3"),
         ("class=image-modified reason=0x0 error=0x0", "the static part of MSEG is not what the loader hashed"),
         (
             "class=entry-failure reason=0x80000021 error=0x0",
@@ -147,7 +150,7 @@ def test_symbols_that_are_damaged(tmp_path: Path) -> None:
 def test_classes_of_the_stm(tmp_path: Path, fields: str, words: str) -> None:
     logs = Logs(tmp_path)
     logs.stm("crash", f"{fields} cpu=0 qual=0x0 rip=0x0 cr2=0x0")
-    assert words in explained(logs)
+    assert any(words in line for line in explained(logs))
 
 
 @pytest.mark.parametrize(

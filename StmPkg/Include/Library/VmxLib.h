@@ -123,6 +123,17 @@ AsmVmWriteList (
   );
 
 /**
+  Read CR8, the task-priority register.
+
+  @return Its value.
+**/
+UINT64
+EFIAPI
+AsmReadCr8 (
+  VOID
+  );
+
+/**
   INVEPT.
 
   @param[in] Type        INVEPT_SINGLE_CONTEXT or INVEPT_ALL_CONTEXTS.

@@ -86,6 +86,25 @@ StmApiStart (
   IN OUT STM_PROCESSOR  *Processor
   );
 
+/**
+  PROTECT_RESOURCE and UNPROTECT_RESOURCE.
+
+  @param[in,out] Processor  This processor, the SMM-transfer VMCS current.
+  @param[in]     Protect    TRUE for PROTECT_RESOURCE.
+
+  @return What the entry code shall do.
+**/
+STM_ENTER
+StmApiProtect (
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     BOOLEAN        Protect
+  );
+
+STM_ENTER
+StmApiGetBiosResources (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
 STM_ENTER
 StmApiStop (
   IN OUT STM_PROCESSOR  *Processor

@@ -30,8 +30,11 @@ StmApiExecutive (
     case STM_API_STOP:
       return StmApiStop (Processor);
     case STM_API_PROTECT_RESOURCE:
+      return StmApiProtect (Processor, TRUE);
     case STM_API_UNPROTECT_RESOURCE:
+      return StmApiProtect (Processor, FALSE);
     case STM_API_GET_BIOS_RESOURCES:
+      return StmApiGetBiosResources (Processor);
     case STM_API_MANAGE_VMCS_DATABASE:
     case STM_API_MANAGE_EVENT_LOG:
       return StmApiAnswer (Processor, (UINT32)ERROR_STM_FUNCTION_NOT_SUPPORTED);

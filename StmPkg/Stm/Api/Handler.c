@@ -6,14 +6,15 @@
 **/
 
 #include "Api.h"
+#include "Exit/Exit.h"
+#include "Guest/Guest.h"
 
 /**
   API calls of the SMI handler: VMCALL in the guest of the STM.
 
-  The handler maps memory itself, since it runs with EPT; address lookup and
-  protection exceptions are not there yet. StmApi.h allows
-  ERROR_STM_FUNCTION_NOT_SUPPORTED for the former; for the others it is the one
-  honest answer.
+  The handler maps memory itself, since it runs with EPT: StmApi.h allows
+  ERROR_STM_FUNCTION_NOT_SUPPORTED for the two calls that would do it. Address lookup
+  is not there yet.
 
   @param[in,out] Processor  This processor, the SMM-guest VMCS current.
 
@@ -31,8 +32,17 @@ StmApiHandler (
     case STM_API_MAP_ADDRESS_RANGE:
     case STM_API_UNMAP_ADDRESS_RANGE:
     case STM_API_ADDRESS_LOOKUP:
-    case STM_API_RETURN_FROM_PROTECTION_EXCEPTION:
       Status = (UINT32)ERROR_STM_FUNCTION_NOT_SUPPORTED;
+      break;
+    case STM_API_RETURN_FROM_PROTECTION_EXCEPTION:
+      Status = StmReturnFromProtectionException (Processor, (UINT32)Processor->Handler.Rbx);
+      if (Status == STM_SUCCESS) {
+        //
+        // More a jump than a call: all registers are those of the frame.
+        //
+        return StmResumeHandler (Processor);
+      }
+
       break;
     default:
       Status = (UINT32)ERROR_INVALID_API;

@@ -8,6 +8,7 @@
 #include "Api.h"
 #include "Guest/Guest.h"
 #include "Log/Log.h"
+#include "Protect/Protect.h"
 #include "Session/Session.h"
 #include "State/State.h"
 
@@ -65,6 +66,11 @@ Initialize (
       !StmSetUpSmmGuestVmcs (Processor))
   {
     return (UINT32)ERROR_STM_UNSPECIFIED;
+  }
+
+  Status = StmLoadBiosList (Processor);
+  if (Status != STM_SUCCESS) {
+    return Status;
   }
 
   Status = StmSessionJoin (Processor->Shared, Open);
@@ -197,6 +203,7 @@ StmApiStart (
   }
 
   if (StmPrepareHandler (Processor, StmEventSetup)) {
+    STM_SEE_PROTECTION (Processor);
     return StmEnterHandler (Processor);
   }
 
@@ -245,6 +252,7 @@ StmApiStop (
   switch (Processor->State) {
     case StmProcessorStarted:
       if (StmPrepareHandler (Processor, StmEventTeardown)) {
+        STM_SEE_PROTECTION (Processor);
         return StmEnterHandler (Processor);
       }
 

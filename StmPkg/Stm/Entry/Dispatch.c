@@ -15,6 +15,7 @@
 #include "Exit/Exit.h"
 #include "Guest/Guest.h"
 #include "Log/Log.h"
+#include "Protect/Protect.h"
 
 STM_ENTER
 EFIAPI
@@ -129,6 +130,7 @@ StmDispatchHandlerExit (
   )
 {
   VMX_EXIT_HANDLER  Handler;
+  STM_ENTER         Enter;
   UINT32            Reason;
 
   Reason  = (UINT32)VmRead (VMCS_EXIT_REASON);
@@ -138,17 +140,20 @@ StmDispatchHandlerExit (
   }
 
   Processor->SmmGuestLaunched = TRUE;
-  if (Reason != VMX_REASON_RSM) {
-    Processor->ExitCount++;
-    StmRing (
-      Processor,
-      StmRingHandlerExit,
-      Reason,
-      VmRead (VMCS_EXIT_QUALIFICATION),
-      VmRead (VMCS_GUEST_RIP),
-      (Reason == VMX_REASON_EPT_VIOLATION) ? VmRead (VMCS_GUEST_PHYSICAL_ADDRESS) : 0
-      );
+  if (Reason == VMX_REASON_RSM) {
+    return Handler (Processor);
   }
 
-  return Handler (Processor);
+  Processor->ExitCount++;
+  StmRing (
+    Processor,
+    StmRingHandlerExit,
+    Reason,
+    VmRead (VMCS_EXIT_QUALIFICATION),
+    VmRead (VMCS_GUEST_RIP),
+    (Reason == VMX_REASON_EPT_VIOLATION) ? VmRead (VMCS_GUEST_PHYSICAL_ADDRESS) : 0
+    );
+  Enter = Handler (Processor);
+  STM_SEE_PROTECTION (Processor);
+  return Enter;
 }

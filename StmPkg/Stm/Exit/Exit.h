@@ -87,6 +87,38 @@ StmExitTripleFault (
   );
 
 /**
+  Raise a protection exception in the SMI handler.
+
+  @param[in,out] Processor  This processor, the SMM-guest VMCS current.
+  @param[in]     Type       TXT_SMM_PROTECTION_EXCEPTION_TYPE.
+
+  @return What the entry code shall do. Does not return if nobody handles it.
+**/
+STM_ENTER
+StmRaiseProtectionException (
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     UINT32         Type
+  );
+
+/**
+  RETURN_FROM_PROTECTION_EXCEPTION (4).
+
+  @param[in,out] Processor  This processor, the SMM-guest VMCS current.
+  @param[in]     Choice     EBX: 0 to go on with the state in the frame, 1 to 15 for a
+                            panic of the firmware.
+
+  @retval STM_SUCCESS              The guest state is that of the frame.
+  @retval ERROR_INVALID_PARAMETER  Choice is reserved: nothing has changed.
+  @retval ERROR_STM_UNSPECIFIED    No protection exception is being handled: nothing has
+                                   changed.
+**/
+UINT32
+StmReturnFromProtectionException (
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     UINT32         Choice
+  );
+
+/**
   A VM exit that has no handler, or a VM entry that failed while it loaded guest
   state.
 

@@ -9,6 +9,7 @@
 #include "Exit.h"
 #include "Guest/Guest.h"
 #include "Log/Log.h"
+#include "Protect/Protect.h"
 #include "State/State.h"
 
 /**
@@ -47,5 +48,6 @@ StmExitSmi (
   Processor->SmiCount++;
   StmRing (Processor, StmRingSmi, Reason, VmRead (VMCS_EXIT_QUALIFICATION), Processor->Saved.Rip, Executive);
   StmPrepareHandler (Processor, StmEventSmi);
+  STM_SEE_PROTECTION (Processor);
   return StmEnterHandler (Processor);
 }

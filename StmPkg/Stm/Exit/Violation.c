@@ -1,10 +1,15 @@
 /** @file
-  Accesses of the SMI handler that the STM refuses: MSEG, denied ports, denied
-  or unknown MSRs.
+  Accesses of the SMI handler that the STM refuses.
 
-  Policy: the access does not happen, the ring holds a record of it (written by
-  the dispatcher), and the handler takes #GP(0) at the instruction. Nothing is
-  skipped or faked.
+  What the executive monitor has protected: a protection exception
+  (ProtectionException.c).
+
+  What the STM keeps for itself, MSEG, its own MSRs and ports, and MSRs that nobody
+  knows: the access does not happen, and the handler takes #GP(0) at the instruction,
+  as it would on a processor that does not have them.
+
+  Nothing is skipped or faked, and the ring holds a record of each (written by the
+  dispatcher).
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
@@ -13,6 +18,47 @@
 #include "Exit.h"
 #include "Guest/Guest.h"
 #include "Log/Log.h"
+#include "Protect/Protect.h"
+
+///
+/// Exit qualification for I/O instructions, table 27-5 [28-5].
+///
+#define IO_SIZE(Qualification)  (((Qualification) & 7) + 1)
+#define IO_PORT(Qualification)  (RShiftU64 ((Qualification), 16) & 0xFFFF)
+
+/**
+  The kind of exception that a violation is, if the executive monitor has protected
+  what was touched.
+
+  @param[in] Processor  This processor, the SMM-guest VMCS current.
+
+  @return TXT_SMM_PROTECTION_EXCEPTION_TYPE, 0 if it has not.
+**/
+STATIC
+UINT32
+ProtectedKind (
+  IN CONST STM_PROCESSOR  *Processor
+  )
+{
+  UINT64  Qualification;
+  UINT32  Access;
+
+  switch ((UINT32)VmRead (VMCS_EXIT_REASON)) {
+    case VMX_REASON_EPT_VIOLATION:
+      Access = StmProtectedAt (Processor, StmSpaceMemory, VmRead (VMCS_GUEST_PHYSICAL_ADDRESS), 1);
+      return (Access != 0) ? TxtSmmPageViolation : 0;
+    case VMX_REASON_IO:
+      Qualification = VmRead (VMCS_EXIT_QUALIFICATION);
+      Access        = StmProtectedAt (Processor, StmSpaceIo, IO_PORT (Qualification), IO_SIZE (Qualification));
+      return (Access != 0) ? TxtSmmIoViolation : 0;
+    case VMX_REASON_RDMSR:
+      Access = StmProtectedAt (Processor, StmSpaceMsr, (UINT32)Processor->Handler.Rcx, 1) & STM_ACCESS_READ;
+      return (Access != 0) ? TxtSmmMsrViolation : 0;
+    default:
+      Access = StmProtectedAt (Processor, StmSpaceMsr, (UINT32)Processor->Handler.Rcx, 1) & STM_ACCESS_WRITE;
+      return (Access != 0) ? TxtSmmMsrViolation : 0;
+  }
+}
 
 /**
   Refuse an access.
@@ -27,12 +73,26 @@ StmExitViolation (
   IN OUT STM_PROCESSOR  *Processor
   )
 {
+  UINT32  Kind;
+
   //
   // A violation while an event was being delivered means that the handler's
   // stack or IDT lie where it has no access: nothing can be injected.
   //
   if ((VmRead (VMCS_IDT_VECTORING_INFO) & VMX_INTERRUPTION_VALID) != 0) {
     StmCrashFromVmcs (Processor, StmCrashUnexpectedExit);
+  }
+
+  Kind = ProtectedKind (Processor);
+  if (Kind != 0) {
+    return StmRaiseProtectionException (Processor, Kind);
+  }
+
+  //
+  // What is protected has changed since the handler was entered: it tries again.
+  //
+  if (Processor->Generation != *(volatile UINT32 *)&Processor->Shared->Generation) {
+    return StmResumeHandler (Processor);
   }
 
   VmxInjectException (EXCEPT_IA32_GP_FAULT);

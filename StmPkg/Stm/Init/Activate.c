@@ -25,6 +25,9 @@ STATIC_ASSERT ((STM_BLOCK_PROCESSOR & 15) == 0, "stack alignment");
 STATIC_ASSERT (sizeof (STM_SHARED) <= SIZE_4KB, "STM_SHARED is one page");
 STATIC_ASSERT (sizeof (STM_RING_RECORD) == 64, "StmMemory.h: STM_RING_RECORDS");
 STATIC_ASSERT ((STM_RING_RECORDS & (STM_RING_RECORDS - 1)) == 0, "the ring is a power of two");
+STATIC_ASSERT (sizeof (STM_PROFILE) <= STM_DYNAMIC_DRAFT - STM_DYNAMIC_PROFILE, "profile");
+STATIC_ASSERT (sizeof (STM_PROFILE) <= STM_DYNAMIC_LIST - STM_DYNAMIC_DRAFT, "draft of the profile");
+STATIC_ASSERT (STM_BIOS_PAGES * SIZE_4KB == STM_DYNAMIC_RING - STM_DYNAMIC_BIOS_LIST, "firmware's list");
 STATIC_ASSERT (STM_WINDOWS < STM_RING_RECORDS, "each processor has a part of the ring");
 
 STM_PROCESSOR *

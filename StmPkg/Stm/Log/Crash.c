@@ -26,7 +26,8 @@ STATIC CONST CHAR8  mClassNames[][24] = {
   "exception",
   "handler-triple-fault",
   "image-modified",
-  "bad-state"
+  "bad-state",
+  "protection-exception"
 };
 
 /**

@@ -33,7 +33,8 @@ typedef enum {
   StmCrashException,
   StmCrashHandlerTripleFault,
   StmCrashImageModified,
-  StmCrashBadState
+  StmCrashBadState,
+  StmCrashProtectionException
 } STM_CRASH_CLASS;
 
 ///

@@ -1,6 +1,6 @@
 /** @file
   What MSRs and ports the SMI handler can reach: all, but for what would subvert
-  the STM.
+  the STM, and what the executive monitor protects.
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
@@ -9,32 +9,138 @@
 #include "Protect.h"
 
 ///
-/// Byte offset of the bitmap for WRMSR of MSRs 0 to 1FFFH, "MSR-Bitmap
-/// Address", 24.6.9 [25.6.9].
+/// The four bitmaps in the page, "MSR-Bitmap Address", 24.6.9 [25.6.9]: reads of MSRs
+/// from 0 and from C0000000H, writes of the same.
 ///
-#define MSR_BITMAP_WRITE_LOW  0x800
+#define MSR_BITMAP_HIGH   0x400
+#define MSR_BITMAP_WRITE  0x800
+#define MSR_HIGH_BASE     0xC0000000
+#define MSR_RANGE         0x2000
 
 /**
-  Set a bit of a bitmap: accesses cause a VM exit.
+  Is a place kept from the SMI handler whatever is protected?
+
+  The handler could move MSEG or forbid the executive monitor's calls by writing
+  IA32_SMM_MONITOR_CTL, and forge records at the STM's port.
+
+  @param[in] Space  StmSpaceIo or StmSpaceMsr.
+  @param[in] Place  Port or MSR.
+
+  @return Accesses that are.
+**/
+STATIC
+UINT32
+OwnAt (
+  IN UINT32  Space,
+  IN UINT64  Place
+  )
+{
+  if (Space == StmSpaceMsr) {
+    return (Place == MSR_IA32_SMM_MONITOR_CTL) ? STM_ACCESS_WRITE : 0;
+  }
+
+  return (Place == STM_RECORD_PORT_STM) ? STM_ACCESS_ALL : 0;
+}
+
+/**
+  Set or clear a bit of a bitmap: accesses cause a VM exit, or not. Another processor
+  may read the bitmap at the same time.
 
   @param[in,out] Bitmap  The bitmap.
-  @param[in]     Number  MSR or port.
+  @param[in]     Number  Bit.
+  @param[in]     Set     TRUE to set it.
 **/
 STATIC
 VOID
 Intercept (
-  IN OUT UINT8   *Bitmap,
-  IN     UINT32  Number
+  IN OUT UINT8    *Bitmap,
+  IN     UINT64   Number,
+  IN     BOOLEAN  Set
   )
 {
-  Bitmap[Number / 8] |= (UINT8)(1 << (Number % 8));
+  volatile UINT8  *Byte;
+  UINT8           Bit;
+
+  Byte = &Bitmap[Number / 8];
+  Bit  = (UINT8)(1 << (Number % 8));
+  if (((*Byte & Bit) != 0) != Set) {
+    *Byte ^= Bit;
+  }
+}
+
+/**
+  Let accesses to a port or an MSR cause a VM exit.
+
+  @param[in] Shared  Shared state.
+  @param[in] Space   StmSpaceIo or StmSpaceMsr.
+  @param[in] Place   Port or MSR.
+  @param[in] Access  Accesses that do; others do not.
+**/
+STATIC
+VOID
+InterceptAt (
+  IN CONST STM_SHARED  *Shared,
+  IN UINT32            Space,
+  IN UINT64            Place,
+  IN UINT32            Access
+  )
+{
+  UINT8  *Bitmap;
+
+  if (Space == StmSpaceIo) {
+    //
+    // Bitmap B, of the upper half of the ports, follows bitmap A.
+    //
+    Intercept ((UINT8 *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_IO_BITMAP_A), Place, (BOOLEAN)(Access != 0));
+    return;
+  }
+
+  Bitmap = (UINT8 *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_MSR_BITMAP);
+  if (Place >= MSR_HIGH_BASE) {
+    Place  -= MSR_HIGH_BASE;
+    Bitmap += MSR_BITMAP_HIGH;
+  }
+
+  //
+  // MSRs that have no bit cause a VM exit anyhow.
+  //
+  if (Place < MSR_RANGE) {
+    Intercept (Bitmap, Place, (BOOLEAN)((Access & STM_ACCESS_READ) != 0));
+    Intercept (Bitmap + MSR_BITMAP_WRITE, Place, (BOOLEAN)((Access & STM_ACCESS_WRITE) != 0));
+  }
+}
+
+/**
+  Bring the bitmaps of the SMI handler in line with a profile, within a range.
+
+  @param[in] Shared   Shared state.
+  @param[in] Profile  The profile.
+  @param[in] Range    Ports or MSRs that the profile may have changed in.
+**/
+VOID
+StmApplyBitmaps (
+  IN CONST STM_SHARED   *Shared,
+  IN CONST STM_PROFILE  *Profile,
+  IN CONST STM_RANGE    *Range
+  )
+{
+  UINT64  Place;
+  UINT64  End;
+  UINT32  Access;
+
+  End    = Range->Base;
+  Access = 0;
+  for (Place = Range->Base; Place < Range->End; Place++) {
+    if (Place >= End) {
+      Access = StmProfileAt (Profile, Range->Space, Place, &End);
+    }
+
+    InterceptAt (Shared, Range->Space, Place, Access | OwnAt (Range->Space, Place));
+  }
 }
 
 /**
   Fill the bitmaps of the SMI handler, which are zeroed.
-
-  The handler could move MSEG or forbid the executive monitor's calls by writing
-  IA32_SMM_MONITOR_CTL, and forge records at the STM's port.
 
   @param[in] Shared  Shared state.
 **/
@@ -43,9 +149,6 @@ StmBuildBitmaps (
   IN CONST STM_SHARED  *Shared
   )
 {
-  Intercept (
-    (UINT8 *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_MSR_BITMAP + MSR_BITMAP_WRITE_LOW),
-    MSR_IA32_SMM_MONITOR_CTL
-    );
-  Intercept ((UINT8 *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_IO_BITMAP_A), STM_RECORD_PORT_STM);
+  InterceptAt (Shared, StmSpaceMsr, MSR_IA32_SMM_MONITOR_CTL, OwnAt (StmSpaceMsr, MSR_IA32_SMM_MONITOR_CTL));
+  InterceptAt (Shared, StmSpaceIo, STM_RECORD_PORT_STM, OwnAt (StmSpaceIo, STM_RECORD_PORT_STM));
 }

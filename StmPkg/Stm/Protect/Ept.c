@@ -1,6 +1,6 @@
 /** @file
   What memory the SMI handler can reach: an identity EPT over the full physical
-  width minus MSEG.
+  width minus MSEG, and minus what the executive monitor protects.
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
@@ -14,6 +14,73 @@
 #define EPT_LEAF_UC  (EPT_RWX | (EPT_MEMORY_TYPE_UC << EPT_MEMORY_TYPE_SHIFT))
 
 #define EPT_NEEDED  (EPT_CAP_WALK_4 | EPT_CAP_TABLES_WB | EPT_CAP_2MB_PAGES)
+
+/**
+  Forget translations that this processor has from the EPT.
+**/
+VOID
+StmFlushEpt (
+  VOID
+  )
+{
+  if ((VmxReadEptCapability () & EPT_CAP_INVEPT_ALL) != 0) {
+    AsmInvEpt (INVEPT_ALL_CONTEXTS, 0);
+  }
+}
+
+/**
+  The permissions of an EPT entry where some accesses are protected.
+
+  Without reads there are no writes, which is no valid entry, and no fetches, which
+  not every processor can allow alone.
+
+  @param[in] Access  What is protected.
+
+  @return EPT_READ and so on.
+**/
+STATIC
+UINT64
+Permissions (
+  IN UINT32  Access
+  )
+{
+  return ((Access & STM_ACCESS_READ) != 0) ? 0 : (EPT_RWX & ~(UINT64)Access);
+}
+
+/**
+  Bring the EPT of the SMI handler in line with a profile, within a range.
+
+  @param[in,out] Shared     Shared state.
+  @param[in]     Profile    The profile.
+  @param[in]     Range      Memory that the profile may have changed in.
+  @param[in]     SplitOnly  TRUE to split large pages for it and to change nothing:
+                            afterwards the same call with FALSE succeeds.
+
+  @retval TRUE   Done.
+  @retval FALSE  There are not enough pages for tables.
+**/
+BOOLEAN
+StmApplyEpt (
+  IN OUT STM_SHARED         *Shared,
+  IN     CONST STM_PROFILE  *Profile,
+  IN     CONST STM_RANGE    *Range,
+  IN     BOOLEAN            SplitOnly
+  )
+{
+  UINT64  Place;
+  UINT64  End;
+  UINT32  Access;
+
+  for (Place = Range->Base; Place < Range->End; Place = End) {
+    Access = StmProfileAt (Profile, StmSpaceMemory, Place, &End);
+    End    = MIN (End, Range->End);
+    if (!StmPageMapChange (&Shared->Ept, Place, End - Place, EPT_RWX, Permissions (Access), SplitOnly)) {
+      return FALSE;
+    }
+  }
+
+  return TRUE;
+}
 
 /**
   Build the EPT of the SMI handler.
@@ -32,7 +99,7 @@ StmBuildEpt (
   IN OUT STM_SHARED  *Shared
   )
 {
-  STM_PAGE_MAP  Map;
+  STM_PAGE_MAP  *Map;
   UINT64        Capability;
   UINT64        Limit;
 
@@ -41,31 +108,29 @@ StmBuildEpt (
     return FALSE;
   }
 
+  Map   = &Shared->Ept;
   Limit = LShiftU64 (1, Shared->PhysicalBits);
   StmPageMapInit (
-    &Map,
+    Map,
     (UINT64 *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_EPT),
     Shared->Dynamic + STM_DYNAMIC_EPT,
     STM_EPT_PAGES,
     EPT_RWX,
     (BOOLEAN)((Capability & EPT_CAP_1GB_PAGES) != 0)
     );
-  if (!StmPageMapRange (&Map, 0, 0, Shared->MsegBase, EPT_LEAF_WB) ||
-      !StmPageMapRange (&Map, Shared->MsegEnd, Shared->MsegEnd, Shared->TsegEnd - Shared->MsegEnd, EPT_LEAF_WB) ||
-      !StmPageMapRange (&Map, Shared->TsegEnd, Shared->TsegEnd, SIZE_4GB - Shared->TsegEnd, EPT_LEAF_UC) ||
-      !StmPageMapRange (&Map, SIZE_4GB, SIZE_4GB, Limit - SIZE_4GB, EPT_LEAF_WB))
+  if (!StmPageMapRange (Map, 0, 0, Shared->MsegBase, EPT_LEAF_WB) ||
+      !StmPageMapRange (Map, Shared->MsegEnd, Shared->MsegEnd, Shared->TsegEnd - Shared->MsegEnd, EPT_LEAF_WB) ||
+      !StmPageMapRange (Map, Shared->TsegEnd, Shared->TsegEnd, SIZE_4GB - Shared->TsegEnd, EPT_LEAF_UC) ||
+      !StmPageMapRange (Map, SIZE_4GB, SIZE_4GB, Limit - SIZE_4GB, EPT_LEAF_WB))
   {
     return FALSE;
   }
 
-  Shared->EptPointer = Map.PoolPhysical | EPT_POINTER_WALK_4 | EPT_MEMORY_TYPE_WB;
+  Shared->EptPointer = Map->PoolPhysical | EPT_POINTER_WALK_4 | EPT_MEMORY_TYPE_WB;
 
   //
   // A second activation builds the tables anew at the same place.
   //
-  if ((Capability & EPT_CAP_INVEPT_ALL) != 0) {
-    AsmInvEpt (INVEPT_ALL_CONTEXTS, 0);
-  }
-
+  StmFlushEpt ();
   return TRUE;
 }

@@ -167,6 +167,123 @@ StmPageMapRange (
 }
 
 /**
+  Split a leaf into the 512 of the level below.
+
+  @param[in,out] Map    The set.
+  @param[in,out] Entry  A leaf above the lowest level.
+  @param[in]     Level  Its level.
+
+  @return The new table, NULL if the pool is exhausted.
+**/
+STATIC
+UINT64 *
+Split (
+  IN OUT STM_PAGE_MAP  *Map,
+  IN OUT UINT64        *Entry,
+  IN     UINTN         Level
+  )
+{
+  UINT64  Leaf;
+  UINT64  Link;
+  UINT64  *Table;
+  UINTN   Index;
+
+  if (Map->PoolUsed == Map->PoolPages) {
+    return NULL;
+  }
+
+  Leaf = *Entry;
+  if (Level == 1) {
+    Leaf &= ~(UINT64)STM_PAGE_MAP_LARGE;
+  }
+
+  Link  = (Map->PoolPhysical + (UINT64)Map->PoolUsed * SIZE_4KB) | Map->TableAttributes;
+  Table = TableOf (Map, Link);
+  Map->PoolUsed++;
+  for (Index = 0; Index < TABLE_ENTRIES; Index++) {
+    Table[Index] = Leaf + Index * LEVEL_SIZE (Level - 1);
+  }
+
+  *(volatile UINT64 *)Entry = Link;
+  return Table;
+}
+
+/**
+  Replace attribute bits of the leaves of a range. Leaves that reach out of it, and
+  whose bits would change, are split; what is not mapped stays so.
+
+  Each entry changes by one store, and a new table is complete before an entry
+  refers to it: others may walk the tables at the same time.
+
+  @param[in,out] Map        The set.
+  @param[in]     Virtual    First address, 4-KB aligned, below 2^48.
+  @param[in]     Length     Bytes, multiple of 4 KB.
+  @param[in]     Mask       Attribute bits to replace.
+  @param[in]     Bits       Their new value.
+  @param[in]     SplitOnly  TRUE to split, and to change no bit: afterwards the same
+                            call with FALSE succeeds.
+
+  @retval TRUE   Done.
+  @retval FALSE  The pool is exhausted, or an argument is not aligned. With SplitOnly
+                 everything maps as before.
+**/
+BOOLEAN
+EFIAPI
+StmPageMapChange (
+  IN OUT STM_PAGE_MAP  *Map,
+  IN     UINT64        Virtual,
+  IN     UINT64        Length,
+  IN     UINT64        Mask,
+  IN     UINT64        Bits,
+  IN     BOOLEAN       SplitOnly
+  )
+{
+  UINT64  *Table;
+  UINT64  *Entry;
+  UINT64  Size;
+  UINT64  End;
+  UINTN   Level;
+
+  if ((((Virtual | Length) & (SIZE_4KB - 1)) != 0) || (Virtual > SPACE_LIMIT) || (Length > SPACE_LIMIT - Virtual)) {
+    return FALSE;
+  }
+
+  End = Virtual + Length;
+  while (Virtual < End) {
+    Table = Map->Pool;
+    for (Level = TOP_LEVEL; ; Level--) {
+      Size  = LEVEL_SIZE (Level);
+      Entry = &Table[(Virtual >> LEVEL_SHIFT (Level)) % TABLE_ENTRIES];
+      if ((*Entry == 0) || (Level == 0)) {
+        break;
+      }
+
+      if ((*Entry & STM_PAGE_MAP_LARGE) == 0) {
+        Table = TableOf (Map, *Entry);
+        continue;
+      }
+
+      if (((*Entry & Mask) == Bits) || (((Virtual & (Size - 1)) == 0) && (End - Virtual >= Size))) {
+        break;
+      }
+
+      Table = Split (Map, Entry, Level);
+      if (Table == NULL) {
+        return FALSE;
+      }
+    }
+
+    if (!SplitOnly && (*Entry != 0) && ((*Entry & Mask) != Bits)) {
+      *(volatile UINT64 *)Entry = (*Entry & ~Mask) | Bits;
+    }
+
+    Virtual = (Virtual & ~(Size - 1)) + Size;
+  }
+
+  return TRUE;
+}
+
+/**
   Find the leaf of an address.
 
   @param[in]  Map      The set.

@@ -77,6 +77,36 @@ StmPageMapRange (
   );
 
 /**
+  Replace attribute bits of the leaves of a range. Leaves that reach out of it, and
+  whose bits would change, are split; what is not mapped stays so.
+
+  Each entry changes by one store, and a new table is complete before an entry
+  refers to it: others may walk the tables at the same time.
+
+  @param[in,out] Map        The set.
+  @param[in]     Virtual    First address, 4-KB aligned, below 2^48.
+  @param[in]     Length     Bytes, multiple of 4 KB.
+  @param[in]     Mask       Attribute bits to replace.
+  @param[in]     Bits       Their new value.
+  @param[in]     SplitOnly  TRUE to split, and to change no bit: afterwards the same
+                            call with FALSE succeeds.
+
+  @retval TRUE   Done.
+  @retval FALSE  The pool is exhausted, or an argument is not aligned. With SplitOnly
+                 everything maps as before.
+**/
+BOOLEAN
+EFIAPI
+StmPageMapChange (
+  IN OUT STM_PAGE_MAP  *Map,
+  IN     UINT64        Virtual,
+  IN     UINT64        Length,
+  IN     UINT64        Mask,
+  IN     UINT64        Bits,
+  IN     BOOLEAN       SplitOnly
+  );
+
+/**
   Find the leaf of an address.
 
   @param[in]  Map      The set.

@@ -60,3 +60,26 @@ StmPageInSmram (
   return (BOOLEAN)(((Page < Shared->TsegEnd) && (Page + SIZE_4KB > Shared->TsegBase)) ||
                    ((Page < LEGACY_SMRAM_END) && (Page + SIZE_4KB > LEGACY_SMRAM_BASE)));
 }
+
+/**
+  May the executive monitor name a page for the STM to read and write?
+
+  Where a write from SMM could do more than the executive monitor's own it may not:
+  in SMRAM, and among the registers and the flash memory below 4 GB.
+
+  @param[in] Shared  Shared state.
+  @param[in] Page    Physical address, aligned to 4 KB.
+
+  @retval TRUE   It may.
+  @retval FALSE  The page is in SMRAM, between TSEG and 4 GB, or beyond the physical
+                 width.
+**/
+BOOLEAN
+StmPageIsExecutives (
+  IN CONST STM_SHARED  *Shared,
+  IN UINT64            Page
+  )
+{
+  return (BOOLEAN)(((Page >> Shared->PhysicalBits) == 0) && !StmPageInSmram (Shared, Page) &&
+                   ((Page < Shared->TsegBase) || (Page >= SIZE_4GB)));
+}

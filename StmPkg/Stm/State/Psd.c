@@ -80,3 +80,40 @@ StmReadPsd (
   Entry->TrBase = (Tss[0] >> 16) | ((Tss[1] & 0xFF) << 16) | (Tss[1] & 0xFF000000) | ((UINT64)Tss[2] << 32);
   return TRUE;
 }
+
+/**
+  Where the firmware's list of resources is, by a PSD that StmReadPsd has accepted.
+
+  @param[in] Smbase  SMBASE of the processor.
+
+  @return Physical address, as the firmware says; 0 for none.
+**/
+UINT64
+StmPsdBiosList (
+  IN UINT64  Smbase
+  )
+{
+  return ((CONST volatile TXT_PROCESSOR_SMM_DESCRIPTOR *)(UINTN)(Smbase + TXT_SMM_PSD_OFFSET))->BiosHwResourceRequirementsPtr;
+}
+
+/**
+  The firmware's handler of protection exceptions, by a PSD that StmReadPsd has
+  accepted.
+
+  @param[in]  Smbase   SMBASE of the processor.
+  @param[out] Handler  What the firmware says of it.
+  @param[out] Cs       Selector of its code segment.
+**/
+VOID
+StmPsdExceptionHandler (
+  IN  UINT64                            Smbase,
+  OUT STM_PROTECTION_EXCEPTION_HANDLER  *Handler,
+  OUT UINT16                            *Cs
+  )
+{
+  CONST TXT_PROCESSOR_SMM_DESCRIPTOR  *Psd;
+
+  Psd = (CONST TXT_PROCESSOR_SMM_DESCRIPTOR *)(UINTN)(Smbase + TXT_SMM_PSD_OFFSET);
+  CopyMem (Handler, &Psd->StmProtectionExceptionHandler, sizeof (*Handler));
+  *Cs = *(CONST volatile UINT16 *)&Psd->SmmCs;
+}

@@ -99,10 +99,7 @@ StmRestoreRevision (
   volatile UINT32  *First;
   UINT32           Revision;
 
-  if (((Region & (SIZE_4KB - 1)) != 0) || (RShiftU64 (Region, Processor->Shared->PhysicalBits) != 0) ||
-      StmPageInSmram (Processor->Shared, Region) ||
-      ((Region >= Processor->Shared->TsegBase) && (Region < SIZE_4GB)))
-  {
+  if (((Region & (SIZE_4KB - 1)) != 0) || !StmPageIsExecutives (Processor->Shared, Region)) {
     return FALSE;
   }
 

@@ -62,6 +62,22 @@ StmPageInSmram (
   );
 
 /**
+  May the executive monitor name a page for the STM to read and write?
+
+  @param[in] Shared  Shared state.
+  @param[in] Page    Physical address, aligned to 4 KB.
+
+  @retval TRUE   It may.
+  @retval FALSE  The page is in SMRAM, between TSEG and 4 GB, or beyond the physical
+                 width.
+**/
+BOOLEAN
+StmPageIsExecutives (
+  IN CONST STM_SHARED  *Shared,
+  IN UINT64            Page
+  );
+
+/**
   Read the interrupted state from the SMM-transfer VMCS, which is current, and
   refuse pointers of the executive monitor into SMRAM.
 
@@ -144,6 +160,33 @@ StmReadPsd (
   IN  UINT64             Smbase,
   IN  STM_EVENT          Event,
   OUT STM_HANDLER_ENTRY  *Entry
+  );
+
+/**
+  Where the firmware's list of resources is, by a PSD that StmReadPsd has accepted.
+
+  @param[in] Smbase  SMBASE of the processor.
+
+  @return Physical address, as the firmware says; 0 for none.
+**/
+UINT64
+StmPsdBiosList (
+  IN UINT64  Smbase
+  );
+
+/**
+  The firmware's handler of protection exceptions, by a PSD that StmReadPsd has
+  accepted.
+
+  @param[in]  Smbase   SMBASE of the processor.
+  @param[out] Handler  What the firmware says of it.
+  @param[out] Cs       Selector of its code segment.
+**/
+VOID
+StmPsdExceptionHandler (
+  IN  UINT64                            Smbase,
+  OUT STM_PROTECTION_EXCEPTION_HANDLER  *Handler,
+  OUT UINT16                            *Cs
   );
 
 /**

@@ -250,6 +250,11 @@ void handler_main(void)
         cpuid(1, 0, out);
         handler_value = nmi_count;
         break;
+    case HANDLER_ACCESS:
+#ifdef SCENE_PROTECT
+        guarded_access();
+#endif
+        break;
     case EXECUTIVE_LEGACY_SMRAM:
     case EXECUTIVE_OVERWRITES:
         break;

@@ -12,16 +12,25 @@
 #define API_START      0x10001u
 #define API_STOP       0x10002u
 #define API_PROTECT    0x10003u
+#define API_UNPROTECT  0x10004u
+#define API_RESOURCES  0x10005u /* GET_BIOS_RESOURCES */
+#define API_VMCS_DATABASE 0x10006u
 #define API_INITIALIZE 0x10007u
+#define API_EVENT_LOG  0x10008u
 #define API_MAP        1u /* of the SMI handler */
 
 #define STM_SUCCESS             0u
 #define STM_ALREADY_STARTED     0x80010008u
 #define STM_SECURITY_VIOLATION  0x80010001u
+#define STM_PAGE_NOT_FOUND      0x80010003u
+#define STM_UNPROTECTABLE_RESOURCE 0x80010007u
 #define STM_STOPPED             0x8001000Au
+#define STM_MALFORMED           0x8001000Du
 #define STM_OUT_OF_RESOURCES    0x80010015u
 #define STM_NOT_SUPPORTED       0x80010016u
 #define STM_INVALID_API         0x80038001u
+#define STM_UNPROTECTABLE       0x80010017u
+#define STM_INVALID_PARAMETER   0x80038002u
 #define STM_UNSPECIFIED         0x8001FFFFu
 
 #define SMI_UNBLOCKING_BY_VMXOFF 1u /* EDX of START */
@@ -32,6 +41,8 @@
 #define PSD      (SMBASE + 0xFB00u)
 #define PSD_CR3  (PSD + 0x20u)
 #define PSD_GDT  (PSD + 0x48u)
+#define PSD_EXCEPTION (PSD + 0x58u)
+#define PSD_RESOURCES (PSD + 0x78u)
 
 /* What the SMI handler does, as the guest of the STM, with its next SMI. */
 enum handler_action {
@@ -58,6 +69,7 @@ enum handler_action {
     HANDLER_VMX,
     HANDLER_NMI,        /* IRET, an NMI to itself, CPUID */
     HANDLER_IRET,       /* IRET, CPUID */
+    HANDLER_ACCESS,     /* guarded_access() */
     EXECUTIVE_LEGACY_SMRAM, /* the executive monitor misbehaves */
     EXECUTIVE_OVERWRITES,
 };
@@ -74,6 +86,9 @@ void firmware_start(void);       /* MSEG, PSD, SMBASE; closes TSEG */
 void load_stm(uint32_t processors);
 /* Changes an unused byte of MSEG's static part, by an SMI of the default treatment. */
 void modify_image(void);
+
+/* protect.c: an access of the handler to what may be protected. */
+void guarded_access(void);
 
 /* executive.c */
 extern uint64_t guest_vmcs;

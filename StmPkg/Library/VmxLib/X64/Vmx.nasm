@@ -100,6 +100,14 @@ ASM_PFX(AsmVmWriteList):
     ret
 
 ;
+; The task-priority register, which no VMCS holds.
+;
+global ASM_PFX(AsmReadCr8)
+ASM_PFX(AsmReadCr8):
+    mov     rax, cr8
+    ret
+
+;
 ; rcx = type, rdx = EPT pointer; the descriptor's upper half is reserved.
 ;
 global ASM_PFX(AsmInvEpt)

@@ -1,0 +1,283 @@
+/** @file
+  The firmware's list of resources: what its SMI handlers need.
+
+  Pure code: compiles on the host.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#include "Resource.h"
+#include <Library/BaseMemoryLib.h>
+
+///
+/// Parts that the list may have: one that names itself as the next would have no
+/// end.
+///
+#define MOST_PARTS  16
+
+/**
+  Do two ranges of one space have a place and an access in common?
+
+  @param[in] One    A range.
+  @param[in] Other  A range.
+
+  @retval TRUE   They do.
+  @retval FALSE  They do not.
+**/
+STATIC
+BOOLEAN
+Meet (
+  IN CONST STM_RANGE  *One,
+  IN CONST STM_RANGE  *Other
+  )
+{
+  return (BOOLEAN)((One->Space == Other->Space) && ((One->Access & Other->Access) != 0) &&
+                   (One->Base < Other->End) && (Other->Base < One->End));
+}
+
+/**
+  Does the handler need any of what is to be protected? TSEG is the firmware's
+  own; everything else it has to claim in its list.
+
+  @param[in] Limits  What protection must respect.
+  @param[in] Range   What is to be protected.
+
+  @retval TRUE   It does.
+  @retval FALSE  It does not.
+**/
+BOOLEAN
+EFIAPI
+StmResourceIsClaimed (
+  IN CONST STM_LIMITS  *Limits,
+  IN CONST STM_RANGE   *Range
+  )
+{
+  CONST STM_RSC      *Resource;
+  STM_RESOURCE_KIND  Kind;
+  STM_RANGE          Claim;
+  UINTN              Page;
+  UINTN              Offset;
+
+  if ((Range->Space == StmSpaceMemory) && (Range->Base < Limits->TsegEnd) && (Range->End > Limits->TsegBase)) {
+    return TRUE;
+  }
+
+  for (Page = 0; Page < Limits->BiosPages; Page++) {
+    for (Offset = 0; Offset < SIZE_4KB; Offset += Resource->Header.Length) {
+      Resource = (CONST STM_RSC *)(Limits->BiosList + Page * SIZE_4KB + Offset);
+      Kind     = StmResourceRead (Resource, SIZE_4KB - Offset, Limits->PhysicalBits, &Claim);
+      if ((Kind == StmResourceEnd) || (Kind == StmResourceMalformed)) {
+        break;
+      }
+
+      if (Kind == StmResourceAll) {
+        return TRUE;
+      }
+
+      if (((Kind == StmResourceRange) || (Kind == StmResourceTrappedIo) || (Kind == StmResourcePci)) &&
+          Meet (&Claim, Range))
+      {
+        return TRUE;
+      }
+    }
+  }
+
+  return FALSE;
+}
+
+/**
+  Does a range lie in TSEG and outside MSEG?
+
+  @param[in] Limits   Where they are.
+  @param[in] Address  Physical address.
+  @param[in] Length   Bytes, not 0.
+
+  @retval TRUE   Every byte does.
+  @retval FALSE  Some byte does not.
+**/
+STATIC
+BOOLEAN
+InSmram (
+  IN CONST STM_LIMITS  *Limits,
+  IN UINT64            Address,
+  IN UINT64            Length
+  )
+{
+  UINT64  End;
+
+  End = Address + Length;
+  return (BOOLEAN)((End > Address) && (Address >= Limits->TsegBase) && (End <= Limits->TsegEnd) &&
+                   ((End <= Limits->MsegBase) || (Address >= Limits->MsegEnd)));
+}
+
+/**
+  Write the END of a page.
+
+  @param[out] End  Where.
+**/
+STATIC
+VOID
+WriteEnd (
+  OUT VOID  *End
+  )
+{
+  ZeroMem (End, sizeof (STM_RSC_END));
+  ((STM_RSC_END *)End)->Hdr.RscType = END_OF_RESOURCES;
+  ((STM_RSC_END *)End)->Hdr.Length  = sizeof (STM_RSC_END);
+}
+
+/**
+  Does a claim of the firmware take what the STM needs for its own protection?
+
+  @param[in] Limits  Where MSEG is.
+  @param[in] Claim   The claim.
+
+  @retval TRUE   It does.
+  @retval FALSE  It does not.
+**/
+STATIC
+BOOLEAN
+IsTheStms (
+  IN CONST STM_LIMITS  *Limits,
+  IN CONST STM_RANGE   *Claim
+  )
+{
+  if (Claim->Space == StmSpaceMsr) {
+    return (BOOLEAN)((Claim->Base == MSR_IA32_SMM_MONITOR_CTL) && ((Claim->Access & STM_ACCESS_WRITE) != 0));
+  }
+
+  return (BOOLEAN)((Claim->Space == StmSpaceMemory) &&
+                   (Claim->Base < Limits->MsegEnd) && (Claim->End > Limits->MsegBase));
+}
+
+/**
+  Copy one descriptor of the firmware's and check the copy.
+
+  @param[in]  Limits   What protection must respect.
+  @param[in]  Address  Its physical address.
+  @param[in]  Room     Bytes at Copy.
+  @param[out] Copy     The copy.
+  @param[out] Kind     Its kind.
+
+  @retval STM_SUCCESS                       Done.
+  @retval ERROR_STM_BUFFER_TOO_SMALL        It needs more room.
+  @retval ERROR_STM_MALFORMED_RESOURCE_LIST It is malformed or outside SMRAM.
+  @retval ERROR_STM_UNPROTECTABLE           It claims what is the STM's.
+**/
+STATIC
+UINT32
+CopyDescriptor (
+  IN  CONST STM_LIMITS   *Limits,
+  IN  UINT64             Address,
+  IN  UINTN              Room,
+  OUT STM_RSC            *Copy,
+  OUT STM_RESOURCE_KIND  *Kind
+  )
+{
+  STM_RSC_DESC_HEADER  Header;
+  STM_RANGE            Claim;
+
+  if (!InSmram (Limits, Address, sizeof (Header))) {
+    return (UINT32)ERROR_STM_MALFORMED_RESOURCE_LIST;
+  }
+
+  CopyMem (&Header, (CONST VOID *)(UINTN)Address, sizeof (Header));
+  if ((Header.Length < sizeof (Header)) || !InSmram (Limits, Address, Header.Length)) {
+    return (UINT32)ERROR_STM_MALFORMED_RESOURCE_LIST;
+  }
+
+  if (Header.Length > Room) {
+    return (UINT32)ERROR_STM_BUFFER_TOO_SMALL;
+  }
+
+  //
+  // The firmware could have changed the length by now: then it is not that of the
+  // type, or not that of what was copied.
+  //
+  CopyMem (Copy, (CONST VOID *)(UINTN)Address, Header.Length);
+  *Kind = StmResourceRead (Copy, Header.Length, Limits->PhysicalBits, &Claim);
+  if ((*Kind == StmResourceMalformed) || (Copy->Header.ReturnStatus != 0)) {
+    return (UINT32)ERROR_STM_MALFORMED_RESOURCE_LIST;
+  }
+
+  return ((*Kind == StmResourceRange) && IsTheStms (Limits, &Claim)) ? (UINT32)ERROR_STM_UNPROTECTABLE : STM_SUCCESS;
+}
+
+/**
+  Copy and check the firmware's list.
+
+  Descriptors may be at any address in the handler's SMRAM, and the END of one part
+  may name the next. The firmware can write to it at any time, so a descriptor is
+  copied first, and the copy is checked.
+
+  @param[in]  Limits  What protection must respect; BiosList is not read.
+  @param[in]  Address Physical address of the list, 0 for none.
+  @param[out] Pages   STM_BIOS_PAGES pages.
+  @param[out] Count   How many of them are filled, at least 1.
+
+  @retval STM_SUCCESS                       Done.
+  @retval ERROR_STM_MALFORMED_RESOURCE_LIST A descriptor is malformed or outside the
+                                            handler's SMRAM, or the list has no end.
+  @retval ERROR_STM_OUT_OF_RESOURCES        It does not fit into Pages.
+  @retval ERROR_STM_UNPROTECTABLE           It claims MSEG, or to write
+                                            IA32_SMM_MONITOR_CTL.
+**/
+UINT32
+EFIAPI
+StmBiosListCopy (
+  IN  CONST STM_LIMITS  *Limits,
+  IN  UINT64            Address,
+  OUT UINT8             *Pages,
+  OUT UINT32            *Count
+  )
+{
+  STM_RESOURCE_KIND  Kind;
+  STM_RSC            *Copy;
+  UINT32             Status;
+  UINTN              Page;
+  UINTN              Offset;
+  UINTN              Parts;
+
+  Page   = 0;
+  Offset = 0;
+  Parts  = 0;
+  while (Address != 0) {
+    //
+    // Room for an END behind the descriptor.
+    //
+    Copy   = (STM_RSC *)(Pages + Page * SIZE_4KB + Offset);
+    Status = CopyDescriptor (Limits, Address, SIZE_4KB - sizeof (STM_RSC_END) - Offset, Copy, &Kind);
+    if ((Status == (UINT32)ERROR_STM_BUFFER_TOO_SMALL) && (Offset != 0)) {
+      WriteEnd (Copy);
+      Page++;
+      Offset = 0;
+      if (Page == STM_BIOS_PAGES) {
+        return (UINT32)ERROR_STM_OUT_OF_RESOURCES;
+      }
+
+      continue;
+    }
+
+    if (Status != STM_SUCCESS) {
+      return (Status == (UINT32)ERROR_STM_BUFFER_TOO_SMALL) ? (UINT32)ERROR_STM_MALFORMED_RESOURCE_LIST : Status;
+    }
+
+    if (Kind != StmResourceEnd) {
+      Offset  += Copy->Header.Length;
+      Address += Copy->Header.Length;
+      continue;
+    }
+
+    Parts++;
+    if (Parts == MOST_PARTS) {
+      return (UINT32)ERROR_STM_MALFORMED_RESOURCE_LIST;
+    }
+
+    Address = Copy->End.ResourceListContinuation;
+  }
+
+  WriteEnd (Pages + Page * SIZE_4KB + Offset);
+  *Count = (UINT32)Page + 1;
+  return STM_SUCCESS;
+}

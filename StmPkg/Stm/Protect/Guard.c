@@ -1,0 +1,332 @@
+/** @file
+  Changes of what is protected: a call of the executive monitor, from its list in
+  memory to EPT and bitmaps.
+
+  One processor at a time makes a change, on a draft of the profile. EPT and bitmaps
+  follow only when nothing can fail any more, so a call that fails changes nothing.
+  Other processors run the SMI handler meanwhile; each of them forgets what it knows
+  of the EPT before it enters the handler the next time.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#include "Protect.h"
+#include <Library/SynchronizationLib.h>
+#include "Guest/Guest.h"
+#include "Log/Log.h"
+#include "State/State.h"
+
+/**
+  Wait until no other processor changes what is protected, and keep others from it.
+
+  @param[in,out] Shared  Shared state.
+**/
+STATIC
+VOID
+LockProfile (
+  IN OUT STM_SHARED  *Shared
+  )
+{
+  while (InterlockedCompareExchange32 (&Shared->ProfileLock, 0, 1) != 0) {
+    CpuPause ();
+  }
+}
+
+/**
+  Let others change what is protected.
+
+  @param[in,out] Shared  Shared state.
+**/
+STATIC
+VOID
+UnlockProfile (
+  IN OUT STM_SHARED  *Shared
+  )
+{
+  *(volatile UINT32 *) &Shared->ProfileLock = 0;
+}
+
+/**
+  What protection must respect.
+
+  @param[in]  Shared  Shared state.
+  @param[out] Limits  It.
+**/
+STATIC
+VOID
+GetLimits (
+  IN  CONST STM_SHARED  *Shared,
+  OUT STM_LIMITS        *Limits
+  )
+{
+  Limits->PhysicalBits = Shared->PhysicalBits;
+  Limits->TsegBase     = Shared->TsegBase;
+  Limits->TsegEnd      = Shared->TsegEnd;
+  Limits->MsegBase     = Shared->MsegBase;
+  Limits->MsegEnd      = Shared->MsegEnd;
+  Limits->BiosPages    = Shared->BiosPages;
+  Limits->BiosList     = (CONST UINT8 *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_BIOS_LIST);
+}
+
+/**
+  Read the firmware's list of resources, unless that is done.
+
+  @param[in] Processor  This processor; its PSD names the list.
+
+  @retval STM_SUCCESS              It is there.
+  @retval ERROR_STM_UNPROTECTABLE  It claims what the STM needs for itself.
+  @retval ERROR_STM_UNSPECIFIED    It is malformed or too long: the record tells.
+**/
+UINT32
+StmLoadBiosList (
+  IN CONST STM_PROCESSOR  *Processor
+  )
+{
+  STM_SHARED  *Shared;
+  STM_LIMITS  Limits;
+  UINT64      List;
+  UINT32      Count;
+  UINT32      Status;
+
+  Shared = Processor->Shared;
+  Status = STM_SUCCESS;
+  LockProfile (Shared);
+  if (Shared->BiosPages == 0) {
+    GetLimits (Shared, &Limits);
+    List   = StmPsdBiosList (Processor->Saved.Smbase);
+    Count  = 0;
+    Status = StmBiosListCopy (&Limits, List, (UINT8 *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_BIOS_LIST), &Count);
+    STM_RECORD (
+      Processor,
+      "bios-resources",
+      "cpu=%u list=0x%lx status=0x%x pages=%u",
+      Processor->Slot,
+      List,
+      Status,
+      Count
+      );
+    Shared->BiosPages = Count;
+  }
+
+  UnlockProfile (Shared);
+  return ((Status == STM_SUCCESS) || (Status == (UINT32)ERROR_STM_UNPROTECTABLE)) ? Status : (UINT32)ERROR_STM_UNSPECIFIED;
+}
+
+/**
+  Copy a page of the firmware's list to the executive monitor.
+
+  @param[in] Processor  This processor.
+  @param[in] Index      Which page.
+  @param[in] Page       Where to; a page that the executive monitor may name.
+
+  @return The index of the next page, 0 after the last one.
+**/
+UINT32
+StmCopyBiosPage (
+  IN CONST STM_PROCESSOR  *Processor,
+  IN UINT32               Index,
+  IN UINT64               Page
+  )
+{
+  CONST STM_SHARED  *Shared;
+  CONST UINT8       *List;
+  CONST STM_RSC     *Resource;
+  UINTN             Length;
+
+  Shared = Processor->Shared;
+  List   = (CONST UINT8 *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_BIOS_LIST + (UINT64)Index * SIZE_4KB);
+  Length = 0;
+  do {
+    Resource = (CONST STM_RSC *)(List + Length);
+    Length  += Resource->Header.Length;
+  } while (Resource->Header.RscType != END_OF_RESOURCES);
+
+  CopyMem (StmOpenWindow (Processor, Page, TRUE), List, Length);
+  StmCloseWindow (Processor);
+  return (Index + 1 < Shared->BiosPages) ? Index + 1 : 0;
+}
+
+/**
+  Bring EPT and bitmaps in line with a profile where a list of resources names
+  something.
+
+  @param[in,out] Shared     Shared state.
+  @param[in]     Profile    The profile.
+  @param[in]     List       The list, well-formed.
+  @param[in]     SplitOnly  TRUE to make room in the EPT, and to change nothing.
+
+  @retval TRUE   Done.
+  @retval FALSE  SplitOnly: there is no room.
+**/
+STATIC
+BOOLEAN
+ApplyList (
+  IN OUT STM_SHARED         *Shared,
+  IN     CONST STM_PROFILE  *Profile,
+  IN     CONST UINT8        *List,
+  IN     BOOLEAN            SplitOnly
+  )
+{
+  CONST STM_RSC      *Resource;
+  STM_RESOURCE_KIND  Kind;
+  STM_RANGE          Range;
+  UINTN              Offset;
+
+  for (Offset = 0; ; Offset += Resource->Header.Length) {
+    Resource = (CONST STM_RSC *)(List + Offset);
+    Kind     = StmResourceRead (Resource, SIZE_4KB - Offset, Shared->PhysicalBits, &Range);
+    if (Kind == StmResourceEnd) {
+      return TRUE;
+    }
+
+    if ((Kind != StmResourceRange) || (Resource->Header.ReturnStatus == 0)) {
+      continue;
+    }
+
+    if (Range.Space != StmSpaceMemory) {
+      if (!SplitOnly) {
+        StmApplyBitmaps (Shared, Profile, &Range);
+      }
+    } else if (!StmApplyEpt (Shared, Profile, &Range, SplitOnly)) {
+      return FALSE;
+    }
+  }
+}
+
+/**
+  Write ReturnStatus of all descriptors of a list, up to the end or the first
+  malformed one, to the executive monitor's page.
+
+  @param[in]  Shared  Shared state.
+  @param[in]  List    The STM's copy.
+  @param[out] Page    The page, in a window.
+**/
+STATIC
+VOID
+ReturnStatus (
+  IN  CONST STM_SHARED  *Shared,
+  IN  CONST UINT8       *List,
+  OUT UINT8             *Page
+  )
+{
+  CONST STM_RSC      *Resource;
+  STM_RESOURCE_KIND  Kind;
+  STM_RANGE          Range;
+  UINTN              Offset;
+
+  for (Offset = 0; Offset < SIZE_4KB; Offset += Resource->Header.Length) {
+    Resource = (CONST STM_RSC *)(List + Offset);
+    Kind     = StmResourceRead (Resource, SIZE_4KB - Offset, Shared->PhysicalBits, &Range);
+    if ((Kind == StmResourceEnd) || (Kind == StmResourceMalformed)) {
+      return;
+    }
+
+    //
+    // The other bits of the byte are reserved, and 0 in a well-formed descriptor.
+    //
+    ((STM_RSC *)(Page + Offset))->Header.ReturnStatus = Resource->Header.ReturnStatus;
+  }
+}
+
+/**
+  PROTECT_RESOURCE or UNPROTECT_RESOURCE.
+
+  @param[in] Processor  This processor.
+  @param[in] Page       Where the list is; a page that the executive monitor may name.
+  @param[in] Protect    TRUE for PROTECT_RESOURCE.
+
+  @return The status of the call.
+**/
+UINT32
+StmChangeProtection (
+  IN CONST STM_PROCESSOR  *Processor,
+  IN UINT64               Page,
+  IN BOOLEAN              Protect
+  )
+{
+  STM_SHARED   *Shared;
+  STM_PROFILE  *Profile;
+  STM_PROFILE  *Draft;
+  STM_LIMITS   Limits;
+  UINT8        *List;
+  UINT8        *Window;
+  UINT32       Status;
+
+  Shared  = Processor->Shared;
+  Profile = (STM_PROFILE *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_PROFILE);
+  Draft   = (STM_PROFILE *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_DRAFT);
+  List    = (UINT8 *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_LIST);
+  GetLimits (Shared, &Limits);
+  LockProfile (Shared);
+  Window = StmOpenWindow (Processor, Page, TRUE);
+  CopyMem (List, Window, SIZE_4KB);
+  CopyMem (Draft, Profile, sizeof (*Draft));
+  Status = StmProfileApply (Draft, &Limits, List, Protect);
+  if ((Status == STM_SUCCESS) || (Status == (UINT32)ERROR_STM_UNPROTECTABLE_RESOURCE)) {
+    if (ApplyList (Shared, Draft, List, TRUE)) {
+      ApplyList (Shared, Draft, List, FALSE);
+      CopyMem (Profile, Draft, sizeof (*Profile));
+      InterlockedIncrement (&Shared->Generation);
+    } else {
+      StmProfileDeny (List);
+      Status = Protect ? (UINT32)ERROR_STM_OUT_OF_RESOURCES : (UINT32)ERROR_STM_UNSPECIFIED;
+    }
+  }
+
+  ReturnStatus (Shared, List, Window);
+  StmCloseWindow (Processor);
+  UnlockProfile (Shared);
+  return Status;
+}
+
+/**
+  See to it that the next entry to the SMI handler knows what is protected now.
+
+  @param[in,out] Processor  This processor.
+**/
+VOID
+StmSeeProtection (
+  IN OUT STM_PROCESSOR  *Processor
+  )
+{
+  Processor->Generation = *(volatile UINT32 *)&Processor->Shared->Generation;
+  StmFlushEpt ();
+}
+
+/**
+  The accesses to a place that the executive monitor has protected.
+
+  @param[in] Processor  This processor.
+  @param[in] Space      STM_SPACE.
+  @param[in] Place      Address, port or MSR.
+  @param[in] Length     Places.
+
+  @return STM_ACCESS_READ and so on.
+**/
+UINT32
+StmProtectedAt (
+  IN CONST STM_PROCESSOR  *Processor,
+  IN UINT32               Space,
+  IN UINT64               Place,
+  IN UINT64               Length
+  )
+{
+  STM_SHARED         *Shared;
+  CONST STM_PROFILE  *Profile;
+  UINT64             Next;
+  UINT64             End;
+  UINT32             Access;
+
+  Shared  = Processor->Shared;
+  Profile = (CONST STM_PROFILE *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_PROFILE);
+  Access  = 0;
+  End     = Place + Length;
+  LockProfile (Shared);
+  for ( ; Place < End; Place = Next) {
+    Access |= StmProfileAt (Profile, Space, Place, &Next);
+  }
+
+  UnlockProfile (Shared);
+  return Access;
+}

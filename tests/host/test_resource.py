@@ -1,0 +1,342 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""Resource lists and the protection profile against a reference model: Protect/Resource.c, BiosList.c, Profile.c."""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.host import resource_model as model
+from tests.host.conftest import Build
+from tests.host.resource_model import PAGE
+
+BITS = 40
+TSEG = range(0x1F80_0000, 0x2000_0000)
+MSEG = range(0x1FE0_0000, 0x2000_0000)
+LIMITS = model.Limits(BITS, TSEG, MSEG)
+BIOS_PAGES = 4
+SPACES = {0: "memory", 1: "io", 2: "msr"}
+
+
+class Limits(ctypes.Structure):
+    """STM_LIMITS."""
+
+    _fields_ = (
+        ("bits", ctypes.c_uint32),
+        ("pages", ctypes.c_uint32),
+        ("tseg_base", ctypes.c_uint64),
+        ("tseg_end", ctypes.c_uint64),
+        ("mseg_base", ctypes.c_uint64),
+        ("mseg_end", ctypes.c_uint64),
+        ("list", ctypes.c_void_p),
+    )
+
+
+class Range(ctypes.Structure):
+    """STM_RANGE."""
+
+    _fields_ = (
+        ("space", ctypes.c_uint32),
+        ("access", ctypes.c_uint32),
+        ("base", ctypes.c_uint64),
+        ("end", ctypes.c_uint64),
+    )
+
+
+class Profile(ctypes.Structure):
+    """STM_PROFILE."""
+
+    _fields_ = (("count", ctypes.c_uint64), ("ranges", Range * 341))
+
+
+@pytest.fixture(scope="module")
+def library(build_library: Build) -> ctypes.CDLL:
+    folder = "StmPkg/Stm/Protect"
+    names = ("Resource.c", "BiosList.c", "Profile.c")
+    library = build_library("resource", "tests/host/resource_stub.c", *(f"{folder}/{name}" for name in names))
+    for function in (library.StmProfileApply, library.StmBiosListCopy, library.StmProfileAt):
+        function.restype = ctypes.c_uint32
+    assert library.TestProfileRanges() == len(Profile().ranges)
+    assert ctypes.sizeof(Profile) <= 2 * PAGE
+    return library
+
+
+# Lists
+
+
+def header(kind: int, body: bytes, flags: int = 0, length: int | None = None) -> bytes:
+    return struct.pack("<IHH", kind, 8 + len(body) if length is None else length, flags) + body
+
+
+def memory(base: int, length: int, access: int = 7, kind: int = model.MEM, flags: int = 0) -> bytes:
+    return header(kind, struct.pack("<QQII", base, length, access, 0), flags)
+
+
+def io(base: int, length: int) -> bytes:
+    return header(model.IO, struct.pack("<HHI", base, length, 0))
+
+
+def msr(index: int, read: int, write: int) -> bytes:
+    return header(model.MSR, struct.pack("<IIQQ", index, 0, read, write))
+
+
+def pci(nodes: int = 1, device: int = 3) -> bytes:
+    body = struct.pack("<HHHBB", 1, 0, 0x100, 0, nodes - 1)
+    return header(model.PCI, body + struct.pack("<BBHBB", 1, 1, 6, 0, device) * nodes)
+
+
+def end(continuation: int = 0, flags: int = 0) -> bytes:
+    return header(model.END, struct.pack("<Q", continuation), flags)
+
+
+ANY = header(model.ALL, b"")
+REGISTER = header(model.REGISTER, struct.pack("<IIQQ", 2, 0, 0, 1))
+TRAPPED = header(model.TRAPPED, struct.pack("<HHHH", 0x60, 5, 1, 0))
+
+# Few places, so that what is named meets; model and code walk all of them.
+addresses = st.builds(
+    lambda page, offset: page * PAGE + offset,
+    st.one_of(st.integers(0, 12), st.integers(-2, 2).map(lambda n: n + MSEG.start // PAGE)),
+    st.sampled_from((0, 0, 0, 1, 0xFFF)),
+)
+lengths = st.one_of(st.integers(1, 6).map(lambda pages: pages * PAGE), st.integers(1, 3 * PAGE))
+memories = st.builds(memory, addresses, lengths, st.integers(0, 7), st.sampled_from((model.MEM, model.MMIO)))
+ports = st.builds(io, st.integers(0, 12), st.integers(1, 6))
+msrs = st.builds(msr, st.integers(0, 6), st.sampled_from((0, 1, 2**64 - 1)), st.sampled_from((0, 1 << 40)))
+others = st.sampled_from((ANY, REGISTER, TRAPPED, pci(), pci(3)))
+good = st.one_of(memories, memories, ports, msrs, others)
+
+
+@st.composite
+def spoiled(draw: st.DrawFn) -> bytes:
+    """A descriptor with one field that is not, or perhaps not, allowed."""
+    one = bytearray(draw(good))
+    place = draw(st.integers(0, len(one) - 1))
+    one[place] = draw(st.integers(0, 255))
+    return bytes(one)
+
+
+@st.composite
+def pages(draw: st.DrawFn) -> bytes:
+    """A page with a list: mostly well-formed, sometimes spoiled, cut or without an end."""
+    parts = draw(st.lists(st.one_of(good, good, good, good, spoiled()), max_size=8))
+    tail = draw(st.sampled_from((end(), end(), end(), end(), end(0x5000), end(flags=1), end(flags=0x8000), b"")))
+    fill = draw(st.sampled_from((b"\0", b"\xff")))
+    return (b"".join(parts) + tail).ljust(PAGE, fill)[:PAGE]
+
+
+def claims_of(library: ctypes.CDLL, claims: list[bytes]) -> tuple[Limits, list[model.Descriptor]]:
+    """The firmware's list, given to the code as it keeps it, and to the model."""
+    text = (b"".join(claims) + end()).ljust(PAGE, b"\0")
+    limits = Limits(BITS, 1, TSEG.start, TSEG.stop, MSEG.start, MSEG.stop)
+    buffer = ctypes.create_string_buffer(text, BIOS_PAGES * PAGE)
+    limits.list = ctypes.addressof(buffer)
+    limits.kept = buffer
+    return limits, model.parse(text, BITS)[0]
+
+
+def places(profile: Profile) -> set[model.Place]:
+    """The profile as a set; its ranges must be sorted, disjoint and as few as can be."""
+    found: set[model.Place] = set()
+    last: Range | None = None
+    for one in profile.ranges[: profile.count]:
+        assert one.base < one.end and one.access
+        if last is not None:
+            assert (last.space, last.base) < (one.space, one.base)
+            if last.space == one.space:
+                assert last.end < one.base or (last.end == one.base and last.access != one.access)
+        unit = PAGE if one.space == 0 else 1
+        assert one.base % unit == one.end % unit == 0
+        for number in range(one.base // unit, one.end // unit):
+            found |= {(SPACES[one.space], number, access) for access in model.accesses(one.access)}
+        last = one
+    return found
+
+
+def returned(page: bytes, descriptors: list[model.Descriptor]) -> list[bool]:
+    return [bool(page[one.offset + 6] & 1) for one in descriptors]
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), pages()), max_size=6), st.lists(good, max_size=3))
+def test_calls_as_the_model(library: ctypes.CDLL, calls: list[tuple[bool, bytes]], claimed: list[bytes]) -> None:
+    """Status, ReturnStatus of each descriptor and the profile after a sequence of calls."""
+    # A claim of everything and of MSEG leaves nothing to test most of the time.
+    limits, claims = claims_of(library, claimed[:2])
+    profile, reference = Profile(), model.Profile()
+    for protect, page in calls:
+        draft = Profile.from_buffer_copy(profile)
+        text = ctypes.create_string_buffer(page, PAGE)
+        status = library.StmProfileApply(ctypes.byref(draft), ctypes.byref(limits), text, ctypes.c_ubyte(protect))
+        wanted, granted = reference.apply(page, LIMITS, claims, protect)
+        assert hex(status) == hex(wanted)
+        assert returned(text.raw, model.parse(page, BITS)[0]) == granted
+        # Nothing but ReturnStatus changes.
+        before, after = bytearray(page), bytearray(text.raw)
+        for one in model.parse(page, BITS)[0]:
+            before[one.offset + 6] &= 0xFE
+            after[one.offset + 6] &= 0xFE
+        assert before == after
+        if status in (model.SUCCESS, model.UNPROTECTABLE_RESOURCE):
+            profile = draft
+        assert places(profile) == reference.places
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        end(0x1000),
+        end(flags=1),
+        memory(0, PAGE, flags=1) + end(),
+        memory(0, PAGE, flags=2) + end(),
+        memory(0, 0) + end(),
+        memory(2**64 - PAGE, 2 * PAGE) + end(),
+        memory((1 << BITS) - PAGE, PAGE + 1) + end(),
+        memory(0, PAGE, access=8) + end(),
+        io(0xFFFF, 2) + end(),
+        io(0, 0) + end(),
+        header(9, b"") + end(),
+        header(model.ALL, b"", length=0) + end(),
+        header(model.MEM, bytes(24), length=8) + end(),
+        pci(device=32) + end(),
+        ANY * 512,
+        ANY * 511 + b"\0" * 8,
+    ],
+    ids=[
+        *("continuation", "end-returned", "returned", "reserved", "empty", "wraps", "beyond-width", "attributes"),
+        *("ports-wrap", "no-ports", "type", "zero-length", "short", "device", "no-end", "end-cut"),
+    ],
+)
+@pytest.mark.parametrize("protect", [True, False])
+def test_malformed(library: ctypes.CDLL, page: bytes, protect: bool) -> None:
+    limits, _ = claims_of(library, [])
+    profile = Profile()
+    text = ctypes.create_string_buffer(page.ljust(PAGE, b"\0"), PAGE)
+    status = library.StmProfileApply(ctypes.byref(profile), ctypes.byref(limits), text, ctypes.c_ubyte(protect))
+    assert hex(status) == hex(model.MALFORMED)
+
+
+def apply(library: ctypes.CDLL, profile: Profile, *descriptors: bytes, protect: bool = True) -> int:
+    limits, _ = claims_of(library, [])
+    text = ctypes.create_string_buffer((b"".join(descriptors) + end()).ljust(PAGE, b"\0"), PAGE)
+    call: Callable[..., int] = library.StmProfileApply
+    return call(ctypes.byref(profile), ctypes.byref(limits), text, ctypes.c_ubyte(protect))
+
+
+def test_unprotect_of_msegs_pages_changes_nothing(library: ctypes.CDLL) -> None:
+    profile = Profile()
+    assert apply(library, profile, io(0x60, 5)) == model.SUCCESS
+    for base, length in ((MSEG.start, PAGE), (MSEG.start - PAGE, PAGE + 1), (0, 1 << BITS)):
+        draft = Profile.from_buffer_copy(profile)
+        assert apply(library, draft, io(0x60, 1), memory(base, length), protect=False) == model.UNSPECIFIED
+
+
+def test_no_room(library: ctypes.CDLL) -> None:
+    """As many ranges as there is room for, then a status; fewer after UNPROTECT."""
+    profile = Profile()
+    status, number = model.SUCCESS, 0
+    while status == model.SUCCESS:
+        kept = Profile.from_buffer_copy(profile)
+        status = apply(library, profile, memory(2 * number * PAGE, PAGE))
+        number += 1
+    assert hex(status) == hex(model.OUT_OF_RESOURCES)
+    assert kept.count == number - 1 >= 256
+    # A page less in the middle of a range needs one more, too.
+    whole = Profile.from_buffer_copy(kept)
+    assert apply(library, whole, memory(0, 2 * number * PAGE)) == model.SUCCESS
+    assert whole.count == 1
+    assert apply(library, kept, memory(0, 0x10 * PAGE), protect=False) == model.SUCCESS
+    assert apply(library, kept, memory(0, PAGE)) == model.SUCCESS
+
+
+# The firmware's list
+
+
+class Smram:
+    """TSEG of the host: descriptors at addresses of this process."""
+
+    def __init__(self, library: ctypes.CDLL, size: int = 16 * PAGE) -> None:
+        self.library = library
+        self.buffer = ctypes.create_string_buffer(size)
+        self.base = ctypes.addressof(self.buffer)
+        self.limits = Limits(52, 0, self.base, self.base + size, self.base + size - PAGE, self.base + size)
+        self.pages = ctypes.create_string_buffer(BIOS_PAGES * PAGE)
+
+    def put(self, offset: int, text: bytes) -> int:
+        ctypes.memmove(self.base + offset, text, len(text))
+        return self.base + offset
+
+    def copy(self, address: int) -> tuple[int, int]:
+        """Status and number of pages."""
+        count = ctypes.c_uint32()
+        call = self.library.StmBiosListCopy
+        status = call(ctypes.byref(self.limits), ctypes.c_uint64(address), self.pages, ctypes.byref(count))
+        return status, count.value
+
+    def listed(self, count: int) -> list[bytes]:
+        """The descriptors of the pages made, END of each page left out."""
+        found: list[bytes] = []
+        for number in range(count):
+            page = self.pages.raw[number * PAGE : (number + 1) * PAGE]
+            descriptors, good_list = model.parse(page, 52)
+            assert good_list
+            found += [page[one.offset : one.offset + one.length] for one in descriptors]
+        return found
+
+
+def test_no_list_is_a_lone_end(library: ctypes.CDLL) -> None:
+    smram = Smram(library)
+    assert smram.copy(0) == (model.SUCCESS, 1)
+    assert smram.pages.raw[:16] == end()
+    assert smram.copy(smram.put(0x123, end())) == (model.SUCCESS, 1)
+    assert smram.pages.raw[:16] == end()
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.lists(st.one_of(good, st.just(pci(100))), max_size=40), min_size=1, max_size=4))
+def test_firmwares_list_in_pages(library: ctypes.CDLL, parts: list[list[bytes]]) -> None:
+    """Parts anywhere in SMRAM, one naming the next: the same descriptors, in pages that each have an END."""
+    smram = Smram(library, 64 * PAGE)
+    next_part = 0
+    for number, part in reversed(list(enumerate(parts))):
+        next_part = smram.put(number * 10 * PAGE + 7 * number, b"".join(part) + end(next_part))
+    status, count = smram.copy(next_part)
+    wanted = [one for part in parts for one in part]
+    if status == model.OUT_OF_RESOURCES:
+        assert sum(len(one) for one in wanted) > (BIOS_PAGES - 1) * (PAGE - 16 - 616)
+        return
+    assert (status, smram.listed(count)) == (model.SUCCESS, wanted)
+
+
+def test_long_lists(library: ctypes.CDLL) -> None:
+    """127 descriptors of 32 bytes and the END fill a page."""
+    smram = Smram(library, 64 * PAGE)
+    for number, pages_wanted in ((127, 1), (128, 2), (4 * 127, 4)):
+        assert smram.copy(smram.put(0, msr(0x10, 1, 1) * number + end())) == (model.SUCCESS, pages_wanted)
+        assert smram.listed(pages_wanted) == [msr(0x10, 1, 1)] * number
+    assert smram.copy(smram.put(0, msr(0x10, 1, 1) * (4 * 127 + 1) + end()))[0] == model.OUT_OF_RESOURCES
+
+
+def test_bad_lists_of_the_firmware(library: ctypes.CDLL) -> None:
+    smram = Smram(library)
+    size = 16 * PAGE
+    cycle = smram.put(0, end(smram.base))
+    assert smram.copy(cycle)[0] == model.MALFORMED
+    assert smram.copy(smram.base - 0x1000)[0] == model.MALFORMED
+    assert smram.copy(2**64 - 8)[0] == model.MALFORMED
+    assert smram.copy(smram.put(0, end(0x1000)))[0] == model.MALFORMED
+    # In MSEG, or with its last bytes there.
+    assert smram.copy(smram.put(size - PAGE, end()))[0] == model.MALFORMED
+    assert smram.copy(smram.put(size - PAGE - 8, end()))[0] == model.MALFORMED
+    assert smram.copy(smram.put(0, header(model.END, bytes(8), length=0)))[0] == model.MALFORMED
+    assert smram.copy(smram.put(0, memory(0, PAGE, flags=1) + end()))[0] == model.MALFORMED
+    # What the STM needs for its own protection.
+    mseg = smram.limits.mseg_base
+    assert smram.copy(smram.put(0, memory(mseg - PAGE, 2 * PAGE) + end()))[0] == model.UNPROTECTABLE
+    assert smram.copy(smram.put(0, msr(0x9B, 0, 1) + end()))[0] == model.UNPROTECTABLE
+    assert smram.copy(smram.put(0, msr(0x9B, 1, 0) + end()))[0] == model.SUCCESS
