@@ -281,6 +281,7 @@ void vmx_exit_load_host(CPUX86State *env, VMXVmcs *v)
     env->hflags &= ~HF_INHIBIT_IRQ_MASK;
     env->hflags2 &= ~HF2_MOV_SS_MASK;
     env->vmx.hlt = false;
+    env->vmx.monitor_armed = false;     /* "Clearing Address-Range Monitoring" */
 
     if (!vmx_load_host_pdptes(env)) {
         /* The host's PDPTEs are invalid (DM-EXI-52). */

@@ -120,7 +120,7 @@ void helper_vmx_vmcall(CPUX86State *env, uint32_t length)
     if (env->hflags & HF_CPL_MASK) {
         raise_exception_err_ra(env, EXCP0D_GPF, 0, GETPC());
     }
-    if (!vmx_vmcall_root(env)) {
+    if (!vmx_vmcall_root(env, length)) {
         vmx_end_instruction(env, length);
     }
 }

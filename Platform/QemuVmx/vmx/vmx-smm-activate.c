@@ -29,8 +29,6 @@ typedef struct MSEGHeader {
 
 #define MSEG_FEATURE_IA32E      (1u << 0)
 
-#define VMCALL_LENGTH           3
-
 /* Access rights as the segment cache has them (descriptor bits 23:8). */
 #define MSEG_CODE_FLAGS (DESC_G_MASK | DESC_P_MASK | DESC_S_MASK |      \
                          DESC_CS_MASK | DESC_R_MASK | DESC_A_MASK)
@@ -129,9 +127,10 @@ static void mseg_load_state(CPUX86State *env, uint32_t base,
     env->gdt.limit = h->gdtr_limit & 0xffff;
     env->idt.limit = 0;
 
-    /* No blocking by STI or MOV SS (DM-ACT-59). */
+    /* No blocking by STI or MOV SS (DM-ACT-59), nothing monitored (DM-ACT-68). */
     env->hflags &= ~HF_INHIBIT_IRQ_MASK;
     env->hflags2 &= ~HF2_MOV_SS_MASK;
+    env->vmx.monitor_armed = false;
 }
 
 /*
@@ -140,7 +139,7 @@ static void mseg_load_state(CPUX86State *env, uint32_t base,
  * the STM.  Returns 0, or the number of the VM-instruction error; a failure
  * changes nothing (DM-ACT-22).
  */
-static int vmx_activate(CPUX86State *env)
+static int vmx_activate(CPUX86State *env, uint32_t length)
 {
     X86VMXSmmState *smm = &env->vmx.smm;
     const uint64_t current = env->vmx.current_vmcs;
@@ -214,7 +213,7 @@ static int vmx_activate(CPUX86State *env)
     vmcs_write(vmcs, VMCS_EXIT_QUALIFICATION, 0);
     vmcs_write(vmcs, VMCS_EXIT_INTERRUPTION_INFO, 0);
     vmcs_write(vmcs, VMCS_IDT_VECTORING_INFO, 0);
-    vmcs_write(vmcs, VMCS_EXIT_INSTRUCTION_LENGTH, VMCALL_LENGTH);
+    vmcs_write(vmcs, VMCS_EXIT_INSTRUCTION_LENGTH, length);
     env->eflags &= ~RF_MASK;
     vmx_exit_save_state(env, vmcs);
     /* As vmx_smm_exit() does: the executive monitor's current VMCS. */
@@ -238,7 +237,7 @@ static int vmx_activate(CPUX86State *env)
  * Returns true if the processor is now in the STM, with all state switched.
  * Returns false after a VMfail, with RFLAGS set and RIP still at the VMCALL.
  */
-bool vmx_vmcall_root(CPUX86State *env)
+bool vmx_vmcall_root(CPUX86State *env, uint32_t length)
 {
     int error;
 
@@ -253,7 +252,7 @@ bool vmx_vmcall_root(CPUX86State *env)
     }
     if (env->vmx.smm.active) {
         /* A call to the STM rather than its activation (DM-ACT-09). */
-        vmx_smm_exit(env, VMX_REASON_VMCALL, 0, VMCALL_LENGTH);
+        vmx_smm_exit(env, VMX_REASON_VMCALL, 0, length);
         return true;
     }
     if (env->vmx.current_vmcs == VMCS_POINTER_NONE) {
@@ -261,7 +260,7 @@ bool vmx_vmcall_root(CPUX86State *env)
         vmx_vmfail_invalid(env);
         return false;
     }
-    error = vmx_activate(env);
+    error = vmx_activate(env, length);
     if (error) {
         vmx_vmfail(env, error);
         return false;

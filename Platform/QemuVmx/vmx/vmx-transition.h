@@ -84,7 +84,7 @@ void vmx_smm_return_commit(CPUX86State *env, VMXEntry *entry);
 /* vmx-smm-activate.c                                                  */
 
 /* VMCALL in VMX root operation: true if the processor is now in the STM. */
-bool vmx_vmcall_root(CPUX86State *env);
+bool vmx_vmcall_root(CPUX86State *env, uint32_t length);
 
 /* ------------------------------------------------------------------ */
 /* vmx-entry.c                                                         */
