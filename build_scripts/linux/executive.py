@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,10 @@ DRIVE = "FS1:"
 COMMAND_LINE = ("console=ttyS0", "printk.devkmsg=on", "panic=-1", "no_timer_check", "lab.role=executive")
 TIMEOUT_SECONDS = 400.0
 TRACE = ("vmx_*",)
+# The kernel's last word before it suspends devices and idles. The end of the console that is looked at, in bytes.
+_LAST_WORD = b"Suspending console(s)"
+_END_OF_CONSOLE = 200
+_PRESS_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,27 @@ class LinuxGuest:
         return (*([f"ExecMon.efi start {self.options}".rstrip()] if self.monitor else []), " ".join(words))
 
 
+class PowerButton:
+    """Wakes a guest that idles in its sleep (s2idle), of which the machine knows nothing.
+
+    A press before the guest has come to rest is lost, so it is repeated as long as the guest says nothing.
+    """
+
+    def __init__(self, console: Path) -> None:
+        """Look at this file, to which the guest writes."""
+        self._console = console
+        self._pressed = 0.0
+
+    def __call__(self) -> bool:
+        """Whether to press now."""
+        if time.monotonic() - self._pressed < _PRESS_SECONDS or not self._console.is_file():
+            return False
+        self._pressed = time.monotonic()
+        with self._console.open("rb") as console:
+            console.seek(max(0, self._console.stat().st_size - _END_OF_CONSOLE))
+            return _LAST_WORD in console.read().rstrip().rpartition(b"\n")[2]
+
+
 def boot_guest(guest: LinuxGuest, timeout: float = TIMEOUT_SECONDS) -> LinuxRun:
     """Boot, and wait until process 1 ends the machine.
 
@@ -83,7 +109,7 @@ def boot_guest(guest: LinuxGuest, timeout: float = TIMEOUT_SECONDS) -> LinuxRun:
         stm_image=guest.firmware.override,
     )
     try:
-        ending = boot(machine, run_dir, timeout)
+        ending = boot(machine, run_dir, timeout, button=PowerButton(run_dir / CONSOLE_LOG))
     finally:
         drive.unlink()  # large, and made again at once
     text = (run_dir / CONSOLE_LOG).read_text(encoding="utf-8", errors="replace")

@@ -72,6 +72,15 @@ class Ending:
         return self.reason == "guest-shutdown"
 
 
+@dataclass(frozen=True)
+class _Questions:
+    """What is asked again and again while QEMU runs: the arguments of `Machine.wait`."""
+
+    watch: Callable[[], None] | None
+    may_halt: Callable[[], bool] | None
+    button: Callable[[], bool] | None
+
+
 class Machine:
     """One QEMU process; a context manager.
 
@@ -193,17 +202,19 @@ class Machine:
         timeout: float = DEFAULT_TIMEOUT_SECONDS,
         watch: Callable[[], None] | None = None,
         may_halt: Callable[[], bool] | None = None,
+        button: Callable[[], bool] | None = None,
     ) -> Ending:
         """Wait for the end of QEMU; end it after `timeout` seconds in which the host had processors for it.
 
         Args:
             watch: called again and again meanwhile, to look at the logs as they grow.
             may_halt: likewise; once it says so, a first processor that is halted with interrupts off is the end too.
+            button: likewise; each time it says so the machine's power button is pressed.
         """
         assert self._process is not None
         try:
             limit = TimeLimit(self._process.pid, timeout)
-            reason = self._runner.run(self._end_within(limit, watch, may_halt))
+            reason = self._runner.run(self._end_within(limit, _Questions(watch, may_halt, button)))
         except TimeoutError:
             reason = "timeout"
         if reason in ("timeout", HALTED):
@@ -225,10 +236,8 @@ class Machine:
         (self.run_dir / REGISTERS_FILE).write_text(text, encoding="utf-8")
         return True
 
-    async def _end_within(
-        self, limit: TimeLimit, watch: Callable[[], None] | None, may_halt: Callable[[], bool] | None
-    ) -> str:
-        end = asyncio.ensure_future(self._next_end(watch, may_halt))
+    async def _end_within(self, limit: TimeLimit, ask: _Questions) -> str:
+        end = asyncio.ensure_future(self._next_end(ask))
         try:
             while (left := limit.left()) > 0:
                 if (await asyncio.wait({end}, timeout=left))[0]:
@@ -237,13 +246,15 @@ class Machine:
             end.cancel()
         raise TimeoutError
 
-    async def _next_end(self, watch: Callable[[], None] | None, may_halt: Callable[[], bool] | None) -> str:
+    async def _next_end(self, ask: _Questions) -> str:
         assert self._process is not None
         while True:
-            if watch is not None:
-                watch()
-            if may_halt is not None and may_halt() and await self._halted():
+            if ask.watch is not None:
+                ask.watch()
+            if ask.may_halt is not None and ask.may_halt() and await self._halted():
                 return HALTED
+            if ask.button is not None and ask.button():
+                await self._client.execute("system_powerdown")
             if not self._suspend.empty():
                 await self._suspend.get()
                 await self._client.execute("system_wakeup")
@@ -284,8 +295,9 @@ def boot(
     timeout: float = DEFAULT_TIMEOUT_SECONDS,
     watch: Callable[[], None] | None = None,
     may_halt: Callable[[], bool] | None = None,
+    button: Callable[[], bool] | None = None,
 ) -> Ending:
     """Boot once and wait for the end, as `Machine.wait` does."""
     with Machine(guest, run_dir) as machine:
         machine.resume()
-        return machine.wait(timeout, watch, may_halt)
+        return machine.wait(timeout, watch, may_halt, button)

@@ -167,7 +167,16 @@ def test_monitor_that_left_can_start_again(firmware: Firmware, processors: int) 
 
 
 # Processors that run at the same time, and processors one of which stands still while the other runs.
-@pytest.mark.parametrize(("processors", "threads"), [(1, None), (2, "multi"), (2, "single")])
+@pytest.mark.parametrize(
+    ("processors", "threads"),
+    [
+        (1, None),
+        (2, "multi"),
+        (2, "single"),
+        pytest.param(4, "multi", marks=pytest.mark.long),
+        pytest.param(4, "single", marks=pytest.mark.long),
+    ],
+)
 def test_monitor_returns(firmware: Firmware, processors: int, threads: str | None) -> None:
     """With the STM, on every processor, and the guest finds the FACS as it left it."""
     nights = 3

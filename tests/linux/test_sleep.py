@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 
 from build_scripts.linux.boot import Finding, LinuxRun
+from build_scripts.machine.machine import CONSOLE_LOG
 from build_scripts.observation.events import Stream
 from build_scripts.observation.report import group_smis
 
@@ -100,7 +101,7 @@ def test_monitor_returns(boot_executive: BootExecutive) -> None:
     assert new_lines(guest, plain) == []
 
 
-@pytest.mark.parametrize("processors", [1, 2])
+@pytest.mark.parametrize("processors", [1, 2, 4])
 def test_monitor_returns_on_processors_that_run_at_once(processors: int, boot_executive: BootExecutive) -> None:
     run = boot_executive(processors, options="-return", settings=asked("deep", NIGHTS))
     assert_monitor_returned(run, checked(run), NIGHTS, processors)
@@ -129,6 +130,25 @@ def test_monitor_is_gone_after_the_wake(options: str, boot_executive: BootExecut
     launched = max(record.t for record in stream.of("EXEC", "launch"))
     served = [smi.dual_monitor for smi in group_smis(stream.transitions) if smi.t > launched]
     assert served[0] and not served[-1] and served == sorted(served, reverse=True), "first all by the STM, then none"
+
+
+def test_idling_instead_of_sleep(boot_executive: BootExecutive) -> None:
+    """s2idle resets nothing and writes no port: the monitor sees no sleep, and monitor and STM stay where they are."""
+    nights = 2
+    run = boot_executive(options="-return", settings=asked("s2idle", nights))
+    stream = checked(run)
+    assert_slept(run, nights)
+    for day in days(run):
+        assert_day_is_good(day, processors=2)
+        assert_vmx_is(day, visible=False)
+    text = (run.run_dir / CONSOLE_LOG).read_text(encoding="utf-8", errors="replace")
+    assert text.count("PM: suspend entry (s2idle)") == text.count("PM: suspend exit") == nights
+    assert len(stream.of("EXEC", "launch")) == len(stream.of("STM", "init")) == len(stream.of("EXEC", "vmxoff")) == 2
+    (power,) = stream.of("EXEC", "power")
+    assert stream.of("EXEC", "sleep") == [] and power.t > max(record.t for record in stream.of("EXEC", "launch"))
+    launched = max(record.t for record in stream.of("EXEC", "launch"))
+    smis = [smi for smi in group_smis(stream.transitions) if launched < smi.t < power.t]
+    assert smis and all(smi.dual_monitor and smi.complete for smi in smis)
 
 
 def test_writing_an_image_to_disk(boot_executive: BootExecutive) -> None:

@@ -7,7 +7,7 @@
 
 #include "lab.h"
 
-enum { APM_CONTROL = 0xb2, SMI_COUNT = 0x34 };
+enum { APM_CONTROL = 0xb2, SMI_COUNT = 0x34, MOST_PROCESSORS = 16 };
 
 static int raised;
 
@@ -23,18 +23,21 @@ void raise_smi(void)
 
 void report_smis(void)
 {
-    uint64_t counts[2] = {0};
+    char counts[MOST_PROCESSORS * 32] = "";
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
 
-    for (int i = 0; i < 2; i++) {
+    for (int cpu = 0, length = 0; cpu < processors && cpu < MOST_PROCESSORS; cpu++) {
         char path[32];
+        uint64_t count;
 
-        snprintf(path, sizeof(path), "/dev/cpu/%d/msr", i);
+        snprintf(path, sizeof(path), "/dev/cpu/%d/msr", cpu);
         int file = open(path, O_RDONLY | O_CLOEXEC);
-        if (pread(file, &counts[i], sizeof(counts[i]), SMI_COUNT) != sizeof(counts[i])) {
-            counts[i] = 0;
+        if (pread(file, &count, sizeof(count), SMI_COUNT) != sizeof(count)) {
+            count = 0;
         }
         close(file);
+        length += snprintf(counts + length, sizeof(counts) - (size_t)length, " count%d=%llu", cpu,
+                           (unsigned long long)count);
     }
-    report("smis", "raised=%d count0=%llu count1=%llu", raised, (unsigned long long)counts[0],
-           (unsigned long long)counts[1]);
+    report("smis", "raised=%d%s", raised, counts);
 }
