@@ -20,7 +20,8 @@ RECORD_LOGS = tuple(name for name, port in STREAMS.items() if port != 0x402)
 NO_ICOUNT = -1
 
 _RECORD = re.compile(r"(FW|STM|EXEC|APP): ev=([a-z0-9-]+) t=(\d+)((?: [a-z0-9_]+=\S*)*)")
-_TRACE = re.compile(r"(?:\d+@\d+\.\d+:)?(vmx_[a-z0-9_]+)((?: [a-z0-9_]+=\S*)*)")
+# A last key may hold a phrase.
+_TRACE = re.compile(r"(?:\d+@\d+\.\d+:)?(vmx_[a-z0-9_]+)((?: [a-z0-9_]+=\S*)*?)(?: demand=(.+))?")
 _NUMBERS = ("cpu", "t", "icount", "vmcs", "exec_vmcs", "reason", "qual", "rip")
 _PAIR = re.compile(r"([a-z0-9_]+)=(\S*)")
 
@@ -142,7 +143,27 @@ class MachineEvent:
     line: int = 0
 
 
-Event = Transition | MachineEvent
+@dataclass(frozen=True)
+class Refusal:
+    """A check of a VM entry that failed.
+
+    Attributes:
+        rule: its id in the tables of the conformance pages, such as ``VMX-GST-02``.
+        field: the VMCS field, such as ``GUEST_CR0``.
+        value: what the field holds.
+        demand: what it should hold, a phrase.
+    """
+
+    cpu: int
+    t: int
+    rule: str
+    field: str
+    value: int
+    demand: str
+    line: int = 0
+
+
+Event = Transition | Refusal | MachineEvent
 
 
 def _lines(text: str, log: str) -> list[tuple[int, str]]:
@@ -174,6 +195,14 @@ def parse_records(text: str, log: str = "") -> list[Record]:
     return [parse_record(line, log, number) for number, line in _lines(text, log)]
 
 
+def _refusal(match: re.Match[str], fields: dict[str, str], log: str, number: int, line: str) -> Refusal:
+    try:
+        cpu, t, value = (int(fields[key], 0) for key in ("cpu", "t", "value"))
+        return Refusal(cpu, t, fields["rule"], fields["field"], value, match[3] or "", number)
+    except (KeyError, ValueError) as error:
+        raise RecordError(log, number, line, f"bad refusal ({error})") from None
+
+
 def parse_trace_line(line: str, log: str = MACHINE_LOG, number: int = 0) -> Event:
     """Parse one event of the machine.
 
@@ -184,6 +213,8 @@ def parse_trace_line(line: str, log: str = MACHINE_LOG, number: int = 0) -> Even
     if match is None:
         raise RecordError(log, number, line, "not an event of the machine")
     fields = dict(_PAIR.findall(match[2]))
+    if match[1] == "vmx_refusal":
+        return _refusal(match, fields, log, number, line)
     if match[1] != "vmx_transition":
         return MachineEvent(match[1], fields, number)
     try:
@@ -220,6 +251,11 @@ class Stream:
     def transitions(self) -> list[Transition]:
         """The transitions alone."""
         return [event for event in self.machine if isinstance(event, Transition)]
+
+    @property
+    def refusals(self) -> list[Refusal]:
+        """The checks of VM entries that failed."""
+        return [event for event in self.machine if isinstance(event, Refusal)]
 
     def of(self, source: str, event: str) -> list[Record]:
         """The records of one source and name, by time."""

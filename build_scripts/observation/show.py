@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from build_scripts.machine.processors import Configuration
-from build_scripts.observation.events import Kind, Record, Stream, Transition
+from build_scripts.observation.events import Kind, Record, Refusal, Stream, Transition
 from build_scripts.observation.exits import ExitCounts
 from build_scripts.observation.names import EXIT_REASONS, shell_status
 from build_scripts.observation.report import VMX_REASON_IO_SMI, Report, Smi
@@ -138,6 +138,17 @@ def _smi_line(index: int, cause: str, smi: Smi) -> str:
     return f"SMI {index} ({cause}): default treatment, no VMX transition"
 
 
+# So many refused entries are told of one by one; a guest may try for ever.
+_MOST_REFUSALS = 10
+
+
+def _refusal_line(refusal: Refusal) -> str:
+    return (
+        f"processor {refusal.cpu}: VM entry refused by {refusal.rule}: {refusal.field} is {refusal.value:#x}; "
+        f"demanded: {refusal.demand}"
+    )
+
+
 def words_of(record: Record) -> str:
     """How a record reads in the story; empty if it is no part of it."""
     words = _TOLD.get((record.source, record.event))
@@ -152,6 +163,10 @@ def story(report: Report, stream: Stream) -> Iterable[str]:
             told.append((record.t, order, words))
     for index, (cause, smi) in enumerate(report.smis):
         told.append((smi.t, index, _smi_line(index, cause, smi)))
+    for index, refusal in enumerate(stream.refusals[:_MOST_REFUSALS]):
+        told.append((refusal.t, index, _refusal_line(refusal)))
+    if (left := len(stream.refusals) - _MOST_REFUSALS) > 0:
+        told.append((stream.refusals[-1].t, left, f"{left:,} more VM entries were refused; machine.log has them"))
     return [text for _t, _order, text in sorted(told)]
 
 

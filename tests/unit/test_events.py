@@ -79,6 +79,22 @@ def test_other_machine_event_is_kept() -> None:
     assert event.fields["error"] == "7"
 
 
+REFUSAL = (
+    "vmx_refusal cpu=1 t=9 rule=VMX-GST-02 field=GUEST_CR0 encoding=0x6800 value=0x80000020 "
+    "demand=PG = 1 with PE = 1 only"
+)
+
+
+def test_refusal() -> None:
+    event = events.parse_trace_line(REFUSAL)
+    assert event == events.Refusal(1, 9, "VMX-GST-02", "GUEST_CR0", 0x80000020, "PG = 1 with PE = 1 only")
+
+
+def test_bad_refusal() -> None:
+    with pytest.raises(RecordError, match="bad refusal"):
+        events.parse_trace_line(REFUSAL.replace("rule=", "role="))
+
+
 @pytest.mark.parametrize(
     "change", [("kind=smi", "kind=odd"), ("to=smm", "to=moon"), ("rip=0x1234", "rip="), ("cpu=0 ", "")]
 )

@@ -132,6 +132,8 @@ enum {
     VMCS_GUEST_GDTR_LIMIT               = 0x4810,
     VMCS_GUEST_IDTR_LIMIT               = 0x4812,
     VMCS_GUEST_ES_ACCESS_RIGHTS         = 0x4814,   /* +2 per register */
+    VMCS_GUEST_CS_ACCESS_RIGHTS         = 0x4816,
+    VMCS_GUEST_SS_ACCESS_RIGHTS         = 0x4818,
     VMCS_GUEST_LDTR_ACCESS_RIGHTS       = 0x4820,
     VMCS_GUEST_TR_ACCESS_RIGHTS         = 0x4822,
     VMCS_GUEST_INTERRUPTIBILITY_STATE         = 0x4824,

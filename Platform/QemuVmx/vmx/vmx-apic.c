@@ -68,9 +68,6 @@ bool vmx_tpr_threshold_valid(CPUX86State *env, const X86VMXControls *ctl)
 {
     uint8_t vtpr;
 
-    if (ctl->tpr_threshold & ~0xfu) {
-        return false;
-    }
     if (ctl->proc2 & VMX_CPU2_APIC_ACCESSES) {
         return true;
     }

@@ -18,42 +18,8 @@
 #define QUAL_NMI_STI        3
 #define QUAL_LINK_POINTER   4
 
-/* Segment access rights */
-#define AR_TYPE(ar)         ((ar) & 0xf)
-#define AR_S                (1u << 4)
-#define AR_DPL(ar)          (((ar) >> 5) & 3)
-#define AR_P                (1u << 7)
 #define AR_L                (1u << 13)
-#define AR_DB               (1u << 14)
-#define AR_G                (1u << 15)
-#define AR_RESERVED         0xfffe0f00u
-
 #define RFLAGS_RESERVED     0xffffffffffc08028ULL
-
-typedef struct GuestSegment {
-    uint16_t selector;
-    uint32_t limit;
-    uint32_t ar;
-    uint64_t base;
-    bool usable;
-} GuestSegment;
-
-/* @index: R_ES to R_GS, then 6 for LDTR and 7 for TR. */
-static GuestSegment guest_segment(const VMXVmcs *v, int index)
-{
-    GuestSegment seg = {
-        .selector = vmcs_read(v, VMCS_GUEST_ES_SELECTOR + index * 2),
-        .limit = vmcs_read(v, VMCS_GUEST_ES_LIMIT + index * 2),
-        .ar = vmcs_read(v, VMCS_GUEST_ES_ACCESS_RIGHTS + index * 2),
-        .base = vmcs_read(v, VMCS_GUEST_ES_BASE + index * 2),
-    };
-
-    seg.usable = !(seg.ar & VMX_ACCESS_UNUSABLE);
-    return seg;
-}
-
-#define SEG_LDTR 6
-#define SEG_TR   7
 
 static bool unrestricted(const VMXEntry *entry)
 {
@@ -66,207 +32,89 @@ static bool check_registers(CPUX86State *env, const VMXEntry *entry)
     const VMXVmcs *v = entry->guest;
     const bool ia32e = entry->entry_ctls & VMX_ENTRY_IA32E_GUEST;
     uint64_t cr0 = vmcs_read(v, VMCS_GUEST_CR0);
-    uint64_t cr3 = vmcs_read(v, VMCS_GUEST_CR3);
     uint64_t cr4 = vmcs_read(v, VMCS_GUEST_CR4);
 
-    if (!vmx_cr0_valid(env, cr0, unrestricted(entry)) ||
-        !vmx_cr4_valid(env, cr4)) {
-        return false;
-    }
+    /* What is said of single bits tells more than that fixed bits are wrong. */
     if ((cr0 & CR0_PG_MASK) && !(cr0 & CR0_PE_MASK)) {
-        return false;
+        return VMX_REFUSE(env, v, "VMX-GST-02", GUEST_CR0,
+                          "PG = 1 with PE = 1 only");
     }
-    if (ia32e) {
-        if (!(cr0 & CR0_PG_MASK) || !(cr4 & CR4_PAE_MASK)) {
-            return false;
-        }
-    } else if (cr4 & CR4_PCIDE_MASK) {
-        return false;
+    if (ia32e && !(cr0 & CR0_PG_MASK)) {
+        return VMX_REFUSE(env, v, "VMX-GST-04", GUEST_CR0,
+                          "PG = 1 for an IA-32e mode guest");
     }
-    if (cr3 >> env_archcpu(env)->phys_bits) {
-        return false;
+    if (ia32e && !(cr4 & CR4_PAE_MASK)) {
+        return VMX_REFUSE(env, v, "VMX-GST-04", GUEST_CR4,
+                          "PAE = 1 for an IA-32e mode guest");
     }
+    if (!ia32e && (cr4 & CR4_PCIDE_MASK)) {
+        return VMX_REFUSE(env, v, "VMX-GST-05", GUEST_CR4,
+                          "PCIDE = 1 for an IA-32e mode guest only");
+    }
+    if (!vmx_cr0_valid(env, cr0, unrestricted(entry))) {
+        return VMX_REFUSE(env, v, "VMX-GST-01", GUEST_CR0,
+                          "the fixed bits of IA32_VMX_CR0_FIXED0 and FIXED1");
+    }
+    if (!vmx_cr4_valid(env, cr4)) {
+        return VMX_REFUSE(env, v, "VMX-GST-03", GUEST_CR4,
+                          "the fixed bits of IA32_VMX_CR4_FIXED0 and FIXED1");
+    }
+    if (vmcs_read(v, VMCS_GUEST_CR3) >> env_archcpu(env)->phys_bits) {
+        return VMX_REFUSE(env, v, "VMX-GST-06", GUEST_CR3,
+                          "within the physical-address width");
+    }
+    return true;
+}
+
+/* MSRs and debug registers, part of the same section. */
+static bool check_msrs(CPUX86State *env, const VMXEntry *entry)
+{
+    const VMXVmcs *v = entry->guest;
+    const bool ia32e = entry->entry_ctls & VMX_ENTRY_IA32E_GUEST;
+    uint64_t efer = vmcs_read(v, VMCS_GUEST_IA32_EFER);
+
     if (entry->entry_ctls & VMX_ENTRY_LOAD_DEBUG) {
-        if ((vmcs_read(v, VMCS_GUEST_IA32_DEBUGCTL) & ~VMX_DEBUGCTL_ALLOWED) ||
-            (vmcs_read(v, VMCS_GUEST_DR7) >> 32)) {
-            return false;
+        if (vmcs_read(v, VMCS_GUEST_IA32_DEBUGCTL) & ~VMX_DEBUGCTL_ALLOWED) {
+            return VMX_REFUSE(env, v, "VMX-GST-07", GUEST_IA32_DEBUGCTL,
+                              "no reserved bit");
+        }
+        if (vmcs_read(v, VMCS_GUEST_DR7) >> 32) {
+            return VMX_REFUSE(env, v, "VMX-GST-08", GUEST_DR7,
+                              "bits 63:32 are 0");
         }
     }
-    if (!vmx_canonical(vmcs_read(v, VMCS_GUEST_IA32_SYSENTER_ESP)) ||
-        !vmx_canonical(vmcs_read(v, VMCS_GUEST_IA32_SYSENTER_EIP))) {
+    if (!VMX_CHECK_CANONICAL(env, v, "VMX-GST-09", GUEST_IA32_SYSENTER_ESP) ||
+        !VMX_CHECK_CANONICAL(env, v, "VMX-GST-09", GUEST_IA32_SYSENTER_EIP)) {
         return false;
     }
     if ((entry->entry_ctls & VMX_ENTRY_LOAD_PAT) &&
         !vmx_pat_valid(vmcs_read(v, VMCS_GUEST_IA32_PAT))) {
-        return false;
+        return VMX_REFUSE(env, v, "VMX-GST-10", GUEST_IA32_PAT,
+                          "memory types 0, 1, 4 to 7");
     }
     if ((entry->entry_ctls & VMX_ENTRY_LOAD_PERF_GLOBAL_CTRL) &&
         (vmcs_read(v, VMCS_GUEST_IA32_PERF_GLOBAL_CTRL) &
          ~VMX_PERF_GLOBAL_CTRL)) {
-        return false;
+        return VMX_REFUSE(env, v, "VMX-GST-65", GUEST_IA32_PERF_GLOBAL_CTRL,
+                          "no reserved bit");
     }
-    if (entry->entry_ctls & VMX_ENTRY_LOAD_EFER) {
-        uint64_t efer = vmcs_read(v, VMCS_GUEST_IA32_EFER);
-
-        if ((efer & ~(uint64_t)(MSR_EFER_SCE | MSR_EFER_LME | MSR_EFER_LMA |
-                                MSR_EFER_NXE)) ||
-            !!(efer & MSR_EFER_LMA) != ia32e) {
-            return false;
-        }
-        if ((cr0 & CR0_PG_MASK) && !!(efer & MSR_EFER_LME) != ia32e) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool check_limit_granularity(const GuestSegment *seg)
-{
-    if ((seg->limit & 0xfff) != 0xfff && (seg->ar & AR_G)) {
-        return false;
-    }
-    return !(seg->limit & 0xfff00000) || (seg->ar & AR_G);
-}
-
-/* Segment registers of a virtual-8086 guest. */
-static bool check_segments_vm86(const VMXVmcs *v)
-{
-    int i;
-
-    for (i = R_ES; i <= R_GS; i++) {
-        GuestSegment seg = guest_segment(v, i);
-
-        if (seg.base != (uint64_t)seg.selector << 4 || seg.limit != 0xffff ||
-            seg.ar != 0xf3) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool check_cs(const VMXEntry *entry, const GuestSegment *cs,
-                     const GuestSegment *ss)
-{
-    const bool ia32e = entry->entry_ctls & VMX_ENTRY_IA32E_GUEST;
-
-    if (!cs->usable || (cs->ar & AR_RESERVED) || !(cs->ar & AR_S) ||
-        !(cs->ar & AR_P) || (cs->base >> 32) ||
-        !check_limit_granularity(cs)) {
-        return false;
-    }
-    switch (AR_TYPE(cs->ar)) {
-    case 3:
-        if (!unrestricted(entry) || AR_DPL(cs->ar) != 0) {
-            return false;
-        }
-        break;
-    case 9:
-    case 11:
-        if (AR_DPL(cs->ar) != AR_DPL(ss->ar)) {
-            return false;
-        }
-        break;
-    case 13:
-    case 15:
-        if (AR_DPL(cs->ar) > AR_DPL(ss->ar)) {
-            return false;
-        }
-        break;
-    default:
-        return false;
-    }
-    return !(ia32e && (cs->ar & AR_L) && (cs->ar & AR_DB));
-}
-
-static bool check_ss(const VMXEntry *entry, const GuestSegment *cs,
-                     const GuestSegment *ss)
-{
-    bool real = !(vmcs_read(entry->guest, VMCS_GUEST_CR0) & CR0_PE_MASK);
-
-    if (!unrestricted(entry) && (ss->selector & 3) != (cs->selector & 3)) {
-        return false;
-    }
-    if (!unrestricted(entry) && AR_DPL(ss->ar) != (ss->selector & 3)) {
-        return false;
-    }
-    if ((AR_TYPE(cs->ar) == 3 || real) && AR_DPL(ss->ar) != 0) {
-        return false;
-    }
-    if (!ss->usable) {
+    if (!(entry->entry_ctls & VMX_ENTRY_LOAD_EFER)) {
         return true;
     }
-    return (AR_TYPE(ss->ar) == 3 || AR_TYPE(ss->ar) == 7) &&
-           (ss->ar & AR_S) && (ss->ar & AR_P) && !(ss->ar & AR_RESERVED) &&
-           !(ss->base >> 32) && check_limit_granularity(ss);
-}
-
-static bool check_data_segment(const VMXEntry *entry, int index)
-{
-    GuestSegment seg = guest_segment(entry->guest, index);
-
-    if ((index == R_FS || index == R_GS) && !vmx_canonical(seg.base)) {
-        return false;
+    if (efer & ~VMX_EFER_ALLOWED) {
+        return VMX_REFUSE(env, v, "VMX-GST-11", GUEST_IA32_EFER,
+                          "no reserved bit");
     }
-    if (!seg.usable) {
-        return true;
+    if (!!(efer & MSR_EFER_LMA) != ia32e) {
+        return VMX_REFUSE(env, v, "VMX-GST-12", GUEST_IA32_EFER,
+                          "LMA as the control IA-32e mode guest");
     }
-    if (!(seg.ar & 1) || ((seg.ar & 8) && !(seg.ar & 2)) ||
-        !(seg.ar & AR_S) || !(seg.ar & AR_P) || (seg.ar & AR_RESERVED) ||
-        !check_limit_granularity(&seg)) {
-        return false;
+    if ((vmcs_read(v, VMCS_GUEST_CR0) & CR0_PG_MASK) &&
+        !!(efer & MSR_EFER_LME) != ia32e) {
+        return VMX_REFUSE(env, v, "VMX-GST-13", GUEST_IA32_EFER,
+                          "LME as LMA with CR0.PG = 1");
     }
-    if (!unrestricted(entry) && AR_TYPE(seg.ar) <= 11 &&
-        AR_DPL(seg.ar) < (seg.selector & 3)) {
-        return false;
-    }
-    return index == R_FS || index == R_GS || !(seg.base >> 32);
-}
-
-/* "Checks on Guest Segment Registers" and on descriptor-table registers */
-static bool check_segments(CPUX86State *env, const VMXEntry *entry)
-{
-    const VMXVmcs *v = entry->guest;
-    const bool ia32e = entry->entry_ctls & VMX_ENTRY_IA32E_GUEST;
-    const bool vm86 = vmcs_read(v, VMCS_GUEST_RFLAGS) & VM_MASK;
-    GuestSegment tr = guest_segment(v, SEG_TR);
-    GuestSegment ldtr = guest_segment(v, SEG_LDTR);
-
-    if (vm86) {
-        if (!check_segments_vm86(v)) {
-            return false;
-        }
-    } else {
-        GuestSegment cs = guest_segment(v, R_CS);
-        GuestSegment ss = guest_segment(v, R_SS);
-
-        if (!check_cs(entry, &cs, &ss) || !check_ss(entry, &cs, &ss) ||
-            !check_data_segment(entry, R_DS) ||
-            !check_data_segment(entry, R_ES) ||
-            !check_data_segment(entry, R_FS) ||
-            !check_data_segment(entry, R_GS)) {
-            return false;
-        }
-    }
-
-    if (!tr.usable || (tr.selector & 4) || !vmx_canonical(tr.base) ||
-        (tr.ar & (AR_S | AR_RESERVED)) || !(tr.ar & AR_P) ||
-        !check_limit_granularity(&tr)) {
-        return false;
-    }
-    if (AR_TYPE(tr.ar) != 11 && (AR_TYPE(tr.ar) != 3 || ia32e)) {
-        return false;
-    }
-    if (ldtr.usable &&
-        ((ldtr.selector & 4) || !vmx_canonical(ldtr.base) ||
-         AR_TYPE(ldtr.ar) != 2 || (ldtr.ar & (AR_S | AR_RESERVED)) ||
-         !(ldtr.ar & AR_P) || !check_limit_granularity(&ldtr))) {
-        return false;
-    }
-
-    return vmx_canonical(vmcs_read(v, VMCS_GUEST_GDTR_BASE)) &&
-           vmx_canonical(vmcs_read(v, VMCS_GUEST_IDTR_BASE)) &&
-           vmcs_read(v, VMCS_GUEST_GDTR_LIMIT) <= 0xffff &&
-           vmcs_read(v, VMCS_GUEST_IDTR_LIMIT) <= 0xffff;
+    return true;
 }
 
 /* "Checks on Guest RIP and RFLAGS" */
@@ -277,125 +125,219 @@ static bool check_rip_rflags(CPUX86State *env, const VMXEntry *entry)
     uint32_t info = vmcs_read(v, VMCS_ENTRY_INTERRUPTION_INFO);
     uint64_t rip = vmcs_read(v, VMCS_GUEST_RIP);
     uint64_t rflags = vmcs_read(v, VMCS_GUEST_RFLAGS);
-    GuestSegment cs = guest_segment(v, R_CS);
+    bool code64 = ia32e && (vmcs_read(v, VMCS_GUEST_CS_ACCESS_RIGHTS) & AR_L);
 
-    if (!ia32e || !(cs.ar & AR_L)) {
-        if (rip >> 32) {
-            return false;
-        }
-    } else if (!vmx_canonical(rip)) {
+    if (!code64 && rip >> 32) {
+        return VMX_REFUSE(env, v, "VMX-GST-38", GUEST_RIP,
+                          "below 4 GBytes but in 64-bit mode");
+    }
+    if (code64 && !VMX_CHECK_CANONICAL(env, v, "VMX-GST-39", GUEST_RIP)) {
         return false;
     }
     if ((rflags & RFLAGS_RESERVED) || !(rflags & 2)) {
-        return false;
+        return VMX_REFUSE(env, v, "VMX-GST-40", GUEST_RFLAGS,
+                          "reserved bits are 0, bit 1 is 1");
     }
     if ((rflags & VM_MASK) &&
         (ia32e || !(vmcs_read(v, VMCS_GUEST_CR0) & CR0_PE_MASK))) {
-        return false;
+        return VMX_REFUSE(env, v, "VMX-GST-41", GUEST_RFLAGS,
+                          "VM is 0 in an IA-32e mode guest and with "
+                          "CR0.PE = 0");
     }
     if ((info & VMX_INTERRUPTION_VALID) &&
         (info & VMX_INTERRUPTION_TYPE_MASK) == VMX_INTERRUPTION_TYPE_EXTERNAL &&
         !(rflags & IF_MASK)) {
-        return false;
+        return VMX_REFUSE(env, v, "VMX-GST-42", GUEST_RFLAGS,
+                          "IF is 1 for the injection of an external "
+                          "interrupt");
     }
     return true;
 }
 
-/* Activity and interruptibility state, pending debug exceptions. */
-static bool check_non_register(CPUX86State *env, const VMXEntry *entry,
-                               uint64_t *qual)
+/* What may be injected into the inactive states. */
+static bool check_injection_state(CPUX86State *env, const VMXEntry *entry)
 {
     const VMXVmcs *v = entry->guest;
-    const bool in_smm = env->hflags & HF_SMM_MASK;
-    const bool smm_entry = entry->entry_ctls & VMX_ENTRY_TO_SMM;
     uint32_t activity = vmcs_read(v, VMCS_GUEST_ACTIVITY_STATE);
-    uint32_t blocked = vmcs_read(v, VMCS_GUEST_INTERRUPTIBILITY_STATE);
     uint32_t info = vmcs_read(v, VMCS_ENTRY_INTERRUPTION_INFO);
     uint32_t type = info & VMX_INTERRUPTION_TYPE_MASK;
-    uint64_t pending = vmcs_read(v, VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS);
-    uint64_t rflags = vmcs_read(v, VMCS_GUEST_RFLAGS);
-    bool injecting = info & VMX_INTERRUPTION_VALID;
-    bool shadow = blocked & (VMX_BLOCKING_BY_STI | VMX_BLOCKING_BY_MOV_SS);
+    uint8_t vector = info;
+    bool exception = type == VMX_INTERRUPTION_TYPE_HARDWARE_EXCEPTION;
 
+    if (!(info & VMX_INTERRUPTION_VALID)) {
+        return true;
+    }
     switch (activity) {
-    case VMX_ACTIVITY_ACTIVE:
-        break;
     case VMX_ACTIVITY_HLT:
-        if (!(vmx_misc(env) & MSR_VMX_MISC_ACTIVITY_HLT) ||
-            AR_DPL(guest_segment(v, R_SS).ar) != 0 || shadow) {
-            return false;
-        }
-        /* Injected events that HLT cannot be in when they are delivered. */
-        if (injecting && type != VMX_INTERRUPTION_TYPE_EXTERNAL &&
-            type != VMX_INTERRUPTION_TYPE_NMI &&
-            type != VMX_INTERRUPTION_TYPE_OTHER &&
-            !(type == VMX_INTERRUPTION_TYPE_HARDWARE_EXCEPTION &&
-              ((uint8_t)info == EXCP01_DB || (uint8_t)info == EXCP12_MCHK))) {
-            return false;
-        }
-        break;
+        return type == VMX_INTERRUPTION_TYPE_EXTERNAL ||
+               type == VMX_INTERRUPTION_TYPE_NMI ||
+               type == VMX_INTERRUPTION_TYPE_OTHER ||
+               (exception &&
+                (vector == EXCP01_DB || vector == EXCP12_MCHK)) ||
+               VMX_REFUSE(env, v, "VMX-GST-46", ENTRY_INTERRUPTION_INFO,
+                          "an interrupt, NMI, #DB, #MC or pending MTF VM exit "
+                          "in the HLT state");
     case VMX_ACTIVITY_SHUTDOWN:
-        if (!(vmx_misc(env) & MSR_VMX_MISC_ACTIVITY_SHUTDOWN) || shadow) {
-            return false;
-        }
-        if (injecting && type != VMX_INTERRUPTION_TYPE_NMI &&
-            !(type == VMX_INTERRUPTION_TYPE_HARDWARE_EXCEPTION &&
-              (uint8_t)info == EXCP12_MCHK)) {
-            return false;
-        }
-        break;
+        return type == VMX_INTERRUPTION_TYPE_NMI ||
+               (exception && vector == EXCP12_MCHK) ||
+               VMX_REFUSE(env, v, "VMX-GST-47", ENTRY_INTERRUPTION_INFO,
+                          "NMI or #MC in the shutdown state");
     case VMX_ACTIVITY_WAIT_FOR_SIPI:
-        /* For no SMI handler (DM-CTL-10), no root operation (DM-RET-32). */
-        if (!(vmx_misc(env) & MSR_VMX_MISC_ACTIVITY_WAIT_SIPI) || shadow ||
-            injecting || smm_entry ||
-            (entry->returns_from_smm && entry->to_root)) {
-            return false;
-        }
-        break;
+        return VMX_REFUSE(env, v, "VMX-GST-48", ENTRY_INTERRUPTION_INFO,
+                          "nothing in the wait-for-SIPI state");
     default:
-        return false;
+        return true;
     }
+}
 
-    if ((blocked & ~0xfu) || (blocked & 3) == 3 ||
-        ((blocked & VMX_BLOCKING_BY_STI) && !(rflags & IF_MASK))) {
+static bool check_activity(CPUX86State *env, const VMXEntry *entry)
+{
+    static const uint32_t offered[] = {
+        [VMX_ACTIVITY_HLT] = MSR_VMX_MISC_ACTIVITY_HLT,
+        [VMX_ACTIVITY_SHUTDOWN] = MSR_VMX_MISC_ACTIVITY_SHUTDOWN,
+        [VMX_ACTIVITY_WAIT_FOR_SIPI] = MSR_VMX_MISC_ACTIVITY_WAIT_SIPI,
+    };
+    const VMXVmcs *v = entry->guest;
+    uint32_t activity = vmcs_read(v, VMCS_GUEST_ACTIVITY_STATE);
+    uint32_t blocked = vmcs_read(v, VMCS_GUEST_INTERRUPTIBILITY_STATE);
+
+    if (activity == VMX_ACTIVITY_ACTIVE) {
+        return true;
+    }
+    if (activity >= ARRAY_SIZE(offered) ||
+        !(vmx_misc(env) & offered[activity])) {
+        return VMX_REFUSE(env, v, "VMX-GST-43", GUEST_ACTIVITY_STATE,
+                          "a state that IA32_VMX_MISC[8:6] has");
+    }
+    if (activity == VMX_ACTIVITY_HLT &&
+        VMX_ACCESS_DPL(vmcs_read(v, VMCS_GUEST_SS_ACCESS_RIGHTS)) != 0) {
+        return VMX_REFUSE(env, v, "VMX-GST-44", GUEST_SS_ACCESS_RIGHTS,
+                          "DPL is 0 in the HLT state");
+    }
+    if (blocked & (VMX_BLOCKING_BY_STI | VMX_BLOCKING_BY_MOV_SS)) {
+        return VMX_REFUSE(env, v, "VMX-GST-45",
+                          GUEST_INTERRUPTIBILITY_STATE,
+                          "blocking by STI or MOV SS in the active state only");
+    }
+    if (!check_injection_state(env, entry)) {
         return false;
     }
-    if (injecting && type == VMX_INTERRUPTION_TYPE_EXTERNAL && shadow) {
-        return false;
+    if (activity == VMX_ACTIVITY_WAIT_FOR_SIPI &&
+        (entry->entry_ctls & VMX_ENTRY_TO_SMM)) {
+        return VMX_REFUSE(env, v, "DM-CTL-10", GUEST_ACTIVITY_STATE,
+                          "not wait-for-SIPI for an entry to SMM");
     }
-    if (injecting && type == VMX_INTERRUPTION_TYPE_NMI) {
+    if (activity == VMX_ACTIVITY_WAIT_FOR_SIPI &&
+        entry->returns_from_smm && entry->to_root) {
+        return VMX_REFUSE(env, v, "DM-RET-32", GUEST_ACTIVITY_STATE,
+                          "not wait-for-SIPI for a return to root operation");
+    }
+    return true;
+}
+
+/* Injection into the shadow of STI or MOV SS, and into blocking by NMI. */
+static bool check_injection_blocking(CPUX86State *env, const VMXEntry *entry,
+                                     uint64_t *qual)
+{
+    const VMXVmcs *v = entry->guest;
+    uint32_t blocked = vmcs_read(v, VMCS_GUEST_INTERRUPTIBILITY_STATE);
+    uint32_t info = vmcs_read(v, VMCS_ENTRY_INTERRUPTION_INFO);
+
+    if (!(info & VMX_INTERRUPTION_VALID)) {
+        return true;
+    }
+    switch (info & VMX_INTERRUPTION_TYPE_MASK) {
+    case VMX_INTERRUPTION_TYPE_EXTERNAL:
+        if (blocked & (VMX_BLOCKING_BY_STI | VMX_BLOCKING_BY_MOV_SS)) {
+            return VMX_REFUSE(env, v, "VMX-GST-52",
+                              GUEST_INTERRUPTIBILITY_STATE,
+                              "no blocking by STI or MOV SS for the injection "
+                              "of an external interrupt");
+        }
+        return true;
+    case VMX_INTERRUPTION_TYPE_NMI:
         if (blocked & VMX_BLOCKING_BY_MOV_SS) {
-            return false;
+            return VMX_REFUSE(env, v, "VMX-GST-53",
+                              GUEST_INTERRUPTIBILITY_STATE,
+                              "no blocking by MOV SS for the injection of an "
+                              "NMI");
         }
         if (blocked & VMX_BLOCKING_BY_STI) {
             *qual = QUAL_NMI_STI;
-            return false;
+            return VMX_REFUSE(env, v, "VMX-GST-54",
+                              GUEST_INTERRUPTIBILITY_STATE,
+                              "no blocking by STI for the injection of an NMI");
         }
         /* Blocking by NMI is then that of virtual NMIs (DM-RET-28). */
         if ((entry->ctl.pin & VMX_PIN_VIRTUAL_NMIS) &&
             (blocked & VMX_BLOCKING_BY_NMI)) {
-            return false;
+            return VMX_REFUSE(env, v, "VMX-GST-55",
+                              GUEST_INTERRUPTIBILITY_STATE,
+                              "no blocking by NMI for the injection of an NMI "
+                              "with virtual NMIs");
         }
+        return true;
+    default:
+        return true;
     }
-    /*
-     * An entry outside SMM cannot block SMIs (DM-CTL-11), one to SMM must
-     * (DM-CTL-09), a return from SMM has the choice (DM-RET-34).
-     */
-    if ((blocked & VMX_BLOCKING_BY_SMI) ? !in_smm : smm_entry) {
+}
+
+static bool check_interruptibility(CPUX86State *env, const VMXEntry *entry,
+                                   uint64_t *qual)
+{
+    const VMXVmcs *v = entry->guest;
+    const bool in_smm = env->hflags & HF_SMM_MASK;
+    uint32_t blocked = vmcs_read(v, VMCS_GUEST_INTERRUPTIBILITY_STATE);
+    uint64_t rflags = vmcs_read(v, VMCS_GUEST_RFLAGS);
+
+    if (blocked & ~0xfu) {
+        return VMX_REFUSE(env, v, "VMX-GST-49", GUEST_INTERRUPTIBILITY_STATE,
+                          "bits 31:4 are 0");
+    }
+    if ((blocked & VMX_BLOCKING_BY_STI) && (blocked & VMX_BLOCKING_BY_MOV_SS)) {
+        return VMX_REFUSE(env, v, "VMX-GST-50", GUEST_INTERRUPTIBILITY_STATE,
+                          "not both blocking by STI and by MOV SS");
+    }
+    if ((blocked & VMX_BLOCKING_BY_STI) && !(rflags & IF_MASK)) {
+        return VMX_REFUSE(env, v, "VMX-GST-51", GUEST_INTERRUPTIBILITY_STATE,
+                          "blocking by STI with RFLAGS.IF = 1 only");
+    }
+    if (!check_injection_blocking(env, entry, qual)) {
         return false;
     }
+    /* A return from SMM has the choice (DM-RET-34). */
+    if ((blocked & VMX_BLOCKING_BY_SMI) && !in_smm) {
+        return VMX_REFUSE(env, v, "VMX-GST-56", GUEST_INTERRUPTIBILITY_STATE,
+                          "no blocking by SMI outside SMM");
+    }
+    if (!(blocked & VMX_BLOCKING_BY_SMI) &&
+        (entry->entry_ctls & VMX_ENTRY_TO_SMM)) {
+        return VMX_REFUSE(env, v, "DM-CTL-09", GUEST_INTERRUPTIBILITY_STATE,
+                          "blocking by SMI for an entry to SMM");
+    }
+    return true;
+}
+
+static bool check_pending_debug(CPUX86State *env, const VMXVmcs *v)
+{
+    uint64_t pending = vmcs_read(v, VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS);
+    bool btf = vmcs_read(v, VMCS_GUEST_IA32_DEBUGCTL) & VMX_DEBUGCTL_BTF;
+    bool tf = vmcs_read(v, VMCS_GUEST_RFLAGS) & TF_MASK;
+    bool shadow = vmcs_read(v, VMCS_GUEST_INTERRUPTIBILITY_STATE) &
+                  (VMX_BLOCKING_BY_STI | VMX_BLOCKING_BY_MOV_SS);
 
     if (pending & ~(VMX_PENDING_DEBUG_BP | VMX_PENDING_DEBUG_ENABLED |
                     VMX_PENDING_DEBUG_BS)) {
-        return false;
+        return VMX_REFUSE(env, v, "VMX-GST-57",
+                          GUEST_PENDING_DEBUG_EXCEPTIONS, "no reserved bit");
     }
-    if (shadow || activity == VMX_ACTIVITY_HLT) {
-        bool btf = vmcs_read(v, VMCS_GUEST_IA32_DEBUGCTL) & VMX_DEBUGCTL_BTF;
-        bool bs = pending & VMX_PENDING_DEBUG_BS;
-
-        if (bs != ((rflags & TF_MASK) && !btf)) {
-            return false;
-        }
+    if ((shadow ||
+         vmcs_read(v, VMCS_GUEST_ACTIVITY_STATE) == VMX_ACTIVITY_HLT) &&
+        !!(pending & VMX_PENDING_DEBUG_BS) != (tf && !btf)) {
+        return VMX_REFUSE(env, v, "VMX-GST-58",
+                          GUEST_PENDING_DEBUG_EXCEPTIONS,
+                          "BS exactly with RFLAGS.TF = 1 and "
+                          "IA32_DEBUGCTL.BTF = 0");
     }
     return true;
 }
@@ -406,17 +348,30 @@ static bool check_non_register(CPUX86State *env, const VMXEntry *entry,
  */
 static bool check_link_pointer(CPUX86State *env, const VMXEntry *entry)
 {
-    uint64_t link = vmcs_read(entry->guest, VMCS_LINK_POINTER);
+    const VMXVmcs *v = entry->guest;
+    uint64_t link = vmcs_read(v, VMCS_LINK_POINTER);
 
     if (link == VMCS_POINTER_NONE) {
         return true;
     }
-    if (!vmx_pointer_valid(env, link) ||
-        vmx_region_revision(env, link) != VMX_VMCS_REVISION) {
-        return false;
+    if (!vmx_pointer_valid(env, link)) {
+        return VMX_REFUSE(env, v, "VMX-GST-59", LINK_POINTER,
+                          "all ones, or 4-KByte aligned and within the "
+                          "physical-address width");
     }
-    return link != (entry->returns_from_smm ? entry->executive :
-                                              env->vmx.current_vmcs);
+    if (vmx_region_revision(env, link) != VMX_VMCS_REVISION) {
+        return VMX_REFUSE(env, v, "VMX-GST-60", LINK_POINTER,
+                          "a region with the revision identifier");
+    }
+    if (entry->returns_from_smm && link == entry->executive) {
+        return VMX_REFUSE(env, v, "DM-RET-31", LINK_POINTER,
+                          "not the executive-VMCS pointer");
+    }
+    if (!entry->returns_from_smm && link == env->vmx.current_vmcs) {
+        return VMX_REFUSE(env, v, "VMX-GST-61", LINK_POINTER,
+                          "not the current-VMCS pointer");
+    }
+    return true;
 }
 
 /* PDPTEs of a guest that uses PAE paging. */
@@ -435,19 +390,25 @@ static bool check_pdptes(CPUX86State *env, const VMXEntry *entry)
         for (i = 0; i < 4; i++) {
             pdpte[i] = vmcs_read(v, VMCS_GUEST_PDPTE0 + i * 2);
         }
-    } else {
-        vmx_read_pdptes(env, vmcs_read(v, VMCS_GUEST_CR3), pdpte);
+        return vmx_pdptes_valid(env, pdpte) ||
+               VMX_REFUSE(env, v, "VMX-GST-63", GUEST_PDPTE0,
+                          "no reserved bit in a present one of the four");
     }
-    return vmx_pdptes_valid(env, pdpte);
+    vmx_read_pdptes(env, vmcs_read(v, VMCS_GUEST_CR3), pdpte);
+    return vmx_pdptes_valid(env, pdpte) ||
+           VMX_REFUSE(env, v, "VMX-GST-62", GUEST_CR3,
+                      "no reserved bit in a present PDPTE there");
 }
 
 bool vmx_check_guest_state(CPUX86State *env, const VMXEntry *entry,
                            uint64_t *qualification)
 {
     *qualification = QUAL_OTHER;
-    if (!check_registers(env, entry) || !check_segments(env, entry) ||
-        !check_rip_rflags(env, entry) ||
-        !check_non_register(env, entry, qualification)) {
+    if (!check_registers(env, entry) || !check_msrs(env, entry) ||
+        !check_rip_rflags(env, entry) || !check_activity(env, entry) ||
+        !vmx_check_guest_segments(env, entry) ||
+        !check_interruptibility(env, entry, qualification) ||
+        !check_pending_debug(env, entry->guest)) {
         return false;
     }
     if (!check_link_pointer(env, entry)) {

@@ -19,12 +19,18 @@ static bool vmx_beyond_phys_width(CPUX86State *env, uint64_t addr)
 }
 
 /* Address of a bitmap page, or of another page-sized structure. */
-static bool vmx_page_valid(CPUX86State *env, const VMXVmcs *v, unsigned field)
-{
-    return vmx_pointer_valid(env, vmcs_read(v, field));
-}
+#define CHECK_PAGE(env, v, rule, field)                                  \
+    (vmx_pointer_valid(env, vmcs_read(v, VMCS_##field)) ||               \
+     VMX_REFUSE(env, v, rule, field,                                     \
+                "4-KByte aligned, within the physical-address width"))
 
 /* MSR area: 16-byte alignment, first and last byte within the width. */
+#define CHECK_MSR_AREA(env, v, rule, area)                               \
+    (vmx_msr_area_valid(env, v, VMCS_##area##_ADDRESS,                   \
+                        VMCS_##area##_COUNT) ||                          \
+     VMX_REFUSE(env, v, rule, area##_ADDRESS, "16-byte aligned, "        \
+                "all entries within the physical-address width"))
+
 static bool vmx_msr_area_valid(CPUX86State *env, const VMXVmcs *v,
                                unsigned addr_field, unsigned count_field)
 {
@@ -38,6 +44,84 @@ static bool vmx_msr_area_valid(CPUX86State *env, const VMXVmcs *v,
            !vmx_beyond_phys_width(env, addr + count * 16 - 1);
 }
 
+/* The virtual-APIC page and what is compared with it. */
+static bool check_tpr_shadow(CPUX86State *env, const VMXVmcs *v)
+{
+    X86VMXControls ctl;
+
+    vmx_read_controls(v, &ctl);
+    if (!(ctl.proc & VMX_CPU_TPR_SHADOW)) {
+        return true;
+    }
+    if (ctl.tpr_threshold & ~0xfu) {
+        return VMX_REFUSE(env, v, "VMX-CTL-09", TPR_THRESHOLD,
+                          "bits 31:4 are 0");
+    }
+    return vmx_tpr_threshold_valid(env, &ctl) ||
+           VMX_REFUSE(env, v, "VMX-CTL-10", TPR_THRESHOLD,
+                      "not above VTPR[7:4]");
+}
+
+static bool check_eptp(CPUX86State *env, const VMXVmcs *v)
+{
+    uint64_t eptp = vmcs_read(v, VMCS_EPT_POINTER);
+
+    if (vmx_eptp_valid(env, eptp)) {
+        return true;
+    }
+    if (vmx_eptp_valid(env, eptp & ~EPTP_AD_ENABLE)) {
+        return VMX_REFUSE(env, v, "VMX-CTL-16", EPT_POINTER,
+                          "accessed and dirty flags with "
+                          "IA32_VMX_EPT_VPID_CAP[21] only");
+    }
+    return VMX_REFUSE(env, v, "VMX-CTL-15", EPT_POINTER,
+                      "memory type and walk length of IA32_VMX_EPT_VPID_CAP, "
+                      "no reserved bit, within the physical-address width");
+}
+
+static bool check_vm_functions(CPUX86State *env, const VMXVmcs *v,
+                               uint32_t proc2)
+{
+    uint64_t functions = vmcs_read(v, VMCS_VM_FUNCTION_CONTROLS);
+
+    if (!(proc2 & VMX_CPU2_VMFUNC)) {
+        return true;
+    }
+    if (functions & ~env->features[FEAT_VMX_VMFUNC]) {
+        return VMX_REFUSE(env, v, "VMX-CTL-19", VM_FUNCTION_CONTROLS,
+                          "no function that IA32_VMX_VMFUNC does not have");
+    }
+    if (!(functions & MSR_VMX_VMFUNC_EPT_SWITCHING)) {
+        return true;
+    }
+    if (!(proc2 & VMX_CPU2_EPT)) {
+        return VMX_REFUSE(env, v, "VMX-CTL-19", VM_FUNCTION_CONTROLS,
+                          "EPTP switching with EPT only");
+    }
+    return CHECK_PAGE(env, v, "VMX-CTL-20", EPTP_LIST_ADDRESS);
+}
+
+static bool check_control_words(CPUX86State *env, const VMXVmcs *v)
+{
+    uint32_t proc = vmcs_read(v, VMCS_PROCESSOR_CONTROLS);
+
+    if (!vmx_pin_controls_allowed(env, vmcs_read(v, VMCS_PIN_CONTROLS))) {
+        return VMX_REFUSE(env, v, "VMX-CTL-01", PIN_CONTROLS,
+                          "what IA32_VMX_(TRUE_)PINBASED_CTLS allows");
+    }
+    if (!vmx_proc_controls_allowed(env, proc)) {
+        return VMX_REFUSE(env, v, "VMX-CTL-02", PROCESSOR_CONTROLS,
+                          "what IA32_VMX_(TRUE_)PROCBASED_CTLS allows");
+    }
+    if ((proc & VMX_CPU_SECONDARY_CONTROLS) &&
+        !vmx_proc2_controls_allowed(env,
+                                    vmcs_read(v, VMCS_SECONDARY_CONTROLS))) {
+        return VMX_REFUSE(env, v, "VMX-CTL-03", SECONDARY_CONTROLS,
+                          "what IA32_VMX_PROCBASED_CTLS2 allows");
+    }
+    return true;
+}
+
 /* "VM-Execution Control Fields" */
 bool vmx_check_execution_controls(CPUX86State *env, const VMXVmcs *v)
 {
@@ -45,64 +129,54 @@ bool vmx_check_execution_controls(CPUX86State *env, const VMXVmcs *v)
     uint32_t proc = vmcs_read(v, VMCS_PROCESSOR_CONTROLS);
     uint32_t proc2 = 0;
 
-    if (!vmx_pin_controls_allowed(env, pin) ||
-        !vmx_proc_controls_allowed(env, proc)) {
+    if (!check_control_words(env, v)) {
         return false;
     }
     if (proc & VMX_CPU_SECONDARY_CONTROLS) {
         proc2 = vmcs_read(v, VMCS_SECONDARY_CONTROLS);
-        if (!vmx_proc2_controls_allowed(env, proc2)) {
-            return false;
-        }
     }
     if (vmcs_read(v, VMCS_CR3_TARGET_COUNT) > 4) {
-        return false;
+        return VMX_REFUSE(env, v, "VMX-CTL-05", CR3_TARGET_COUNT, "at most 4");
     }
     if ((proc & VMX_CPU_IO_BITMAPS) &&
-        (!vmx_page_valid(env, v, VMCS_IO_BITMAP_A) ||
-         !vmx_page_valid(env, v, VMCS_IO_BITMAP_B))) {
+        (!CHECK_PAGE(env, v, "VMX-CTL-06", IO_BITMAP_A) ||
+         !CHECK_PAGE(env, v, "VMX-CTL-06", IO_BITMAP_B))) {
         return false;
     }
     if ((proc & VMX_CPU_MSR_BITMAPS) &&
-        !vmx_page_valid(env, v, VMCS_MSR_BITMAP)) {
+        !CHECK_PAGE(env, v, "VMX-CTL-07", MSR_BITMAP)) {
         return false;
     }
-    if ((pin & VMX_PIN_VIRTUAL_NMIS) &&
-        !(pin & VMX_PIN_NMI)) {
-        return false;
+    if ((pin & VMX_PIN_VIRTUAL_NMIS) && !(pin & VMX_PIN_NMI)) {
+        return VMX_REFUSE(env, v, "VMX-CTL-12", PIN_CONTROLS,
+                          "virtual NMIs with NMI exiting only");
     }
-    if ((proc & VMX_CPU_NMI_WINDOW) &&
-        !(pin & VMX_PIN_VIRTUAL_NMIS)) {
-        return false;
+    if ((proc & VMX_CPU_NMI_WINDOW) && !(pin & VMX_PIN_VIRTUAL_NMIS)) {
+        return VMX_REFUSE(env, v, "VMX-CTL-13", PROCESSOR_CONTROLS,
+                          "NMI-window exiting with virtual NMIs only");
     }
     if ((proc & VMX_CPU_TPR_SHADOW) &&
-        !vmx_page_valid(env, v, VMCS_VIRTUAL_APIC_ADDRESS)) {
+        !CHECK_PAGE(env, v, "VMX-CTL-08", VIRTUAL_APIC_ADDRESS)) {
         return false;
     }
     if ((proc2 & VMX_CPU2_APIC_ACCESSES) &&
-        !vmx_page_valid(env, v, VMCS_APIC_ACCESS_ADDRESS)) {
+        !CHECK_PAGE(env, v, "VMX-CTL-14", APIC_ACCESS_ADDRESS)) {
         return false;
     }
-    if (proc & VMX_CPU_TPR_SHADOW) {
-        X86VMXControls ctl;
-
-        vmx_read_controls(v, &ctl);
-        if (!vmx_tpr_threshold_valid(env, &ctl)) {
-            return false;
-        }
+    if (!check_tpr_shadow(env, v)) {
+        return false;
     }
     if ((proc2 & VMX_CPU2_VPID) && !vmcs_read(v, VMCS_VPID)) {
+        return VMX_REFUSE(env, v, "VMX-CTL-17", VPID, "not 0");
+    }
+    if ((proc2 & VMX_CPU2_EPT) && !check_eptp(env, v)) {
         return false;
     }
-    if ((proc2 & VMX_CPU2_EPT) &&
-        !vmx_eptp_valid(env, vmcs_read(v, VMCS_EPT_POINTER))) {
-        return false;
+    if ((proc2 & VMX_CPU2_UNRESTRICTED_GUEST) && !(proc2 & VMX_CPU2_EPT)) {
+        return VMX_REFUSE(env, v, "VMX-CTL-18", SECONDARY_CONTROLS,
+                          "unrestricted guest with EPT only");
     }
-    if ((proc2 & VMX_CPU2_UNRESTRICTED_GUEST) &&
-        !(proc2 & VMX_CPU2_EPT)) {
-        return false;
-    }
-    return vmx_vmfunc_controls_valid(env, v, proc2);
+    return check_vm_functions(env, v, proc2);
 }
 
 /* "VM-Exit Control Fields" */
@@ -117,13 +191,52 @@ static bool vmx_check_exit_controls(CPUX86State *env, const VMXEntry *entry)
     if (!entry->returns_from_smm &&
         (entry->exit_ctls & VMX_EXIT_SAVE_PREEMPTION_TIMER) &&
         !(entry->ctl.pin & VMX_PIN_PREEMPTION_TIMER)) {
-        return false;
+        return VMX_REFUSE(env, v, "VMX-CTL-22", EXIT_CONTROLS,
+                          "saving the preemption timer with the timer only");
     }
-    return vmx_exit_controls_allowed(env, entry->exit_ctls) &&
-           vmx_msr_area_valid(env, v, VMCS_EXIT_MSR_STORE_ADDRESS,
-                              VMCS_EXIT_MSR_STORE_COUNT) &&
-           vmx_msr_area_valid(env, v, VMCS_EXIT_MSR_LOAD_ADDRESS,
-                              VMCS_EXIT_MSR_LOAD_COUNT);
+    if (!vmx_exit_controls_allowed(env, entry->exit_ctls)) {
+        return VMX_REFUSE(env, v, "VMX-CTL-21", EXIT_CONTROLS,
+                          "what IA32_VMX_(TRUE_)EXIT_CTLS allows");
+    }
+    return CHECK_MSR_AREA(env, v, "VMX-CTL-23", EXIT_MSR_STORE) &&
+           CHECK_MSR_AREA(env, v, "VMX-CTL-24", EXIT_MSR_LOAD);
+}
+
+/* A software event's instruction, which is not executed. */
+static bool check_instruction_length(CPUX86State *env, const VMXVmcs *v)
+{
+    uint32_t length = vmcs_read(v, VMCS_ENTRY_INSTRUCTION_LENGTH);
+
+    if (length > 15 ||
+        (!length && !(vmx_misc(env) & MSR_VMX_MISC_ZERO_LEN_INJECT))) {
+        return VMX_REFUSE(env, v, "VMX-CTL-33", ENTRY_INSTRUCTION_LENGTH,
+                          "1 to 15, or 0 with IA32_VMX_MISC[30]");
+    }
+    return true;
+}
+
+static bool check_error_code(CPUX86State *env, const VMXEntry *entry)
+{
+    const VMXVmcs *v = entry->guest;
+    uint32_t info = vmcs_read(v, VMCS_ENTRY_INTERRUPTION_INFO);
+    bool unrestricted = entry->ctl.proc2 & VMX_CPU2_UNRESTRICTED_GUEST;
+    bool protected_mode = vmcs_read(v, VMCS_GUEST_CR0) & CR0_PE_MASK;
+    bool want_error = (info & VMX_INTERRUPTION_TYPE_MASK) ==
+                      VMX_INTERRUPTION_TYPE_HARDWARE_EXCEPTION &&
+                      exception_has_error_code((uint8_t)info) &&
+                      (protected_mode || !unrestricted);
+
+    if (want_error != !!(info & VMX_INTERRUPTION_ERROR_CODE)) {
+        return VMX_REFUSE(env, v, "VMX-CTL-30", ENTRY_INTERRUPTION_INFO,
+                          "an error code exactly with the exceptions that "
+                          "have one");
+    }
+    if (want_error &&
+        vmcs_read(v, VMCS_ENTRY_EXCEPTION_ERROR_CODE) > 0xffff) {
+        return VMX_REFUSE(env, v, "VMX-CTL-32", ENTRY_EXCEPTION_ERROR_CODE,
+                          "bits 31:16 are 0");
+    }
+    return true;
 }
 
 /* The event to be injected, part of "VM-Entry Control Fields". */
@@ -131,32 +244,32 @@ static bool vmx_check_injection(CPUX86State *env, const VMXEntry *entry)
 {
     const VMXVmcs *v = entry->guest;
     uint32_t info = vmcs_read(v, VMCS_ENTRY_INTERRUPTION_INFO);
-    uint32_t length = vmcs_read(v, VMCS_ENTRY_INSTRUCTION_LENGTH);
     uint32_t type = info & VMX_INTERRUPTION_TYPE_MASK;
     uint8_t vector = info;
-    bool unrestricted = entry->ctl.proc2 &
-                        VMX_CPU2_UNRESTRICTED_GUEST;
-    bool protected_mode = vmcs_read(v, VMCS_GUEST_CR0) & CR0_PE_MASK;
-    bool want_error;
 
     if (!(info & VMX_INTERRUPTION_VALID)) {
         return true;
     }
     if (info & VMX_INTERRUPTION_RESERVED) {
-        return false;
+        return VMX_REFUSE(env, v, "VMX-CTL-31", ENTRY_INTERRUPTION_INFO,
+                          "bits 30:12 are 0");
     }
     if (type == VMX_INTERRUPTION_TYPE_OTHER) {
         /* A pending MTF VM exit, if the 1-setting of the flag is offered. */
-        return !vector && !(info & VMX_INTERRUPTION_ERROR_CODE) &&
-               (env->features[FEAT_VMX_PROCBASED_CTLS] &
-                VMX_CPU_MONITOR_TRAP_FLAG);
+        if (vector || !(env->features[FEAT_VMX_PROCBASED_CTLS] &
+                        VMX_CPU_MONITOR_TRAP_FLAG)) {
+            return VMX_REFUSE(env, v, "VMX-CTL-27", ENTRY_INTERRUPTION_INFO,
+                              "type 7 for a pending MTF VM exit, vector 0");
+        }
+        return check_error_code(env, entry);
     }
     if (entry->returns_from_smm && entry->to_root) {
         /*
          * Nothing else goes into root operation (DM-RET-18); on vector 0, which
          * the rule leaves open, the same.
          */
-        return false;
+        return VMX_REFUSE(env, v, "DM-RET-18", ENTRY_INTERRUPTION_INFO,
+                          "nothing but a pending MTF VM exit");
     }
 
     switch (type) {
@@ -164,34 +277,28 @@ static bool vmx_check_injection(CPUX86State *env, const VMXEntry *entry)
         break;
     case VMX_INTERRUPTION_TYPE_NMI:
         if (vector != 2) {
-            return false;
+            return VMX_REFUSE(env, v, "VMX-CTL-28", ENTRY_INTERRUPTION_INFO,
+                              "an NMI has vector 2");
         }
         break;
     case VMX_INTERRUPTION_TYPE_HARDWARE_EXCEPTION:
         if (vector > 31) {
-            return false;
+            return VMX_REFUSE(env, v, "VMX-CTL-29", ENTRY_INTERRUPTION_INFO,
+                              "an exception has a vector of at most 31");
         }
         break;
     case VMX_INTERRUPTION_TYPE_SOFTWARE_INTERRUPT:
     case VMX_INTERRUPTION_TYPE_PRIVILEGED_EXCEPTION:
     case VMX_INTERRUPTION_TYPE_SOFTWARE_EXCEPTION:
-        if (length > 15 ||
-            (!length && !(vmx_misc(env) & MSR_VMX_MISC_ZERO_LEN_INJECT))) {
+        if (!check_instruction_length(env, v)) {
             return false;
         }
         break;
     default:
-        return false;
+        return VMX_REFUSE(env, v, "VMX-CTL-27", ENTRY_INTERRUPTION_INFO,
+                          "type 1 is reserved");
     }
-
-    want_error = type == VMX_INTERRUPTION_TYPE_HARDWARE_EXCEPTION &&
-                 exception_has_error_code(vector) &&
-                 (protected_mode || !unrestricted);
-    if (want_error != !!(info & VMX_INTERRUPTION_ERROR_CODE)) {
-        return false;
-    }
-    return !want_error ||
-           vmcs_read(v, VMCS_ENTRY_EXCEPTION_ERROR_CODE) <= 0xffff;
+    return check_error_code(env, entry);
 }
 
 /* "VM-Entry Control Fields" */
@@ -201,89 +308,155 @@ static bool vmx_check_entry_controls(CPUX86State *env, const VMXEntry *entry)
     const bool in_smm = env->hflags & HF_SMM_MASK;
 
     if (!vmx_entry_controls_allowed(env, entry->entry_ctls)) {
-        return false;
+        return VMX_REFUSE(env, v, "VMX-CTL-26", ENTRY_CONTROLS,
+                          "what IA32_VMX_(TRUE_)ENTRY_CTLS allows");
     }
-    /*
-     * "Entry to SMM" and "deactivate dual-monitor treatment" are for the STM,
-     * one at a time (DM-CTL-01, DM-CTL-02, DM-CTL-04).
-     */
-    if (!in_smm && (entry->entry_ctls & (VMX_ENTRY_TO_SMM |
-                                         VMX_ENTRY_DEACTIVATE))) {
-        return false;
+    /* Both are for the STM, one at a time. */
+    if (!in_smm && (entry->entry_ctls & VMX_ENTRY_TO_SMM)) {
+        return VMX_REFUSE(env, v, "DM-CTL-01", ENTRY_CONTROLS,
+                          "entry to SMM in SMM only");
+    }
+    if (!in_smm && (entry->entry_ctls & VMX_ENTRY_DEACTIVATE)) {
+        return VMX_REFUSE(env, v, "DM-CTL-02", ENTRY_CONTROLS,
+                          "deactivate dual-monitor treatment in SMM only");
     }
     if ((entry->entry_ctls & VMX_ENTRY_TO_SMM) &&
         (entry->entry_ctls & VMX_ENTRY_DEACTIVATE)) {
-        return false;
+        return VMX_REFUSE(env, v, "DM-CTL-04", ENTRY_CONTROLS,
+                          "not both entry to SMM and deactivate dual-monitor "
+                          "treatment");
     }
     return vmx_check_injection(env, entry) &&
-           vmx_msr_area_valid(env, v, VMCS_ENTRY_MSR_LOAD_ADDRESS,
-                              VMCS_ENTRY_MSR_LOAD_COUNT);
+           CHECK_MSR_AREA(env, v, "VMX-CTL-34", ENTRY_MSR_LOAD);
 }
 
-/* "Checks on Host Control Registers and MSRs" and on host segments */
-static bool vmx_check_host(CPUX86State *env, const VMXEntry *entry)
+/* "Checks on Host Control Registers and MSRs" */
+static bool check_host_registers(CPUX86State *env, const VMXEntry *entry)
 {
     const VMXVmcs *v = entry->guest;
     const bool host64 = entry->exit_ctls & VMX_EXIT_HOST_ADDRESS_SPACE_SIZE;
-    uint64_t cr4 = vmcs_read(v, VMCS_HOST_CR4);
-    uint64_t rip = vmcs_read(v, VMCS_HOST_RIP);
-    unsigned i;
+    uint64_t efer = vmcs_read(v, VMCS_HOST_IA32_EFER);
 
-    if (!vmx_cr0_valid(env, vmcs_read(v, VMCS_HOST_CR0), false) ||
-        !vmx_cr4_valid(env, cr4) ||
-        vmx_beyond_phys_width(env, vmcs_read(v, VMCS_HOST_CR3)) ||
-        !vmx_canonical(vmcs_read(v, VMCS_HOST_IA32_SYSENTER_ESP)) ||
-        !vmx_canonical(vmcs_read(v, VMCS_HOST_IA32_SYSENTER_EIP))) {
+    if (!vmx_cr0_valid(env, vmcs_read(v, VMCS_HOST_CR0), false)) {
+        return VMX_REFUSE(env, v, "VMX-HST-01", HOST_CR0,
+                          "the fixed bits of IA32_VMX_CR0_FIXED0 and FIXED1");
+    }
+    if (!vmx_cr4_valid(env, vmcs_read(v, VMCS_HOST_CR4))) {
+        return VMX_REFUSE(env, v, "VMX-HST-02", HOST_CR4,
+                          "the fixed bits of IA32_VMX_CR4_FIXED0 and FIXED1");
+    }
+    if (vmx_beyond_phys_width(env, vmcs_read(v, VMCS_HOST_CR3))) {
+        return VMX_REFUSE(env, v, "VMX-HST-03", HOST_CR3,
+                          "within the physical-address width");
+    }
+    if (!VMX_CHECK_CANONICAL(env, v, "VMX-HST-04", HOST_IA32_SYSENTER_ESP) ||
+        !VMX_CHECK_CANONICAL(env, v, "VMX-HST-04", HOST_IA32_SYSENTER_EIP)) {
         return false;
     }
     if ((entry->exit_ctls & VMX_EXIT_LOAD_PAT) &&
         !vmx_pat_valid(vmcs_read(v, VMCS_HOST_IA32_PAT))) {
-        return false;
+        return VMX_REFUSE(env, v, "VMX-HST-05", HOST_IA32_PAT,
+                          "memory types 0, 1, 4 to 7");
     }
     if ((entry->exit_ctls & VMX_EXIT_LOAD_PERF_GLOBAL_CTRL) &&
         (vmcs_read(v, VMCS_HOST_IA32_PERF_GLOBAL_CTRL) &
          ~VMX_PERF_GLOBAL_CTRL)) {
+        return VMX_REFUSE(env, v, "VMX-HST-16", HOST_IA32_PERF_GLOBAL_CTRL,
+                          "no reserved bit");
+    }
+    if (!(entry->exit_ctls & VMX_EXIT_LOAD_EFER)) {
+        return true;
+    }
+    if (efer & ~VMX_EFER_ALLOWED) {
+        return VMX_REFUSE(env, v, "VMX-HST-06", HOST_IA32_EFER,
+                          "no reserved bit");
+    }
+    if (!!(efer & MSR_EFER_LMA) != host64 ||
+        !!(efer & MSR_EFER_LME) != host64) {
+        return VMX_REFUSE(env, v, "VMX-HST-07", HOST_IA32_EFER,
+                          "LMA and LME as host address-space size");
+    }
+    return true;
+}
+
+#define CHECK_HOST_SELECTOR(env, v, field)                               \
+    (!(vmcs_read(v, VMCS_##field) & 7) ||                                \
+     VMX_REFUSE(env, v, "VMX-HST-08", field, "RPL and TI are 0"))
+
+/* "Checks on Host Segment and Descriptor-Table Registers" */
+static bool check_host_segments(CPUX86State *env, const VMXEntry *entry)
+{
+    const VMXVmcs *v = entry->guest;
+    const bool host64 = entry->exit_ctls & VMX_EXIT_HOST_ADDRESS_SPACE_SIZE;
+
+    if (!CHECK_HOST_SELECTOR(env, v, HOST_ES_SELECTOR) ||
+        !CHECK_HOST_SELECTOR(env, v, HOST_CS_SELECTOR) ||
+        !CHECK_HOST_SELECTOR(env, v, HOST_SS_SELECTOR) ||
+        !CHECK_HOST_SELECTOR(env, v, HOST_DS_SELECTOR) ||
+        !CHECK_HOST_SELECTOR(env, v, HOST_FS_SELECTOR) ||
+        !CHECK_HOST_SELECTOR(env, v, HOST_GS_SELECTOR) ||
+        !CHECK_HOST_SELECTOR(env, v, HOST_TR_SELECTOR)) {
         return false;
     }
-    if (entry->exit_ctls & VMX_EXIT_LOAD_EFER) {
-        uint64_t efer = vmcs_read(v, VMCS_HOST_IA32_EFER);
+    if (!vmcs_read(v, VMCS_HOST_CS_SELECTOR)) {
+        return VMX_REFUSE(env, v, "VMX-HST-09", HOST_CS_SELECTOR, "not 0");
+    }
+    if (!vmcs_read(v, VMCS_HOST_TR_SELECTOR)) {
+        return VMX_REFUSE(env, v, "VMX-HST-09", HOST_TR_SELECTOR, "not 0");
+    }
+    if (!host64 && !vmcs_read(v, VMCS_HOST_SS_SELECTOR)) {
+        return VMX_REFUSE(env, v, "VMX-HST-10", HOST_SS_SELECTOR,
+                          "not 0 for a 32-bit host");
+    }
+    return VMX_CHECK_CANONICAL(env, v, "VMX-HST-11", HOST_FS_BASE) &&
+           VMX_CHECK_CANONICAL(env, v, "VMX-HST-11", HOST_GS_BASE) &&
+           VMX_CHECK_CANONICAL(env, v, "VMX-HST-11", HOST_TR_BASE) &&
+           VMX_CHECK_CANONICAL(env, v, "VMX-HST-11", HOST_GDTR_BASE) &&
+           VMX_CHECK_CANONICAL(env, v, "VMX-HST-11", HOST_IDTR_BASE);
+}
 
-        if ((efer & ~(uint64_t)(MSR_EFER_SCE | MSR_EFER_LME | MSR_EFER_LMA |
-                                MSR_EFER_NXE)) ||
-            !!(efer & MSR_EFER_LMA) != host64 ||
-            !!(efer & MSR_EFER_LME) != host64) {
-            return false;
-        }
-    }
+/* "Checks Related to Address-Space Size" */
+static bool check_address_space(CPUX86State *env, const VMXEntry *entry)
+{
+    const VMXVmcs *v = entry->guest;
+    const bool host64 = entry->exit_ctls & VMX_EXIT_HOST_ADDRESS_SPACE_SIZE;
+    const bool lma = env->efer & MSR_EFER_LMA;
+    uint64_t cr4 = vmcs_read(v, VMCS_HOST_CR4);
 
-    for (i = VMCS_HOST_ES_SELECTOR; i <= VMCS_HOST_TR_SELECTOR; i += 2) {
-        if (vmcs_read(v, i) & 7) {
-            return false;
-        }
+    if (lma && !host64) {
+        return VMX_REFUSE(env, v, "VMX-HST-12", EXIT_CONTROLS,
+                          "host address-space size 1 for an entry in IA-32e "
+                          "mode");
     }
-    if (!vmcs_read(v, VMCS_HOST_CS_SELECTOR) ||
-        !vmcs_read(v, VMCS_HOST_TR_SELECTOR) ||
-        (!host64 && !vmcs_read(v, VMCS_HOST_SS_SELECTOR))) {
-        return false;
+    if (!lma && host64) {
+        return VMX_REFUSE(env, v, "VMX-HST-13", EXIT_CONTROLS,
+                          "host address-space size 0 for an entry outside "
+                          "IA-32e mode");
     }
-    for (i = VMCS_HOST_FS_BASE; i <= VMCS_HOST_IDTR_BASE; i += 2) {
-        if (!vmx_canonical(vmcs_read(v, i))) {
-            return false;
-        }
-    }
-
-    /* "Checks Related to Address-Space Size" */
     if (host64) {
-        return (cr4 & CR4_PAE_MASK) && vmx_canonical(rip);
+        if (!(cr4 & CR4_PAE_MASK)) {
+            return VMX_REFUSE(env, v, "VMX-HST-15", HOST_CR4,
+                              "PAE = 1 for a 64-bit host");
+        }
+        return VMX_CHECK_CANONICAL(env, v, "VMX-HST-15", HOST_RIP);
     }
-    return !(cr4 & CR4_PCIDE_MASK) && !(rip >> 32) &&
-           !(entry->entry_ctls & VMX_ENTRY_IA32E_GUEST);
+    if (entry->entry_ctls & VMX_ENTRY_IA32E_GUEST) {
+        return VMX_REFUSE(env, v, "VMX-HST-13", ENTRY_CONTROLS,
+                          "no IA-32e mode guest of a 32-bit host");
+    }
+    if (cr4 & CR4_PCIDE_MASK) {
+        return VMX_REFUSE(env, v, "VMX-HST-14", HOST_CR4,
+                          "PCIDE = 0 for a 32-bit host");
+    }
+    if (vmcs_read(v, VMCS_HOST_RIP) >> 32) {
+        return VMX_REFUSE(env, v, "VMX-HST-14", HOST_RIP,
+                          "below 4 GBytes for a 32-bit host");
+    }
+    return true;
 }
 
 int vmx_check_entry(CPUX86State *env, const VMXEntry *entry)
 {
-    const bool lma = env->efer & MSR_EFER_LMA;
-
     /* Returns from SMM check these elsewhere, with error 25. */
     if (!entry->returns_from_smm &&
         !vmx_check_execution_controls(env, entry->guest)) {
@@ -293,10 +466,8 @@ int vmx_check_entry(CPUX86State *env, const VMXEntry *entry)
         !vmx_check_entry_controls(env, entry)) {
         return VMX_ERROR_ENTRY_CONTROLS;
     }
-    if (!vmx_check_host(env, entry)) {
-        return VMX_ERROR_ENTRY_HOST_STATE;
-    }
-    if (lma != !!(entry->exit_ctls & VMX_EXIT_HOST_ADDRESS_SPACE_SIZE)) {
+    if (!check_host_registers(env, entry) || !check_host_segments(env, entry) ||
+        !check_address_space(env, entry)) {
         return VMX_ERROR_ENTRY_HOST_STATE;
     }
     return 0;

@@ -23,7 +23,6 @@
 #define EPTP_WALK_SHIFT         3
 #define EPTP_WALK_MASK          (0x7ULL << EPTP_WALK_SHIFT)
 #define EPTP_WALK_4LEVEL        (3ULL << EPTP_WALK_SHIFT)
-#define EPTP_AD_ENABLE          (1ULL << 6)
 #define EPTP_RESERVED_LOW       (0x1fULL << 7)
 
 /* EPT entries */

@@ -199,6 +199,7 @@ enum {
 #define VMX_PENDING_DEBUG_ENABLED  (1ULL << 12)
 #define VMX_PENDING_DEBUG_BS       (1ULL << 14)
 
+#define VMX_ACCESS_DPL(ar)   (((ar) >> 5) & 3)
 #define VMX_ACCESS_UNUSABLE  (1u << 16)
 
 /*
@@ -214,6 +215,9 @@ enum {
 
 /* IA32_PERF_GLOBAL_CTRL: enables of four and three counters that stand still. */
 #define VMX_PERF_GLOBAL_CTRL        0x70000000fULL
+
+/* Bits of IA32_EFER that are not reserved. */
+#define VMX_EFER_ALLOWED            0xd01ULL
 
 /* MSEG revision identifier, IA32_VMX_MISC[63:32]. */
 #define VMX_MSEG_REVISION  0x00000000u

@@ -63,6 +63,8 @@ void vmx_tpr_after_entry(CPUX86State *env);
 /* ------------------------------------------------------------------ */
 /* vmx-ept.c                                                           */
 
+#define EPTP_AD_ENABLE          (1ULL << 6)
+
 bool vmx_eptp_valid(CPUX86State *env, uint64_t eptp);
 /* vmx_ept_fault() for a load of the PDPTE registers: no linear address. */
 G_NORETURN void vmx_ept_fault_pdpte(CPUX86State *env, uintptr_t retaddr);
@@ -90,10 +92,18 @@ void vmx_save_pdptes(CPUX86State *env, VMXVmcs *vmcs);
 bool vmx_load_host_pdptes(CPUX86State *env);
 
 /* ------------------------------------------------------------------ */
-/* vmx-vmfunc.c                                                        */
+/* vmx-refusal.c: which check of a VM entry failed                     */
 
-bool vmx_vmfunc_controls_valid(CPUX86State *env, const VMXVmcs *vmcs,
-                               uint32_t proc2);
+/*
+ * Tell that @field, named @name, is not as @rule demands; false, as the check
+ * is.  A rule's id is that of the tables in tests/machine/rules.
+ */
+bool vmx_refuse(CPUX86State *env, const VMXVmcs *vmcs, const char *rule,
+                unsigned field, const char *name, const char *demand);
+/* @index: R_ES to R_GS, then 6 for LDTR and 7 for TR. */
+bool vmx_refuse_segment(CPUX86State *env, const VMXVmcs *vmcs,
+                        const char *rule, unsigned first, int index,
+                        const char *part, const char *demand);
 
 /* ------------------------------------------------------------------ */
 /* vmx-msr.c: MSR areas                                                */

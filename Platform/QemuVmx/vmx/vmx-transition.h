@@ -33,12 +33,24 @@ typedef struct VMXEntry {
 } VMXEntry;
 
 /* ------------------------------------------------------------------ */
-/* vmx-checks.c, vmx-checks-guest.c                                    */
+/* vmx-checks.c, vmx-checks-guest.c, vmx-checks-segments.c             */
+
+/* A check that fails returns one of these: what it wanted, for the trace. */
+#define VMX_REFUSE(env, vmcs, rule, field, demand)                       \
+    vmx_refuse(env, vmcs, rule, VMCS_##field, #field, demand)
+#define VMX_REFUSE_SEGMENT(env, vmcs, rule, part, index, demand)         \
+    vmx_refuse_segment(env, vmcs, rule, VMCS_GUEST_ES_##part, index,     \
+                       #part, demand)
+#define VMX_CHECK_CANONICAL(env, vmcs, rule, field)                      \
+    (vmx_canonical(vmcs_read(vmcs, VMCS_##field)) ||                     \
+     VMX_REFUSE(env, vmcs, rule, field, "canonical"))
 
 /* VM-execution control checks; true if valid. */
 bool vmx_check_execution_controls(CPUX86State *env, const VMXVmcs *vmcs);
 /* 0, or the number of the VM-instruction error. */
 int vmx_check_entry(CPUX86State *env, const VMXEntry *entry);
+/* Part of the following: segment and descriptor-table registers. */
+bool vmx_check_guest_segments(CPUX86State *env, const VMXEntry *entry);
 /* True if valid, else *qualification is that of the failure. */
 bool vmx_check_guest_state(CPUX86State *env, const VMXEntry *entry,
                            uint64_t *qualification);

@@ -78,8 +78,7 @@ static bool efer_valid(CPUX86State *env, uint64_t efer)
     if (!vmx_in_operation(env)) {
         return true;
     }
-    return !(efer & ~(uint64_t)(MSR_EFER_SCE | MSR_EFER_LME | MSR_EFER_LMA |
-                                MSR_EFER_NXE)) &&
+    return !(efer & ~VMX_EFER_ALLOWED) &&
            (!(env->cr[0] & CR0_PG_MASK) ||
             !((efer ^ env->efer) & MSR_EFER_LME));
 }

@@ -19,24 +19,6 @@
 #define VM_FUNCTION_EPTP_SWITCH 0
 #define EPTP_LIST_ENTRIES       512
 
-/* Part of the checks on VM-execution control fields. */
-bool vmx_vmfunc_controls_valid(CPUX86State *env, const VMXVmcs *v,
-                               uint32_t proc2)
-{
-    uint64_t functions;
-
-    if (!(proc2 & VMX_CPU2_VMFUNC)) {
-        return true;
-    }
-    functions = vmcs_read(v, VMCS_VM_FUNCTION_CONTROLS);
-    if (functions & ~env->features[FEAT_VMX_VMFUNC]) {
-        return false;
-    }
-    return !(functions & MSR_VMX_VMFUNC_EPT_SWITCHING) ||
-           ((proc2 & VMX_CPU2_EPT) &&
-            vmx_pointer_valid(env, vmcs_read(v, VMCS_EPTP_LIST_ADDRESS)));
-}
-
 /* False if the list has no (valid) entry for ECX. */
 static bool switch_eptp(CPUX86State *env)
 {
