@@ -133,7 +133,7 @@ void run_tests(void)
     }
     if (step != NOTHING && step < ARRAY_SIZE(steps)) {
         begin(NOTHING);
-        check(steps[step].id, steps[step].name, false, "INIT-was-not-blocked");
+        check(steps[step].id, steps[step].name, step == NOTHING, "INIT-was-not-blocked");
         return;
     }
     stm_prepare();
