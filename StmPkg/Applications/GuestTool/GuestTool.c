@@ -14,6 +14,7 @@
 #include <Register/Intel/Cpuid.h>
 #include <Register/Intel/StmApi.h>
 #include <Library/ShellCEntryLib.h>
+#include <Library/StmCommandLib.h>
 #include <Library/StmRecordLib.h>
 #include <Library/UefiBootServicesTableLib.h>
 #include <Library/UefiLib.h>
@@ -316,12 +317,95 @@ GuestObserve (
 }
 
 /**
+  Without a word: what a guest sees.
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @retval EFI_SUCCESS  Done.
+  @retval others       See GuestObserve.
+**/
+STATIC
+EFI_STATUS
+GuestObserveCommand (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  )
+{
+  return GuestObserve ();
+}
+
+/**
+  Command "hidden".
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @retval EFI_SUCCESS  Done.
+  @retval others       See GuestCheckHidden.
+**/
+STATIC
+EFI_STATUS
+GuestHiddenCommand (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  )
+{
+  return GuestCheckHidden ();
+}
+
+/**
+  Command "nmi".
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @retval EFI_SUCCESS  Done.
+  @retval others       See GuestTakeNmis.
+**/
+STATIC
+EFI_STATUS
+GuestNmiCommand (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  )
+{
+  return GuestTakeNmis ();
+}
+
+/**
+  Command "triple-fault".
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @retval EFI_ABORTED  It did not come.
+**/
+STATIC
+EFI_STATUS
+GuestTripleFaultCommand (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  )
+{
+  GuestTripleFault ();
+  return EFI_ABORTED;
+}
+
+STATIC CONST STM_COMMAND  mCommands[] = {
+  { L"",             L"", 0, 0, GuestObserveCommand     },
+  { L"hidden",       L"", 0, 0, GuestHiddenCommand      },
+  { L"nmi",          L"", 0, 0, GuestNmiCommand         },
+  { L"triple-fault", L"", 0, 0, GuestTripleFaultCommand }
+};
+
+/**
   Entry point.
 
   @param[in] Argc  Number of arguments.
   @param[in] Argv  The arguments.
 
-  @retval 0  All as it must be.
+  @retval 0      Done.
   @return An EFI_STATUS without its high bit otherwise.
 **/
 INTN
@@ -331,21 +415,5 @@ ShellAppMain (
   IN CHAR16  **Argv
   )
 {
-  EFI_STATUS  Status;
-
-  if (Argc == 1) {
-    Status = GuestObserve ();
-  } else if ((Argc == 2) && (StrCmp (Argv[1], L"hidden") == 0)) {
-    Status = GuestCheckHidden ();
-  } else if ((Argc == 2) && (StrCmp (Argv[1], L"nmi") == 0)) {
-    Status = GuestTakeNmis ();
-  } else if ((Argc == 2) && (StrCmp (Argv[1], L"triple-fault") == 0)) {
-    GuestTripleFault ();
-    Status = EFI_ABORTED;
-  } else {
-    Print (L"usage: GuestTool [hidden | nmi | triple-fault]\n");
-    Status = EFI_INVALID_PARAMETER;
-  }
-
-  return (INTN)(Status & ~MAX_BIT);
+  return StmRunCommand (L"GuestTool", mCommands, ARRAY_SIZE (mCommands), Argc, Argv);
 }

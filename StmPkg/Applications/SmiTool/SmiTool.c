@@ -7,6 +7,7 @@
 
 #include "SmiTool.h"
 #include <Library/ShellCEntryLib.h>
+#include <Library/StmCommandLib.h>
 
 #define DEMO_PORT_SMIS  3
 #define DEMO_VARIABLES  2
@@ -34,6 +35,194 @@ SmiDemo (
 }
 
 /**
+  How often a command does its work.
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments; the number, if any, is behind the command.
+
+  @return The number; 1 without one.
+**/
+STATIC
+UINTN
+SmiNumber (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  )
+{
+  return (Argc >= 3) ? StrDecimalToUintn (Argv[2]) : 1;
+}
+
+/**
+  Command "demo".
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @retval EFI_SUCCESS  Done.
+  @retval others       See SmiDemo.
+**/
+STATIC
+EFI_STATUS
+SmiDemoCommand (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  )
+{
+  return SmiDemo ();
+}
+
+/**
+  Command "b2".
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @retval EFI_SUCCESS  Done.
+  @retval others       See SmiRaise.
+**/
+STATIC
+EFI_STATUS
+SmiRaiseCommand (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  )
+{
+  return SmiRaise (
+           SmiNumber (Argc, Argv),
+           (Argc >= 4) ? (UINT8)StrHexToUintn (Argv[3]) : SMI_UNCLAIMED_COMMAND
+           );
+}
+
+/**
+  Command "ipi".
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @retval EFI_SUCCESS  Done.
+  @retval others       See SmiSend.
+**/
+STATIC
+EFI_STATUS
+SmiSendCommand (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  )
+{
+  return SmiSend (SmiNumber (Argc, Argv));
+}
+
+/**
+  Command "hlt".
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @retval EFI_SUCCESS  Done.
+  @retval others       See SmiHalt.
+**/
+STATIC
+EFI_STATUS
+SmiHaltCommand (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  )
+{
+  return SmiHalt (SmiNumber (Argc, Argv));
+}
+
+/**
+  Command "state".
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @retval EFI_INVALID_PARAMETER  The word behind it is not "hlt".
+  @retval others                 See SmiState.
+**/
+STATIC
+EFI_STATUS
+SmiStateCommand (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  )
+{
+  if ((Argc == 3) && (StrCmp (Argv[2], L"hlt") != 0)) {
+    return EFI_INVALID_PARAMETER;
+  }
+
+  return SmiState (Argc == 3);
+}
+
+/**
+  Command "variable".
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @retval EFI_SUCCESS  Done.
+  @retval others       See SmiVariables.
+**/
+STATIC
+EFI_STATUS
+SmiVariableCommand (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  )
+{
+  return SmiVariables (SmiNumber (Argc, Argv));
+}
+
+/**
+  Command "count".
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @retval EFI_SUCCESS  Done.
+  @retval others       See SmiLogCount.
+**/
+STATIC
+EFI_STATUS
+SmiCountCommand (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  )
+{
+  return SmiLogCount ();
+}
+
+/**
+  Command "tseg".
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @retval EFI_SUCCESS  Done.
+  @retval others       See SmiCheckTseg.
+**/
+STATIC
+EFI_STATUS
+SmiTsegCommand (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  )
+{
+  return SmiCheckTseg ();
+}
+
+STATIC CONST STM_COMMAND  mCommands[] = {
+  { L"demo",     L"",            0, 0, SmiDemoCommand     },
+  { L"b2",       L"[N [VALUE]]", 0, 2, SmiRaiseCommand    },
+  { L"ipi",      L"[N]",         0, 1, SmiSendCommand     },
+  { L"hlt",      L"[N]",         0, 1, SmiHaltCommand     },
+  { L"state",    L"[hlt]",       0, 1, SmiStateCommand    },
+  { L"variable", L"[N]",         0, 1, SmiVariableCommand },
+  { L"count",    L"",            0, 0, SmiCountCommand    },
+  { L"tseg",     L"",            0, 0, SmiTsegCommand     }
+};
+
+/**
   Entry point.
 
   @param[in] Argc  Number of arguments.
@@ -49,35 +238,5 @@ ShellAppMain (
   IN CHAR16  **Argv
   )
 {
-  EFI_STATUS  Status;
-  UINTN       Number;
-
-  Number = (Argc >= 3) ? StrDecimalToUintn (Argv[2]) : 1;
-  if ((Argc >= 2) && (StrCmp (Argv[1], L"demo") == 0)) {
-    Status = SmiDemo ();
-  } else if ((Argc >= 2) && (StrCmp (Argv[1], L"b2") == 0)) {
-    Status = SmiRaise (
-               Number,
-               (Argc >= 4) ? (UINT8)StrHexToUintn (Argv[3]) : SMI_UNCLAIMED_COMMAND
-               );
-  } else if ((Argc >= 2) && (StrCmp (Argv[1], L"ipi") == 0)) {
-    Status = SmiSend (Number);
-  } else if ((Argc >= 2) && (StrCmp (Argv[1], L"hlt") == 0)) {
-    Status = SmiHalt (Number);
-  } else if ((Argc == 2) && (StrCmp (Argv[1], L"state") == 0)) {
-    Status = SmiState (FALSE);
-  } else if ((Argc == 3) && (StrCmp (Argv[1], L"state") == 0) && (StrCmp (Argv[2], L"hlt") == 0)) {
-    Status = SmiState (TRUE);
-  } else if ((Argc >= 2) && (StrCmp (Argv[1], L"variable") == 0)) {
-    Status = SmiVariables (Number);
-  } else if ((Argc == 2) && (StrCmp (Argv[1], L"count") == 0)) {
-    Status = SmiLogCount ();
-  } else if ((Argc == 2) && (StrCmp (Argv[1], L"tseg") == 0)) {
-    Status = SmiCheckTseg ();
-  } else {
-    Print (L"usage: SmiTool demo | b2 [N [VALUE]] | ipi [N] | hlt [N] | state [hlt] | variable [N] | count | tseg\n");
-    Status = EFI_INVALID_PARAMETER;
-  }
-
-  return (INTN)(Status & ~MAX_BIT);
+  return StmRunCommand (L"SmiTool", mCommands, ARRAY_SIZE (mCommands), Argc, Argv);
 }

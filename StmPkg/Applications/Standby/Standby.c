@@ -11,8 +11,7 @@
 #include "Standby.h"
 #include <IndustryStandard/Acpi20.h>
 #include <Library/ShellCEntryLib.h>
-
-#define USAGE  L"usage: Standby s3 [-vector ADDRESS] | report\n"
+#include <Library/StmCommandLib.h>
 
 /**
   Sleep in S3, if the ACPI tables have it.
@@ -45,6 +44,59 @@ StandbyS3 (
 }
 
 /**
+  Command "s3".
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @retval EFI_INVALID_PARAMETER  What follows is not a page below 1 MB.
+  @retval others                 See StandbyS3.
+**/
+STATIC
+EFI_STATUS
+StandbyS3Command (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  )
+{
+  EFI_PHYSICAL_ADDRESS  Vector;
+
+  Vector = 0;
+  if (Argc != 2) {
+    Vector = ((Argc == 4) && (StrCmp (Argv[2], L"-vector") == 0)) ? StrHexToUint64 (Argv[3]) : 0;
+    if ((Vector == 0) || (Vector >= BASE_1MB) || ((Vector & EFI_PAGE_MASK) != 0)) {
+      return EFI_INVALID_PARAMETER;
+    }
+  }
+
+  return StandbyS3 (Vector);
+}
+
+/**
+  Command "report".
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @retval EFI_SUCCESS  Done.
+**/
+STATIC
+EFI_STATUS
+StandbyReportCommand (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  )
+{
+  StandbyReport ();
+  return EFI_SUCCESS;
+}
+
+STATIC CONST STM_COMMAND  mCommands[] = {
+  { L"s3",     L"[-vector ADDRESS]", 0, 2, StandbyS3Command     },
+  { L"report", L"",                  0, 0, StandbyReportCommand }
+};
+
+/**
   Entry point.
 
   @param[in] Argc  Number of arguments.
@@ -60,26 +112,5 @@ ShellAppMain (
   IN CHAR16  **Argv
   )
 {
-  EFI_STATUS            Status;
-  EFI_PHYSICAL_ADDRESS  Vector;
-
-  Vector = 0;
-  Status = EFI_SUCCESS;
-  if ((Argc == 4) && (StrCmp (Argv[2], L"-vector") == 0)) {
-    Vector = StrHexToUint64 (Argv[3]);
-    Status = ((Vector != 0) && (Vector < BASE_1MB) && ((Vector & EFI_PAGE_MASK) == 0)) ? EFI_SUCCESS : EFI_INVALID_PARAMETER;
-  } else if (Argc != 2) {
-    Status = EFI_INVALID_PARAMETER;
-  }
-
-  if (!EFI_ERROR (Status) && (StrCmp (Argv[1], L"s3") == 0)) {
-    Status = StandbyS3 (Vector);
-  } else if (!EFI_ERROR (Status) && (Argc == 2) && (StrCmp (Argv[1], L"report") == 0)) {
-    StandbyReport ();
-  } else {
-    Print (USAGE);
-    Status = EFI_INVALID_PARAMETER;
-  }
-
-  return (INTN)(Status & ~MAX_BIT);
+  return StmRunCommand (L"Standby", mCommands, ARRAY_SIZE (mCommands), Argc, Argv);
 }

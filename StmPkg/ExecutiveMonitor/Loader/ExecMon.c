@@ -7,6 +7,11 @@
 
 #include "ExecMon.h"
 #include <Library/ShellCEntryLib.h>
+#include <Library/StmCommandLib.h>
+
+#define START_OPTIONS \
+  L"[-root] [-no-stm | -smi-in-window] [-fail-last] [-ignore-sleep] [-remap ADDRESS] [-return]"
+#define START_MOST_WORDS  8
 
 /**
   Find an option among the arguments behind the command.
@@ -69,6 +74,102 @@ ExecRemapOption (
 }
 
 /**
+  Command "start".
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @retval EFI_INVALID_PARAMETER  -remap names no page below 1 MB.
+  @retval others                 See ExecStart.
+**/
+STATIC
+EFI_STATUS
+ExecStartCommand (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  )
+{
+  EXEC_START_OPTIONS  Options;
+
+  Options.Root        = ExecHasOption (Argc, Argv, L"-root");
+  Options.WithoutStm  = ExecHasOption (Argc, Argv, L"-no-stm");
+  Options.SmiInWindow = ExecHasOption (Argc, Argv, L"-smi-in-window");
+  Options.FailLast    = ExecHasOption (Argc, Argv, L"-fail-last");
+  Options.Returns     = ExecHasOption (Argc, Argv, L"-return");
+  Options.IgnoreSleep = ExecHasOption (Argc, Argv, L"-ignore-sleep");
+  if (!ExecRemapOption (Argc, Argv, &Options.RemapPage)) {
+    Print (L"ExecMon: -remap needs the hexadecimal address of a page below 1 MB\n");
+    return EFI_INVALID_PARAMETER;
+  }
+
+  return ExecStart (&Options);
+}
+
+/**
+  Command "stop".
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @retval EFI_SUCCESS  Done.
+  @retval others       See ExecStop.
+**/
+STATIC
+EFI_STATUS
+ExecStopCommand (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  )
+{
+  return ExecStop ();
+}
+
+/**
+  Command "status".
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @retval EFI_SUCCESS  Done.
+  @retval others       See ExecStatus.
+**/
+STATIC
+EFI_STATUS
+ExecStatusCommand (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  )
+{
+  return ExecStatus ();
+}
+
+/**
+  Command "exits".
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @retval EFI_SUCCESS  Done.
+  @retval others       See ExecRecordExits.
+**/
+STATIC
+EFI_STATUS
+ExecExitsCommand (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  )
+{
+  return ExecRecordExits ();
+}
+
+STATIC CONST STM_COMMAND  mCommands[] = {
+  { L"start",  START_OPTIONS, 0, START_MOST_WORDS, ExecStartCommand  },
+  { L"stop",   L"",           0, 0,                ExecStopCommand   },
+  { L"status", L"",           0, 0,                ExecStatusCommand },
+  { L"exits",  L"",           0, 0,                ExecExitsCommand  }
+};
+
+/**
   Entry point.
 
   @param[in] Argc  Number of arguments.
@@ -84,33 +185,5 @@ ShellAppMain (
   IN CHAR16  **Argv
   )
 {
-  EFI_STATUS          Status;
-  EXEC_START_OPTIONS  Options;
-
-  if ((Argc >= 2) && (StrCmp (Argv[1], L"start") == 0)) {
-    Options.Root        = ExecHasOption (Argc, Argv, L"-root");
-    Options.WithoutStm  = ExecHasOption (Argc, Argv, L"-no-stm");
-    Options.SmiInWindow = ExecHasOption (Argc, Argv, L"-smi-in-window");
-    Options.FailLast    = ExecHasOption (Argc, Argv, L"-fail-last");
-    Options.Returns     = ExecHasOption (Argc, Argv, L"-return");
-    Options.IgnoreSleep = ExecHasOption (Argc, Argv, L"-ignore-sleep");
-    if (ExecRemapOption (Argc, Argv, &Options.RemapPage)) {
-      Status = ExecStart (&Options);
-    } else {
-      Print (L"ExecMon: -remap needs the hexadecimal address of a page below 1 MB\n");
-      Status = EFI_INVALID_PARAMETER;
-    }
-  } else if ((Argc == 2) && (StrCmp (Argv[1], L"stop") == 0)) {
-    Status = ExecStop ();
-  } else if ((Argc == 2) && (StrCmp (Argv[1], L"status") == 0)) {
-    Status = ExecStatus ();
-  } else if ((Argc == 2) && (StrCmp (Argv[1], L"exits") == 0)) {
-    Status = ExecRecordExits ();
-  } else {
-    Print (L"usage: ExecMon start [-root] [-no-stm | -smi-in-window] [-fail-last] [-ignore-sleep] [-remap ADDRESS]\n");
-    Print (L"               [-return] | stop | status | exits\n");
-    Status = EFI_INVALID_PARAMETER;
-  }
-
-  return (INTN)(Status & ~MAX_BIT);
+  return StmRunCommand (L"ExecMon", mCommands, ARRAY_SIZE (mCommands), Argc, Argv);
 }

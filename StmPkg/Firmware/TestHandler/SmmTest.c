@@ -11,6 +11,7 @@
 #include <Library/BaseLib.h>
 #include <Library/BaseMemoryLib.h>
 #include <Library/ShellCEntryLib.h>
+#include <Library/StmCommandLib.h>
 #include <Library/StmRecordLib.h>
 #include <Library/UefiBootServicesTableLib.h>
 #include <Library/UefiLib.h>
@@ -18,25 +19,9 @@
 #include <Protocol/SmmCommunication.h>
 #include <StmRecord.h>
 
-#define USAGE           L"usage: SmmTest mseg-read [OFFSET] [OPTION ...] | mseg-write OFFSET VALUE [OPTION ...]\n"\
-               L"               cpuid | triple-fault\n" \
-               L"  -processor N  on this processor (index in SMM)\n" \
-               L"  -own-tables   on page tables that the handler makes\n"
+#define OPTIONS         L"[-processor N] [-own-tables]"
+#define OPTION_WORDS    3
 #define EXCEPTION_NONE  "-"
-
-typedef struct {
-  CONST CHAR16    *Name;
-  CONST CHAR8     *RecordName;
-  UINT32          Command;
-  UINTN           Arguments;    ///< numbers it needs
-} TEST_COMMAND;
-
-STATIC CONST TEST_COMMAND  mCommands[] = {
-  { L"mseg-read",    "mseg-read",    StmTestReadMseg,    0 },
-  { L"mseg-write",   "mseg-write",   StmTestWriteMseg,   2 },
-  { L"cpuid",        "cpuid",        StmTestCpuid,       0 },
-  { L"triple-fault", "triple-fault", StmTestTripleFault, 0 }
-};
 
 /**
   The name of a result in records.
@@ -173,6 +158,143 @@ SendRequest (
 }
 
 /**
+  Send a request with the numbers and options of the arguments, and tell the answer.
+
+  @param[in] Command  STM_TEST_COMMAND.
+  @param[in] Name     Its name in records.
+  @param[in] Numbers  How many numbers it needs.
+  @param[in] Argc     Number of arguments.
+  @param[in] Argv     The arguments: offset and value, both hexadecimal, then options.
+
+  @retval EFI_INVALID_PARAMETER  An option is unknown, or a number is missing.
+  @retval others                 See SendRequest.
+**/
+STATIC
+EFI_STATUS
+Ask (
+  IN UINT32       Command,
+  IN CONST CHAR8  *Name,
+  IN UINTN        Numbers,
+  IN UINTN        Argc,
+  IN CHAR16       **Argv
+  )
+{
+  STM_TEST_REQUEST  Request;
+  EFI_STATUS        Status;
+
+  ZeroMem (&Request, sizeof (Request));
+  if (!ReadOptions (&Argc, Argv, &Request) || (Argc < 2 + Numbers)) {
+    return EFI_INVALID_PARAMETER;
+  }
+
+  Request.Command = Command;
+  Request.Offset  = (Argc >= 3) ? (UINT32)StrHexToUintn (Argv[2]) : 0;
+  Request.Value   = (Argc >= 4) ? (UINT32)StrHexToUintn (Argv[3]) : 0;
+
+  Status = SendRequest (&Request);
+  StmRecord (
+    STM_RECORD_PORT_FIRMWARE,
+    "APP",
+    "smm-test",
+    "cmd=%a offset=0x%x value=0x%x processor=%u tables=%a result=%a exception=%a",
+    Name,
+    Request.Offset,
+    Request.Value,
+    Request.Processor,
+    (Request.OwnTables != 0) ? "own" : "smm",
+    ResultName (Request.Result),
+    ExceptionName (&Request)
+    );
+  Print (
+    L"SmmTest: %a: %a, value 0x%x, exception %a\n",
+    Name,
+    ResultName (Request.Result),
+    Request.Value,
+    ExceptionName (&Request)
+    );
+  return Status;
+}
+
+/**
+  Command "mseg-read".
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @return See Ask.
+**/
+STATIC
+EFI_STATUS
+ReadMsegCommand (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  )
+{
+  return Ask (StmTestReadMseg, "mseg-read", 0, Argc, Argv);
+}
+
+/**
+  Command "mseg-write".
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @return See Ask.
+**/
+STATIC
+EFI_STATUS
+WriteMsegCommand (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  )
+{
+  return Ask (StmTestWriteMseg, "mseg-write", 2, Argc, Argv);
+}
+
+/**
+  Command "cpuid".
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @return See Ask.
+**/
+STATIC
+EFI_STATUS
+CpuidCommand (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  )
+{
+  return Ask (StmTestCpuid, "cpuid", 0, Argc, Argv);
+}
+
+/**
+  Command "triple-fault".
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @return See Ask.
+**/
+STATIC
+EFI_STATUS
+TripleFaultCommand (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  )
+{
+  return Ask (StmTestTripleFault, "triple-fault", 0, Argc, Argv);
+}
+
+STATIC CONST STM_COMMAND  mCommands[] = {
+  { L"mseg-read",    L"[OFFSET] " OPTIONS,     0, 1 + OPTION_WORDS, ReadMsegCommand    },
+  { L"mseg-write",   L"OFFSET VALUE " OPTIONS, 2, 2 + OPTION_WORDS, WriteMsegCommand   },
+  { L"cpuid",        OPTIONS,                  0, OPTION_WORDS,     CpuidCommand       },
+  { L"triple-fault", OPTIONS,                  0, OPTION_WORDS,     TripleFaultCommand }
+};
+
+/**
   Entry point.
 
   @param[in] Argc  Number of arguments.
@@ -188,52 +310,5 @@ ShellAppMain (
   IN CHAR16  **Argv
   )
 {
-  CONST TEST_COMMAND  *Command;
-  STM_TEST_REQUEST    Request;
-  EFI_STATUS          Status;
-  UINTN               Index;
-
-  ZeroMem (&Request, sizeof (Request));
-  Command = NULL;
-  if (!ReadOptions (&Argc, Argv, &Request)) {
-    Argc = 0;
-  }
-
-  for (Index = 0; (Index < ARRAY_SIZE (mCommands)) && (Argc >= 2); Index++) {
-    if (StrCmp (Argv[1], mCommands[Index].Name) == 0) {
-      Command = &mCommands[Index];
-    }
-  }
-
-  if ((Command == NULL) || (Argc < 2 + Command->Arguments)) {
-    Print (USAGE);
-    return (INTN)(EFI_INVALID_PARAMETER & ~MAX_BIT);
-  }
-
-  Request.Command = Command->Command;
-  Request.Offset  = (Argc >= 3) ? (UINT32)StrHexToUintn (Argv[2]) : 0;
-  Request.Value   = (Argc >= 4) ? (UINT32)StrHexToUintn (Argv[3]) : 0;
-
-  Status = SendRequest (&Request);
-  StmRecord (
-    STM_RECORD_PORT_FIRMWARE,
-    "APP",
-    "smm-test",
-    "cmd=%a offset=0x%x value=0x%x processor=%u tables=%a result=%a exception=%a",
-    Command->RecordName,
-    Request.Offset,
-    Request.Value,
-    Request.Processor,
-    (Request.OwnTables != 0) ? "own" : "smm",
-    ResultName (Request.Result),
-    ExceptionName (&Request)
-    );
-  Print (
-    L"SmmTest: %s: %a, value 0x%x, exception %a\n",
-    Command->Name,
-    ResultName (Request.Result),
-    Request.Value,
-    ExceptionName (&Request)
-    );
-  return (INTN)(Status & ~MAX_BIT);
+  return StmRunCommand (L"SmmTest", mCommands, ARRAY_SIZE (mCommands), Argc, Argv);
 }
