@@ -94,3 +94,15 @@ def test_text_files_are_as_the_editor_settings_say(checkout: Path) -> None:
         if text and (not text.endswith(b"\n") or re.search(rb"[ \t]$|\r", text, re.MULTILINE)):
             untidy.append(str(path.relative_to(checkout)))
     assert untidy == []
+
+
+def test_what_the_documented_commands_leave_is_ignored(checkout: Path) -> None:
+    """Builds, environments and caches; nothing of what is tracked."""
+    left = [".venv/bin/python", "build/lib/x.py", "dist/x.whl", "Build/OvmfStm/x.obj", "Conf/target.txt"]
+    left += ["stm_lab.egg-info/PKG-INFO", "compile_commands.json", "build_scripts/__pycache__/x.pyc", "docs/_build/x"]
+    left += [".pytest_cache/x", ".mypy_cache/x", ".ruff_cache/x", ".hypothesis/x"]
+    command = ["git", "check-ignore", "--no-index", *left]
+    result = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
+    assert result.stdout.splitlines() == left
+    command = ["git", "ls-files", "--cached", "--ignored", "--exclude-standard"]
+    assert subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=True).stdout == ""

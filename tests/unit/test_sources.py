@@ -111,20 +111,25 @@ def test_cached_tree_is_used_and_the_pinned_one_first() -> None:
     assert sources.locate("qemu").version == "10.0.13"
 
 
-def _pin(monkeypatch: pytest.MonkeyPatch) -> None:
+def _pin(monkeypatch: pytest.MonkeyPatch, source: str = "qemu") -> None:
     """A pin of one listed file, fetched from nowhere: each fetch makes the same small tree."""
     version = hashlib.sha256(b"1\n").hexdigest()
-    pin = {"version": "1", "variable": "QEMU_SRC", "files": {"VERSION": version}, "origins": [{"kind": "test"}]}
+    pin = {
+        "version": "1",
+        "variable": sources.PINS[source]["variable"],
+        "files": {"VERSION": version},
+        "origins": [{"kind": "test"}],
+    }
 
     def fill(folder: Path) -> None:
         (folder / "VERSION").write_text("1\n")
         (folder / "unlisted.c").write_text("pristine\n")
 
     def fetch(name: str, _origin: dict[str, Any], log: Path, shown: Step) -> sources.Tree:
-        facts = {"version": "1", "origin": "test", "identity": "qemu-1"}
+        facts = {"version": "1", "origin": "test", "identity": f"{source}-1"}
         return sources._publish(name, facts, fill, log, shown)
 
-    monkeypatch.setattr(sources, "PINS", {"qemu": pin})
+    monkeypatch.setattr(sources, "PINS", {source: pin})
     monkeypatch.setattr(sources, "_FETCH", {"test": fetch})
 
 
@@ -171,6 +176,34 @@ def test_own_tree_has_keys_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path:
     # Edits of one tree are built in one folder, apart from the fetched source's.
     assert qemu_build.build_tree(first) == qemu_build.build_tree(second) != qemu_build.build_tree(fetched)
     assert (own / "unlisted.c").read_text() == "changed!\n", "it is never written"
+
+
+def test_firmware_of_an_own_tree_is_kept_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What an edited edk2 gives is built and found with that tree only, and the pinned source's is found without."""
+    _pin(monkeypatch, "edk2")
+    monkeypatch.setattr(sources, "_FINISH", {})
+    monkeypatch.setattr(sources, "edk2_dir", lambda: sources.locate("edk2").path)
+    built = []
+
+    def stuart(_target: str, edk2: Path, *_others: object) -> Path:
+        built.append(edk2)
+        for place in firmware_build.FILES.values():
+            (tmp_path / "output" / place).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(edk2 / "unlisted.c", tmp_path / "output" / place)
+        return tmp_path / "output"
+
+    monkeypatch.setattr(firmware_build, "_run_stuart", stuart)
+    fetched, own = sources.locate("edk2").path, tmp_path / "own"
+    pristine = firmware_build.build_firmware()
+    shutil.copytree(fetched, own)
+    (own / "unlisted.c").write_text("changed!\n")
+    monkeypatch.setenv("EDK2_DIR", str(own))
+    edited = firmware_build.build_firmware()
+    assert edited.code.read_text() == "changed!\n"
+    assert firmware_build.surrounding_firmware("DEBUG") == edited, "the inner loop of the STM"
+    monkeypatch.delenv("EDK2_DIR")
+    assert firmware_build.build_firmware() == pristine == firmware_build.surrounding_firmware("DEBUG")
+    assert pristine.code.read_text() == "pristine\n" and built == [fetched, own]
 
 
 def test_every_refusal_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
