@@ -26,6 +26,7 @@ settings.load_profile("stmlab")
 # Also the order of a session: what is quick first; then what boots, in large pieces; last the many small images, which
 # fill what is left of every processor.
 FOLDER_MARKERS = ("unit", "host", "boot", "linux", "tutorial", "machine")
+FILLING = "machine/test_machine.py"
 NEED_MACHINE = ("boot", "linux", "tutorial", "machine")
 NEED_FIRMWARE = ("boot", "linux", "tutorial", "machine/stm")
 # What is in those folders and looks at sources and records only.
@@ -68,7 +69,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if unwanted:
         config.hook.pytest_deselected(items=unwanted)
         items[:] = [item for item in items if item not in unwanted]
-    items.sort(key=lambda item: _rank(item.path))
+    items.sort(key=lambda item: rank(item.path))
 
 
 def group_of(test: str) -> str:
@@ -131,9 +132,12 @@ def pytest_xdist_node_collection_finished(ids: list[str]) -> None:
     prepare(ids)
 
 
-def _rank(path: Path) -> int:
-    folder = path.relative_to(ROOT / "tests").parts[0]
-    return FOLDER_MARKERS.index(folder) if folder in FOLDER_MARKERS else len(FOLDER_MARKERS)
+def rank(path: Path) -> tuple[int, bool]:
+    """Where the tests of a file come in a session: by folder, and those that fill last."""
+    name = path.relative_to(ROOT / "tests")
+    folder = name.parts[0]
+    place = FOLDER_MARKERS.index(folder) if folder in FOLDER_MARKERS else len(FOLDER_MARKERS)
+    return place, name.as_posix() == FILLING
 
 
 @pytest.fixture(scope="session")

@@ -71,6 +71,23 @@ def test_groups_stay_together(tmp_path: Path) -> None:
     assert workers["standby"].isdisjoint(workers["run"]), "everything went to one worker"
 
 
+def test_small_images_come_last(checkout: Path) -> None:
+    """Each is a group of its own, so they level what longer groups leave uneven."""
+    names = [
+        "machine/test_machine.py",
+        "machine/test_vmcs_fuzz.py",
+        "tutorial/test_docs.py",
+        "machine/stm/test_many.py",
+    ]
+    names += ["benchmarks/test_benchmarks.py", "boot/test_run.py", "unit/test_cli.py", "linux/test_kvm.py"]
+    paths = [checkout / "tests" / name for name in names]
+    assert all(path.is_file() for path in paths)
+    ordered = [str(path.relative_to(checkout / "tests")) for path in sorted(paths, key=conftest.rank)]
+    assert ordered[:4] == ["unit/test_cli.py", "boot/test_run.py", "linux/test_kvm.py", "tutorial/test_docs.py"]
+    assert set(ordered[4:6]) == {"machine/test_vmcs_fuzz.py", "machine/stm/test_many.py"}
+    assert ordered[6:] == ["machine/test_machine.py", "benchmarks/test_benchmarks.py"]
+
+
 def test_one_processor_needs_no_workers() -> None:
     assert pytest_command(["-x"], 1)[3:] == ["-x"]
 
