@@ -371,8 +371,10 @@ void vmx_single_step_merge(CPUX86State *env)
  */
 void vmx_note_halt(CPUX86State *env)
 {
-    env->vmx.hlt = true;
+    /* "Guest Non-Register State": the activity state never shows MWAIT. */
+    env->vmx.hlt = !env->vmx.mwait;
     env->vmx.hlt_rip = env->eip;
+    env->vmx.mwait = false;
     if (env->eflags & TF_MASK) {
         env->vmx.pending_debug |= VMX_PENDING_DEBUG_BS;
         vmx_update_request(env);

@@ -110,6 +110,7 @@ typedef struct X86VMXState {
     uint8_t int1_length;
     bool init_exit;             /* by INIT, and no guest entered since */
     bool monitor_armed;         /* MONITOR without MWAIT or event */
+    bool mwait;                 /* waiting, but by MWAIT */
     bool injecting;             /* VM entry's event is being delivered */
     uint8_t sw_exception;       /* the last INT was INT3 or INTO */
     bool tpr_check;             /* compare TPR and threshold at the boundary */

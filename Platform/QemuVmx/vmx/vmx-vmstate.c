@@ -134,6 +134,7 @@ const VMStateDescription vmstate_x86_tcg_vmx = {
         VMSTATE_UINT32(env.vmx.mtf, X86CPU),
         VMSTATE_BOOL(env.vmx.tpr_check, X86CPU),
         VMSTATE_BOOL(env.vmx.monitor_armed, X86CPU),
+        VMSTATE_BOOL(env.vmx.mwait, X86CPU),
         VMSTATE_BOOL(env.vmx.timer_running, X86CPU),
         VMSTATE_BOOL(env.vmx.timer_expired, X86CPU),
         VMSTATE_UINT64(env.vmx.timer_deadline, X86CPU),
