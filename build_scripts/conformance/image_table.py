@@ -109,7 +109,7 @@ TABLE = (
     Image("control-bits-vmx", ("t_control_bits.c", "entry_check.c"), VMX_CPU, at_least=31),
     Image("guest-checks-vmx", ("t_guest_checks.c", "entry_check.c"), VMX_CPU, at_least=93),
     Image("segment-checks-vmx", ("t_segment_checks.c", "entry_check.c"), VMX_CPU, at_least=139),
-    Image("priority", ("t_priority.c", "entry_check.c"), VMX_CPU, at_least=79),
+    Image("priority", ("t_priority.c", "entry_check.c"), VMX_CPU, at_least=80),
     Image("exit-info", ("t_exit_info.c", "entry_check.c"), VMX_CPU, at_least=44),
     Image("delivery", ("t_delivery.c",), VMX_CPU, at_least=511),
     Image(

@@ -281,7 +281,10 @@ void vmx_check_intercept(CPUX86State *env, uint32_t type, uint64_t param,
     case SVM_EXIT_INVD:
         vmx_vmexit(env, VMX_REASON_INVD, 0, ra);
     case SVM_EXIT_XSETBV:
-        vmx_vmexit(env, VMX_REASON_XSETBV, 0, ra);
+        /* Otherwise #UD, which comes first; helper_xsetbv() raises it. */
+        exit_if(env, env->cr[4] & CR4_OSXSAVE_MASK,
+                VMX_REASON_XSETBV, 0, ra);
+        break;
     case SVM_EXIT_RDTSC:
         vmx_check_tsc(env, ra);
         break;

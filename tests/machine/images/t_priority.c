@@ -136,6 +136,12 @@ static void test_undefined(void)
         guest_run(LAUNCH);
         check_eq("VMX-INT-02", rows[i].name, last_exit.intr, UD_EXIT);
     }
+    /* Without CR4.OSXSAVE there is no XSETBV, whatever its operands. */
+    entry_code(p_xsetbv);
+    everything_exits();
+    wr(VMCS_GUEST_CR4, rd(VMCS_GUEST_CR4) & ~(1ull << 18));
+    guest_run(LAUNCH);
+    check_eq("VMX-INT-02", "xsetbv-without-osxsave", last_exit.intr, UD_EXIT);
     /* In compatibility mode VMX instructions but VMCALL are undefined. */
     entry_fresh(MODE_COMPAT);
     wr(VMCS_GUEST_RIP, phys((void *)p_vmxoff));
