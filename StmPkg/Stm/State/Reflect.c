@@ -9,11 +9,16 @@
   the reason cannot be written (IA32_VMX_MISC[29] = 0), the executive monitor has
   no current VMCS: it reads no reason that is not true, and its next VM entry fails.
 
+  The host state may be overwritten, too. What no VM entry accepts is left out, so
+  that the STM gets out in any case. Whether the executive monitor can run with the
+  rest is its own affair, as it would be at a VM exit without an STM.
+
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
 #include "State.h"
+#include <Register/Intel/Cpuid.h>
 #include "Guest/Guest.h"
 
 #define CR4_PAE        BIT5
@@ -22,6 +27,11 @@
 #define EFER_LMA       BIT10
 #define ACCESS_CODE32  (VMX_ACCESS_CODE64 ^ (VMX_ACCESS_LONG | VMX_ACCESS_BIG))
 #define TR_LIMIT       0x67
+#define SELECTOR_BITS  0xFFF8                       ///< RPL and TI of host selectors are 0
+#define CR0_KEPT       (BIT4 | BIT29 | BIT30)       ///< ET, NW and CD: a VM exit leaves them
+#define EFER_DEFINED   (BIT0 | EFER_LME | EFER_LMA | BIT11)
+#define PAT_ENTRIES    8
+#define PAT_LEGAL      (BIT0 | BIT1 | BIT4 | BIT5 | BIT6 | BIT7)  ///< memory types, as numbers of bits
 
 ///
 /// What the STM reads of the executive VMCS, in the order of HOST_VALUES.
@@ -171,6 +181,95 @@ WriteSegment (
 }
 
 /**
+  Make a linear address canonical.
+
+  @param[in,out] Address  The address.
+  @param[in]     Bits     Linear-address width of the processor.
+**/
+STATIC
+VOID
+MakeCanonical (
+  IN OUT UINT64  *Address,
+  IN     UINT32  Bits
+  )
+{
+  *Address = (UINT64)ARShiftU64 (LShiftU64 (*Address, 64 - Bits), 64 - Bits);
+}
+
+/**
+  Does the processor take a value for IA32_PAT?
+
+  @param[in] Pat  The value.
+
+  @retval TRUE   It does.
+  @retval FALSE  An entry is no memory type.
+**/
+STATIC
+BOOLEAN
+IsPatLegal (
+  IN UINT64  Pat
+  )
+{
+  UINTN  Index;
+  UINT8  Type;
+
+  for (Index = 0; Index < PAT_ENTRIES; Index++) {
+    Type = (UINT8)RShiftU64 (Pat, 8 * Index);
+    if ((Type >= 8) || ((PAT_LEGAL & (1 << Type)) == 0)) {
+      return FALSE;
+    }
+  }
+
+  return TRUE;
+}
+
+/**
+  Make host state such that VM entry takes it for guest state ("Checks on the Guest
+  State Area", 26.3.1 [27.3.1]): what a VM entry of the executive monitor has checked
+  does not change.
+
+  @param[in]     Processor  This processor.
+  @param[in,out] Host       The host state.
+**/
+STATIC
+VOID
+MakeHostStateLegal (
+  IN     CONST STM_PROCESSOR  *Processor,
+  IN OUT HOST_VALUES          *Host
+  )
+{
+  CPUID_VIR_PHY_ADDRESS_SIZE_EAX  Size;
+  UINTN                           Index;
+  UINT64                          *Base;
+
+  AsmCpuid (CPUID_VIR_PHY_ADDRESS_SIZE, &Size.Uint32, NULL, NULL, NULL);
+  for (Index = 0; Index < ARRAY_SIZE (Host->Selectors); Index++) {
+    Host->Selectors[Index] &= SELECTOR_BITS;
+  }
+
+  for (Base = &Host->FsBase; Base <= &Host->IdtrBase; Base++) {
+    MakeCanonical (Base, Size.Bits.LinearAddressBits);
+  }
+
+  MakeCanonical (&Host->SysenterEsp, Size.Bits.LinearAddressBits);
+  MakeCanonical (&Host->SysenterEip, Size.Bits.LinearAddressBits);
+  MakeCanonical (&Host->Rip, Size.Bits.LinearAddressBits);
+  if ((Host->ExitControls & VMX_EXIT_HOST_ADDRESS_SPACE_SIZE) == 0) {
+    Host->Rip &= MAX_UINT32;
+  }
+
+  Host->TrSelector &= SELECTOR_BITS;
+  Host->Cr0         = (Host->Cr0 & ~(UINT64)CR0_KEPT) | (VmRead (VMCS_GUEST_CR0) & CR0_KEPT);
+  Host->Cr0         = (Host->Cr0 & AsmReadMsr64 (MSR_IA32_VMX_CR0_FIXED1)) | AsmReadMsr64 (MSR_IA32_VMX_CR0_FIXED0);
+  Host->Cr4         = (Host->Cr4 & AsmReadMsr64 (MSR_IA32_VMX_CR4_FIXED1)) | AsmReadMsr64 (MSR_IA32_VMX_CR4_FIXED0);
+  Host->Cr3        &= LShiftU64 (1, Processor->Shared->PhysicalBits) - 1;
+  Host->Efer       &= EFER_DEFINED;
+  if (!IsPatLegal (Host->Pat)) {
+    Host->Pat = VmRead (VMCS_GUEST_IA32_PAT);
+  }
+}
+
+/**
   Write host state to the guest-state area of the SMM-transfer VMCS, as a VM exit
   would load it ("Loading Host State", 27.5 [28.5]).
 
@@ -264,6 +363,7 @@ StmReflectEntryFailure (
     return FALSE;
   }
 
+  MakeHostStateLegal (Processor, &Host);
   WriteInterruptedState (&Host);
   VmWrite (VMCS_EXECUTIVE_VMCS_POINTER, Processor->VmxonPointer);
   VmWrite (VMCS_LINK_POINTER, Marked ? Executive : VMCS_POINTER_NONE);

@@ -62,10 +62,14 @@ void use_legacy_smram(void)
 }
 
 static uint64_t target, garbage;
+static uint64_t host_target, host_bits; /* flipped; 0 if the host state is left alone */
 
 static void guest_overwrites(void)
 {
     write64(target, garbage);
+    if (host_target) {
+        write64(host_target, read64(host_target) ^ host_bits);
+    }
     smi_port_write(0);
     vmcall();
 }
@@ -110,6 +114,77 @@ static void overwritten_by_guest(const char *name, uint32_t offset, uint64_t val
     smi(HANDLER_NOTHING);
 }
 
+/* Where a natural-width or 64-bit field lies in a region: found by its value. */
+static uint32_t offset_of_field(uint64_t region, uint32_t field)
+{
+    const uint64_t magic = 0x5A17C0DE12345678, value = rd(field);
+    uint32_t found = 0;
+
+    wr(field, magic);
+    vmclear(region);
+    for (uint32_t i = 0; i < PAGE_SIZE; i += 4) {
+        if (read64(region + i) == magic) {
+            found = i;
+        }
+    }
+    vmptrld(region);
+    wr(field, value);
+    if (!found) {
+        panic("field %x is not in the region", field);
+    }
+    return found;
+}
+
+/*
+ * As above, and the guest gives a field of the host state a value that no VM entry
+ * takes: the executive monitor is told, and goes on with what the STM made of it.
+ */
+static void host_state_overwritten(const char *name, uint32_t pin, uint32_t field, uint64_t bits)
+{
+    uint64_t region = vmcs_new_guest(guest_overwrites);
+    bool told = reason_writable();
+
+    host_target = region + offset_of_field(region, field);
+    host_bits = bits;
+    target = region + pin;
+    garbage = ~0ull;
+    handler_action = HANDLER_NOTHING;
+    check_eq("HOSTILE", name, guest_run(LAUNCH), told ? 0x80000021 : ~0u);
+    check_eq("HOSTILE", "current-vmcs", vmptrst(), told ? region : NO_VMCS);
+    host_target = 0;
+    vmclear(region);
+    smi(HANDLER_NOTHING);
+}
+
+#define NOT_CANONICAL (1ull << 63)
+
+static void overwritten_host_states(uint32_t pin)
+{
+    static const struct {
+        const char *name;
+        uint32_t field;
+        uint64_t bits;
+    } rows[] = {
+        {"host-cr0", VMCS_HOST_CR0, 1ull << 40 | 1ull << 29 | 0x20},
+        {"host-cr3", VMCS_HOST_CR3, 1ull << 60},
+        {"host-cr4", VMCS_HOST_CR4, 1ull << 63 | 1ull << 31 | 0x2000},
+        {"host-efer", VMCS_HOST_IA32_EFER, 1ull << 63 | 0x2 | 0x500},
+        {"host-pat", VMCS_HOST_IA32_PAT, 0xFFFFFFFFFFFFFFFF},
+        {"host-fs-base", VMCS_HOST_FS_BASE, NOT_CANONICAL},
+        {"host-gs-base", VMCS_HOST_GS_BASE, NOT_CANONICAL},
+        {"host-tr-base", VMCS_HOST_TR_BASE, NOT_CANONICAL},
+        {"host-gdtr-base", VMCS_HOST_GDTR_BASE, NOT_CANONICAL},
+        {"host-idtr-base", VMCS_HOST_IDTR_BASE, NOT_CANONICAL},
+        {"host-sysenter-esp", VMCS_HOST_IA32_SYSENTER_ESP, NOT_CANONICAL},
+        {"host-sysenter-eip", VMCS_HOST_IA32_SYSENTER_EIP, NOT_CANONICAL},
+        {"host-rip", VMCS_HOST_RIP, NOT_CANONICAL},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        host_state_overwritten(rows[i].name, pin, rows[i].field, rows[i].bits);
+    }
+}
+
 static void overwritten_by_root(void)
 {
     uint64_t region = vmcs_new();
@@ -135,6 +210,7 @@ void overwrite_regions(void)
     overwritten_by_guest("revision-and-abort", 0, ~0ull, VMX_REASON_VMCALL);
     overwritten_by_guest("launch-state", 8, 0, 0x80000021);
     overwritten_by_guest("controls", pin, ~0ull, 0x80000021);
+    overwritten_host_states(pin);
     check_guest_smis();
     vmclear(guest_vmcs);
 

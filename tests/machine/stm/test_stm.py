@@ -39,6 +39,9 @@ STM_BAD_PSD, STM_BAD_SMBASE = 7, 9
 STM_ALREADY_STARTED = 0x8001_0008
 SMBASE = MSEG_BASE - 0x60_0000 + 0x1_0000
 
+#: Fields of the host state that regions.c overwrites, each with what no VM entry takes.
+HOST_FIELDS = 13
+
 #: How Entry/Exit.nasm starts on an SMM VM exit: all registers pushed, RCX = RSP.
 PUSHES = bytes.fromhex("4157415641554154415341524151415057565553525150")
 SMM_EXIT = PUSHES + bytes.fromhex("4889e14883ec20e8")
@@ -238,7 +241,7 @@ def test_regions_in_legacy_smram(qemu: Path, mseg: Path, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("writable", ["off", "on"])
 def test_regions_overwritten(qemu: Path, mseg: Path, tmp_path: Path, writable: str) -> None:
-    """VMXON region, current VMCS and guest's VMCS, overwritten in memory: the executive monitor goes on.
+    """VMXON region, current VMCS and guest's VMCS, its host state too, overwritten: the executive monitor goes on.
 
     With and without IA32_VMX_MISC[29], which allows the STM to write an exit reason.
     """
@@ -247,6 +250,10 @@ def test_regions_overwritten(qemu: Path, mseg: Path, tmp_path: Path, writable: s
     run = read_run(tmp_path, run_image(qemu, rom, tmp_path, cpu, extra_arguments(tmp_path), timeout=60))
     assert run.outcome.problems(expect_shutdown=False) == []
     assert run.of("crash") == []
+    seen = {
+        check.detail.partition(",")[0] for check in run.outcome.checks if check.name.startswith(("launch", "host-"))
+    }
+    assert seen == {"got:0x80000021" if writable == "on" else "got:0xffffffff"}
     actions = [(record.number("error"), record.fields["action"]) for record in run.of("return-failed")]
     assert actions == [
         (0, "no-current-vmcs"),
@@ -255,7 +262,7 @@ def test_regions_overwritten(qemu: Path, mseg: Path, tmp_path: Path, writable: s
         (16, "revision"),
         (16, "revision"),
         (17, "entry-failure"),
-        (25, "entry-failure"),
+        *((25, "entry-failure") for _ in range(1 + HOST_FIELDS)),
     ]
 
 
