@@ -143,9 +143,13 @@ class GdbRemote:
         """Remove a hardware breakpoint."""
         self.request(f"z1,{address:x},1")
 
-    def run_to_stop(self) -> None:
-        """Let the guest run until a breakpoint stops it."""
-        self._send("c")
+    def select(self, processor: int) -> None:
+        """Let registers and memory be those of a processor, numbered from 0."""
+        self.request(f"Hg{processor + 1:x}")
+
+    def run_to_stop(self, processor: int | None = None) -> None:
+        """Let the guest, or one processor of it alone, run until a breakpoint stops it."""
+        self._send("c" if processor is None else f"vCont;c:{processor + 1:x}")
         answer = self._receive()
         if not answer.startswith(("T", "S")):
             raise GdbError(f"the guest did not stop at a breakpoint: {answer}")

@@ -28,6 +28,7 @@
 #define X2APIC_ICR       0x830u
 #define SMIS      2u
 #define FLAT_SMIS 9u
+#define COME_LATE 0x7000u /* memory where the test says so; LATE in test_many.py */
 
 #define MANY_SMBASE(cpu)  (TSEG_BASE + 0x100000u + (cpu) * 0x20000u)
 #define MANY_PSD(cpu)     (MANY_SMBASE(cpu) + 0xFB00u)
@@ -207,12 +208,20 @@ static void smis(uint32_t cpu)
     }
 }
 
-static void (*const phases[])(uint32_t cpu) = { NULL, rounds, start, stop, crash, smis };
+static void late(uint32_t cpu)
+{
+    activation(cpu);
+    wait_for((volatile uint32_t *)COME_LATE, 1);
+    processors[cpu].wrong_status = call(API_INITIALIZE);
+}
+
+static void (*const phases[])(uint32_t cpu) = { NULL, rounds, start, stop, crash, smis, late };
 #define PHASE_ROUNDS 1
 #define PHASE_START  2
 #define PHASE_STOP   3
 #define PHASE_CRASH  4
 #define PHASE_SMIS   5
+#define PHASE_LATE   6
 
 static void prepare(uint32_t cpu)
 {
@@ -431,9 +440,27 @@ static void scene_flat(void)
     check_eq("MANY", "stop-0", call(API_STOP), STM_SUCCESS);
 }
 
+/*
+ * The only member has stopped, and is held in MSEG by the test; meanwhile another
+ * processor calls. When the first is out, the session of the second begins.
+ */
+static void scene_late(void)
+{
+    write32(COME_LATE, 0);
+    open();
+    processors[1].phase = PHASE_LATE;
+    check_eq("MANY", "stop-0", call(API_STOP), STM_SUCCESS);
+    wait_for(&processors[1].done, PHASE_LATE);
+    check_eq("MANY", "session-over", processors[1].wrong_status, STM_STOPPED);
+    check_eq("MANY", "again", ask(1, PHASE_LATE), STM_SUCCESS);
+    check_eq("MANY", "stop-1", ask(1, PHASE_STOP), STM_SUCCESS);
+}
+
 void run_tests(void)
 {
-    static void (*const scenes[])(void) = { scene_rounds, scene_room, scene_fails, scene_crash, scene_flat };
+    static void (*const scenes[])(void) = {
+        scene_rounds, scene_room, scene_fails, scene_crash, scene_flat, scene_late
+    };
 
     firmware();
     scenes[SCENE]();

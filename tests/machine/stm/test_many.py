@@ -7,7 +7,9 @@ tests/host/test_session.py. Every line of the STM's log is read by the lab's gra
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,13 +19,17 @@ from build_scripts.conformance.image_build import Rom, build_image
 from build_scripts.conformance.image_run import Outcome, run_image
 from build_scripts.conformance.image_table import DUAL_CPU
 from build_scripts.observation.events import Kind, Record, Transition, parse_records, parse_trace
-from tests.machine.stm.test_stm import HERE, digest_defines, loaded_digest
+from tests.machine.stm.test_stm import HERE, address_of, digest_defines, loaded_digest
+from tests.support.gdb_remote import GdbRemote
 
 SOURCES = tuple(str(HERE / name) for name in ("firmware.c", "many.c", "many.asm"))
-SCENES = ("rounds", "room", "fails", "crash", "flat")
+SCENES = ("rounds", "room", "fails", "crash", "flat", "late")
 OUT_OF_RESOURCES, STOPPED, UNSPECIFIED = 0x8001_0015, 0x8001_000A, 0x8001_FFFF
 BAD_PSD = 7
 SMIS = 2
+LATE = 0x7000
+#: AsmLeave, behind which a processor counts itself out: MOV CR3, R8; MOV RSP, RDX.
+LEAVE = bytes.fromhex("41 0f 22 d8 48 89 d4")
 
 
 def image(mseg: Path, scene: str, processors: int, announced: int, rounds: int, wide: bool) -> Rom:
@@ -139,6 +145,33 @@ def test_processor_that_cannot_be_started(qemu: Path, mseg: Path, tmp_path: Path
     assert of(records, "crash") == []
     assert statuses(records, 1) == {UNSPECIFIED: 201}
     assert {record.number("cpu") for record in of(records, "start")} == {0, 1, 2}
+
+
+def test_session_is_over_while_a_processor_leaves(qemu: Path, mseg: Path, tmp_path: Path) -> None:
+    """The last member is held between its STOP and its last instruction in MSEG; who comes is told to come again."""
+    leave = address_of(mseg, LEAVE)
+    socket = tmp_path / "gdb"
+
+    def hold() -> None:
+        with GdbRemote(socket) as gdb:
+            gdb.request("?")
+            gdb.set_breakpoint(leave)
+            gdb.run_to_stop()
+            gdb.select(1)
+            gdb.write_memory(LATE, struct.pack("<I", 1))
+            gdb.run_to_stop(processor=1)  # refused, it leaves, too
+            gdb.clear_breakpoint(leave)
+            gdb.run()
+
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(hold)
+        more = ("-S", "-gdb", f"unix:{socket},server=on,wait=off")
+        outcome, records = run(qemu, mseg, tmp_path, "late", 2, thread="single", more=more)
+        held.result()
+    assert outcome.problems(expect_shutdown=False) == []
+    assert of(records, "crash") == []
+    assert statuses(records, 1) == {STOPPED: 1} and statuses(records, 0) == {}
+    assert [record.number("cpu") for record in of(records, "init")] == [0, 1]
 
 
 @pytest.mark.parametrize("processors", [2, 4])
