@@ -78,17 +78,59 @@ SITUATIONS = (
 
 
 @dataclass(frozen=True)
+class Taken:
+    """The SMIs that one processor took, by the machine's trace.
+
+    Attributes:
+        cpu: the processor.
+        smm: SMM VM exits.
+        default: SMIs under the default treatment.
+        from_guest: how many of both interrupted the executive monitor's guest.
+    """
+
+    cpu: int
+    smm: SmiExits
+    default: int
+    from_guest: int
+
+    @classmethod
+    def of(cls, cpu: int, events: list[Transition]) -> Taken:
+        """Those among a processor's events."""
+        smis = [event for event in events if event.kind is Kind.SMI or _is_smm_exit_for_smi(event)]
+        return cls(
+            cpu,
+            smm=SmiExits.of(event.basic_reason for event in events if event.kind is Kind.SMM_EXIT),
+            default=sum(event.kind is Kind.SMI for event in events),
+            from_guest=sum(event.source is Mode.GUEST for event in smis),
+        )
+
+    @property
+    def smis(self) -> int:
+        """How many."""
+        return self.smm.io_smi + self.smm.other_smi + self.default
+
+    @property
+    def served_by(self) -> str:
+        """In the words of the schema."""
+        stm, handler = self.smm.io_smi + self.smm.other_smi > 0, self.default > 0
+        return {(True, True): "both", (True, False): "stm", (False, True): "handler"}.get((stm, handler), "nobody")
+
+    def as_json(self) -> dict[str, Any]:
+        """The schema's definition ``plain-vmm-other``."""
+        return {"cpu": self.cpu, "smis": self.smis, "smm_exits": self.smm.as_json(), "served_by": self.served_by}
+
+
+@dataclass(frozen=True)
 class Row:
-    """The SMIs of one cause in one situation, on the processor that raised them.
+    """The SMIs of one cause in one situation.
 
     Attributes:
         cause: as SmiTool records it.
-        counted: by MSR 34H.
-        executive: exits that the executive monitor counted.
+        counted: by MSR 34H of the processor that raised them.
+        executive: exits that the executive monitor counted, on all processors.
         by_reason: the same by basic exit reason.
-        smm: SMM VM exits in the machine's trace.
-        default: SMIs under the default treatment in the machine's trace.
-        from_guest: how many SMIs of the trace interrupted the executive monitor's guest.
+        taken: what the processor that raised them took.
+        others: what the other processors took that were interrupted, too.
     """
 
     situation: Situation
@@ -96,15 +138,8 @@ class Row:
     counted: int
     executive: SmiExits
     by_reason: dict[int, int]
-    smm: SmiExits
-    default: int
-    from_guest: int
-
-    @property
-    def served_by(self) -> str:
-        """In the words of the schema."""
-        stm, handler = self.smm.io_smi + self.smm.other_smi > 0, self.default > 0
-        return {(True, True): "both", (True, False): "stm", (False, True): "handler"}.get((stm, handler), "nobody")
+    taken: Taken
+    others: tuple[Taken, ...]
 
     def as_json(self) -> dict[str, Any]:
         """The schema's definition ``plain-vmm-row``."""
@@ -115,8 +150,9 @@ class Row:
             "counted": self.counted,
             "executive_exits": self.executive.as_json(),
             "executive_exits_by_reason": {str(reason): count for reason, count in self.by_reason.items()},
-            "smm_exits": self.smm.as_json(),
-            "served_by": self.served_by,
+            "smm_exits": self.taken.smm.as_json(),
+            "served_by": self.taken.served_by,
+            "others": [taken.as_json() for taken in self.others],
         }
 
 
@@ -174,22 +210,19 @@ def _rows(booted: Booted) -> list[Row]:
 
 
 def _row(booted: Booted, window: Window, before: ExitCounts, after: ExitCounts) -> Row:
-    events = [
-        event
-        for event in booted.stream.transitions
-        if window.begin <= event.t <= window.end and event.cpu == BOOT_PROCESSOR
-    ]
-    smm = SmiExits.of(event.basic_reason for event in events if event.kind is Kind.SMM_EXIT)
-    smis = [event for event in events if event.kind is Kind.SMI or _is_smm_exit_for_smi(event)]
+    by_cpu: dict[int, list[Transition]] = {BOOT_PROCESSOR: []}
+    for event in booted.stream.transitions:
+        if window.begin <= event.t <= window.end:
+            by_cpu.setdefault(event.cpu, []).append(event)
+    taken = [Taken.of(cpu, events) for cpu, events in sorted(by_cpu.items())]
     return Row(
         situation=Situation(booted.configuration, after.stm),
         cause=window.cause,
         counted=window.counted or 0,
         executive=after.smi_exits() - before.smi_exits(),
         by_reason=after.since(before),
-        smm=smm,
-        default=sum(event.kind is Kind.SMI for event in events),
-        from_guest=sum(event.source is Mode.GUEST for event in smis),
+        taken=next(one for one in taken if one.cpu == BOOT_PROCESSOR),
+        others=tuple(one for one in taken if one.cpu != BOOT_PROCESSOR and one.smis > 0),
     )
 
 
@@ -202,7 +235,7 @@ def _expectations(situation: Situation, mine: list[Row], booted: Booted | None) 
     counted = {row.cause: row.counted for row in mine}
     total = sum(counted.values())
     executive = sum((row.executive for row in mine), SmiExits())
-    smm = sum((row.smm for row in mine), SmiExits())
+    smm = sum((row.taken.smm for row in mine), SmiExits())
     there = bool(mine)
     name = situation.words
     found = [
@@ -218,14 +251,27 @@ def _expectations(situation: Situation, mine: list[Row], booted: Booted | None) 
         Expectation.equal(
             f"{name}: SMIs that its guest met",
             max(total, 1),
-            sum(row.from_guest for row in mine) if there else None,
+            sum(row.taken.from_guest for row in mine) if there else None,
         ),
         Expectation.equal(
             f"{name}: served by",
             ["stm" if situation.stm else "handler"],
-            sorted({row.served_by for row in mine}) if there else None,
+            sorted({row.taken.served_by for row in mine}) if there else None,
         ),
     ]
+    if others := [taken for row in mine for taken in row.others]:
+        found += [
+            Expectation.equal(
+                f"{name}: served by, on other processors",
+                ["stm" if situation.stm else "handler"],
+                sorted({taken.served_by for taken in others}),
+            ),
+            Expectation.equal(
+                f"{name}: SMIs that guests on other processors met",
+                sum(taken.smis for taken in others),
+                sum(taken.from_guest for taken in others),
+            ),
+        ]
     if situation.stm:
         ports = counted.get("port-b2", 0) + counted.get("variable", 0)
         found += [
@@ -258,10 +304,14 @@ def _agreement(name: str, situation: Situation, booted: Booted | None) -> Expect
 
 
 def _table(found: list[Row]) -> Table:
+    several = any(row.others for row in found)
     table = compact_table(
         "SMIs and who sees them",
         words=("Monitors", "SMIs by", "Served by"),
-        numbers=("SMIs\n(34H)", "VMM\n5", "VMM\n6", "VMM\nother", "STM\n5", "STM\n6"),
+        numbers=(
+            *(("CPU",) if several else ()),
+            *("SMIs\n(34H)", "VMM\n5", "VMM\n6", "VMM\nother", "STM\n5", "STM\n6"),
+        ),
     )
     last = None
     for row in found:
@@ -270,11 +320,17 @@ def _table(found: list[Row]) -> Table:
         table.add_row(
             row.situation.words if first else "",
             row.cause,
-            row.served_by,
+            row.taken.served_by,
+            *((str(row.taken.cpu),) if several else ()),
             str(row.counted),
             *(str(number) for number in (row.executive.io_smi, row.executive.other_smi, row.executive.other_reasons)),
-            *(str(number) for number in (row.smm.io_smi, row.smm.other_smi)),
+            *(str(number) for number in (row.taken.smm.io_smi, row.taken.smm.other_smi)),
         )
+        for taken in row.others:
+            smm = (str(number) for number in (taken.smm.io_smi, taken.smm.other_smi))
+            table.add_row("", "", taken.served_by, str(taken.cpu), f"({taken.smis})", "", "", "", *smm)
     table.caption = "VMM, STM: VM exits to it by basic exit reason. 34H: MSR_SMI_COUNT"
+    if several:
+        table.caption += ", where in brackets by the machine's trace. VMM: on all processors"
     table.caption_justify = "left"
     return table

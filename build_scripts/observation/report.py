@@ -225,6 +225,7 @@ class Report:
                 "reason": status.text("reason"),
                 "mseg_base": status.number("mseg_base"),
                 "mseg_size": status.number("mseg_size"),
+                "processors_fit": status.number("processors_fit"),
                 "image_source": status.text("image_source"),
                 "image_sha256": _hash(status, "image_sha256"),
                 "mseg_sha256": _hash(status, "mseg_sha256"),

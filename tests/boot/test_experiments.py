@@ -129,6 +129,19 @@ def test_the_stm_sees_what_the_executive_does_not(plain_vmm: Carried) -> None:
     assert [boot["activations"] for boot in plain_vmm.document["boots"]] == [0, 1]
 
 
+def test_plain_vmm_shows_every_processor(tmp_path: Path) -> None:
+    """A write to port B2H interrupts all of them, an IPI its receiver alone; both served as on the first processor."""
+    facts = tmp_path / "facts.json"
+    result = run_command(["run", "plain-vmm", "--processors", "2", "--json", str(facts)])
+    found = json.loads(facts.read_text(encoding="utf-8"))
+    document.validate(found)
+    assert result.returncode == ExitCode.OK, result.stdout + result.stderr
+    for row in found["rows"]:
+        others = [(other["cpu"], other["smis"], other["served_by"]) for other in row["others"]]
+        assert others == ([] if row["cause"] == "ipi" else [(1, row["counted"], row["served_by"])])
+    assert re.search(rf"stm +1 +\({PORT_SMIS}\) +{PORT_SMIS} +0", result.stdout), result.stdout
+
+
 def test_the_page_shows_this_run(plain_vmm: Carried, checkout: Path) -> None:
     """Row by row, so that the table of the tutorial cannot drift from what a reader gets."""
     page = (checkout / "docs/tutorial/plain-vmm.rst").read_text(encoding="utf-8")

@@ -30,7 +30,7 @@ class Logs:
         self.record("stm.log", "STM", event, fields)
 
     def status(self, state: str, reason: str) -> None:
-        fields = f"state={state} reason={reason} mseg_base=0x1fe00000 mseg_size=0x200000"
+        fields = f"state={state} reason={reason} mseg_base=0x1fe00000 mseg_size=0x200000 processors_fit=63"
         self.record(
             "records.log",
             "FW",
@@ -39,12 +39,19 @@ class Logs:
         )
 
     def transition(
-        self, kind: str, source: str, target: str, reason: int = 0, instructions: int = 100, rip: int = 0x1234
+        self,
+        kind: str,
+        source: str,
+        target: str,
+        reason: int = 0,
+        instructions: int = 100,
+        rip: int = 0x1234,
+        cpu: int = 0,
     ) -> None:
         self.t += 10
         self.icount += instructions
         self.lines.setdefault("machine.log", []).append(
-            f"vmx_transition cpu=0 t={self.t} icount={self.icount} kind={kind} from={source} to={target} "
+            f"vmx_transition cpu={cpu} t={self.t} icount={self.icount} kind={kind} from={source} to={target} "
             f"vmcs=0x1000 exec_vmcs={ALL_ONES:#x} reason={reason:#x} qual=0xb20000 rip={rip:#x}"
         )
 
@@ -57,9 +64,9 @@ class Logs:
         self.transition("handler-exit", "handler", "stm", 17, 5000)
         self.transition("smm-return", "stm", "guest", 0, 40)
 
-    def default_smi(self) -> None:
-        self.transition("smi", "guest", "smm")
-        self.transition("rsm", "smm", "guest", 0, 4000)
+    def default_smi(self, cpu: int = 0) -> None:
+        self.transition("smi", "guest", "smm", cpu=cpu)
+        self.transition("rsm", "smm", "guest", 0, 4000, cpu=cpu)
 
     def activation(self) -> None:
         self.transition("activate", "root", "stm", 18)

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import re
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from build_scripts.experiments.plain_vmm import IPIS, LEAST_VARIABLE_SMIS, PORT_SMIS, PlainVmm, rows
 from build_scripts.experiments.shell_experiment import ShellSeen
@@ -92,18 +94,51 @@ def failing(plain: Vmm, dual: Vmm) -> str:
     return complaints(PlainVmm().expectations(both(plain, dual)))
 
 
+def told(run: ShellSeen) -> str:
+    """What the screen shows."""
+    out = StringIO()
+    PlainVmm().story(run, Console(file=out, width=120))
+    return out.getvalue()
+
+
 def test_good_run(plain: Vmm, dual: Vmm) -> None:
     found = rows(both(plain, dual))
-    assert [(row.situation.stm, row.cause, row.counted, row.served_by) for row in found] == [
+    assert [(row.situation.stm, row.cause, row.counted, row.taken.served_by) for row in found] == [
         (stm, cause, number, "stm" if stm else "handler")
         for stm in (False, False, True)
         for cause, number in NUMBERS.items()
     ]
     # Each cause with its own other exits, and the one by which the counts are read.
     assert [row.executive for row in found] == [SmiExits(0, 0, number + 1) for number in NUMBERS.values()] * 3
-    assert [row.smm for row in found[6:]] == [SmiExits(5, 0, 0), SmiExits(7, 0, 0), SmiExits(0, 5, 0)]
+    assert [row.taken.smm for row in found[6:]] == [SmiExits(5, 0, 0), SmiExits(7, 0, 0), SmiExits(0, 5, 0)]
     assert [row.by_reason for row in found] == [{10: number, 18: 1} for number in NUMBERS.values()] * 3
     assert failing(plain, dual) == ""
+
+
+def test_other_processors_have_rows_of_their_own(plain: Vmm, dual: Vmm) -> None:
+    """A broadcast SMI: five on processor 1, three on processor 3, none on processor 2."""
+    plain.logs.app("smi-begin", "cause=port-b2")
+    for cpu, number in ((0, PORT_SMIS), (3, 3), (1, PORT_SMIS)):
+        for _ in range(number):
+            plain.logs.default_smi(cpu)
+    plain.logs.app("smi-end", f"counted={PORT_SMIS}")
+    plain.record(False)
+    run = both(plain, dual)
+    others = [(taken.cpu, taken.smis, taken.served_by) for row in rows(run) for taken in row.others]
+    assert others == [(1, PORT_SMIS, "handler"), (3, 3, "handler")]
+    text = told(run)
+    assert re.search(rf"port-b2 +handler +0 +{PORT_SMIS} ", text)
+    assert re.search(rf"handler +1 +\({PORT_SMIS}\) ", text) and re.search(r"handler +3 +\(3\) ", text)
+
+
+def test_other_processor_without_the_treatment(plain: Vmm, dual: Vmm) -> None:
+    dual.logs.app("smi-begin", "cause=port-b2")
+    for _ in range(PORT_SMIS):
+        dual.smi(True, 5)
+        dual.logs.default_smi(1)
+    dual.logs.app("smi-end", f"counted={PORT_SMIS}")
+    dual.record(True)
+    assert "VMM and STM: served by, on other processors: expected stm, saw handler" in failing(plain, dual)
 
 
 @pytest.mark.parametrize("reason", [5, 6])
