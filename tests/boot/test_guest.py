@@ -8,7 +8,7 @@ import pytest
 from build_scripts.builds.firmware_build import Firmware
 from build_scripts.experiments.shell import boot_configuration
 from build_scripts.machine.processors import Configuration
-from build_scripts.observation.events import Kind
+from build_scripts.observation.events import Kind, Record
 
 from .conftest import BOOT_TIMEOUT_SECONDS, BootScript
 
@@ -16,6 +16,8 @@ pytestmark = pytest.mark.boot
 
 CHECKS = 50
 REASON_VMCALL = 18
+CPUID_ECX_VMX = 1 << 5
+UD, GP, PF = 6, 13, 14
 
 
 @pytest.mark.parametrize(
@@ -45,4 +47,48 @@ def test_triple_fault_of_the_guest_leaves_a_record(firmware: Firmware) -> None:
     result = boot_configuration(Configuration.DUAL_MONITOR, firmware, script, BOOT_TIMEOUT_SECONDS)
     crashes = [record for record in result.stream.records if record.event == "crash"]
     assert [(crash.source, crash.text("class")) for crash in crashes] == [("EXEC", "guest-triple-fault")]
+    assert result.ending.reason == "guest-reset", f"{result.run_dir}: {result.ending}"
+
+
+def answers(records: list[Record]) -> list[dict[str, str]]:
+    """What GuestTool asked and what it was answered, without the bit of CPUID that the monitor hides."""
+    found = []
+    for record in records:
+        fields = {name: record.text(name) for name in ("name", "input", "vector", "first", "second")}
+        if (fields["name"], record.number("input")) == ("cpuid", 1):
+            fields["second"] = f"{record.number('second') & ~(CPUID_ECX_VMX << 32):#x}"
+        found.append(fields)
+    return found
+
+
+def test_guest_is_answered_as_the_processor_would(boot_script: BootScript) -> None:
+    """CPUID, RDMSR, RDPMC, XSETBV, INVD, INS and OUTS: the same list on the bare processor and in its guest."""
+    script = ("GuestTool.efi answers", "ExecMon.efi start", "GuestTool.efi answers", "ExecMon.efi stop")
+    result = boot_script(Configuration.DUAL_MONITOR, *script)
+    records = result.stream.of("APP", "guest-answer")
+    bare = answers([record for record in records if record.number("guest") == 0])
+    guest = answers([record for record in records if record.number("guest") == 1])
+    names = {answer["name"] for answer in bare}
+    assert {
+        "cpuid",
+        "rdmsr",
+        "rdpmc",
+        "rdpmc-pce",
+        "xsetbv",
+        "xsetbv-osxsave-0",
+        "rep-insb",
+        "rep-outsb",
+        "invd",
+    } <= names
+    assert {UD, GP, PF, 0} == {int(answer["vector"]) for answer in bare}
+    assert guest == bare
+
+
+def test_string_instruction_that_resets_the_platform(firmware: Firmware) -> None:
+    """OUTS of 2 and 6 to port CF9H: the first is carried out, before the second the STM is stopped."""
+    script = ("ExecMon.efi start", "GuestTool.efi reset-string")
+    result = boot_configuration(Configuration.DUAL_MONITOR, firmware, script, BOOT_TIMEOUT_SECONDS)
+    assert [record for record in result.stream.records if record.event == "crash"] == []
+    assert [power.text("event") for power in result.stream.of("EXEC", "power")] == ["reset-cf9"]
+    assert len(result.stream.of("EXEC", "vmxoff")) == len(result.stream.of("STM", "stop")) == 1
     assert result.ending.reason == "guest-reset", f"{result.run_dir}: {result.ending}"

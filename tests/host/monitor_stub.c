@@ -37,6 +37,9 @@ UINT32      TestMsrCount;
 TEST_MSR    TestMsrs[ENTRIES];
 UINT32      TestCpuidCount;
 TEST_CPUID  TestCpuids[ENTRIES];
+UINT64      TestMemoryAddress;
+UINT8       TestMemory[SIZE_4KB];
+UINT8       TestNoMemory[SIZE_4KB];
 
 VOID
 TestStart (
@@ -51,6 +54,17 @@ TestStart (
   TestTripleFaults = 0;
   TestMsrCount     = 0;
   TestCpuidCount   = 0;
+  __builtin_memset (TestMemory, 0, sizeof (TestMemory));
+  __builtin_memset (TestNoMemory, 0xFF, sizeof (TestNoMemory));
+}
+
+CONST VOID *
+EFIAPI
+TestGuestMemory (
+  IN UINT64  Address
+  )
+{
+  return ((Address - TestMemoryAddress < SIZE_4KB) ? TestMemory : TestNoMemory) + Address % SIZE_4KB;
 }
 
 VOID

@@ -70,7 +70,14 @@ class Processor:
 
     def control_register(self, registers: Registers) -> bool:
         self.vmcs[INSTRUCTION_LENGTH] = 3
-        return bool(self.library.VmxEmulateControlRegister(ctypes.byref(registers)) & 0xFF)
+        return bool(
+            self.library.VmxEmulateControlRegister(ctypes.byref(registers), self.library.TestGuestMemory) & 0xFF
+        )
+
+    def memory(self, address: int, contents: bytes) -> None:
+        """The only page of the guest's memory; elsewhere there is nothing."""
+        ctypes.c_uint64.in_dll(self.library, "TestMemoryAddress").value = address
+        (ctypes.c_char * 4096).in_dll(self.library, "TestMemory").raw = contents.ljust(4096, b"\0")
 
 
 @pytest.fixture(scope="module")

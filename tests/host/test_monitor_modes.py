@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import ctypes
-import mmap
 from dataclasses import dataclass
 
 import pytest
@@ -37,7 +36,6 @@ GUEST_EFER, LME, LMA = 0x2806, 1 << 8, 1 << 10
 CS_ACCESS, CODE64, CODE32 = 0x4816, 0xA09B, 0xC09B
 PDPTE0 = 0x280A
 CPUID_WIDTH = 0x8000_0008
-MAP_32BIT = 0x40
 
 
 @pytest.fixture(scope="module")
@@ -110,22 +108,58 @@ def test_illegal_change(library: ctypes.CDLL, change: Change) -> None:
     assert cpu.vmcs[GUEST_CR0] == change.before | NE and cpu.vmcs[GUEST_EFER] == change.efer
 
 
-@pytest.mark.parametrize(("bad", "accepted"), [(0, True), (1 << 1, False), (1 << 40, False)])
-def test_pae_paging_loads_pdptes(library: ctypes.CDLL, bad: int, accepted: bool) -> None:
-    """Four entries, taken at once; a reserved bit in one that is present refuses all."""
-    # CR3 of PAE paging has 32 bits.
-    memory = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_32BIT)
-    table = (ctypes.c_uint64 * 8).from_buffer(memory)
-    entries = [0x1001, 0x2001, 0, 0x3001 | bad]
-    for index, entry in enumerate(entries):
-        table[4 + index] = entry
+TABLE, ENTRIES = 0x7FFF_F000, (0x1001, 0x2001, 0, 0x3001)
+
+
+def pae(library: ctypes.CDLL, entries: tuple[int, ...]) -> Processor:
+    """A guest in protected mode, about to use PAE paging with these PDPTEs at offset 32 of its only page."""
     cpu = Processor(library)
+    cpu.memory(TABLE, bytes(32) + b"".join(entry.to_bytes(8, "little") for entry in entries))
     cpu.msr(MSR_CR0_FIXED1, 0xFFFF_FFFF)
     cpu.cpuid(CPUID_WIDTH, 0, 40, 0, 0, 0)
     cpu.vmcs[SECONDARY], cpu.vmcs[CR0_MASK] = UNRESTRICTED, NE
     cpu.vmcs[GUEST_CR0], cpu.vmcs[GUEST_CR4] = PE | NE, PAE
-    cpu.vmcs[GUEST_CR3] = ctypes.addressof(table) + 32
-    cpu.vmcs[QUALIFICATION] = 0 | MOV_TO << 4
-    assert cpu.control_register(Registers(rax=PE | PG))
-    assert cpu.skipped == accepted
-    assert [cpu.vmcs[PDPTE0 + 2 * index] for index in range(4)] == (entries if accepted else [0] * 4)
+    return cpu
+
+
+def loaded(cpu: Processor) -> list[int]:
+    """The PDPTEs in the VMCS."""
+    return [cpu.vmcs[PDPTE0 + 2 * index] for index in range(4)]
+
+
+@pytest.mark.parametrize("register", [0, 3])
+@pytest.mark.parametrize(("bad", "accepted"), [(0, True), (1 << 1, False), (1 << 40, False)])
+def test_pae_paging_loads_pdptes(library: ctypes.CDLL, bad: int, accepted: bool, register: int) -> None:
+    """Four entries, taken at once; a reserved bit in one that is present refuses all."""
+    entries = (*ENTRIES[:3], ENTRIES[3] | bad)
+    cpu = pae(library, entries)
+    cpu.vmcs[QUALIFICATION] = register | MOV_TO << 4
+    if register == 0:
+        cpu.vmcs[GUEST_CR3] = TABLE + 32
+        assert cpu.control_register(Registers(rax=PE | PG))
+    else:
+        cpu.vmcs[GUEST_CR0] |= PG
+        assert cpu.control_register(Registers(rax=TABLE + 32))
+        assert cpu.vmcs[GUEST_CR3] == (TABLE + 32 if accepted else 0)
+    assert cpu.skipped == accepted and cpu.injected == (0 if accepted else INJECT_GP)
+    assert loaded(cpu) == (list(entries) if accepted else [0] * 4)
+
+
+@pytest.mark.parametrize("register", [0, 3])
+def test_pdptes_in_memory_that_the_guest_does_not_have(library: ctypes.CDLL, register: int) -> None:
+    """What the monitor keeps there is not read: all ones are no PDPTEs."""
+    cpu = pae(library, ENTRIES)
+    cpu.vmcs[QUALIFICATION] = register | MOV_TO << 4
+    cpu.vmcs[GUEST_CR3] = TABLE + 0x1000
+    cpu.vmcs[GUEST_CR0] |= PG if register == 3 else 0
+    assert cpu.control_register(Registers(rax=PE | PG if register == 0 else TABLE + 0x1000))
+    assert not cpu.skipped and cpu.injected == INJECT_GP
+    assert loaded(cpu) == [0] * 4
+
+
+def test_cr3_of_long_mode_has_no_pdptes(library: ctypes.CDLL) -> None:
+    cpu = pae(library, ENTRIES)
+    cpu.vmcs[QUALIFICATION] = 3 | MOV_TO << 4
+    cpu.vmcs[GUEST_CR0], cpu.vmcs[GUEST_EFER] = PE | PG | NE, LME | LMA
+    assert cpu.control_register(Registers(rax=TABLE + 32))
+    assert cpu.skipped and loaded(cpu) == [0] * 4

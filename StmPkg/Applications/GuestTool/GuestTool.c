@@ -136,7 +136,7 @@ GuestCheckMsrs (
   UINTN  Index;
 
   for (Index = 0; Index < ARRAY_SIZE (mMsrs); Index++) {
-    GuestCheck (mMsrs[Index].Name, mMsrs[Index].Vector, TryReadMsr (mMsrs[Index].Index));
+    GuestCheck (mMsrs[Index].Name, mMsrs[Index].Vector, TryReadMsr (mMsrs[Index].Index, NULL));
   }
 
   GuestCheck ("wrmsr-feature-control", EXCEPT_IA32_GP_FAULT, TryWriteMsr (MSR_IA32_FEATURE_CONTROL, 0));
@@ -394,8 +394,10 @@ GuestTripleFaultCommand (
 
 STATIC CONST STM_COMMAND  mCommands[] = {
   { L"",             L"", 0, 0, GuestObserveCommand     },
+  { L"answers",      L"", 0, 0, GuestAskProcessor       },
   { L"hidden",       L"", 0, 0, GuestHiddenCommand      },
   { L"nmi",          L"", 0, 0, GuestNmiCommand         },
+  { L"reset-string", L"", 0, 0, GuestResetByString      },
   { L"triple-fault", L"", 0, 0, GuestTripleFaultCommand }
 };
 

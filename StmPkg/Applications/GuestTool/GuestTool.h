@@ -11,6 +11,39 @@
 #include "Try.h"
 
 //
+// Answers.c
+//
+
+/**
+  Ask the processor, and log what it answers.
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @retval EFI_SUCCESS           Done.
+  @retval EFI_OUT_OF_RESOURCES  There are more answers than room for them.
+**/
+EFI_STATUS
+GuestAskProcessor (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  );
+
+/**
+  Reset the platform with OUTS: port CF9H gets 2 and then 6.
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @retval EFI_DEVICE_ERROR  It goes on.
+**/
+EFI_STATUS
+GuestResetByString (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  );
+
+//
 // Hidden.c
 //
 

@@ -33,6 +33,12 @@ AsmRunVmcall (
 
 VOID
 EFIAPI
+AsmRunString (
+  IN OUT VOID  *Operands
+  );
+
+VOID
+EFIAPI
 AsmRunStep (
   VOID
   );
@@ -55,7 +61,22 @@ RunReadMsr (
   IN OUT VOID  *Context
   )
 {
-  AsmReadMsr64 ((UINT32)((TRY_OPERANDS *)Context)->Number);
+  ((TRY_OPERANDS *)Context)->Result = AsmReadMsr64 ((UINT32)((TRY_OPERANDS *)Context)->Number);
+}
+
+/**
+  RDPMC.
+
+  @param[in,out] Context  TRY_OPERANDS.
+**/
+STATIC
+VOID
+EFIAPI
+RunReadPmc (
+  IN OUT VOID  *Context
+  )
+{
+  ((TRY_OPERANDS *)Context)->Result = AsmReadPmc ((UINT32)((TRY_OPERANDS *)Context)->Number);
 }
 
 /**
@@ -161,16 +182,59 @@ TryInstruction (
 /**
   RDMSR.
 
-  @param[in] Index  MSR.
+  @param[in]  Index  MSR.
+  @param[out] Value  Its contents, 0 after a fault.
 
   @return Vector of the fault, or STM_TRY_DONE.
 **/
 UINTN
 TryReadMsr (
+  IN  UINT32  Index,
+  OUT UINT64  *Value  OPTIONAL
+  )
+{
+  TRY_OPERANDS  Operands;
+  UINTN         Vector;
+
+  Operands.Number = Index;
+  Operands.Value  = 0;
+  Operands.Result = 0;
+  Vector          = StmTry (RunReadMsr, &Operands);
+  if (Value != NULL) {
+    *Value = Operands.Result;
+  }
+
+  return Vector;
+}
+
+/**
+  RDPMC.
+
+  @param[in] Index  Counter.
+
+  @return Vector of the fault, or STM_TRY_DONE.
+**/
+UINTN
+TryReadPmc (
   IN UINT32  Index
   )
 {
-  return TryWithOperands (RunReadMsr, Index, 0);
+  return TryWithOperands (RunReadPmc, Index, 0);
+}
+
+/**
+  INS or OUTS.
+
+  @param[in,out] Operands  Count and Address change unless there is a fault.
+
+  @return Vector of the fault, or STM_TRY_DONE.
+**/
+UINTN
+TryString (
+  IN OUT TRY_STRING  *Operands
+  )
+{
+  return StmTry (AsmRunString, Operands);
 }
 
 /**

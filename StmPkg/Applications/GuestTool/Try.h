@@ -37,6 +37,28 @@ typedef enum {
 } TRY_INSTRUCTION;
 
 ///
+/// INS and OUTS, in the order of Try.nasm.
+///
+typedef enum {
+  TryInsb,
+  TryRepInsb,
+  TryOutsb,
+  TryRepOutsb,
+  TryRepOutsbA32
+} TRY_STRING_KIND;
+
+///
+/// Their operands; X64/Try.nasm knows the offsets.
+///
+typedef struct {
+  UINT64    Kind;                 ///< 0x00: TRY_STRING_KIND
+  UINT64    Port;                 ///< 0x08
+  UINT64    Backward;             ///< 0x10: not 0 for DF = 1
+  UINT64    Count;                ///< 0x18: RCX
+  UINT64    Address;              ///< 0x20: RSI or RDI
+} TRY_STRING;
+
+///
 /// Where the single-step trap behind CPUID was taken, and where it must be.
 ///
 extern UINT64  gTryStepRip;
@@ -57,13 +79,39 @@ TryInstruction (
 /**
   RDMSR.
 
-  @param[in] Index  MSR.
+  @param[in]  Index  MSR.
+  @param[out] Value  Its contents, 0 after a fault.
 
   @return Vector of the fault, or STM_TRY_DONE.
 **/
 UINTN
 TryReadMsr (
+  IN  UINT32  Index,
+  OUT UINT64  *Value  OPTIONAL
+  );
+
+/**
+  RDPMC.
+
+  @param[in] Index  Counter.
+
+  @return Vector of the fault, or STM_TRY_DONE.
+**/
+UINTN
+TryReadPmc (
   IN UINT32  Index
+  );
+
+/**
+  INS or OUTS.
+
+  @param[in,out] Operands  Count and Address change unless there is a fault.
+
+  @return Vector of the fault, or STM_TRY_DONE.
+**/
+UINTN
+TryString (
+  IN OUT TRY_STRING  *Operands
   );
 
 /**

@@ -75,6 +75,41 @@ ExecHideUnbacked (
   );
 
 //
+// GuestMemory.c
+//
+
+/**
+  Where guest-physical memory is.
+
+  @param[in] Address  Guest-physical address.
+
+  @return Its place in VMX root operation, readable to the end of its 4-KB page.
+          Where there is nothing for the guest, a place that reads as ones.
+**/
+CONST VOID *
+EFIAPI
+ExecGuestMemory (
+  IN UINT64  Address
+  );
+
+/**
+  Read memory of the guest at a linear address.
+
+  @param[in]  Linear  Linear address.
+  @param[out] Buffer  What was read.
+  @param[in]  Size    Bytes.
+
+  @retval TRUE   Done.
+  @retval FALSE  The guest would take a page fault.
+**/
+BOOLEAN
+ExecReadGuest (
+  IN  UINT64  Linear,
+  OUT VOID    *Buffer,
+  IN  UINTN   Size
+  );
+
+//
 // Bitmap.c traps these, Exit/Io.c says what they do.
 //
 #define EXEC_PORT_KEYBOARD_COMMAND  0x64

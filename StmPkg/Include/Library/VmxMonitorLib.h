@@ -342,18 +342,34 @@ VmxCheckXsetbv (
 //
 
 /**
+  How a monitor reaches its guest's memory.
+
+  @param[in] Address  Guest-physical address.
+
+  @return Where it is for the monitor, readable to the end of its 4-KB page; what
+          the guest has no access to reads as ones.
+**/
+typedef
+CONST VOID *
+(EFIAPI *VMX_GUEST_MEMORY)(
+  IN UINT64  Address
+  );
+
+/**
   MOV to CR0, CR3 or CR4, MOV from CR3. Bits that the guest/host masks give to
   the monitor keep their value, and the guest sees what it wrote. Setting
   CR4.VMXE, CR0.NW without CR0.CD, and a bit that VMX operation requires to be 0
   (IA32_VMX_CR0_FIXED1, IA32_VMX_CR4_FIXED1) raise #GP(0). So does leaving long
   mode, unless the guest is unrestricted: then a MOV to CR0 enters and leaves
   protected mode, paging and IA-32e mode as the processor would, and takes the
-  PDPTEs of PAE paging from memory that the monitor maps at its physical address.
+  PDPTEs of PAE paging from the guest's memory.
 
   Accesses to CR3 exit only on a processor without the TRUE capability MSRs,
   where CR3-load and CR3-store exiting cannot be 0.
 
   @param[in,out] Registers  The guest's.
+  @param[in]     Memory     How to reach the guest's memory; NULL if the guest is
+                            not unrestricted.
 
   @retval TRUE   Done, or the guest has got #GP(0).
   @retval FALSE  CLTS, LMSW or another register: with masks that hold only bits
@@ -362,7 +378,8 @@ VmxCheckXsetbv (
 BOOLEAN
 EFIAPI
 VmxEmulateControlRegister (
-  IN OUT VMX_REGISTERS  *Registers
+  IN OUT VMX_REGISTERS     *Registers,
+  IN     VMX_GUEST_MEMORY  Memory  OPTIONAL
   );
 
 #endif

@@ -404,6 +404,14 @@
 #define VMX_IO_QUALIFICATION_PORT(Qualification)  (((UINT32)(Qualification) >> 16) & 0xFFFF)
 
 //
+// VM-exit instruction information for INS and OUTS, 27.2.4 [28.2.5]; reserved if
+// VMX_BASIC_STRING_IO is 0
+//
+#define VMX_STRING_IO_ADDRESS_SIZE(Information)  (((UINT32)(Information) >> 7) & 7)
+#define VMX_ADDRESS_SIZE_16  0
+#define VMX_ADDRESS_SIZE_32  1
+
+//
 // Exit qualification for EPT violations, 27.2.1 [28.2.1]
 //
 #define VMX_EPT_VIOLATION_READ            BIT0
@@ -447,6 +455,7 @@
 #define VMX_SMM_MONITOR_CTL_VALID             BIT0
 #define VMX_SMM_MONITOR_CTL_BLOCK_UNBLOCKING  BIT2
 #define VMX_BASIC_DUAL_MONITOR                BIT49
+#define VMX_BASIC_STRING_IO                   BIT54
 #define VMX_BASIC_TRUE_CONTROLS               BIT55
 #define VMX_BASIC_REVISION_MASK               0x7FFFFFFF
 #define VMX_MISC_STORE_LMA                    BIT5

@@ -113,7 +113,11 @@ WriteMasked (
 
 /**
   Load the PDPTEs of a guest with PAE paging, as MOV to CR0 and CR3 do ("PDPTE
-  Registers", 4.4.1).
+  Registers", 4.4.1). They are copied before they are checked: other processors of
+  the guest may write them.
+
+  @param[in] Cr3     The guest's.
+  @param[in] Memory  How to reach the guest's memory.
 
   @retval TRUE   Done.
   @retval FALSE  One has a reserved bit set: #GP(0).
@@ -121,16 +125,19 @@ WriteMasked (
 STATIC
 BOOLEAN
 LoadPdptes (
-  VOID
+  IN UINT64            Cr3,
+  IN VMX_GUEST_MEMORY  Memory
   )
 {
   CPUID_VIR_PHY_ADDRESS_SIZE_EAX  Size;
-  CONST UINT64                    *Entries;
+  CONST volatile UINT64           *Table;
+  UINT64                          Entries[PDPTES];
   UINTN                           Index;
 
   AsmCpuid (CPUID_VIR_PHY_ADDRESS_SIZE, &Size.Uint32, NULL, NULL, NULL);
-  Entries = (CONST UINT64 *)(UINTN)(VmRead (VMCS_GUEST_CR3) & CR3_PAE_MASK);
+  Table = Memory (Cr3 & CR3_PAE_MASK);
   for (Index = 0; Index < PDPTES; Index++) {
+    Entries[Index] = Table[Index];
     if (((Entries[Index] & PDPTE_PRESENT) != 0) &&
         (((Entries[Index] & PDPTE_RESERVED) != 0) ||
          (RShiftU64 (Entries[Index], Size.Bits.PhysicalAddressBits) != 0)))
@@ -151,7 +158,8 @@ LoadPdptes (
   Switching", 9.9 [10.9]; "Changes to Instruction Behavior in VMX Non-Root
   Operation", 25.3 [26.3]).
 
-  @param[in] New  New value.
+  @param[in] New     New value.
+  @param[in] Memory  How to reach the guest's memory.
 
   @retval TRUE   Done: EFER.LMA and the entry control "IA-32e mode guest" agree
                  with it.
@@ -160,7 +168,8 @@ LoadPdptes (
 STATIC
 BOOLEAN
 ChangePaging (
-  IN IA32_CR0  New
+  IN IA32_CR0          New,
+  IN VMX_GUEST_MEMORY  Memory
   )
 {
   IA32_CR0                Old;
@@ -180,7 +189,7 @@ ChangePaging (
   if ((New.Bits.PG != 0) && (Efer.Bits.LME == 0) && (Cr4.Bits.PAE != 0) &&
       ((New.Bits.PG != Old.Bits.PG) || (New.Bits.CD != Old.Bits.CD) || (New.Bits.NW != Old.Bits.NW)))
   {
-    return LoadPdptes ();
+    return LoadPdptes (VmRead (VMCS_GUEST_CR3), Memory);
   }
 
   if (New.Bits.PG == Old.Bits.PG) {
@@ -212,7 +221,8 @@ ChangePaging (
 /**
   MOV to CR0.
 
-  @param[in] Value  New value.
+  @param[in] Value   New value.
+  @param[in] Memory  How to reach an unrestricted guest's memory.
 
   @retval TRUE   Done.
   @retval FALSE  #GP(0).
@@ -220,7 +230,8 @@ ChangePaging (
 STATIC
 BOOLEAN
 WriteCr0 (
-  IN UINT64  Value
+  IN UINT64            Value,
+  IN VMX_GUEST_MEMORY  Memory
   )
 {
   IA32_CR0  Cr0;
@@ -233,7 +244,7 @@ WriteCr0 (
   }
 
   if ((VmRead (VMCS_SECONDARY_CONTROLS) & VMX_CPU2_UNRESTRICTED_GUEST) != 0) {
-    if (!ChangePaging (Cr0)) {
+    if (!ChangePaging (Cr0, Memory)) {
       return FALSE;
     }
   } else if ((Cr0.Bits.PE == 0) || (Cr0.Bits.PG == 0)) {
@@ -272,27 +283,38 @@ WriteCr4 (
 /**
   MOV to CR3. VM entries of a monitor without VPID invalidate the TLB anyhow.
 
-  @param[in] Value  New value.
+  @param[in] Value   New value.
+  @param[in] Memory  How to reach an unrestricted guest's memory.
 
   @retval TRUE   Done.
-  @retval FALSE  #GP(0): a bit beyond the physical width is set.
+  @retval FALSE  #GP(0): a bit beyond the physical width is set, or a reserved one
+                 in a PDPTE.
 **/
 STATIC
 BOOLEAN
 WriteCr3 (
-  IN UINT64  Value
+  IN UINT64            Value,
+  IN VMX_GUEST_MEMORY  Memory
   )
 {
   CPUID_VIR_PHY_ADDRESS_SIZE_EAX  Size;
+  IA32_CR0                        Cr0;
   IA32_CR4                        Cr4;
+  MSR_IA32_EFER_REGISTER          Efer;
 
-  Cr4.UintN = (UINTN)VmRead (VMCS_GUEST_CR4);
+  Cr0.UintN   = (UINTN)VmRead (VMCS_GUEST_CR0);
+  Cr4.UintN   = (UINTN)VmRead (VMCS_GUEST_CR4);
+  Efer.Uint64 = VmRead (VMCS_GUEST_IA32_EFER);
   if (Cr4.Bits.PCIDE != 0) {
     Value &= ~CR3_NO_INVALIDATION;
   }
 
   AsmCpuid (CPUID_VIR_PHY_ADDRESS_SIZE, &Size.Uint32, NULL, NULL, NULL);
   if (RShiftU64 (Value, Size.Bits.PhysicalAddressBits) != 0) {
+    return FALSE;
+  }
+
+  if ((Cr0.Bits.PG != 0) && (Cr4.Bits.PAE != 0) && (Efer.Bits.LMA == 0) && !LoadPdptes (Value, Memory)) {
     return FALSE;
   }
 
@@ -307,12 +329,14 @@ WriteCr3 (
   (IA32_VMX_CR0_FIXED1, IA32_VMX_CR4_FIXED1) raise #GP(0). So does leaving long
   mode, unless the guest is unrestricted: then a MOV to CR0 enters and leaves
   protected mode, paging and IA-32e mode as the processor would, and takes the
-  PDPTEs of PAE paging from memory that the monitor maps at its physical address.
+  PDPTEs of PAE paging from the guest's memory.
 
   Accesses to CR3 exit only on a processor without the TRUE capability MSRs,
   where CR3-load and CR3-store exiting cannot be 0.
 
   @param[in,out] Registers  The guest's.
+  @param[in]     Memory     How to reach the guest's memory; NULL if the guest is
+                            not unrestricted.
 
   @retval TRUE   Done, or the guest has got #GP(0).
   @retval FALSE  CLTS, LMSW or another register: with masks that hold only bits
@@ -321,7 +345,8 @@ WriteCr3 (
 BOOLEAN
 EFIAPI
 VmxEmulateControlRegister (
-  IN OUT VMX_REGISTERS  *Registers
+  IN OUT VMX_REGISTERS     *Registers,
+  IN     VMX_GUEST_MEMORY  Memory  OPTIONAL
   )
 {
   UINT64   Qualification;
@@ -346,10 +371,10 @@ VmxEmulateControlRegister (
   Value = ReadRegister (Registers, Number);
   switch (ControlRegister) {
     case 0:
-      Accepted = WriteCr0 (Value);
+      Accepted = WriteCr0 (Value, Memory);
       break;
     case 3:
-      Accepted = WriteCr3 (Value);
+      Accepted = WriteCr3 (Value, Memory);
       break;
     case 4:
       Accepted = WriteCr4 (Value);

@@ -87,7 +87,7 @@ StmExitControlRegister (
   IN OUT STM_PROCESSOR  *Processor
   )
 {
-  if (!VmxEmulateControlRegister (&Processor->Handler)) {
+  if (!VmxEmulateControlRegister (&Processor->Handler, NULL)) {
     StmCrashFromVmcs (Processor, StmCrashUnexpectedExit);
   }
 

@@ -16,6 +16,15 @@
 %define OPERANDS_VALUE   0x08
 %define OPERANDS_RESULT  0x10
 
+;
+; TRY_STRING, in Try.h.
+;
+%define STRING_KIND      0x00
+%define STRING_PORT      0x08
+%define STRING_BACKWARD  0x10
+%define STRING_COUNT     0x18
+%define STRING_ADDRESS   0x20
+
     SECTION .data
 
 align 16
@@ -86,6 +95,48 @@ ASM_PFX(AsmRunVmcall):
     mov     [r8 + OPERANDS_RESULT], rax
     pop     rbx
     ret
+
+;
+; rcx = TRY_STRING. A fault is left with DF = 0 and with rbx, rsi and rdi as
+; StmTry's caller had them.
+;
+global ASM_PFX(AsmRunString)
+ASM_PFX(AsmRunString):
+    push    rbx
+    push    rsi
+    push    rdi
+    mov     rbx, rcx
+    mov     rax, [rbx + STRING_KIND]
+    shl     rax, 4                      ; BYTES_PER_INSTRUCTION
+    lea     r10, [Strings]
+    add     r10, rax
+    mov     edx, [rbx + STRING_PORT]
+    mov     rcx, [rbx + STRING_COUNT]
+    mov     rsi, [rbx + STRING_ADDRESS]
+    mov     rdi, rsi
+    cmp     qword [rbx + STRING_BACKWARD], 0
+    je      .forward
+    std
+.forward:
+    call    r10
+    cld
+    mov     [rbx + STRING_COUNT], rcx
+    mov     rax, [rbx + STRING_ADDRESS]
+    cmp     rdi, rax
+    cmove   rdi, rsi                    ; OUTS moves RSI
+    mov     [rbx + STRING_ADDRESS], rdi
+    pop     rdi
+    pop     rsi
+    pop     rbx
+    ret
+
+    align   BYTES_PER_INSTRUCTION
+Strings:
+    SIMPLE  insb
+    SIMPLE  rep insb
+    SIMPLE  outsb
+    SIMPLE  rep outsb
+    SIMPLE  a32 rep outsb
 
 ;
 ; POPF sets TF; the trap comes behind the next instruction, which the executive

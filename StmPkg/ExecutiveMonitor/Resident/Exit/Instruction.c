@@ -7,6 +7,7 @@
 **/
 
 #include "Exit.h"
+#include "../Guest.h"
 
 /**
   CPUID: the processor's answer, without VMX.
@@ -94,7 +95,7 @@ ExecExitControlRegister (
   IN OUT VMX_CONTEXT  *Context
   )
 {
-  if (!VmxEmulateControlRegister (&Context->Registers)) {
+  if (!VmxEmulateControlRegister (&Context->Registers, ExecGuestMemory)) {
     ExecCrashFromVmcs ("unexpected-exit");
   }
 

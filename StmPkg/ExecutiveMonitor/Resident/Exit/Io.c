@@ -148,6 +148,81 @@ ExecEndOfPlatform (
 }
 
 /**
+  How often a REP prefix repeats its instruction: (E)CX or RCX, by the address size.
+
+  @param[in] Registers  The guest's.
+
+  @return The number. Where the processor does not tell the address size
+          (IA32_VMX_BASIC[54] = 0) it is that of 64-bit mode.
+**/
+STATIC
+UINT64
+ExecRepetitions (
+  IN CONST VMX_REGISTERS  *Registers
+  )
+{
+  if ((AsmReadMsr64 (MSR_IA32_VMX_BASIC) & VMX_BASIC_STRING_IO) == 0) {
+    return Registers->Rcx;
+  }
+
+  switch (VMX_STRING_IO_ADDRESS_SIZE (VmRead (VMCS_EXIT_INSTRUCTION_INFO))) {
+    case VMX_ADDRESS_SIZE_16:
+      return (UINT16)Registers->Rcx;
+    case VMX_ADDRESS_SIZE_32:
+      return (UINT32)Registers->Rcx;
+    default:
+      return Registers->Rcx;
+  }
+}
+
+/**
+  What INS or OUTS is about to write to the port.
+
+  @param[in]  Registers      The guest's.
+  @param[in]  Qualification  Of the exit.
+  @param[out] Value          What the next repetition writes.
+
+  @retval TRUE   It writes.
+  @retval FALSE  It reads the port, has no repetition left, or faults.
+**/
+STATIC
+BOOLEAN
+ExecStringWrites (
+  IN  CONST VMX_REGISTERS  *Registers,
+  IN  UINT64               Qualification,
+  OUT UINT32               *Value
+  )
+{
+  if (((Qualification & VMX_IO_QUALIFICATION_IN) != 0) ||
+      (((Qualification & VMX_IO_QUALIFICATION_REP) != 0) && (ExecRepetitions (Registers) == 0)))
+  {
+    return FALSE;
+  }
+
+  *Value = 0;
+  return ExecReadGuest (VmRead (VMCS_GUEST_LINEAR_ADDRESS), Value, VMX_IO_QUALIFICATION_SIZE (Qualification));
+}
+
+/**
+  Let the processor carry out one repetition of INS or OUTS, with whatever faults it
+  has; the monitor trap flag brings it back behind it, in ExecExitMonitorTrap.
+
+  The control is this processor's alone, and so is the instruction. A guest whose
+  other processors change the operand meanwhile may end the platform unnoticed.
+**/
+STATIC
+VOID
+ExecOpenPorts (
+  VOID
+  )
+{
+  VmWrite (
+    VMCS_PROCESSOR_CONTROLS,
+    (VmRead (VMCS_PROCESSOR_CONTROLS) & ~(UINT64)VMX_CPU_IO_BITMAPS) | VMX_CPU_MONITOR_TRAP_FLAG
+    );
+}
+
+/**
   I/O instruction.
 
   @param[in,out] Context  The guest's registers.
@@ -170,25 +245,25 @@ ExecExitIo (
   Qualification = VmRead (VMCS_EXIT_QUALIFICATION);
   Port          = (UINT16)VMX_IO_QUALIFICATION_PORT (Qualification);
   Size          = VMX_IO_QUALIFICATION_SIZE (Qualification);
+  Value         = (UINT32)Context->Registers.Rax;
   if ((Qualification & VMX_IO_QUALIFICATION_STRING) != 0) {
-    //
-    // None of these registers is meant for INS or OUTS.
-    //
-    ExecCrashFromVmcs ("string-io");
-  }
-
-  if ((Qualification & VMX_IO_QUALIFICATION_IN) != 0) {
+    Event = ExecStringWrites (&Context->Registers, Qualification, &Value) ?
+            ExecEndOfPlatform (Context->Processor->Shared, Port, Size, Value) : NULL;
+    if (Event == NULL) {
+      ExecOpenPorts ();
+      return ExecResumeGuest;
+    }
+  } else if ((Qualification & VMX_IO_QUALIFICATION_IN) != 0) {
     ExecReadPort (&Context->Registers, Port, Size);
     VmxSkipInstruction ();
     return ExecResumeGuest;
-  }
-
-  Value = (UINT32)Context->Registers.Rax;
-  Event = ExecEndOfPlatform (Context->Processor->Shared, Port, Size, Value);
-  if (Event == NULL) {
-    ExecWritePort (Port, Size, Value);
-    VmxSkipInstruction ();
-    return ExecResumeGuest;
+  } else {
+    Event = ExecEndOfPlatform (Context->Processor->Shared, Port, Size, Value);
+    if (Event == NULL) {
+      ExecWritePort (Port, Size, Value);
+      VmxSkipInstruction ();
+      return ExecResumeGuest;
+    }
   }
 
   ExecLeaveEverywhere (Context->Processor, Event);

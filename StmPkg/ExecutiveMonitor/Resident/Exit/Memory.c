@@ -97,7 +97,8 @@ ExecExitEptViolation (
 }
 
 /**
-  Monitor trap flag: the instruction that reached for the hidden range is over.
+  Monitor trap flag: the instruction that reached for the hidden range, or INS or
+  OUTS at a port of Io.c, is over.
 
   @param[in,out] Context  The guest's registers.
 
@@ -110,6 +111,9 @@ ExecExitMonitorTrap (
   )
 {
   ExecHideUnbacked (Context->Processor->Shared);
-  VmWrite (VMCS_PROCESSOR_CONTROLS, VmRead (VMCS_PROCESSOR_CONTROLS) & ~(UINT64)VMX_CPU_MONITOR_TRAP_FLAG);
+  VmWrite (
+    VMCS_PROCESSOR_CONTROLS,
+    (VmRead (VMCS_PROCESSOR_CONTROLS) & ~(UINT64)VMX_CPU_MONITOR_TRAP_FLAG) | VMX_CPU_IO_BITMAPS
+    );
   return ExecResumeGuest;
 }
