@@ -125,6 +125,22 @@ def test_processor_that_fails_takes_the_others_back(boot_processors: Boot) -> No
     assert smis and not any(smi.dual_monitor for smi in smis), "the default treatment on all"
 
 
+def test_stop_that_is_refused_leaves_all_as_they_were(boot_processors: Boot) -> None:
+    """The last of four stays, and so do those that had left: each SMI is the STM's on every processor."""
+    start, raise_smis, stop = "ExecMon.efi start -refuse-stop", f"SmiTool.efi b2 {SMIS}", "ExecMon.efi stop"
+    result = boot_processors((start, stop, raise_smis, stop, raise_smis, "reset -s"), 4)
+    statuses = [record.number("status") for record in result.stream.of("APP", "script-status")]
+    assert [bool(status) for status in statuses] == [False, True, False, False, False]
+    (failed,) = result.stream.of("EXEC", "failed")
+    assert failed.number("cpu") == 3 and result.stream.of("EXEC", "not-again") == []
+    assert processors_of(result, "launch") == Counter({0: 1, 1: 2, 2: 2, 3: 1}) == processors_of(result, "vmxoff")
+    windows = zip(result.stream.of("APP", "smi-begin"), result.stream.of("APP", "smi-end"), strict=True)
+    for (begin, end), dual in zip(windows, (True, False), strict=True):
+        smis = [smi for smi in group_smis(result.stream.transitions) if begin.t <= smi.t <= end.t]
+        assert Counter(smi.cpu for smi in smis) == Counter(dict.fromkeys(range(4), SMIS)), result.run_dir
+        assert {smi.dual_monitor for smi in smis} == {dual}
+
+
 def test_root_operation_is_refused_with_several(boot_processors: Boot) -> None:
     result = boot_processors(("ExecMon.efi start -root", "reset -s"), 2)
     assert [record.number("status") != 0 for record in result.stream.of("APP", "script-status")] == [True]

@@ -68,7 +68,7 @@ typedef struct {
   BOOLEAN            Activates;       ///< calls INITIALIZE_PROTECTION before START
   BOOLEAN            StartsTwice;     ///< for tests: START is called twice, and the second call refused
   BOOLEAN            StmActive;       ///< the STM is activated on this processor and has not been stopped
-  UINT8              Reserved;
+  BOOLEAN            StopsTwice;      ///< for tests: the first stop is a call that the STM refuses
   EXEC_STATE         State;
   EXEC_RESULT        Result;          ///< of the last command
   UINT64             Detail;          ///< likewise

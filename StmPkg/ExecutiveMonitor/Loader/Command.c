@@ -176,6 +176,7 @@ ExecPrepare (
     Processor              = EXEC_PROCESSOR_OF (Parameters, Number);
     Processor->Activates   = (BOOLEAN)(Number == Bsp);
     Processor->StartsTwice = (BOOLEAN)(Options->FailLast && (Number == Parameters->Processors - 1));
+    Processor->StopsTwice  = (BOOLEAN)(Options->RefuseStop && (Number == Parameters->Processors - 1));
   }
 }
 
@@ -262,7 +263,7 @@ ExecStart (
   Stop the executive monitor.
 
   @retval EFI_SUCCESS       Stopped, or it did not run.
-  @retval EFI_DEVICE_ERROR  A processor could not leave; it was named.
+  @retval EFI_DEVICE_ERROR  A processor could not leave: it was named, and the others stay with it.
 **/
 EFI_STATUS
 ExecStop (
@@ -274,6 +275,7 @@ ExecStop (
   UINTN                       Processors;
   UINTN                       Bsp;
   UINTN                       Failed;
+  BOOLEAN                     Whole;
 
   Monitor = ExecFind ();
   if ((Monitor == NULL) || (Monitor->State == ExecStateOff)) {
@@ -286,9 +288,14 @@ ExecStop (
     return EFI_DEVICE_ERROR;
   }
 
-  Result = ExecLeaveAll (Monitor, Processors, Bsp, &Failed);
+  Result = ExecLeaveAll (Monitor, Processors, Bsp, &Failed, &Whole);
   if (Result != ExecOk) {
-    return ExecReport (Failed, Result, 0);
+    ExecReport (Failed, Result, 0);
+    if (Whole) {
+      Print (L"ExecMon: it runs on, on every processor\n");
+    }
+
+    return EFI_DEVICE_ERROR;
   }
 
   Monitor->State     = ExecStateOff;

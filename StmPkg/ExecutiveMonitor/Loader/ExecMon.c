@@ -10,8 +10,8 @@
 #include <Library/StmCommandLib.h>
 
 #define START_OPTIONS \
-  L"[-root] [-no-stm | -smi-in-window] [-fail-last] [-ignore-sleep] [-remap ADDRESS] [-return]"
-#define START_MOST_WORDS  8
+  L"[-root] [-no-stm | -smi-in-window] [-fail-last] [-refuse-stop] [-ignore-sleep] [-remap ADDRESS] [-return]"
+#define START_MOST_WORDS  9
 
 /**
   Find an option among the arguments behind the command.
@@ -95,6 +95,7 @@ ExecStartCommand (
   Options.WithoutStm  = ExecHasOption (Argc, Argv, L"-no-stm");
   Options.SmiInWindow = ExecHasOption (Argc, Argv, L"-smi-in-window");
   Options.FailLast    = ExecHasOption (Argc, Argv, L"-fail-last");
+  Options.RefuseStop  = ExecHasOption (Argc, Argv, L"-refuse-stop");
   Options.Returns     = ExecHasOption (Argc, Argv, L"-return");
   Options.IgnoreSleep = ExecHasOption (Argc, Argv, L"-ignore-sleep");
   if (!ExecRemapOption (Argc, Argv, &Options.RemapPage)) {

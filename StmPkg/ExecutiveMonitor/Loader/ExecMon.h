@@ -42,6 +42,7 @@ typedef struct {
   BOOLEAN    WithoutStm;      ///< leave the STM out even if the firmware offers it
   BOOLEAN    SmiInWindow;     ///< raise an SMI between INITIALIZE_PROTECTION and START
   BOOLEAN    FailLast;        ///< for tests: the last processor calls START twice
+  BOOLEAN    RefuseStop;      ///< for tests: the last processor's first stop is refused
   BOOLEAN    IgnoreSleep;     ///< for the experiment: do not intercept the way into sleep
   BOOLEAN    Returns;         ///< come back after S3, before the guest
   UINT64     RemapPage;       ///< for the experiment: page below 1 MB that the guest gets elsewhere; 0 for none
@@ -134,21 +135,24 @@ ExecEnterAll (
   );
 
 /**
-  Leave VMX operation on all processors, the BSP last.
+  Leave VMX operation on all processors, the BSP last. If one fails, those before it
+  become guests again: no processor is left to which the STM does not apply.
 
   @param[in]  Monitor     The resident part.
   @param[in]  Processors  How many processors are guests, from number 0.
   @param[in]  Bsp         Number of the bootstrap processor.
   @param[out] Failed      The processor that failed.
+  @param[out] Whole       If one failed: all processors are guests, as before.
 
-  @return ExecOk, or ExecStmRefused or ExecNoAnswer of the first that failed.
+  @return ExecOk, or ExecStmRefused or ExecNoAnswer of the one that failed.
 **/
 EXEC_RESULT
 ExecLeaveAll (
   IN  EXECUTIVE_MONITOR_PROTOCOL  *Monitor,
   IN  UINTN                       Processors,
   IN  UINTN                       Bsp,
-  OUT UINTN                       *Failed
+  OUT UINTN                       *Failed,
+  OUT BOOLEAN                     *Whole
   );
 
 //
@@ -174,7 +178,7 @@ ExecStart (
   Stop the executive monitor.
 
   @retval EFI_SUCCESS       Stopped, or it did not run.
-  @retval EFI_DEVICE_ERROR  A processor could not leave; it was named.
+  @retval EFI_DEVICE_ERROR  A processor could not leave: it was named, and the others stay with it.
 **/
 EFI_STATUS
 ExecStop (

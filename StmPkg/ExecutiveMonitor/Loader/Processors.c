@@ -174,38 +174,72 @@ ExecRunThere (
 }
 
 /**
-  Let application processors be guests no longer.
+  Let application processors be guests no longer, as far as they can.
 
-  @param[in]  Monitor     The resident part.
-  @param[in]  Processors  Which: all below this number but the BSP.
-  @param[in]  Bsp         Number of the bootstrap processor.
-  @param[out] Failed      The processor that failed.
-
-  @return ExecOk, or what the first that failed said; all are asked.
+  @param[in] Monitor     The resident part.
+  @param[in] Processors  Which: all below this number but the BSP.
+  @param[in] Bsp         Number of the bootstrap processor.
 **/
 STATIC
-EXEC_RESULT
+VOID
 ExecLeaveOthers (
-  IN  EXECUTIVE_MONITOR_PROTOCOL  *Monitor,
-  IN  UINTN                       Processors,
-  IN  UINTN                       Bsp,
-  OUT UINTN                       *Failed
+  IN EXECUTIVE_MONITOR_PROTOCOL  *Monitor,
+  IN UINTN                       Processors,
+  IN UINTN                       Bsp
   )
 {
-  EXEC_RESULT  First;
   EXEC_RESULT  Result;
   UINTN        Number;
 
-  First = ExecOk;
   for (Number = 0; Number < Processors; Number++) {
     Result = (Number == Bsp) ? ExecOk : ExecRunThere (Monitor, Number, ExecApLeave);
-    if ((Result != ExecOk) && (First == ExecOk)) {
-      First   = Result;
-      *Failed = Number;
+    if (Result != ExecOk) {
+      Print (L"ExecMon: processor %d is still a guest\n", Number);
+    }
+  }
+}
+
+/**
+  Make application processors guests again that are guests no longer, because another
+  one has to stay. Who does not come back is named.
+
+  @param[in] Monitor     The resident part.
+  @param[in] Processors  Which: all below this number but the BSP.
+  @param[in] Bsp         Number of the bootstrap processor.
+
+  @retval TRUE   All are guests.
+  @retval FALSE  Not all: the SMIs of those that were named have the default treatment.
+**/
+STATIC
+BOOLEAN
+ExecEnterAgain (
+  IN EXECUTIVE_MONITOR_PROTOCOL  *Monitor,
+  IN UINTN                       Processors,
+  IN UINTN                       Bsp
+  )
+{
+  BOOLEAN      All;
+  EXEC_RESULT  Result;
+  UINTN        Number;
+
+  All = TRUE;
+  for (Number = 0; Number < Processors; Number++) {
+    Result = (Number == Bsp) ? ExecOk : ExecRunThere (Monitor, Number, ExecApEnter);
+    if (Result != ExecOk) {
+      Print (L"ExecMon: processor %d did not become a guest again; its SMIs keep the default treatment\n", Number);
+      StmRecord (
+        STM_RECORD_PORT_EXECUTIVE,
+        "EXEC",
+        "not-again",
+        "cpu=%u result=%u",
+        (UINT32)Number,
+        (UINT32)Result
+        );
+      All = FALSE;
     }
   }
 
-  return First;
+  return All;
 }
 
 /**
@@ -230,7 +264,6 @@ ExecEnterAll (
   EXEC_RESULT  Result;
   UINTN        Number;
   UINTN        Processors;
-  UINTN        Ignored;
 
   Processors = Monitor->Parameters->Processors;
   *Failed    = Bsp;
@@ -250,7 +283,7 @@ ExecEnterAll (
     *Failed = Bsp;
     Result  = ExecRunHere (Monitor, Bsp, ExecCommandLaunch);
     if (Result != ExecOk) {
-      ExecLeaveOthers (Monitor, Processors, Bsp, &Ignored);
+      ExecLeaveOthers (Monitor, Processors, Bsp);
     }
 
     return Result;
@@ -259,44 +292,57 @@ ExecEnterAll (
   //
   // Number is behind the one that failed, which has gone back itself.
   //
-  ExecLeaveOthers (Monitor, Number - 1, Bsp, &Ignored);
+  ExecLeaveOthers (Monitor, Number - 1, Bsp);
   ExecRunHere (Monitor, Bsp, ExecCommandLeaveRoot);
   return Result;
 }
 
 /**
-  Leave VMX operation on all processors, the BSP last.
+  Leave VMX operation on all processors, the BSP last. If one fails, those before it
+  become guests again: no processor is left to which the STM does not apply.
 
   @param[in]  Monitor     The resident part.
   @param[in]  Processors  How many processors are guests, from number 0.
   @param[in]  Bsp         Number of the bootstrap processor.
   @param[out] Failed      The processor that failed.
+  @param[out] Whole       If one failed: all processors are guests, as before.
 
-  @return ExecOk, or ExecStmRefused or ExecNoAnswer of the first that failed.
+  @return ExecOk, or ExecStmRefused or ExecNoAnswer of the one that failed.
 **/
 EXEC_RESULT
 ExecLeaveAll (
   IN  EXECUTIVE_MONITOR_PROTOCOL  *Monitor,
   IN  UINTN                       Processors,
   IN  UINTN                       Bsp,
-  OUT UINTN                       *Failed
+  OUT UINTN                       *Failed,
+  OUT BOOLEAN                     *Whole
   )
 {
   EXEC_RESULT  Result;
   EFI_TPL      Tpl;
+  UINTN        Number;
 
   *Failed = Bsp;
+  *Whole  = TRUE;
   if (Monitor->State == ExecStateRoot) {
     return ExecRunHere (Monitor, Bsp, ExecCommandLeaveRoot);
   }
 
-  Result = ExecLeaveOthers (Monitor, Processors, Bsp, Failed);
-  if (Result != ExecOk) {
-    return Result;
+  for (Number = 0; Number < Processors; Number++) {
+    Result = (Number == Bsp) ? ExecOk : ExecRunThere (Monitor, Number, ExecApLeave);
+    if (Result != ExecOk) {
+      *Failed = Number;
+      *Whole  = ExecEnterAgain (Monitor, Number, Bsp);
+      return Result;
+    }
   }
 
   Tpl    = gBS->RaiseTPL (TPL_HIGH_LEVEL);
   Result = (AsmExecHypercall (EXEC_HYPERCALL_LEAVE, NULL) == EXEC_HYPERCALL_SUCCESS) ? ExecOk : ExecStmRefused;
   gBS->RestoreTPL (Tpl);
+  if (Result != ExecOk) {
+    *Whole = ExecEnterAgain (Monitor, Processors, Bsp);
+  }
+
   return Result;
 }

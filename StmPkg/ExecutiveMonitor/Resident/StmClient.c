@@ -9,6 +9,7 @@
 #include "Operation.h"
 
 #define MSR_SMI_COUNT       0x34
+#define STM_API_NONE        0x100FF           ///< no function of the STM has this number
 #define PORT_APM_COMMAND    0xB2
 #define WINDOW_SMI_COMMAND  0x55
 
@@ -169,7 +170,12 @@ ExecStopStm (
     return ExecOk;
   }
 
-  Result = ExecCallStm (STM_API_STOP, Processor);
+  Result = ExecCallStm (Processor->StopsTwice ? STM_API_NONE : STM_API_STOP, Processor);
+  if (Processor->StopsTwice) {
+    Processor->StopsTwice = FALSE;
+    return Result;
+  }
+
   if (Result == ExecOk) {
     Processor->StmActive = FALSE;
   }
