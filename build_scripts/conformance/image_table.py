@@ -182,7 +182,15 @@ TABLE = (
     Image("vmcall-err", ("t_vmcall_err.c",), at_least=30),
     # The dual-monitor treatment.
     Image("activate", ("t_activate.c",), at_least=91),
-    Image("activate32", ("t_activate32.c", "exec32.asm"), at_least=23),
+    Image("activate32", ("t_activate32.c", "exec32.asm"), at_least=36),
+    Image(
+        "shutdown-stm32-pdpte",
+        ("t_activate32.c", "exec32.asm"),
+        defines=("ABORT",),
+        at_least=0,
+        ends_in_shutdown=True,
+    ),
+    Image("abort", ("t_abort.c",), extra=("-action", "reboot=reset"), at_least=4),
     Image("roundtrip", ("t_roundtrip.c",), at_least=7),
     Image("roundtrip-icount", ("t_roundtrip.c",), extra=ICOUNT, at_least=7),
     Image("smi-exit", ("t_smi_exit.c",), at_least=127),
@@ -200,6 +208,12 @@ TABLE = (
     Image("return-more", ("t_return_more.c",), at_least=60),
     Image("smm-timer", ("t_smm_timer.c",), extra=ICOUNT, at_least=12),
     Image("smm-mix", ("t_smm_mix.c",), at_least=28),
+    Image("smm-pae", ("t_smm_pae.c",), at_least=14),
+    Image("a20", ("t_a20.c", "a20.asm"), at_least=6),
+    *(
+        Image(f"dual-smp{suffix}", ("t_dual_smp.c", "smp.asm"), extra=("-smp", "2", *extra), at_least=40)
+        for suffix, extra in (("", ()), ("-multi", MULTI))
+    ),
     Image("return-err", ("t_return_err.c",), at_least=133),
     Image("deact", ("t_deact.c",), at_least=50),
     Image("ept", ("t_ept.c",), at_least=60),

@@ -12,11 +12,12 @@
         global  exec32_exit_controls, exec32_smi, exec32_again, exec32_flags
         global  exec32_vmcall, exec32_ebx
         global  stm32_entry, stm32_entry_end, stm32_fields, stm32_count
-        global  stm32_state, stm32_flags
+        global  stm32_state, stm32_flags, stm32_tops, stm32_marks
 
 %define FIELD_EXIT_CONTROLS 0x400C
 %define FIELD_GUEST_RIP     0x681E
 %define CR4_VMXE_PSE        0x2010
+%define TOP                 0xFFFFFFF0
 
         section .text
         bits    64
@@ -135,6 +136,30 @@ stm32_entry:
         mov     eax, ss
         mov     [stm32_state + 0x1C], eax
         mov     [stm32_state + 0x20], ebx
+; The end of the address space through each segment, with a GDT of zeros (DM-ACT-48).
+        mov     eax, [ds:TOP]
+        mov     [stm32_tops + 0x00], eax
+        mov     eax, [es:TOP]
+        mov     [stm32_tops + 0x04], eax
+        mov     eax, [fs:TOP]
+        mov     [stm32_tops + 0x08], eax
+        mov     eax, [gs:TOP]
+        mov     [stm32_tops + 0x0C], eax
+        mov     eax, [ss:TOP]
+        mov     [stm32_tops + 0x10], eax
+        mov     eax, [cs:TOP]
+        mov     [stm32_tops + 0x14], eax
+; Stores through each data segment, and a push with ESP (DM-ACT-50).
+        mov     dword [ds:stm32_marks + 0x00], 0xD0D0D0D0
+        mov     dword [es:stm32_marks + 0x04], 0xE0E0E0E0
+        mov     dword [fs:stm32_marks + 0x08], 0xF0F0F0F0
+        mov     dword [gs:stm32_marks + 0x0C], 0x60606060
+        mov     dword [ss:stm32_marks + 0x10], 0x55555555
+        push    dword 0x12345678
+        mov     eax, [ds:esp]
+        mov     [stm32_marks + 0x14], eax
+        mov     [stm32_marks + 0x18], esp
+        pop     eax
         xor     esi, esi
 .next:  cmp     esi, [stm32_count]
         jae     .written
@@ -181,6 +206,10 @@ stm32_flags:
         resd    1
 stm32_state:
         resd    16
+stm32_tops:
+        resd    6
+stm32_marks:
+        resd    7
         alignb  8
 stm32_fields:
         resq    64

@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* Activation from 32-bit protected mode: a 64-bit and a 32-bit STM. */
+/*
+ * Activation from 32-bit protected mode: a 64-bit and a 32-bit STM.
+ * ABORT: the 32-bit STM has PAE paging with PDPTEs that no SMM VM exit can load.
+ */
 #include "stm.h"
 
 #define LARGE_PAGE 0xE7u
+#define TOP        0xFFFFFFF0u
+#define ZERO_GDT   0x25000u
+#define RESERVED   2u /* bit 1 of a PDPTE */
 
 extern volatile uint64_t exec32_directory, exec32_vmxon, exec32_vmcs;
 extern volatile uint32_t exec32_exit_controls, exec32_smi, exec32_again,
     exec32_ebx, exec32_flags[3];
 extern uint8_t exec32_vmcall[], stm32_entry[], stm32_entry_end[];
-extern volatile uint32_t stm32_count, stm32_flags, stm32_state[16];
+extern volatile uint32_t stm32_count, stm32_flags, stm32_state[16], stm32_tops[6], stm32_marks[7];
 extern volatile struct {
     uint32_t field, value;
 } stm32_fields[64];
@@ -24,6 +30,7 @@ static uint64_t make_directory(uint64_t at)
     return at;
 }
 
+#ifndef ABORT
 static void deactivate_at_third(void)
 {
     if (stm_exits == 3) {
@@ -53,6 +60,8 @@ static void test_stm64(void)
     check_eq("DM-RET-43", "ebx-back", exec32_ebx, 0xBBBB);
     check_eq("DM-DEA-21", "vmxoff", exec32_flags[2] & RFLAGS_ARITHMETIC, 0);
 }
+
+#endif
 
 static void set_stm32(void)
 {
@@ -93,8 +102,7 @@ static void make_fields(void)
     field(VMCS_HOST_RIP, MSEG_BASE + 0x50000);
 }
 
-/* DM-ACT-49 and T11 with feature bit 0 = 0. */
-static void test_stm32(void)
+static void run_stm32(void)
 {
     struct mseg_header header = mseg_default_header();
 
@@ -102,12 +110,55 @@ static void test_stm32(void)
     header.cs = SEL_CODE32;
     header.eip = 0x50000;
     header.cr3 = 0x60000;
+    header.gdtr_offset = ZERO_GDT;
     header32 = &header;
     smm_call(set_stm32);
+    exec32_run();
+}
+
+#ifdef ABORT
+static void test_abort(void)
+{
+    uint64_t table = phys(page_alloc());
+
+    /* Good but for a reserved bit of the second, which maps nothing of the STM. */
+    for (uint64_t i = 0; i < 4; i++) {
+        write64(table + 8 * i, (phys(page_tables) + (2 + i) * PAGE_SIZE) | 1 | (i == 1 ? RESERVED : 0));
+    }
+    make_fields();
+    field(VMCS_ENTRY_CONTROLS, controls(MSR_VMX_TRUE_ENTRY, 0));
+    field(VMCS_HOST_CR3, (uint32_t)table);
+    field(VMCS_HOST_CR4, CR4_VMXE | CR4_PAE);
+    exec32_smi = 1;
+    exec32_again = 0;
+    expect_shutdown("DM-EXI-52", "pdpte-of-the-stm");
+    run_stm32();
+    check("DM-EXI-52", "still-running", false, "");
+}
+#else
+/* Flat segments out of nothing: the GDT is all zeros. */
+static void test_segments(void)
+{
+    static const char *const names[] = {"ds", "es", "fs", "gs", "ss", "cs"};
+    static const uint32_t marks[] = {0xD0D0D0D0, 0xE0E0E0E0, 0xF0F0F0F0, 0x60606060, 0x55555555};
+
+    for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+        check_eq("DM-ACT-48", names[i], stm32_tops[i], read32(TOP));
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(marks); i++) {
+        check_eq("DM-ACT-50", names[i], stm32_marks[i], marks[i]);
+    }
+    check_eq("DM-ACT-50", "push", stm32_marks[5], 0x12345678);
+    check_eq("DM-ACT-50", "with-esp", stm32_marks[6], MSEG_BASE + MSEG_STACK_TOP - 4);
+}
+
+/* DM-ACT-49 and T11 with feature bit 0 = 0. */
+static void test_stm32(void)
+{
     make_fields();
     exec32_smi = 0;
     exec32_again = 0;
-    exec32_run();
+    run_stm32();
     check_eq("DM-ACT-49", "vmcall", exec32_flags[1] & RFLAGS_ARITHMETIC,
              exec32_flags[0] & RFLAGS_ARITHMETIC);
     check_eq("DM-ACT-49", "32-bit-code", stm32_state[0], 0xFFFFFFFF);
@@ -121,7 +172,9 @@ static void test_stm32(void)
     check_eq("DM-ACT-64", "ebx", stm32_state[8], 0xBBBB);
     check_eq("DM-RET-23", "returned", exec32_ebx, 0xCCCC);
     check_eq("DM-DEA-21", "vmxoff", exec32_flags[2] & RFLAGS_ARITHMETIC, 0);
+    test_segments();
 }
+#endif
 
 void run_tests(void)
 {
@@ -135,6 +188,10 @@ void run_tests(void)
     exec32_vmxon = vmxon_region;
     exec32_vmcs = vmcs_alloc();
     exec32_exit_controls = controls(MSR_VMX_TRUE_EXIT, VMX_EXIT_HOST_ADDRESS_SPACE_SIZE);
+#ifdef ABORT
+    test_abort();
+#else
     test_stm64();
     test_stm32();
+#endif
 }
