@@ -30,6 +30,15 @@
 ///
 #define EXEC_HYPERCALL_STATISTICS  0x4C000003
 
+///
+/// Let the STM keep its SMI handler from a page of memory, and let it be reached
+/// again. RBX in: physical address of the page, aligned to 4 KB. RAX:
+/// EXEC_HYPERCALL_SUCCESS, or an error and nothing changed; RBX out: the STM's status,
+/// 0 if it was not asked.
+///
+#define EXEC_HYPERCALL_PROTECT    0x4C000004
+#define EXEC_HYPERCALL_UNPROTECT  0x4C000005
+
 #define EXEC_HYPERCALL_SIGNATURE    0x45584543
 #define EXEC_HYPERCALL_SUCCESS      0
 #define EXEC_HYPERCALL_UNKNOWN      0x80000001

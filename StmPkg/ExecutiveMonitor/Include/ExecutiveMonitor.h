@@ -78,6 +78,7 @@ typedef struct {
   UINT64             VmxonRegion;     ///< 4 KB each, physical = linear address
   UINT64             ActivationVmcs;
   UINT64             GuestVmcs;
+  UINT64             ResourceList;    ///< for calls of the STM
   UINT64             HostTables;      ///< GDT and TSS of VMX root operation
   UINT64             StackTop;        ///< of the stack for VM exits
   UINT64             CrashStackTop;   ///< of the stack for exceptions and NMIs

@@ -163,11 +163,51 @@ ExecExitsCommand (
   return ExecRecordExits ();
 }
 
+/**
+  Command "protect".
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @retval EFI_SUCCESS  Done.
+  @retval others       See ExecProtect.
+**/
+STATIC
+EFI_STATUS
+ExecProtectCommand (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  )
+{
+  return ExecProtect (Argv[2], TRUE);
+}
+
+/**
+  Command "unprotect".
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @retval EFI_SUCCESS  Done.
+  @retval others       See ExecProtect.
+**/
+STATIC
+EFI_STATUS
+ExecUnprotectCommand (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  )
+{
+  return ExecProtect (Argv[2], FALSE);
+}
+
 STATIC CONST STM_COMMAND  mCommands[] = {
-  { L"start",  START_OPTIONS, 0, START_MOST_WORDS, ExecStartCommand  },
-  { L"stop",   L"",           0, 0,                ExecStopCommand   },
-  { L"status", L"",           0, 0,                ExecStatusCommand },
-  { L"exits",  L"",           0, 0,                ExecExitsCommand  }
+  { L"start",     START_OPTIONS, 0, START_MOST_WORDS, ExecStartCommand     },
+  { L"stop",      L"",           0, 0,                ExecStopCommand      },
+  { L"status",    L"",           0, 0,                ExecStatusCommand    },
+  { L"exits",     L"",           0, 0,                ExecExitsCommand     },
+  { L"protect",   L"PAGE",       1, 1,                ExecProtectCommand   },
+  { L"unprotect", L"PAGE",       1, 1,                ExecUnprotectCommand }
 };
 
 /**

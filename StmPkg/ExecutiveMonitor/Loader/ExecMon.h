@@ -225,4 +225,26 @@ AsmExecHypercall (
   IN OUT UINT64  *Rbx  OPTIONAL
   );
 
+//
+// Protect.c
+//
+
+/**
+  Ask the executive monitor to have the STM keep its SMI handler from a page, or let
+  the handler reach it again.
+
+  @param[in] Page     Physical address, hexadecimal.
+  @param[in] Protect  TRUE to keep the handler from it.
+
+  @retval EFI_SUCCESS            It is so.
+  @retval EFI_INVALID_PARAMETER  The address is no page's.
+  @retval EFI_NOT_STARTED        The executive monitor does not run, or without an STM.
+  @retval EFI_ACCESS_DENIED      The STM refused: its status was told.
+**/
+EFI_STATUS
+ExecProtect (
+  IN CONST CHAR16  *Page,
+  IN BOOLEAN       Protect
+  );
+
 #endif

@@ -14,7 +14,7 @@
 
 #define EXIT_STACK_PAGES   8
 #define CRASH_STACK_PAGES  2
-#define PROCESSOR_PAGES    (5 + EXIT_STACK_PAGES + CRASH_STACK_PAGES)
+#define PROCESSOR_PAGES    (6 + EXIT_STACK_PAGES + CRASH_STACK_PAGES)
 #define SHARED_PAGES       (1 + 1 + 2 + 2 + 1 + 1 + 3)
 #define DIRECTORY_BITS     39                 ///< one page-directory-pointer table maps 512 GB
 #define LOW_MEMORY_LIMIT   0x9FFFF
@@ -86,6 +86,7 @@ ExecFillProcessor (
   Processor->VmxonRegion    = ExecTakePages (&Next, 1);
   Processor->ActivationVmcs = ExecTakePages (&Next, 1);
   Processor->GuestVmcs      = ExecTakePages (&Next, 1);
+  Processor->ResourceList   = ExecTakePages (&Next, 1);
   ExecTakePages (&Next, EXIT_STACK_PAGES);
   Processor->StackTop = Next;
   ExecTakePages (&Next, CRASH_STACK_PAGES);

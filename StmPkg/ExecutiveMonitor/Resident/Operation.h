@@ -39,6 +39,24 @@ ExecStopStm (
   IN OUT EXEC_PROCESSOR  *Processor
   );
 
+/**
+  Let the STM keep its SMI handler from a page, or let the handler reach it again.
+
+  @param[in,out] Processor  This processor, a guest; Detail is set on failure.
+  @param[in]     Address    Physical address of the page, aligned to 4 KB.
+  @param[in]     Protect    TRUE to keep the handler from it.
+
+  @retval ExecOk                It is so.
+  @retval ExecStmRefused        Detail is the STM's status.
+  @retval ExecActivationFailed  There is no STM.
+**/
+EXEC_RESULT
+ExecProtectPage (
+  IN OUT EXEC_PROCESSOR  *Processor,
+  IN     UINT64          Address,
+  IN     BOOLEAN         Protect
+  );
+
 //
 // Enter.c
 //

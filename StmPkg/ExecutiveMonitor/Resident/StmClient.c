@@ -1,6 +1,6 @@
 /** @file
   The executive monitor as a client of the STM: INITIALIZE_PROTECTION, START,
-  STOP (StmApi.h).
+  STOP, PROTECT_RESOURCE, UNPROTECT_RESOURCE (StmApi.h).
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
@@ -17,6 +17,7 @@
   Call the STM and log the call.
 
   @param[in]     Api        API number.
+  @param[in]     Page       Physical address of the page for ECX:EBX, or 0.
   @param[in,out] Processor  Detail is set on failure.
 
   @retval ExecOk                The STM did it.
@@ -28,6 +29,7 @@ STATIC
 EXEC_RESULT
 ExecCallStm (
   IN     UINT32          Api,
+  IN     UINT64          Page,
   IN OUT EXEC_PROCESSOR  *Processor
   )
 {
@@ -37,9 +39,9 @@ ExecCallStm (
   UINT64  Flags;
 
   Eax = Api;
-  Ebx = 0;
+  Ebx = (UINT32)Page;
   Edx = 0;
-  AsmStmVmCall (&Eax, &Ebx, 0, &Edx, &Flags);
+  AsmStmVmCall (&Eax, &Ebx, (UINT32)RShiftU64 (Page, 32), &Edx, &Flags);
   EXEC_RECORD (
     "stm-call",
     "cpu=%u api=0x%x status=0x%x caps=0x%x flags=0x%lx",
@@ -118,7 +120,7 @@ ExecStartStm (
     );
 
   if (Processor->Activates) {
-    Result = ExecCallStm (STM_API_INITIALIZE_PROTECTION, Processor);
+    Result = ExecCallStm (STM_API_INITIALIZE_PROTECTION, 0, Processor);
     if (Result != ExecOk) {
       return Result;
     }
@@ -130,11 +132,11 @@ ExecStartStm (
     ExecRaiseSmiInWindow (Processor);
   }
 
-  Result = ExecCallStm (STM_API_START, Processor);
+  Result = ExecCallStm (STM_API_START, 0, Processor);
   if (Result == ExecOk) {
     Processor->StmActive = TRUE;
     if (Processor->StartsTwice) {
-      Result = ExecCallStm (STM_API_START, Processor);
+      Result = ExecCallStm (STM_API_START, 0, Processor);
     }
   }
 
@@ -170,7 +172,7 @@ ExecStopStm (
     return ExecOk;
   }
 
-  Result = ExecCallStm (Processor->StopsTwice ? STM_API_NONE : STM_API_STOP, Processor);
+  Result = ExecCallStm (Processor->StopsTwice ? STM_API_NONE : STM_API_STOP, 0, Processor);
   if (Processor->StopsTwice) {
     Processor->StopsTwice = FALSE;
     return Result;
@@ -181,4 +183,47 @@ ExecStopStm (
   }
 
   return Result;
+}
+
+/**
+  Let the STM keep its SMI handler from a page, or let the handler reach it again.
+
+  @param[in,out] Processor  This processor, a guest; Detail is set on failure.
+  @param[in]     Address    Physical address of the page, aligned to 4 KB.
+  @param[in]     Protect    TRUE to keep the handler from it.
+
+  @retval ExecOk                It is so.
+  @retval ExecStmRefused        Detail is the STM's status.
+  @retval ExecActivationFailed  There is no STM.
+**/
+EXEC_RESULT
+ExecProtectPage (
+  IN OUT EXEC_PROCESSOR  *Processor,
+  IN     UINT64          Address,
+  IN     BOOLEAN         Protect
+  )
+{
+  STM_RSC_MEM_DESC  *Memory;
+  STM_RSC_END       *End;
+
+  Processor->Detail = 0;
+  if (!Processor->StmActive) {
+    return ExecActivationFailed;
+  }
+
+  Memory = (STM_RSC_MEM_DESC *)(UINTN)Processor->ResourceList;
+  End    = (STM_RSC_END *)(Memory + 1);
+  ZeroMem (Memory, sizeof (*Memory) + sizeof (*End));
+  Memory->Hdr.RscType   = MEM_RANGE;
+  Memory->Hdr.Length    = sizeof (*Memory);
+  Memory->Base          = Address;
+  Memory->Length        = SIZE_4KB;
+  Memory->RWXAttributes = STM_RSC_MEM_R | STM_RSC_MEM_W | STM_RSC_MEM_X;
+  End->Hdr.RscType      = END_OF_RESOURCES;
+  End->Hdr.Length       = sizeof (*End);
+  return ExecCallStm (
+           Protect ? STM_API_PROTECT_RESOURCE : STM_API_UNPROTECT_RESOURCE,
+           Processor->ResourceList,
+           Processor
+           );
 }

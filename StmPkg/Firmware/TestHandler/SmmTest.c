@@ -164,7 +164,7 @@ SendRequest (
   @param[in] Name     Its name in records.
   @param[in] Numbers  How many numbers it needs.
   @param[in] Argc     Number of arguments.
-  @param[in] Argv     The arguments: offset and value, both hexadecimal, then options.
+  @param[in] Argv     The arguments: offset or address, and value, hexadecimal, then options.
 
   @retval EFI_INVALID_PARAMETER  An option is unknown, or a number is missing.
   @retval others                 See SendRequest.
@@ -188,7 +188,8 @@ Ask (
   }
 
   Request.Command = Command;
-  Request.Offset  = (Argc >= 3) ? (UINT32)StrHexToUintn (Argv[2]) : 0;
+  Request.Address = (Argc >= 3) ? StrHexToUint64 (Argv[2]) : 0;
+  Request.Offset  = (UINT32)Request.Address;
   Request.Value   = (Argc >= 4) ? (UINT32)StrHexToUintn (Argv[3]) : 0;
 
   Status = SendRequest (&Request);
@@ -252,6 +253,24 @@ WriteMsegCommand (
 }
 
 /**
+  Command "read".
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @return See Ask.
+**/
+STATIC
+EFI_STATUS
+ReadMemoryCommand (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  )
+{
+  return Ask (StmTestReadMemory, "read", 1, Argc, Argv);
+}
+
+/**
   Command "cpuid".
 
   @param[in] Argc  Number of arguments.
@@ -290,6 +309,7 @@ TripleFaultCommand (
 STATIC CONST STM_COMMAND  mCommands[] = {
   { L"mseg-read",    L"[OFFSET] " OPTIONS,     0, 1 + OPTION_WORDS, ReadMsegCommand    },
   { L"mseg-write",   L"OFFSET VALUE " OPTIONS, 2, 2 + OPTION_WORDS, WriteMsegCommand   },
+  { L"read",         L"ADDRESS " OPTIONS,      1, 1 + OPTION_WORDS, ReadMemoryCommand  },
   { L"cpuid",        OPTIONS,                  0, OPTION_WORDS,     CpuidCommand       },
   { L"triple-fault", OPTIONS,                  0, OPTION_WORDS,     TripleFaultCommand }
 };

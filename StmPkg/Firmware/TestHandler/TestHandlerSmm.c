@@ -47,12 +47,12 @@ typedef struct {
   UINT8              Value;
   BOOLEAN            OwnTables;
   UINTN              Vector;
-} MSEG_ACCESS;
+} MEMORY_ACCESS;
 
 /**
   Read a byte.
 
-  @param[in,out] Context  MSEG_ACCESS.
+  @param[in,out] Context  MEMORY_ACCESS.
 **/
 STATIC
 VOID
@@ -61,7 +61,7 @@ ReadByte (
   IN OUT VOID  *Context
   )
 {
-  MSEG_ACCESS  *Access;
+  MEMORY_ACCESS  *Access;
 
   Access        = Context;
   Access->Value = *Access->Address;
@@ -70,7 +70,7 @@ ReadByte (
 /**
   Write a byte.
 
-  @param[in,out] Context  MSEG_ACCESS.
+  @param[in,out] Context  MEMORY_ACCESS.
 **/
 STATIC
 VOID
@@ -79,7 +79,7 @@ WriteByte (
   IN OUT VOID  *Context
   )
 {
-  MSEG_ACCESS  *Access;
+  MEMORY_ACCESS  *Access;
 
   Access           = Context;
   *Access->Address = Access->Value;
@@ -127,7 +127,7 @@ MakeTables (
 /**
   Access one byte, a fault caught, on the processor that executes this code.
 
-  @param[in,out] Buffer  MSEG_ACCESS.
+  @param[in,out] Buffer  MEMORY_ACCESS.
 
   @retval EFI_SUCCESS  Vector tells how it went.
 **/
@@ -138,8 +138,8 @@ TryAccess (
   IN OUT VOID  *Buffer
   )
 {
-  MSEG_ACCESS  *Access;
-  UINTN        Cr3;
+  MEMORY_ACCESS  *Access;
+  UINTN          Cr3;
 
   Access = Buffer;
   Cr3    = AsmReadCr3 ();
@@ -166,8 +166,8 @@ TryAccess (
 STATIC
 EFI_STATUS
 TryOn (
-  IN     UINTN        Processor,
-  IN OUT MSEG_ACCESS  *Access
+  IN     UINTN          Processor,
+  IN OUT MEMORY_ACCESS  *Access
   )
 {
   EFI_STATUS                         Status;
@@ -191,6 +191,43 @@ TryOn (
 }
 
 /**
+  Access one byte.
+
+  @param[in]     Routine  ReadByte or WriteByte.
+  @param[in]     Address  Where.
+  @param[in,out] Request  On which processor and page tables, and the value.
+
+  @return StmTestDone, StmTestFaulted or StmTestRejected.
+**/
+STATIC
+STM_TEST_RESULT
+AccessMemory (
+  IN     STM_TRY_ROUTINE   Routine,
+  IN     UINT64            Address,
+  IN OUT STM_TEST_REQUEST  *Request
+  )
+{
+  MEMORY_ACCESS  Access;
+
+  if (Address >= SIZE_4GB) {
+    return StmTestRejected;
+  }
+
+  Access.Routine   = Routine;
+  Access.Address   = (volatile UINT8 *)(UINTN)Address;
+  Access.Value     = (UINT8)Request->Value;
+  Access.OwnTables = (BOOLEAN)(Request->OwnTables != 0);
+  Access.Vector    = STM_TRY_DONE;
+  if (EFI_ERROR (TryOn (Request->Processor, &Access))) {
+    return StmTestRejected;
+  }
+
+  Request->Value  = Access.Value;
+  Request->Vector = (UINT32)Access.Vector;
+  return (Access.Vector == STM_TRY_DONE) ? StmTestDone : StmTestFaulted;
+}
+
+/**
   Access one byte of MSEG.
 
   @param[in]     Routine  ReadByte or WriteByte.
@@ -205,24 +242,7 @@ AccessMseg (
   IN OUT STM_TEST_REQUEST  *Request
   )
 {
-  MSEG_ACCESS  Access;
-
-  if (Request->Offset >= mMsegSize) {
-    return StmTestRejected;
-  }
-
-  Access.Routine   = Routine;
-  Access.Address   = (volatile UINT8 *)(UINTN)(mMsegBase + Request->Offset);
-  Access.Value     = (UINT8)Request->Value;
-  Access.OwnTables = (BOOLEAN)(Request->OwnTables != 0);
-  Access.Vector    = STM_TRY_DONE;
-  if (EFI_ERROR (TryOn (Request->Processor, &Access))) {
-    return StmTestRejected;
-  }
-
-  Request->Value  = Access.Value;
-  Request->Vector = (UINT32)Access.Vector;
-  return (Access.Vector == STM_TRY_DONE) ? StmTestDone : StmTestFaulted;
+  return (Request->Offset < mMsegSize) ? AccessMemory (Routine, mMsegBase + Request->Offset, Request) : StmTestRejected;
 }
 
 /**
@@ -277,6 +297,9 @@ TestHandler (
       break;
     case StmTestWriteMseg:
       Request.Result = AccessMseg (WriteByte, &Request);
+      break;
+    case StmTestReadMemory:
+      Request.Result = AccessMemory (ReadByte, Request.Address, &Request);
       break;
     case StmTestCpuid:
       AsmCpuid (CPUID_LEAF, &Request.Value, NULL, NULL, NULL);

@@ -21,19 +21,20 @@ typedef enum {
   StmTestReadMseg    = 1,       ///< read a byte of MSEG
   StmTestWriteMseg   = 2,       ///< write a byte of MSEG
   StmTestCpuid       = 3,       ///< an instruction that always exits
-  StmTestTripleFault = 4        ///< an exception without an IDT
+  StmTestTripleFault = 4,       ///< an exception without an IDT
+  StmTestReadMemory  = 5        ///< read a byte of memory at Address
 } STM_TEST_COMMAND;
 
 typedef enum {
   StmTestPending  = 0,          ///< no handler saw the request
   StmTestDone     = 1,
   StmTestFaulted  = 2,          ///< the access raised an exception: Vector
-  StmTestRejected = 3           ///< unknown command, offset outside MSEG, no such processor
+  StmTestRejected = 3           ///< unknown command, offset outside MSEG, address above 4 GB, no such processor
 } STM_TEST_RESULT;
 
 ///
-/// Data of the communication buffer. Inputs are Command and, for an access to MSEG,
-/// Offset, Processor, OwnTables and the Value to write.
+/// Data of the communication buffer. Inputs are Command and, for an access, Offset in
+/// MSEG or Address, Processor, OwnTables and the Value to write.
 ///
 typedef struct {
   UINT32    Command;            ///< STM_TEST_COMMAND
@@ -43,6 +44,8 @@ typedef struct {
   UINT32    Processor;          ///< index in the SMM system table
   UINT32    OwnTables;          ///< not 0: on page tables of the handler's own, which map all of SMRAM
   UINT32    Vector;             ///< of the exception
+  UINT32    Reserved;
+  UINT64    Address;            ///< for an access to memory, below 4 GB
 } STM_TEST_REQUEST;
 
 #endif

@@ -21,7 +21,8 @@
   Is a place kept from the SMI handler whatever is protected?
 
   The handler could move MSEG or forbid the executive monitor's calls by writing
-  IA32_SMM_MONITOR_CTL, and forge records at the STM's port.
+  IA32_SMM_MONITOR_CTL, move the page of APIC registers onto MSEG, where the STM would
+  meet them instead of its memory, and forge records at the STM's port.
 
   @param[in] Space  StmSpaceIo or StmSpaceMsr.
   @param[in] Place  Port or MSR.
@@ -36,7 +37,7 @@ OwnAt (
   )
 {
   if (Space == StmSpaceMsr) {
-    return (Place == MSR_IA32_SMM_MONITOR_CTL) ? STM_ACCESS_WRITE : 0;
+    return ((Place == MSR_IA32_SMM_MONITOR_CTL) || (Place == MSR_IA32_APIC_BASE)) ? STM_ACCESS_WRITE : 0;
   }
 
   return (Place == STM_RECORD_PORT_STM) ? STM_ACCESS_ALL : 0;
@@ -150,5 +151,6 @@ StmBuildBitmaps (
   )
 {
   InterceptAt (Shared, StmSpaceMsr, MSR_IA32_SMM_MONITOR_CTL, OwnAt (StmSpaceMsr, MSR_IA32_SMM_MONITOR_CTL));
+  InterceptAt (Shared, StmSpaceMsr, MSR_IA32_APIC_BASE, OwnAt (StmSpaceMsr, MSR_IA32_APIC_BASE));
   InterceptAt (Shared, StmSpaceIo, STM_RECORD_PORT_STM, OwnAt (StmSpaceIo, STM_RECORD_PORT_STM));
 }

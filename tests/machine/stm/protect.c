@@ -406,12 +406,15 @@ static void check_ports_and_msrs(void)
     put_msr(0x9B, ~0ull, ~0ull);
     put_msr(MSR_FREE, 1, 1);
     put_io(0x403, 1);
+    put_msr(0x1B, 1, 1);
     expect_list("unprotect-field", API_UNPROTECT, STM_SUCCESS);
     allowed("in-again", ACCESS_IN, 0x64);
     caught("in-still", ACCESS_IN, 0x61);
     allowed("rdmsr-again", ACCESS_RDMSR, 0x9B);
     handler_does(ACCESS_WRMSR, 0x9B);
     check_eq("OWN", "smm-monitor-ctl", access_fault, FAULT_GP);
+    handler_does(ACCESS_WRMSR, 0x1B);
+    check_eq("OWN", "apic-base", access_fault, FAULT_GP);
     handler_does(ACCESS_OUT, 0x403);
     check_eq("OWN", "record-port", access_fault, FAULT_GP);
     allowed("wrmsr-again", ACCESS_WRMSR, MSR_FREE);

@@ -7,6 +7,7 @@
 **/
 
 #include "Exit.h"
+#include "../Operation.h"
 
 #define EFER_LMA  BIT10
 
@@ -53,6 +54,34 @@ ExecIsIn64BitMode (
 }
 
 /**
+  EXEC_HYPERCALL_PROTECT and EXEC_HYPERCALL_UNPROTECT.
+
+  @param[in,out] Processor  This processor.
+  @param[in,out] Registers  The guest's.
+**/
+STATIC
+VOID
+ExecAnswerProtect (
+  IN OUT EXEC_PROCESSOR  *Processor,
+  IN OUT VMX_REGISTERS   *Registers
+  )
+{
+  UINT64       Page;
+  BOOLEAN      Protect;
+  EXEC_RESULT  Result;
+
+  Page           = Registers->Rbx;
+  Protect        = (BOOLEAN)((UINT32)Registers->Rax == EXEC_HYPERCALL_PROTECT);
+  Registers->Rbx = 0;
+  Registers->Rax = EXEC_HYPERCALL_BAD_INPUT;
+  if ((Page & (SIZE_4KB - 1)) == 0) {
+    Result         = ExecProtectPage (Processor, Page, Protect);
+    Registers->Rbx = (Result == ExecOk) ? 0 : Processor->Detail;
+    Registers->Rax = (Result == ExecOk) ? EXEC_HYPERCALL_SUCCESS : EXEC_HYPERCALL_STM_REFUSED;
+  }
+}
+
+/**
   VMCALL. Only CPL 0 may call us; above it the instruction does not exist.
 
   @param[in,out] Context  The guest's registers.
@@ -89,6 +118,11 @@ ExecExitVmcall (
 
       Registers->Rbx = ExecSumOfExits (Context->Processor->Shared, Reason);
       Registers->Rax = EXEC_HYPERCALL_SUCCESS;
+      return ExecResumeGuest;
+
+    case EXEC_HYPERCALL_PROTECT:
+    case EXEC_HYPERCALL_UNPROTECT:
+      ExecAnswerProtect (Context->Processor, Registers);
       return ExecResumeGuest;
 
     case EXEC_HYPERCALL_LEAVE:
