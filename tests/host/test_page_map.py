@@ -63,11 +63,18 @@ class Tables:
         numbers = (ctypes.c_uint64(value) for value in (virtual, physical, length, attributes))
         return bool(self.library.StmPageMapRange(ctypes.byref(self.map), *numbers))
 
-    def change(self, virtual: int, length: int, bits: int, split_only: bool = False) -> bool:
+    def change(self, virtual: int, length: int, bits: int) -> bool:
         """New permissions for what is mapped in a range."""
         self.library.StmPageMapChange.restype = ctypes.c_ubyte
         numbers = (ctypes.c_uint64(value) for value in (virtual, length, 0b111, bits))
-        return bool(self.library.StmPageMapChange(ctypes.byref(self.map), *numbers, ctypes.c_ubyte(split_only)))
+        return bool(self.library.StmPageMapChange(ctypes.byref(self.map), *numbers))
+
+    def cost(self, boundaries: list[int]) -> int:
+        """Tables that it takes to let leaves begin at these addresses."""
+        counted = (ctypes.c_uint64 * 2)(2**64 - 1, 2**64 - 1)
+        self.library.StmPageMapCost.restype = ctypes.c_uint32
+        call = self.library.StmPageMapCost
+        return sum(call(ctypes.byref(self.map), ctypes.c_uint64(one), counted) for one in boundaries)
 
     def lookup(self, virtual: int) -> tuple[int, int]:
         """(leaf, bytes it covers) as the C code finds it."""
@@ -219,13 +226,7 @@ def test_permissions_of_ranges(library: ctypes.CDLL, changes: list[tuple[int, in
     assert tables.add(hole.stop * PAGE, hole.stop * PAGE, 2 * GB - hole.stop * PAGE, RWX_WB)
     wanted = dict.fromkeys(range(2500), 0b111)
     for start, length, bits in changes:
-        before = tables.leaves()
-        assert tables.change(start * PAGE, length * PAGE, bits, split_only=True)
-        assert merged(tables.leaves()) == merged(before)
-        assert {leaf & 0x7F for _, _, leaf in tables.leaves()} == {leaf & 0x7F for _, _, leaf in before}
-        used = tables.map.pool_used
         assert tables.change(start * PAGE, length * PAGE, bits)
-        assert tables.map.pool_used == used
         wanted |= dict.fromkeys(range(start, start + length), bits)
     for page, bits in wanted.items():
         leaf, size = tables.lookup(page * PAGE)
@@ -248,10 +249,29 @@ def test_split_only_where_needed(library: ctypes.CDLL) -> None:
     assert tables.change(2 * GB + 3 * PAGE, PAGE, 0)
     assert tables.map.pool_used == used + 2 == 4
     assert tables.change(2 * GB + 5 * PAGE, PAGE, 0)
-    # The pool has one page left, and this needs two: nothing that is mapped changes.
-    before = merged(tables.leaves()), tables.lookup(PAGE)[0] & 0x7F
-    assert not tables.change(PAGE, PAGE, 0, split_only=True)
-    assert (merged(tables.leaves()), tables.lookup(PAGE)[0] & 0x7F) == before
+    # The pool has one page left, and this needs two.
+    assert tables.cost([PAGE, 2 * PAGE]) == 2
+    assert not tables.change(PAGE, PAGE, 0)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.sets(st.integers(0, 5 * 512 * 512), max_size=12),
+    st.sets(st.one_of(st.integers(0, 4 * 512 * 512), st.integers(0, 4).map(lambda n: n * 512 * 512)), max_size=12),
+)
+def test_cost_of_boundaries(library: ctypes.CDLL, before: set[int], pages: set[int]) -> None:
+    """What it says is what changes of permissions take, whatever was split before."""
+    tables = Tables.make(library, 64, huge=True)
+    assert tables.add(0, 0, 4 * GB, RWX_WB)
+    for page in before:
+        assert tables.change(page * PAGE, PAGE, 5)
+    ordered = sorted(pages)
+    ranges = list(zip(ordered[::2], ordered[1::2], strict=False))
+    cost = tables.cost([edge * PAGE for pair in ranges for edge in pair])
+    used = tables.map.pool_used
+    for start, stop in ranges:
+        assert tables.change(start * PAGE, (stop - start) * PAGE, 0)
+    assert tables.map.pool_used - used == cost
 
 
 @pytest.mark.parametrize(("virtual", "length"), [(1, PAGE), (0, 1), (1 << 48, PAGE), (0, 1 << 63)])

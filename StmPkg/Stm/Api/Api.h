@@ -134,4 +134,25 @@ StmApiCompleteStop (
   IN OUT STM_PROCESSOR  *Processor
   );
 
+/**
+  ADDRESS_LOOKUP (3).
+
+  @param[in,out] Processor  This processor, the SMM-guest VMCS current.
+
+  @retval STM_SUCCESS                       PhysicalAddress is written.
+  @retval ERROR_STM_BAD_CR3                 Nobody was interrupted with this CR3.
+  @retval ERROR_STM_PAGE_NOT_FOUND          The address is not mapped, or the tables are
+                                            in memory that must not be read.
+  @retval ERROR_STM_SECURITY_VIOLATION      What is there is protected.
+  @retval ERROR_STM_FUNCTION_NOT_SUPPORTED  A mapping is asked for.
+  @retval ERROR_STM_UNSPECIFIED             The descriptor is not in the handler's SMRAM, a
+                                            reserved field is set, Length is 0 or above
+                                            64 KB, or InterruptedEptp is not that of the
+                                            interrupted guest.
+**/
+UINT32
+StmApiAddressLookup (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
 #endif

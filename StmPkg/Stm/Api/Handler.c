@@ -13,8 +13,7 @@
   API calls of the SMI handler: VMCALL in the guest of the STM.
 
   The handler maps memory itself, since it runs with EPT: StmApi.h allows
-  ERROR_STM_FUNCTION_NOT_SUPPORTED for the two calls that would do it. Address lookup
-  is not there yet.
+  ERROR_STM_FUNCTION_NOT_SUPPORTED for the two calls that would do it.
 
   @param[in,out] Processor  This processor, the SMM-guest VMCS current.
 
@@ -31,8 +30,10 @@ StmApiHandler (
   switch ((UINT32)Processor->Handler.Rax) {
     case STM_API_MAP_ADDRESS_RANGE:
     case STM_API_UNMAP_ADDRESS_RANGE:
-    case STM_API_ADDRESS_LOOKUP:
       Status = (UINT32)ERROR_STM_FUNCTION_NOT_SUPPORTED;
+      break;
+    case STM_API_ADDRESS_LOOKUP:
+      Status = StmApiAddressLookup (Processor);
       break;
     case STM_API_RETURN_FROM_PROTECTION_EXCEPTION:
       Status = StmReturnFromProtectionException (Processor, (UINT32)Processor->Handler.Rbx);

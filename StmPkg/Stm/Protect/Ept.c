@@ -48,23 +48,51 @@ Permissions (
 }
 
 /**
+  Are there enough pages for the tables that a profile takes?
+
+  @param[in] Shared   Shared state.
+  @param[in] Profile  The profile.
+
+  @retval TRUE   There are: StmApplyEpt cannot fail.
+  @retval FALSE  There are not.
+**/
+BOOLEAN
+StmEptHasRoom (
+  IN CONST STM_SHARED   *Shared,
+  IN CONST STM_PROFILE  *Profile
+  )
+{
+  CONST STM_RANGE  *Range;
+  UINT64           Counted[2];
+  UINT32           Cost;
+  UINTN            Index;
+
+  Counted[0] = MAX_UINT64;
+  Counted[1] = MAX_UINT64;
+  Cost       = 0;
+  for (Index = 0; Index < Profile->Count; Index++) {
+    Range = &Profile->Ranges[Index];
+    if (Range->Space == StmSpaceMemory) {
+      Cost += StmPageMapCost (&Shared->Ept, Range->Base, Counted);
+      Cost += StmPageMapCost (&Shared->Ept, Range->End, Counted);
+    }
+  }
+
+  return (BOOLEAN)(Cost <= Shared->Ept.PoolPages - Shared->Ept.PoolUsed);
+}
+
+/**
   Bring the EPT of the SMI handler in line with a profile, within a range.
 
   @param[in,out] Shared     Shared state.
-  @param[in]     Profile    The profile.
+  @param[in]     Profile    The profile; StmEptHasRoom has said that there is room.
   @param[in]     Range      Memory that the profile may have changed in.
-  @param[in]     SplitOnly  TRUE to split large pages for it and to change nothing:
-                            afterwards the same call with FALSE succeeds.
-
-  @retval TRUE   Done.
-  @retval FALSE  There are not enough pages for tables.
 **/
-BOOLEAN
+VOID
 StmApplyEpt (
   IN OUT STM_SHARED         *Shared,
   IN     CONST STM_PROFILE  *Profile,
-  IN     CONST STM_RANGE    *Range,
-  IN     BOOLEAN            SplitOnly
+  IN     CONST STM_RANGE    *Range
   )
 {
   UINT64  Place;
@@ -74,12 +102,8 @@ StmApplyEpt (
   for (Place = Range->Base; Place < Range->End; Place = End) {
     Access = StmProfileAt (Profile, StmSpaceMemory, Place, &End);
     End    = MIN (End, Range->End);
-    if (!StmPageMapChange (&Shared->Ept, Place, End - Place, EPT_RWX, Permissions (Access), SplitOnly)) {
-      return FALSE;
-    }
+    StmPageMapChange (&Shared->Ept, Place, End - Place, EPT_RWX, Permissions (Access));
   }
-
-  return TRUE;
 }
 
 /**

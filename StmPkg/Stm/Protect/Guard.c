@@ -152,20 +152,15 @@ StmCopyBiosPage (
   something.
 
   @param[in,out] Shared     Shared state.
-  @param[in]     Profile    The profile.
+  @param[in]     Profile    The profile; there is room for it in the EPT.
   @param[in]     List       The list, well-formed.
-  @param[in]     SplitOnly  TRUE to make room in the EPT, and to change nothing.
-
-  @retval TRUE   Done.
-  @retval FALSE  SplitOnly: there is no room.
 **/
 STATIC
-BOOLEAN
+VOID
 ApplyList (
   IN OUT STM_SHARED         *Shared,
   IN     CONST STM_PROFILE  *Profile,
-  IN     CONST UINT8        *List,
-  IN     BOOLEAN            SplitOnly
+  IN     CONST UINT8        *List
   )
 {
   CONST STM_RSC      *Resource;
@@ -177,19 +172,17 @@ ApplyList (
     Resource = (CONST STM_RSC *)(List + Offset);
     Kind     = StmResourceRead (Resource, SIZE_4KB - Offset, Shared->PhysicalBits, &Range);
     if (Kind == StmResourceEnd) {
-      return TRUE;
+      return;
     }
 
     if ((Kind != StmResourceRange) || (Resource->Header.ReturnStatus == 0)) {
       continue;
     }
 
-    if (Range.Space != StmSpaceMemory) {
-      if (!SplitOnly) {
-        StmApplyBitmaps (Shared, Profile, &Range);
-      }
-    } else if (!StmApplyEpt (Shared, Profile, &Range, SplitOnly)) {
-      return FALSE;
+    if (Range.Space == StmSpaceMemory) {
+      StmApplyEpt (Shared, Profile, &Range);
+    } else {
+      StmApplyBitmaps (Shared, Profile, &Range);
     }
   }
 }
@@ -264,8 +257,8 @@ StmChangeProtection (
   CopyMem (Draft, Profile, sizeof (*Draft));
   Status = StmProfileApply (Draft, &Limits, List, Protect);
   if ((Status == STM_SUCCESS) || (Status == (UINT32)ERROR_STM_UNPROTECTABLE_RESOURCE)) {
-    if (ApplyList (Shared, Draft, List, TRUE)) {
-      ApplyList (Shared, Draft, List, FALSE);
+    if (StmEptHasRoom (Shared, Draft)) {
+      ApplyList (Shared, Draft, List);
       CopyMem (Profile, Draft, sizeof (*Profile));
       InterlockedIncrement (&Shared->Generation);
     } else {

@@ -220,12 +220,10 @@ Split (
   @param[in]     Length     Bytes, multiple of 4 KB.
   @param[in]     Mask       Attribute bits to replace.
   @param[in]     Bits       Their new value.
-  @param[in]     SplitOnly  TRUE to split, and to change no bit: afterwards the same
-                            call with FALSE succeeds.
 
   @retval TRUE   Done.
-  @retval FALSE  The pool is exhausted, or an argument is not aligned. With SplitOnly
-                 everything maps as before.
+  @retval FALSE  The pool is exhausted, or an argument is not aligned. Part of the range
+                 may be changed.
 **/
 BOOLEAN
 EFIAPI
@@ -234,8 +232,7 @@ StmPageMapChange (
   IN     UINT64        Virtual,
   IN     UINT64        Length,
   IN     UINT64        Mask,
-  IN     UINT64        Bits,
-  IN     BOOLEAN       SplitOnly
+  IN     UINT64        Bits
   )
 {
   UINT64  *Table;
@@ -273,7 +270,7 @@ StmPageMapChange (
       }
     }
 
-    if (!SplitOnly && (*Entry != 0) && ((*Entry & Mask) != Bits)) {
+    if ((*Entry != 0) && ((*Entry & Mask) != Bits)) {
       *(volatile UINT64 *)Entry = (*Entry & ~Mask) | Bits;
     }
 
@@ -314,4 +311,46 @@ StmPageMapLookup (
 
     Table = TableOf (Map, Entry);
   }
+}
+
+/**
+  How many tables it takes to let a leaf begin at an address. For a series of
+  addresses in ascending order, with what is counted once for several of them.
+
+  @param[in]     Map      The set.
+  @param[in]     Virtual  The address, 4-KB aligned, below 2^48.
+  @param[in,out] Counted  Addresses of the leaves that were counted last, one for each
+                          of the two levels that can be split; MAX_UINT64 to begin.
+
+  @return Tables.
+**/
+UINT32
+EFIAPI
+StmPageMapCost (
+  IN     CONST STM_PAGE_MAP  *Map,
+  IN     UINT64              Virtual,
+  IN OUT UINT64              Counted[2]
+  )
+{
+  UINT64  Size;
+  UINT32  Cost;
+  UINTN   Level;
+
+  Cost = 0;
+  if (StmPageMapLookup (Map, Virtual, &Size) == 0) {
+    return 0;
+  }
+
+  for (Level = 2; Level > 0; Level--) {
+    if ((Size < LEVEL_SIZE (Level)) || ((Virtual & (LEVEL_SIZE (Level) - 1)) == 0)) {
+      continue;
+    }
+
+    if (Counted[Level - 1] != (Virtual & ~(LEVEL_SIZE (Level) - 1))) {
+      Counted[Level - 1] = Virtual & ~(LEVEL_SIZE (Level) - 1);
+      Cost++;
+    }
+  }
+
+  return Cost;
 }

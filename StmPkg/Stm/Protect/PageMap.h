@@ -88,12 +88,10 @@ StmPageMapRange (
   @param[in]     Length     Bytes, multiple of 4 KB.
   @param[in]     Mask       Attribute bits to replace.
   @param[in]     Bits       Their new value.
-  @param[in]     SplitOnly  TRUE to split, and to change no bit: afterwards the same
-                            call with FALSE succeeds.
 
   @retval TRUE   Done.
-  @retval FALSE  The pool is exhausted, or an argument is not aligned. With SplitOnly
-                 everything maps as before.
+  @retval FALSE  The pool is exhausted, or an argument is not aligned. Part of the range
+                 may be changed.
 **/
 BOOLEAN
 EFIAPI
@@ -102,8 +100,26 @@ StmPageMapChange (
   IN     UINT64        Virtual,
   IN     UINT64        Length,
   IN     UINT64        Mask,
-  IN     UINT64        Bits,
-  IN     BOOLEAN       SplitOnly
+  IN     UINT64        Bits
+  );
+
+/**
+  How many tables it takes to let a leaf begin at an address. For a series of
+  addresses in ascending order, with what is counted once for several of them.
+
+  @param[in]     Map      The set.
+  @param[in]     Virtual  The address, 4-KB aligned, below 2^48.
+  @param[in,out] Counted  Addresses of the leaves that were counted last, one for each
+                          of the two levels that can be split; MAX_UINT64 to begin.
+
+  @return Tables.
+**/
+UINT32
+EFIAPI
+StmPageMapCost (
+  IN     CONST STM_PAGE_MAP  *Map,
+  IN     UINT64              Virtual,
+  IN OUT UINT64              Counted[2]
   );
 
 /**

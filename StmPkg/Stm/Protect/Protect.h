@@ -33,23 +33,32 @@ StmBuildEpt (
   );
 
 /**
+  Are there enough pages for the tables that a profile takes?
+
+  @param[in] Shared   Shared state.
+  @param[in] Profile  The profile.
+
+  @retval TRUE   There are: StmApplyEpt cannot fail.
+  @retval FALSE  There are not.
+**/
+BOOLEAN
+StmEptHasRoom (
+  IN CONST STM_SHARED   *Shared,
+  IN CONST STM_PROFILE  *Profile
+  );
+
+/**
   Bring the EPT of the SMI handler in line with a profile, within a range.
 
   @param[in,out] Shared     Shared state.
-  @param[in]     Profile    The profile.
+  @param[in]     Profile    The profile; StmEptHasRoom has said that there is room.
   @param[in]     Range      Memory that the profile may have changed in.
-  @param[in]     SplitOnly  TRUE to split large pages for it and to change nothing:
-                            afterwards the same call with FALSE succeeds.
-
-  @retval TRUE   Done.
-  @retval FALSE  There are not enough pages for tables.
 **/
-BOOLEAN
+VOID
 StmApplyEpt (
   IN OUT STM_SHARED         *Shared,
   IN     CONST STM_PROFILE  *Profile,
-  IN     CONST STM_RANGE    *Range,
-  IN     BOOLEAN            SplitOnly
+  IN     CONST STM_RANGE    *Range
   );
 
 /**

@@ -146,16 +146,21 @@ static void triple_fault(void)
     __asm__ volatile("lidt %0\n\tud2" : : "m"(none));
 }
 
-/* A call of the STM API: status, and CF in bit 32. */
-static uint64_t call_stm(uint32_t number)
+/* A call of the STM API with an address in ECX:EBX: status, and CF in bit 32. */
+uint64_t call_stm_at(uint32_t number, uint64_t address)
 {
     uint64_t flags;
 
     __asm__ volatile("vmcall\n\tpushfq\n\tpopq %1"
                      : "+a"(number), "=r"(flags)
-                     :
+                     : "b"((uint32_t)address), "c"((uint32_t)(address >> 32))
                      : "cc", "memory");
     return number | (flags & 1) << 32;
+}
+
+static uint64_t call_stm(uint32_t number)
+{
+    return call_stm_at(number, 0);
 }
 
 /* Setup interrupts nobody, so the STM has no map to write. */

@@ -23,6 +23,7 @@
 #define FRAME_RDI      8u
 #define FRAME_CR3      16u
 #define SPE_STACK      (TSEG_BASE + 0x50000u)
+#define LOOKUP_AT      (TSEG_BASE + 0x58000u)
 #define BIOS_LIST      (TSEG_BASE + 0x60000u)
 #define BIOS_LIST_TWO  (TSEG_BASE + 0x70001u)
 #define MANY_RESOURCES 200u
@@ -31,7 +32,7 @@
 #define MSR_FREE       0x176u
 #define ABOVE_4GB      0x100000000ull
 
-enum access_kind { ACCESS_READ, ACCESS_WRITE, ACCESS_IN, ACCESS_OUT, ACCESS_RDMSR, ACCESS_WRMSR, ACCESS_KINDS };
+enum access_kind { ACCESS_READ, ACCESS_WRITE, ACCESS_IN, ACCESS_OUT, ACCESS_RDMSR, ACCESS_WRMSR, ACCESS_KINDS, ACCESS_LOOKUP };
 
 /* Each is one instruction that may be refused, and RET. */
 __asm__(".pushsection .text\n"
@@ -77,9 +78,24 @@ static void access_now(void *arg)
     handler_value = (uint32_t)value;
 }
 
+/* STM_ADDRESS_LOOKUP_DESCRIPTOR */
+static struct lookup {
+    uint64_t linear;
+    uint32_t length;
+    uint64_t cr3, eptp;
+    uint32_t flags, reserved;
+    uint64_t physical, mapped;
+} __attribute__((packed)) lookup;
+
 /* In the SMI handler. */
 void guarded_access(void)
 {
+    if (access_kind == ACCESS_LOOKUP) {
+        memcpy((void *)(uintptr_t)access_place, &lookup, sizeof(lookup));
+        handler_value = call_stm_at(API_LOOKUP, access_place);
+        memcpy(&lookup, (void *)(uintptr_t)access_place, sizeof(lookup));
+        return;
+    }
     access_fault = try_call(access_now, NULL);
 }
 
@@ -455,6 +471,20 @@ static void check_denied(void)
     check_eq("API-STATUS", "continuation", answer.rax, STM_MALFORMED);
 }
 
+/* A page in each of 48 regions of 2 MB: more tables than there are. */
+static void check_no_room(void)
+{
+    for (unsigned times = 0; times < 3; times++) {
+        list_start(list_page);
+        for (unsigned i = 0; i < 48; i++) {
+            put_memory(ABOVE_4GB + 0x100000 + i * 0x200000ull, PAGE_SIZE, 7);
+        }
+        expect_list("no-room", API_PROTECT, STM_OUT_OF_RESOURCES);
+        check_eq("RETURN-STATUS", "no-room", granted(0), 0);
+    }
+    allowed("no-room", ACCESS_READ, ABOVE_4GB + 0x100000);
+}
+
 static void check_list_above_4gb(void)
 {
     list_start(ABOVE_4GB + PAGE_SIZE);
@@ -471,6 +501,65 @@ static void check_return_calls(void)
     caught("reserved-choice", ACCESS_READ, guarded);
     check_eq("API-STATUS", "reserved-choice", protection_status, STM_INVALID_PARAMETER);
     spe_choice = 0;
+}
+
+#define LOOKUP_IA32E 0x10u /* InterruptedIa32eMode */
+
+static void look_up(const char *name, uint64_t at, const struct lookup *request, uint32_t status)
+{
+    lookup = *request;
+    lookup.physical = 0x5A5A;
+    handler_does(ACCESS_LOOKUP, at);
+    check_eq("LOOKUP", name, handler_value, status ? 1ull << 32 | status : 0);
+    check_eq("LOOKUP-INPUT", name, lookup.linear, request->linear);
+    if (status) {
+        check_eq("LOOKUP-PHYSICAL", name, lookup.physical, 0x5A5A);
+    }
+}
+
+/* `guarded` is protected. */
+static void check_lookup(void)
+{
+    const struct lookup good = { data_page + 5, 8, read_cr3(), 0, LOOKUP_IA32E, 0, 0, 0 };
+    struct lookup request = good;
+
+    look_up("found", LOOKUP_AT, &good, STM_SUCCESS);
+    check_eq("LOOKUP", "physical", lookup.physical, data_page + 5);
+    request.cr3 += 0x1000;
+    look_up("cr3", LOOKUP_AT, &request, STM_BAD_CR3);
+    request = good;
+    request.linear = 1ull << 39;
+    look_up("not-mapped", LOOKUP_AT, &request, STM_PAGE_NOT_FOUND);
+    request.linear = 1ull << 47;
+    look_up("not-canonical", LOOKUP_AT, &request, STM_PAGE_NOT_FOUND);
+    request.linear = guarded;
+    look_up("protected", LOOKUP_AT, &request, STM_SECURITY_VIOLATION);
+    request.linear = guarded - 4;
+    look_up("into-protected", LOOKUP_AT, &request, STM_SECURITY_VIOLATION);
+    request.length = 4;
+    look_up("before-protected", LOOKUP_AT, &request, STM_SUCCESS);
+    request = good;
+    request.linear = MSEG_BASE;
+    look_up("mseg", LOOKUP_AT, &request, STM_SECURITY_VIOLATION);
+    request = good;
+    request.length = 0;
+    look_up("no-bytes", LOOKUP_AT, &request, STM_UNSPECIFIED);
+    request.length = 0x10001;
+    look_up("too-long", LOOKUP_AT, &request, STM_UNSPECIFIED);
+    request = good;
+    request.linear = ~0ull - 3;
+    look_up("wraps", LOOKUP_AT, &request, STM_UNSPECIFIED);
+    request = good;
+    request.reserved = 1;
+    look_up("reserved", LOOKUP_AT, &request, STM_UNSPECIFIED);
+    request = good;
+    request.eptp = 0x1E;
+    look_up("ept-of-nobody", LOOKUP_AT, &request, STM_UNSPECIFIED);
+    request = good;
+    request.flags |= 1;
+    look_up("one-to-one", LOOKUP_AT, &request, STM_NOT_SUPPORTED);
+    look_up("outside-smram", list_page, &good, STM_UNSPECIFIED);
+    look_up("crosses-page", LOOKUP_AT + PAGE_SIZE - 8, &good, STM_UNSPECIFIED);
 }
 
 /* A first call about resources is no first call. */
@@ -502,8 +591,10 @@ static void calls(void)
     check_memory();
     check_ports_and_msrs();
     check_denied();
+    check_no_room();
     check_list_above_4gb();
     check_return_calls();
+    check_lookup();
     stop();
 
     /* Another session protects nothing; its firmware has no list. */

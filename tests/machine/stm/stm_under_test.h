@@ -18,11 +18,13 @@
 #define API_INITIALIZE 0x10007u
 #define API_EVENT_LOG  0x10008u
 #define API_MAP        1u /* of the SMI handler */
+#define API_LOOKUP     3u
 
 #define STM_SUCCESS             0u
 #define STM_ALREADY_STARTED     0x80010008u
 #define STM_SECURITY_VIOLATION  0x80010001u
 #define STM_PAGE_NOT_FOUND      0x80010003u
+#define STM_BAD_CR3             0x80010004u
 #define STM_UNPROTECTABLE_RESOURCE 0x80010007u
 #define STM_STOPPED             0x8001000Au
 #define STM_MALFORMED           0x8001000Du
@@ -84,10 +86,11 @@ extern uint8_t handler_map[512]; /* the save-state map of the last SMI */
 extern uint8_t default_map[512]; /* the same under the default treatment */
 void firmware_start(void);       /* MSEG, PSD, SMBASE; closes TSEG */
 void load_stm(uint32_t processors);
+uint64_t call_stm_at(uint32_t number, uint64_t address);
 /* Changes an unused byte of MSEG's static part, by an SMI of the default treatment. */
 void modify_image(void);
 
-/* protect.c: an access of the handler to what may be protected. */
+/* protect.c: an access of the handler to what may be protected, or a call of ADDRESS_LOOKUP. */
 void guarded_access(void);
 
 /* executive.c */
