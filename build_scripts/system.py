@@ -50,6 +50,7 @@ NEEDS = (
     Need("uncrustify", ("uncrustify",), "checks the style of C files"),
     Need("xz-utils", ("xz",), "unpacks the sources"),
     Need("qemu-system-x86", ("qemu-system-x86_64",), "the stock machine for comparison"),
+    Need("mtools", ("mformat",), "makes the drive that Linux boots from"),
     Need("python3-venv", ("python-venv",), "virtual environments"),
 )
 

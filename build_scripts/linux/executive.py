@@ -11,7 +11,7 @@ from build_scripts import paths
 from build_scripts.builds.firmware_build import Firmware
 from build_scripts.linux import initramfs
 from build_scripts.linux.boot import LinuxRun, parse_console, parse_panic
-from build_scripts.linux.fat import write_drive
+from build_scripts.linux.drive import write_drive
 from build_scripts.linux.kernel import Kernel
 from build_scripts.machine.machine import CONSOLE_LOG, boot
 from build_scripts.machine.processors import Configuration, Guest

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from build_scripts.linux import fat
+from build_scripts.errors import LabError
+from build_scripts.linux.drive import write_drive
+
+VOLUME_LABEL = 0x08
 
 
 def read_files(image: bytes) -> dict[bytes, bytes]:
@@ -23,36 +26,27 @@ def read_files(image: bytes) -> dict[bytes, bytes]:
     table = struct.unpack_from(f"<{clusters + 2}H", image, reserved * size)
     files = {}
     for offset in range(root, data, 32):
-        name, cluster, length = struct.unpack_from("<11s15xHI", image, offset)
+        name, kind, cluster, length = struct.unpack_from("<11sB14xHI", image, offset)
         if name[0] == 0:
             break
-        content = b""
-        while cluster != 0xFFFF:
+        if kind & VOLUME_LABEL:
+            continue
+        content = bytearray()
+        while 0 < cluster < 0xFFF8:
             start = data + (cluster - 2) * per_cluster * size
             content += image[start : start + per_cluster * size]
             cluster = table[cluster]
-        files[name] = content[:length]
+        files[name] = bytes(content[:length])
     return files
 
 
 @pytest.mark.parametrize("sizes", [(0, 1), (4096, 4097), (20_000_000, 300)])
 def test_files_are_read_back(sizes: tuple[int, int], tmp_path: Path) -> None:
     contents = [bytes(range(256)) * (size // 256) + b"x" * (size % 256) for size in sizes]
-    fat.write_drive(tmp_path / "drive", {"vmlinuz.efi": contents[0], "initrd": contents[1]})
+    write_drive(tmp_path / "drive", {"vmlinuz.efi": contents[0], "initrd": contents[1]})
     assert read_files((tmp_path / "drive").read_bytes()) == {b"VMLINUZ EFI": contents[0], b"INITRD     ": contents[1]}
 
 
-@pytest.mark.parametrize("name", ["", "toolongname", "a.long", ".efi", "two.dots.x", "sp ace"])
-def test_other_names_are_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="not a name of eight and three"):
-        fat.short_name(name)
-
-
-def test_too_much_is_refused(tmp_path: Path) -> None:
-    class Huge(bytes):
-        def __len__(self) -> int:
-            return 1 << 30
-
-    with pytest.raises(ValueError, match="too much for FAT16"):
-        fat.write_drive(tmp_path / "drive", {"a": Huge()})
-    assert not (tmp_path / "drive").exists()
+def test_refusal_is_one_error(tmp_path: Path) -> None:
+    with pytest.raises(LabError, match="mcopy made no drive for the firmware: "):
+        write_drive(tmp_path / "drive", {"no/such/folder": b""})
