@@ -23,6 +23,8 @@ DRIVE = "FS1:"
 COMMAND_LINE = ("console=ttyS0", "printk.devkmsg=on", "panic=-1", "no_timer_check", "lab.role=executive")
 TIMEOUT_SECONDS = 400.0
 TRACE = ("vmx_*",)
+# The setting with which process 1 idles, and the lab has to wake it.
+S2IDLE = "lab.sleep=s2idle"
 # The kernel's last word before it suspends devices and idles. The end of the console that is looked at, in bytes.
 _LAST_WORD = b"Suspending console(s)"
 _END_OF_CONSOLE = 200
@@ -108,8 +110,9 @@ def boot_guest(guest: LinuxGuest, timeout: float = TIMEOUT_SECONDS) -> LinuxRun:
         extra=tuple(extra),
         stm_image=guest.firmware.override,
     )
+    button = PowerButton(run_dir / CONSOLE_LOG) if S2IDLE in guest.settings else None
     try:
-        ending = boot(machine, run_dir, timeout, button=PowerButton(run_dir / CONSOLE_LOG))
+        ending = boot(machine, run_dir, timeout, button=button)
     finally:
         drive.unlink()  # large, and made again at once
     text = (run_dir / CONSOLE_LOG).read_text(encoding="utf-8", errors="replace")
