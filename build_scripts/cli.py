@@ -228,7 +228,9 @@ def _run_parser(commands: Commands) -> None:
         "-v", "--verbose", action="store_true", help="show each step while the guest runs, and QEMU's command line"
     )
     _shell_options(show)
-    show.add_argument("--kernel", choices=tuple(kernel.PINS), help=f"linux: which kernel (default: {kernel.DEFAULT})")
+    show.add_argument(
+        "--kernel", choices=tuple(kernel.PINS), help=f"linux, linux-standby: which (default: {kernel.DEFAULT})"
+    )
     _kvm_options(show)
     show.set_defaults(function=_run)
 
@@ -253,7 +255,10 @@ def _kvm_options(parser: argparse.ArgumentParser) -> None:
     """Options of the experiment kvm."""
     parser.add_argument("--kvm-args", default="", metavar="WORDS", help="kvm: parameters of kvm_intel, such as 'ept=0'")
     parser.add_argument(
-        "--kernel-args", default="", metavar="WORDS", help="kvm, linux: further words of the kernel's command line"
+        "--kernel-args",
+        default="",
+        metavar="WORDS",
+        help="kvm, linux, linux-standby: further words of the kernel's command line",
     )
     parser.add_argument(
         "--program", type=Path, metavar="FILE", help="kvm: a static program to run instead of the lab's"

@@ -9,10 +9,18 @@ from build_scripts.experiments.experiment import Experiment
 from build_scripts.experiments.first_light import FirstLight
 from build_scripts.experiments.kvm import Kvm
 from build_scripts.experiments.linux_guest import LinuxExperiment
+from build_scripts.experiments.linux_standby import LinuxStandby
 from build_scripts.experiments.plain_vmm import PlainVmm
 from build_scripts.experiments.standby import Standby
 
-EXPERIMENTS: tuple[Experiment[Any], ...] = (FirstLight(), PlainVmm(), Standby(), LinuxExperiment(), Kvm())
+EXPERIMENTS: tuple[Experiment[Any], ...] = (
+    FirstLight(),
+    PlainVmm(),
+    Standby(),
+    LinuxExperiment(),
+    LinuxStandby(),
+    Kvm(),
+)
 NAMES = tuple(experiment.name for experiment in EXPERIMENTS)
 
 

@@ -150,7 +150,8 @@ def boot_seconds(run: LinuxRun) -> float | None:
 
 def _online(run: LinuxRun) -> int | None:
     found = run.named("processor")
-    return sum(processor.fields["online"] == "1" for processor in found) if found else None
+    # One that sleeps looks at each of them again.
+    return len({each.fields["cpu"] for each in found if each.fields["online"] == "1"}) if found else None
 
 
 def _new_lines(seen: LinuxSeen) -> list[str]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from build_scripts.experiments.experiment import Expectation, Request, Value
 from build_scripts.experiments.shell_experiment import (
@@ -20,11 +19,11 @@ from build_scripts.experiments.shell_experiment import (
     script_expectations,
     tell_boots,
 )
+from build_scripts.experiments.standby_table import Morning, after_the_wake
 from build_scripts.machine.machine import HALTED, REGISTERS_FILE
 from build_scripts.machine.processors import Configuration
 from build_scripts.observation import show
 from build_scripts.observation.report import Report
-from build_scripts.tables import compact_table
 
 # The page below 1 MB of the waking routine, which the third variant gives the guest elsewhere.
 VECTOR = 0x9C000
@@ -111,6 +110,12 @@ class Row:
             return "nothing; the VMM is not there" if self.left else "the next hypercall: #UD; the VMM believes it runs"
         return "nothing" if self.monitor in (("#UD", "#UD"), ("present", "present")) else None
 
+    @property
+    def morning(self) -> Morning:
+        """What the table shows of it."""
+        present = self.monitor[1] == "present"
+        return Morning(self.variant.name, self.woken > 0, present, self.served[1], self.first_break)
+
     def as_json(self) -> dict[str, Any]:
         """The schema's definition ``standby-row``."""
         return {
@@ -139,7 +144,7 @@ class Standby(ShellExperiment):
         """The commands and what came of them, then the table and the reason."""
         tell_boots(seen, _heading, out)
         if found := rows(seen):
-            out.print(_table(found))
+            out.print(after_the_wake(row.morning for row in found))
             show.tell(out, _WHY)
 
     def expectations(self, seen: ShellSeen) -> list[Expectation]:
@@ -252,22 +257,3 @@ def _expectations(variant: Variant, row: Row | None, processors: int) -> list[Ex
         one("processors whose MSR 9BH could be read after", processors, answering),
         one("the valid bit of MSR 9BH after", [hex(VALID)], control),
     ]
-
-
-def _table(found: list[Row]) -> Table:
-    table = compact_table(
-        "After the wake",
-        words=("Variant", "OS alive", "VMM in\ncontrol", "STM\nactive", "SMIs\nserved by", "First thing that breaks"),
-        numbers=(),
-    )
-    for row in found:
-        stm = row.served[1] == "stm"
-        table.add_row(
-            row.variant.name,
-            "yes" if row.woken else "no",
-            "-" if not row.woken else "yes" if row.monitor[1] == "present" else "no",
-            "-" if not row.woken else "yes" if stm else "no",
-            row.served[1] or "-",
-            row.first_break or "not seen",
-        )
-    return table

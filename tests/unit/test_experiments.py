@@ -18,6 +18,7 @@ from build_scripts.experiments.catalogue import EXPERIMENTS, NAMES, find
 from build_scripts.experiments.experiment import COMMON, DEFAULT_EXPERIMENT, OPTIONS, Expectation, Experiment, Request
 from build_scripts.experiments.kvm import Kvm, KvmSeen
 from build_scripts.experiments.linux_guest import LinuxExperiment, LinuxSeen
+from build_scripts.experiments.linux_standby import VARIANTS, LinuxStandby, LinuxStandbySeen, Slept
 from build_scripts.experiments.shell_experiment import ShellExperiment
 from build_scripts.linux.boot import LinuxRun
 from build_scripts.machine.processors import Configuration
@@ -55,6 +56,10 @@ def nothing_seen(experiment: Experiment[Any], folder: Path) -> Any:
     if isinstance(experiment, LinuxExperiment):
         run = LinuxRun(folder, GOOD_END, ())
         return LinuxSeen(request, experiment.processors, run, run, Stream(()))
+    if isinstance(experiment, LinuxStandby):
+        run = LinuxRun(folder, GOOD_END, ())
+        slept = tuple(Slept(variant, run, Stream(())) for variant in VARIANTS)
+        return LinuxStandbySeen(request, experiment.processors, slept)
     raise AssertionError(f"say what nothing is for {experiment.name}")
 
 

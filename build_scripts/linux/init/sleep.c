@@ -6,10 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/io.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+#include <x86intrin.h>
 
 #include "lab.h"
+
+enum { RECORD_PORT = 0x405 };
 
 #define POWER "/sys/power/"
 
@@ -36,6 +40,19 @@ static int read_number(const char *path)
     }
     close(file);
     return atoi(text);
+}
+
+/* A record beside those of firmware and monitors, which tells what came before a sleep and what after. */
+static void record(const char *event, int night, const char *way)
+{
+    char line[128];
+    int length = snprintf(line, sizeof(line), "APP: ev=%s t=%llu number=%d way=%s\n", event, __rdtsc(), night, way);
+
+    if (ioperm(RECORD_PORT, 1, 1) == 0) {
+        for (int i = 0; i < length; i++) {
+            outb((unsigned char)line[i], RECORD_PORT);
+        }
+    }
 }
 
 /* S3: whoever runs the machine wakes it. */
@@ -76,9 +93,11 @@ void sleep_and_look(const char *way, int nights, void (*look)(void))
     for (int night = 1; night <= nights; night++) {
         /* Of the others none is left to run on meanwhile. */
         run_on(0);
+        record("linux-sleep", night, way);
         int error = strcmp(way, "disk") == 0 ? sleep_disk() : strcmp(way, "s2idle") == 0 ? sleep_s2idle()
                                                                                          : sleep_deep();
 
+        record("linux-wake", night, way);
         report("night", "number=%d way=%s error=%d success=%d fail=%d", night, way, error,
                read_number(POWER "suspend_stats/success"), read_number(POWER "suspend_stats/fail"));
         look();
