@@ -214,6 +214,8 @@ TABLE = (
         Image(f"dual-smp{suffix}", ("t_dual_smp.c", "smp.asm"), extra=("-smp", "2", *extra), at_least=40)
         for suffix, extra in (("", ()), ("-multi", MULTI))
     ),
+    Image("no-ia32e", ("no_ia32e.asm",), f"{DUAL_CPU},-lm", at_least=4),
+    Image("holds", ("t_holds.c",), at_least=22),
     Image("return-err", ("t_return_err.c",), at_least=133),
     Image("deact", ("t_deact.c",), at_least=50),
     Image("ept", ("t_ept.c",), at_least=60),

@@ -11,7 +11,7 @@ import pytest
 from build_scripts.conformance.image_build import IMAGES
 from build_scripts.conformance.rules import SUITES, known_rules, load
 
-SOURCES = sorted(IMAGES.glob("*.[ch]"))
+SOURCES = sorted(path for kind in ("*.[ch]", "*.asm") for path in IMAGES.glob(kind))
 # An id of a table; checks of defects of stock QEMU have ids of their own.
 RULE_ID = re.compile(r'"((?:VMX|DM)-[A-Z]+-\d+)"')
 FIRST_ARGUMENT = re.compile(r'\b(?:check|check_eq|check_vmx|not_offered|expect_shutdown)\(\s*"([^"]*)"')

@@ -5,12 +5,17 @@
 
 %include "layout.inc"
 
-        extern  runtime_main, bss_start, bss_end
+        extern  runtime_main, bss_start, bss_end, no_ia32e_mode
         global  start32, page_tables, gdt, gdtr, tss, enable_long_mode
 
         section .text.start
         bits    32
 start32:
+        mov     esp, boot_stack_top
+        mov     eax, 0x80000001
+        cpuid
+        bt      edx, 29                 ; IA-32e mode
+        jnc     no_ia32e_mode
         mov     edi, bss_start
         mov     ecx, bss_end
         sub     ecx, edi
