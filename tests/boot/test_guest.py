@@ -18,6 +18,7 @@ CHECKS = 50
 REASON_VMCALL = 18
 CPUID_ECX_VMX = 1 << 5
 UD, GP, PF = 6, 13, 14
+NT, CR0_TS = 1 << 14, 1 << 3
 
 
 @pytest.mark.parametrize(
@@ -82,6 +83,29 @@ def test_guest_is_answered_as_the_processor_would(boot_script: BootScript) -> No
     } <= names
     assert {UD, GP, PF, 0} == {int(answer["vector"]) for answer in bare}
     assert guest == bare
+
+
+#: What task A and task B see, and what the switches leave: Task.nasm.
+TASKS = {
+    "switches-to-b": 3,
+    "eax-of-b": 0xB2B2_B2B2,
+    "eflags-of-b": NT | 2,
+    "ebx-of-a": 0xA1A1_A1A1,
+    "link-of-b": 0x20,
+    "task-register": 0x20,
+    "descriptor-types": 0x898B,
+}
+
+
+@pytest.mark.parametrize("script", [(), ("ExecMon.efi start",)], ids=["bare", "guest"])
+def test_task_switches(boot_script: BootScript, script: tuple[str, ...]) -> None:
+    """By CALL, IRET, a task gate and JMP; the executive monitor does them as the processor does."""
+    result = boot_script(Configuration.DUAL_MONITOR, *script, "GuestTool.efi tasks")
+    seen = {record.text("name"): record.number("seen") for record in result.stream.of("APP", "guest-task")}
+    assert seen.pop("cr0") & CR0_TS
+    assert seen == TASKS
+    exits = [event for event in result.stream.transitions if event.kind is Kind.EXIT and event.basic_reason == 9]
+    assert len(exits) == (6 if script else 0)
 
 
 def test_string_instruction_that_resets_the_platform(firmware: Firmware) -> None:

@@ -38,6 +38,8 @@
 #define MAXIMUM_LEAVES   32
 #define STRING_LENGTH    8
 
+#define TASK_OBSERVATIONS  8
+
 ///
 /// An answer, logged when interrupts are on again.
 ///
@@ -92,6 +94,24 @@ STATIC CONST GUEST_STRING  mStrings[] = {
   { "outsb-page-fault",    TryOutsb,       PORT_RESET_CONTROL, FALSE, 1,           ADDRESS_UNMAPPED,      FULL_RESET },
   { "outsb-not-canonical", TryOutsb,       PORT_FAST_RESET,    FALSE, 1,           ADDRESS_NOT_CANONICAL, FAST_RESET }
 };
+
+///
+/// In the order of X64/Task.nasm.
+///
+STATIC CONST CHAR8  *mTaskNames[TASK_OBSERVATIONS] = {
+  "switches-to-b", "eax-of-b", "eflags-of-b", "ebx-of-a", "link-of-b", "task-register", "cr0", "descriptor-types"
+};
+
+extern UINT32  gTaskSeen[TASK_OBSERVATIONS];
+
+/**
+  Switch tasks: X64/Task.nasm.
+**/
+VOID
+EFIAPI
+AsmRunTasks (
+  VOID
+  );
 
 STATIC GUEST_ANSWER  mAnswers[MAXIMUM_ANSWERS];
 STATIC UINTN         mCount;
@@ -313,6 +333,47 @@ GuestAskProcessor (
 
   Print (L"GuestTool: %ld answers of %s\n", (UINT64)mCount, Guest ? L"the executive monitor" : L"the processor");
   return (mCount > MAXIMUM_ANSWERS) ? EFI_OUT_OF_RESOURCES : EFI_SUCCESS;
+}
+
+/**
+  Switch tasks in 32-bit protected mode, and log what they have seen. TR is lost.
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @retval EFI_SUCCESS      Done.
+  @retval EFI_UNSUPPORTED  Not all of it lies below 4 GB.
+**/
+EFI_STATUS
+GuestSwitchTasks (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  )
+{
+  EFI_TPL  Tpl;
+  UINTN    Index;
+
+  if (((UINTN)&Tpl >= SIZE_4GB) || ((UINTN)gTaskSeen >= SIZE_4GB) || ((UINTN)AsmRunTasks >= SIZE_4GB)) {
+    Print (L"GuestTool: 32-bit code cannot be run above 4 GB\n");
+    return EFI_UNSUPPORTED;
+  }
+
+  Tpl = gBS->RaiseTPL (TPL_HIGH_LEVEL);
+  AsmRunTasks ();
+  gBS->RestoreTPL (Tpl);
+  for (Index = 0; Index < TASK_OBSERVATIONS; Index++) {
+    StmRecord (
+      STM_RECORD_PORT_FIRMWARE,
+      "APP",
+      "guest-task",
+      "name=%a seen=0x%x",
+      mTaskNames[Index],
+      gTaskSeen[Index]
+      );
+  }
+
+  Print (L"GuestTool: tasks switched %d times\n", gTaskSeen[0]);
+  return EFI_SUCCESS;
 }
 
 /**

@@ -398,6 +398,7 @@ STATIC CONST STM_COMMAND  mCommands[] = {
   { L"hidden",       L"", 0, 0, GuestHiddenCommand      },
   { L"nmi",          L"", 0, 0, GuestNmiCommand         },
   { L"reset-string", L"", 0, 0, GuestResetByString      },
+  { L"tasks",        L"", 0, 0, GuestSwitchTasks        },
   { L"triple-fault", L"", 0, 0, GuestTripleFaultCommand }
 };
 

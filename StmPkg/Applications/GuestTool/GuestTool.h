@@ -30,6 +30,21 @@ GuestAskProcessor (
   );
 
 /**
+  Switch tasks in 32-bit protected mode, and log what they have seen. TR is lost.
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @retval EFI_SUCCESS      Done.
+  @retval EFI_UNSUPPORTED  Not all of it lies below 4 GB.
+**/
+EFI_STATUS
+GuestSwitchTasks (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  );
+
+/**
   Reset the platform with OUTS: port CF9H gets 2 and then 6.
 
   @param[in] Argc  Number of arguments.

@@ -77,3 +77,33 @@ ExecRepeatEvent (
       );
   }
 }
+
+/**
+  Blocking of events behind a task switch: by STI and MOV SS it ends; IRET ends that by
+  NMI, and an NMI that has switched tasks begins it.
+
+  @param[in] Iret   IRET has switched tasks.
+  @param[in] Event  IDT-vectoring information field.
+**/
+VOID
+ExecSettleBlocking (
+  IN BOOLEAN  Iret,
+  IN UINT64   Event
+  )
+{
+  UINT64  Blocking;
+
+  Blocking  = VmRead (VMCS_GUEST_INTERRUPTIBILITY_STATE);
+  Blocking &= ~(UINT64)(VMX_BLOCKING_BY_STI | VMX_BLOCKING_BY_MOV_SS);
+  if (Iret) {
+    Blocking &= ~(UINT64)VMX_BLOCKING_BY_NMI;
+  }
+
+  if (((Event & VMX_INTERRUPTION_VALID) != 0) &&
+      ((Event & VMX_INTERRUPTION_TYPE_MASK) == VMX_INTERRUPTION_TYPE_NMI))
+  {
+    Blocking |= VMX_BLOCKING_BY_NMI;
+  }
+
+  VmWrite (VMCS_GUEST_INTERRUPTIBILITY_STATE, Blocking);
+}

@@ -17,9 +17,10 @@
 #define TOP_SHIFT         39            ///< of an address, for the index in a PML4
 #define PAGE_SHIFT        12
 
-#define PAGE_PRESENT  BIT0
-#define PAGE_USER     BIT2
-#define PAGE_LARGE    BIT7
+#define PAGE_PRESENT   BIT0
+#define PAGE_WRITABLE  BIT1
+#define PAGE_USER      BIT2
+#define PAGE_LARGE     BIT7
 
 ///
 /// Paging with 32-bit entries: their index has 10 bits, and those of 4-MB pages hold
@@ -150,9 +151,10 @@ WalkLegacyTables (
 }
 
 /**
-  Translate a linear address of the guest, for a read with its present privilege.
+  Translate a linear address of the guest.
 
   @param[in]  Linear    Linear address.
+  @param[in]  Needed    PAGE_USER, PAGE_WRITABLE: what the entries must grant.
   @param[out] Physical  Guest-physical address.
 
   @retval TRUE   Translated.
@@ -162,6 +164,7 @@ STATIC
 BOOLEAN
 TranslateLinear (
   IN  UINT64  Linear,
+  IN  UINT64  Needed,
   OUT UINT64  *Physical
   )
 {
@@ -172,7 +175,7 @@ TranslateLinear (
 
   Cr0.UintN = (UINTN)VmRead (VMCS_GUEST_CR0);
   Cr4.UintN = (UINTN)VmRead (VMCS_GUEST_CR4);
-  Rights    = PAGE_PRESENT | PAGE_USER;
+  Rights    = PAGE_PRESENT | PAGE_WRITABLE | PAGE_USER;
   if (Cr0.Bits.PG == 0) {
     *Physical = Linear;
     return TRUE;
@@ -192,13 +195,7 @@ TranslateLinear (
     *Physical = WalkLegacyTables ((UINT32)Linear, &Rights);
   }
 
-  if (((VmRead (VMCS_GUEST_SS_ACCESS_RIGHTS) & VMX_ACCESS_DPL_MASK) == VMX_ACCESS_DPL_MASK) &&
-      ((Rights & PAGE_USER) == 0))
-  {
-    return FALSE;
-  }
-
-  return (BOOLEAN)(*Physical != MAX_UINT64);
+  return (BOOLEAN)((*Physical != MAX_UINT64) && ((Rights & Needed) == Needed));
 }
 
 /**
@@ -207,26 +204,73 @@ TranslateLinear (
   @param[in]  Linear  Linear address.
   @param[out] Buffer  What was read.
   @param[in]  Size    Bytes.
+  @param[in]  User    With the guest's present privilege; FALSE for an access that the
+                      processor makes of itself.
 
   @retval TRUE   Done.
   @retval FALSE  The guest would take a page fault.
 **/
 BOOLEAN
 ExecReadGuest (
-  IN  UINT64  Linear,
-  OUT VOID    *Buffer,
-  IN  UINTN   Size
+  IN  UINT64   Linear,
+  OUT VOID     *Buffer,
+  IN  UINTN    Size,
+  IN  BOOLEAN  User
   )
 {
   UINT64  Physical;
+  UINT64  Needed;
   UINTN   Index;
 
+  Needed = 0;
+  if (User && ((VmRead (VMCS_GUEST_SS_ACCESS_RIGHTS) & VMX_ACCESS_DPL_MASK) == VMX_ACCESS_DPL_MASK)) {
+    Needed = PAGE_USER;
+  }
+
   for (Index = 0; Index < Size; Index++) {
-    if (!TranslateLinear (Linear + Index, &Physical)) {
+    if (!TranslateLinear (Linear + Index, Needed, &Physical)) {
       return FALSE;
     }
 
     ((UINT8 *)Buffer)[Index] = *(CONST UINT8 *)ExecGuestMemory (Physical);
+  }
+
+  return TRUE;
+}
+
+/**
+  Write memory of the guest at a linear address, as the processor does of itself. What
+  the guest has no access to is not written, as on a bus without a device.
+
+  @param[in] Linear  Linear address.
+  @param[in] Buffer  What to write.
+  @param[in] Size    Bytes.
+
+  @retval TRUE   Done.
+  @retval FALSE  The guest would take a page fault; some bytes may be written.
+**/
+BOOLEAN
+ExecWriteGuest (
+  IN UINT64      Linear,
+  IN CONST VOID  *Buffer,
+  IN UINTN       Size
+  )
+{
+  IA32_CR0  Cr0;
+  UINT64    Physical;
+  UINT64    Host;
+  UINTN     Index;
+
+  Cr0.UintN = (UINTN)VmRead (VMCS_GUEST_CR0);
+  for (Index = 0; Index < Size; Index++) {
+    if (!TranslateLinear (Linear + Index, (Cr0.Bits.WP != 0) ? PAGE_WRITABLE : 0, &Physical)) {
+      return FALSE;
+    }
+
+    Host = (UINT64)(UINTN)ExecGuestMemory (Physical);
+    if (Host - gExecParameters->UnbackedPage >= SIZE_4KB) {
+      *(UINT8 *)(UINTN)Host = ((CONST UINT8 *)Buffer)[Index];
+    }
   }
 
   return TRUE;

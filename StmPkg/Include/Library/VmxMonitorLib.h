@@ -282,6 +282,19 @@ VmxInjectException (
   );
 
 /**
+  Make the guest take an exception whose error code names a selector.
+
+  @param[in] Vector     #TS, #NP or #SS.
+  @param[in] ErrorCode  The selector, without its RPL.
+**/
+VOID
+EFIAPI
+VmxInjectSelectorFault (
+  IN UINT8   Vector,
+  IN UINT16  ErrorCode
+  );
+
+/**
   CPUID: what the processor says, except for the bits that mirror CR4 of the
   context that executes it, OSXSAVE and OSPKE: the guest gets its own.
 
@@ -353,6 +366,24 @@ typedef
 CONST VOID *
 (EFIAPI *VMX_GUEST_MEMORY)(
   IN UINT64  Address
+  );
+
+/**
+  Load CR3, as MOV to CR3 and task switches do. VM entries of a monitor without VPID
+  invalidate the TLB anyhow.
+
+  @param[in] Value   New value.
+  @param[in] Memory  How to reach an unrestricted guest's memory.
+
+  @retval TRUE   Done.
+  @retval FALSE  #GP(0): a bit beyond the physical width is set, or a reserved one
+                 in a PDPTE.
+**/
+BOOLEAN
+EFIAPI
+VmxLoadCr3 (
+  IN UINT64            Value,
+  IN VMX_GUEST_MEMORY  Memory  OPTIONAL
   );
 
 /**

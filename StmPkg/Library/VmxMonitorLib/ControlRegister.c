@@ -281,7 +281,8 @@ WriteCr4 (
 }
 
 /**
-  MOV to CR3. VM entries of a monitor without VPID invalidate the TLB anyhow.
+  Load CR3, as MOV to CR3 and task switches do. VM entries of a monitor without VPID
+  invalidate the TLB anyhow.
 
   @param[in] Value   New value.
   @param[in] Memory  How to reach an unrestricted guest's memory.
@@ -290,11 +291,11 @@ WriteCr4 (
   @retval FALSE  #GP(0): a bit beyond the physical width is set, or a reserved one
                  in a PDPTE.
 **/
-STATIC
 BOOLEAN
-WriteCr3 (
+EFIAPI
+VmxLoadCr3 (
   IN UINT64            Value,
-  IN VMX_GUEST_MEMORY  Memory
+  IN VMX_GUEST_MEMORY  Memory  OPTIONAL
   )
 {
   CPUID_VIR_PHY_ADDRESS_SIZE_EAX  Size;
@@ -374,7 +375,7 @@ VmxEmulateControlRegister (
       Accepted = WriteCr0 (Value, Memory);
       break;
     case 3:
-      Accepted = WriteCr3 (Value, Memory);
+      Accepted = VmxLoadCr3 (Value, Memory);
       break;
     case 4:
       Accepted = WriteCr4 (Value);

@@ -83,6 +83,26 @@ VmxInjectException (
 }
 
 /**
+  Make the guest take an exception whose error code names a selector.
+
+  @param[in] Vector     #TS, #NP or #SS.
+  @param[in] ErrorCode  The selector, without its RPL.
+**/
+VOID
+EFIAPI
+VmxInjectSelectorFault (
+  IN UINT8   Vector,
+  IN UINT16  ErrorCode
+  )
+{
+  VmWrite (VMCS_ENTRY_EXCEPTION_ERROR_CODE, ErrorCode);
+  VmWrite (
+    VMCS_ENTRY_INTERRUPTION_INFO,
+    VMX_INTERRUPTION_VALID | VMX_INTERRUPTION_TYPE_HARDWARE_EXCEPTION | VMX_INTERRUPTION_ERROR_CODE | Vector
+    );
+}
+
+/**
   CPUID: what the processor says, except for the bits that mirror CR4 of the
   context that executes it, OSXSAVE and OSPKE: the guest gets its own.
 

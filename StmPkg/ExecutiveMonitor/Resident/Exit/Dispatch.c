@@ -17,6 +17,7 @@ STATIC CONST VMX_EXIT_HANDLER  mHandlers[VMX_EXIT_PLACES] = {
   [VMX_REASON_SIPI]              = ExecExitSipi,
   [VMX_REASON_IO_SMI]            = ExecExitSmi,
   [VMX_REASON_OTHER_SMI]         = ExecExitSmi,
+  [VMX_REASON_TASK_SWITCH]       = ExecExitTaskSwitch,
   [VMX_REASON_CPUID]             = ExecExitCpuid,
   [VMX_REASON_INVD]              = ExecExitInvd,
   [VMX_REASON_VMCALL]            = ExecExitVmcall,

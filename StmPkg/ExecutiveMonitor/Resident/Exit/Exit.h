@@ -127,4 +127,14 @@ ExecExitSmi (
   IN OUT VMX_CONTEXT  *Context
   );
 
+//
+// TaskSwitch.c
+//
+
+UINTN
+EFIAPI
+ExecExitTaskSwitch (
+  IN OUT VMX_CONTEXT  *Context
+  );
+
 #endif

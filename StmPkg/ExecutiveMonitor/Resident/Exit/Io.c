@@ -200,7 +200,7 @@ ExecStringWrites (
   }
 
   *Value = 0;
-  return ExecReadGuest (VmRead (VMCS_GUEST_LINEAR_ADDRESS), Value, VMX_IO_QUALIFICATION_SIZE (Qualification));
+  return ExecReadGuest (VmRead (VMCS_GUEST_LINEAR_ADDRESS), Value, VMX_IO_QUALIFICATION_SIZE (Qualification), TRUE);
 }
 
 /**
