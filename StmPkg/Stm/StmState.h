@@ -58,6 +58,29 @@ typedef enum {
 } STM_PROCESSOR_STATE;
 
 ///
+/// Registers of the interrupted side that no VMCS holds, and that every handler could
+/// change without a VM exit. State/Registers.nasm fills it.
+///
+typedef struct {
+  UINT64    Dr[4];
+  UINT64    Dr6;
+  UINT64    Cr2;
+  UINT64    KernelGsBase;   ///< SWAPGS exchanges it
+} STM_OTHER_REGISTERS;
+
+///
+/// MSRs of the interrupted side that no VMCS holds, and whose writes cause a VM exit
+/// (State/Msr.c).
+///
+#define STM_KEPT_MSRS  5
+
+///
+/// What RSM of the handler has to give back because the handler has written it.
+///
+#define STM_RESTORE_XCR0  BIT0
+#define STM_RESTORE_MSR   BIT1   ///< the first of STM_KEPT_MSRS bits
+
+///
 /// A protection exception of the SMI handler while the firmware handles it.
 ///
 typedef struct {
@@ -90,15 +113,14 @@ struct VMX_CONTEXT {
   UINT64                     VmxonPointer;
   BOOLEAN                    TransferLaunched;
   BOOLEAN                    SmmGuestLaunched;
-  BOOLEAN                    RestoreXcr0;
-  BOOLEAN                    Reserved2;
+  UINT16                     Reserved2;
+  UINT32                     Restore;        ///< STM_RESTORE_XCR0 and so on
   UINT32                     HandlerCr0Fixed0;
   UINT32                     HandlerCr4Fixed0;
-  UINT32                     Reserved3;
   UINT64                     SmmMonitorCtl;  ///< IA32_SMM_MONITOR_CTL before START
   UINT64                     Xcr0;
-  UINT64                     Cr2;
-  UINT64                     Dr[4];
+  UINT64                     Msrs[STM_KEPT_MSRS];
+  STM_OTHER_REGISTERS        Other;
   UINT64                     SmiCount;
   UINT64                     ExitCount;
   UINT32                     Refused;        ///< status for the activating call, STM_SUCCESS if it may be served

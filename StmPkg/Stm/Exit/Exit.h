@@ -82,6 +82,12 @@ StmExitViolation (
 
 STM_ENTER
 EFIAPI
+StmExitWrmsr (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+STM_ENTER
+EFIAPI
 StmExitTripleFault (
   IN OUT STM_PROCESSOR  *Processor
   );

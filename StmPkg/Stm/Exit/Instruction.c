@@ -61,9 +61,9 @@ StmExitXsetbv (
   UINT64  Value;
 
   if (VmxCheckXsetbv (&Processor->Handler, &Value)) {
-    if (!Processor->RestoreXcr0) {
-      Processor->Xcr0        = AsmXGetBv (0);
-      Processor->RestoreXcr0 = TRUE;
+    if ((Processor->Restore & STM_RESTORE_XCR0) == 0) {
+      Processor->Xcr0     = AsmXGetBv (0);
+      Processor->Restore |= STM_RESTORE_XCR0;
     }
 
     AsmXSetBv (0, Value);

@@ -19,6 +19,7 @@
 #include "Guest/Guest.h"
 #include "Log/Log.h"
 #include "Protect/Protect.h"
+#include "State/State.h"
 
 ///
 /// Exit qualification for I/O instructions, table 27-5 [28-5].
@@ -96,5 +97,37 @@ StmExitViolation (
   }
 
   VmxInjectException (EXCEPT_IA32_GP_FAULT);
+  return StmResumeHandler (Processor);
+}
+
+/**
+  WRMSR of the SMI handler. Of the MSRs that come back after it the STM takes note, and
+  writes them for it; others it must not write.
+
+  @param[in,out] Processor  This processor.
+
+  @return What the entry code shall do.
+**/
+STM_ENTER
+EFIAPI
+StmExitWrmsr (
+  IN OUT STM_PROCESSOR  *Processor
+  )
+{
+  UINT64  Value;
+  UINTN   Index;
+
+  Index = StmFindKeptMsr ((UINT32)Processor->Handler.Rcx);
+  if ((Index == STM_KEPT_MSRS) || (ProtectedKind (Processor) != 0)) {
+    return StmExitViolation (Processor);
+  }
+
+  Value = LShiftU64 (Processor->Handler.Rdx, 32) | (UINT32)Processor->Handler.Rax;
+  if (StmWriteKeptMsr (Processor, Index, Value)) {
+    VmxSkipInstruction ();
+  } else {
+    VmxInjectException (EXCEPT_IA32_GP_FAULT);
+  }
+
   return StmResumeHandler (Processor);
 }

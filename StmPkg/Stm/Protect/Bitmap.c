@@ -7,6 +7,7 @@
 **/
 
 #include "Protect.h"
+#include "State/State.h"
 
 ///
 /// The four bitmaps in the page, "MSR-Bitmap Address", 24.6.9 [25.6.9]: reads of MSRs
@@ -18,11 +19,12 @@
 #define MSR_RANGE         0x2000
 
 /**
-  Is a place kept from the SMI handler whatever is protected?
+  Do accesses to a place cause a VM exit whatever is protected?
 
   The handler could move MSEG or forbid the executive monitor's calls by writing
   IA32_SMM_MONITOR_CTL, move the page of APIC registers onto MSEG, where the STM would
-  meet them instead of its memory, and forge records at the STM's port.
+  meet them instead of its memory, and forge records at the STM's port. MSRs of the
+  interrupted side come back after the handler, so the STM has to know of writes.
 
   @param[in] Space  StmSpaceIo or StmSpaceMsr.
   @param[in] Place  Port or MSR.
@@ -37,7 +39,8 @@ OwnAt (
   )
 {
   if (Space == StmSpaceMsr) {
-    return ((Place == MSR_IA32_SMM_MONITOR_CTL) || (Place == MSR_IA32_APIC_BASE)) ? STM_ACCESS_WRITE : 0;
+    return ((Place == MSR_IA32_SMM_MONITOR_CTL) || (Place == MSR_IA32_APIC_BASE) ||
+            (StmFindKeptMsr (Place) != STM_KEPT_MSRS)) ? STM_ACCESS_WRITE : 0;
   }
 
   return (Place == STM_RECORD_PORT_STM) ? STM_ACCESS_ALL : 0;
@@ -150,7 +153,12 @@ StmBuildBitmaps (
   IN CONST STM_SHARED  *Shared
   )
 {
-  InterceptAt (Shared, StmSpaceMsr, MSR_IA32_SMM_MONITOR_CTL, OwnAt (StmSpaceMsr, MSR_IA32_SMM_MONITOR_CTL));
-  InterceptAt (Shared, StmSpaceMsr, MSR_IA32_APIC_BASE, OwnAt (StmSpaceMsr, MSR_IA32_APIC_BASE));
+  UINT64  Msr;
+
+  for (Msr = 0; Msr < MSR_RANGE; Msr++) {
+    InterceptAt (Shared, StmSpaceMsr, Msr, OwnAt (StmSpaceMsr, Msr));
+    InterceptAt (Shared, StmSpaceMsr, MSR_HIGH_BASE + Msr, OwnAt (StmSpaceMsr, MSR_HIGH_BASE + Msr));
+  }
+
   InterceptAt (Shared, StmSpaceIo, STM_RECORD_PORT_STM, OwnAt (StmSpaceIo, STM_RECORD_PORT_STM));
 }

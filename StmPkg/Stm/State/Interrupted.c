@@ -120,21 +120,56 @@ StmReadInterrupted (
   //
   // An SMM VM exit leaves these as they were (DM-EXI-61).
   //
-  Processor->Saved.Dr6 = AsmReadDr6 ();
-  Processor->Dr[0]     = AsmReadDr0 ();
-  Processor->Dr[1]     = AsmReadDr1 ();
-  Processor->Dr[2]     = AsmReadDr2 ();
-  Processor->Dr[3]     = AsmReadDr3 ();
-  Processor->Cr2       = AsmReadCr2 ();
+  AsmReadOtherRegisters (&Processor->Other);
+  Processor->Saved.Dr6 = Processor->Other.Dr6;
   return Executive;
+}
+
+/**
+  Restore what the handler has changed and an exit told of.
+
+  @param[in,out] Processor  This processor.
+**/
+STATIC
+VOID
+RestoreWritten (
+  IN OUT STM_PROCESSOR  *Processor
+  )
+{
+  if ((Processor->Restore & STM_RESTORE_XCR0) != 0) {
+    AsmXSetBv (0, Processor->Xcr0);
+  }
+
+  StmRestoreMsrs (Processor);
+  Processor->Restore = 0;
+}
+
+/**
+  Write the registers that no VMCS holds.
+
+  @param[in] Was  What they held.
+**/
+STATIC
+VOID
+RestoreOther (
+  IN CONST STM_OTHER_REGISTERS  *Was
+  )
+{
+  AsmWriteDr0 (Was->Dr[0]);
+  AsmWriteDr1 (Was->Dr[1]);
+  AsmWriteDr2 (Was->Dr[2]);
+  AsmWriteDr3 (Was->Dr[3]);
+  AsmWriteDr6 (Was->Dr6);
+  AsmWriteCr2 (Was->Cr2);
+  AsmWriteMsr64 (MSR_IA32_KERNEL_GS_BASE, Was->KernelGsBase);
 }
 
 /**
   Restore what neither the VMCS nor the save-state map holds: RSM restores it
   under the default treatment, and VM exits and VM entries leave it alone.
 
-  Most handlers change nothing of it. Reading a register and comparing is cheaper
-  than writing it.
+  Most handlers change nothing of it. Reading the registers and comparing is cheaper
+  than writing them.
 
   @param[in,out] Processor  This processor.
 **/
@@ -145,9 +180,8 @@ StmRestoreRegisters (
 {
   UINT64  Cr0;
 
-  if (Processor->RestoreXcr0) {
-    AsmXSetBv (0, Processor->Xcr0);
-    Processor->RestoreXcr0 = FALSE;
+  if (Processor->Restore != 0) {
+    RestoreWritten (Processor);
   }
 
   //
@@ -160,28 +194,8 @@ StmRestoreRegisters (
     AsmWriteCr0 ((Cr0 & ~(UINT64)CR0_CACHE) | (Processor->Saved.Cr0 & CR0_CACHE));
   }
 
-  if (AsmReadDr0 () != Processor->Dr[0]) {
-    AsmWriteDr0 (Processor->Dr[0]);
-  }
-
-  if (AsmReadDr1 () != Processor->Dr[1]) {
-    AsmWriteDr1 (Processor->Dr[1]);
-  }
-
-  if (AsmReadDr2 () != Processor->Dr[2]) {
-    AsmWriteDr2 (Processor->Dr[2]);
-  }
-
-  if (AsmReadDr3 () != Processor->Dr[3]) {
-    AsmWriteDr3 (Processor->Dr[3]);
-  }
-
-  if (AsmReadDr6 () != Processor->Saved.Dr6) {
-    AsmWriteDr6 (Processor->Saved.Dr6);
-  }
-
-  if (AsmReadCr2 () != Processor->Cr2) {
-    AsmWriteCr2 (Processor->Cr2);
+  if (AsmOtherRegistersDiffer (&Processor->Other) != 0) {
+    RestoreOther (&Processor->Other);
   }
 }
 

@@ -78,6 +78,69 @@ StmPageIsExecutives (
   );
 
 /**
+  Read the registers that no VMCS holds and that causes no VM exit to write.
+
+  @param[out] Registers  They.
+**/
+VOID
+EFIAPI
+AsmReadOtherRegisters (
+  OUT STM_OTHER_REGISTERS  *Registers
+  );
+
+/**
+  Do the registers still hold what AsmReadOtherRegisters has read?
+
+  @param[in] Registers  What it has read.
+
+  @return 0 if they do.
+**/
+UINT64
+EFIAPI
+AsmOtherRegistersDiffer (
+  IN CONST STM_OTHER_REGISTERS  *Registers
+  );
+
+/**
+  Is this one of the MSRs that State/Msr.c keeps?
+
+  @param[in] Msr  The MSR.
+
+  @return Its place in STM_PROCESSOR.Msrs, STM_KEPT_MSRS if it is none.
+**/
+UINTN
+StmFindKeptMsr (
+  IN UINT64  Msr
+  );
+
+/**
+  Write one of the MSRs for the SMI handler.
+
+  @param[in,out] Processor  This processor.
+  @param[in]     Index      From StmFindKeptMsr.
+  @param[in]     Value      The value.
+
+  @retval TRUE   Written; the interrupted value is kept.
+  @retval FALSE  The processor would not take it.
+**/
+BOOLEAN
+StmWriteKeptMsr (
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     UINTN          Index,
+  IN     UINT64         Value
+  );
+
+/**
+  Give the interrupted side its MSRs back.
+
+  @param[in] Processor  This processor.
+**/
+VOID
+StmRestoreMsrs (
+  IN CONST STM_PROCESSOR  *Processor
+  );
+
+/**
   Read the interrupted state from the SMM-transfer VMCS, which is current, and
   refuse pointers of the executive monitor into SMRAM.
 

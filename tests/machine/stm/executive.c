@@ -175,6 +175,12 @@ static void default_maps(void)
 static const uint32_t kept_msrs[] = {
     0x174, 0x175, 0x176, 0x277, 0x9B, 0xC0000080, 0xC0000081, 0xC0000082,
     0xC0000083, 0xC0000084, 0xC0000100, 0xC0000101, 0xC0000102,
+    0xC0000103,
+};
+
+/* Of these the handler writes others. */
+static const uint32_t interrupted_msrs[] = {
+    0xC0000081, 0xC0000082, 0xC0000083, 0xC0000084, 0xC0000102, 0xC0000103,
 };
 
 static void check_state_kept(void)
@@ -182,6 +188,9 @@ static void check_state_kept(void)
     uint64_t msrs[ARRAY_SIZE(kept_msrs)];
     uint64_t cr0, cr3, cr4, cr8;
 
+    for (unsigned i = 0; i < ARRAY_SIZE(interrupted_msrs); i++) {
+        wrmsr(interrupted_msrs[i], 0x1000 + i);
+    }
     for (unsigned i = 0; i < ARRAY_SIZE(kept_msrs); i++) {
         msrs[i] = rdmsr(kept_msrs[i]);
     }
@@ -197,6 +206,8 @@ static void check_state_kept(void)
     write_dr7(0x400);
     write_cr2(0x77);
     smi(HANDLER_CLOBBER);
+    check_eq("STATE", "clobbered", clobbered, 1);
+    check_eq("STATE", "clobber-faults", clobber_faults, 3);
     check_eq("STATE", "dr0", read_dr0(), 0x99);
     check_eq("STATE", "dr1", read_dr1(), 0x9A);
     check_eq("STATE", "dr2", read_dr2(), 0x9B);

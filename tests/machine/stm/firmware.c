@@ -73,6 +73,8 @@ static void set_xcr0(uint32_t value)
     __asm__ volatile("xsetbv" : : "a"(value), "d"(0), "c"(0));
 }
 
+volatile uint32_t clobbered, clobber_faults;
+
 static void clobber(void)
 {
     write_dr0(0x1111);
@@ -86,6 +88,18 @@ static void clobber(void)
     wrmsr(0x175, 0x4444);
     wrmsr(0x176, 0x5555);
     wrmsr(0xC0000080, rdmsr(0xC0000080) | 1);
+    wrmsr(0xC0000081, 0x23001000000000);
+    wrmsr(0xC0000082, 0xFFFF800000001234);
+    wrmsr(0xC0000082, 0x2222);
+    wrmsr(0xC0000083, 0x3333);
+    wrmsr(0xC0000084, 0x44444444);
+    wrmsr(0xC0000103, 0x55);
+    wrmsr(0xC0000102, 0x6666);
+    __asm__ volatile("swapgs" : : : "memory");
+    clobbered = rdmsr(0xC0000082) == 0x2222 && rdmsr(0xC0000103) == 0x55;
+    clobber_faults = try_wrmsr(0xC0000082, 1ull << 47) == FAULT_GP;
+    clobber_faults += try_wrmsr(0xC0000084, 1ull << 32) == FAULT_GP;
+    clobber_faults += try_wrmsr(0xC0000103, 1ull << 32) == FAULT_GP;
 }
 
 /* IRET to the next instruction: what it does to NMIs is the point. */

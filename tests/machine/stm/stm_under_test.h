@@ -80,6 +80,8 @@ enum handler_action {
 extern volatile uint32_t handler_count, setup_count, teardown_count;
 extern volatile enum handler_action handler_action;
 extern volatile uint64_t handler_value;
+extern volatile uint32_t clobbered; /* the handler has read back what it wrote */
+extern volatile uint32_t clobber_faults; /* #GP at its WRMSR */
 extern volatile uint32_t setup_rax; /* EAX in the save-state map at setup */
 extern volatile uint32_t nmi_count; /* delivered, to whomever */
 extern uint8_t handler_map[512]; /* the save-state map of the last SMI */

@@ -1,0 +1,66 @@
+;; @file
+;  Registers that no VMCS holds, in one go: every SMI reads them twice.
+;
+;  Copyright (c) 2026, STM Lab contributors
+;  SPDX-License-Identifier: BSD-2-Clause-Patent
+;;
+
+    DEFAULT REL
+    SECTION .text
+
+%define MSR_IA32_KERNEL_GS_BASE  0xC0000102
+
+;
+; rcx = STM_OTHER_REGISTERS
+;
+global ASM_PFX(AsmReadOtherRegisters)
+ASM_PFX(AsmReadOtherRegisters):
+    mov     rax, dr0
+    mov     [rcx], rax
+    mov     rax, dr1
+    mov     [rcx + 0x08], rax
+    mov     rax, dr2
+    mov     [rcx + 0x10], rax
+    mov     rax, dr3
+    mov     [rcx + 0x18], rax
+    mov     rax, dr6
+    mov     [rcx + 0x20], rax
+    mov     rax, cr2
+    mov     [rcx + 0x28], rax
+    mov     r8, rcx
+    mov     ecx, MSR_IA32_KERNEL_GS_BASE
+    rdmsr
+    mov     [r8 + 0x30], eax
+    mov     [r8 + 0x34], edx
+    ret
+
+;
+; rcx = STM_OTHER_REGISTERS. Returns 0 if the registers still hold these values.
+;
+global ASM_PFX(AsmOtherRegistersDiffer)
+ASM_PFX(AsmOtherRegistersDiffer):
+    mov     r8, rcx
+    mov     r9, dr0
+    xor     r9, [r8]
+    mov     rax, dr1
+    xor     rax, [r8 + 0x08]
+    or      r9, rax
+    mov     rax, dr2
+    xor     rax, [r8 + 0x10]
+    or      r9, rax
+    mov     rax, dr3
+    xor     rax, [r8 + 0x18]
+    or      r9, rax
+    mov     rax, dr6
+    xor     rax, [r8 + 0x20]
+    or      r9, rax
+    mov     rax, cr2
+    xor     rax, [r8 + 0x28]
+    or      r9, rax
+    mov     ecx, MSR_IA32_KERNEL_GS_BASE
+    rdmsr
+    xor     eax, [r8 + 0x30]
+    xor     edx, [r8 + 0x34]
+    or      eax, edx
+    or      rax, r9
+    ret
