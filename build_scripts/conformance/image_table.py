@@ -162,7 +162,7 @@ TABLE = (
     Image("enabling-vmx", ("t_enabling.c",), VMX_CPU, ("DUAL=0",), at_least=7),
     # With it, before it is active.
     Image("enabling", ("t_enabling.c",), defines=("DUAL=1",), at_least=40),
-    Image("smm-init", ("t_smm_init.c",), at_least=27),
+    Image("smm-init", ("t_smm_init.c",), at_least=28),
     Image("platform", ("t_platform.c",), at_least=18),
     Image("msr", ("t_msr.c",), at_least=106),
     Image("vmx-insn", ("t_vmx_insn.c", "compat.asm"), at_least=183),
@@ -215,7 +215,8 @@ TABLE = (
         for suffix, extra in (("", ()), ("-multi", MULTI))
     ),
     Image("no-ia32e", ("no_ia32e.asm",), f"{DUAL_CPU},-lm", at_least=4),
-    Image("holds", ("t_holds.c",), at_least=22),
+    Image("holds", ("t_holds.c",), at_least=23),
+    Image("choices", ("t_choices.c",), at_least=16),
     Image("return-err", ("t_return_err.c",), at_least=133),
     Image("deact", ("t_deact.c",), at_least=50),
     Image("ept", ("t_ept.c",), at_least=60),

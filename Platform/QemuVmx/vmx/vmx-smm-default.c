@@ -175,7 +175,11 @@ void vmx_rsm_resume(CPUX86State *env)
         smm->saved_mode = VMX_MODE_NONE;
     }
 
-    /* RSM returns into the shadow of STI or MOV SS that the SMI left. */
+    /*
+     * RSM returns into the shadow of STI or MOV SS that the SMI left; the handler
+     * has loaded SS as well.
+     */
+    env->hflags2 &= ~HF2_MOV_SS_MASK;
     if (smm->saved_inhibit) {
         env->hflags |= HF_INHIBIT_IRQ_MASK;
         smm->saved_inhibit = false;

@@ -29,8 +29,8 @@ static const struct {
     [RETURN] = {"return", {"DM-RET-43", "DM-RET-59", "DM-RET-54"}},
     [RETURN_SMI] = {"exit-and-return", {"DM-EXI-39", "DM-EXI-39", "DM-EXI-41"}},
     [DEACTIVATE] = {"deactivation", {"DM-RET-43", "DM-DEA-14", "DM-RET-54"}},
-    /* Of a trap that waits when the SMI comes the SDM says nothing for this treatment. */
-    [DEACTIVATE_SMI] = {"deactivation-and-smi", {"DM-DEF-04", "DM-DEF-25", NULL}},
+    /* Here a trap that waits tells the shadow of STI from that of MOV SS. */
+    [DEACTIVATE_SMI] = {"deactivation-and-smi", {"DM-DEF-04", "DM-DEF-25", "DM-DEF-04"}},
     [TO_GUEST] = {"return-to-guest", {"DM-RET-43", "DM-RET-59", "DM-RET-54"}},
     [TO_GUEST_SMI] = {"exit-and-return-to-guest", {"DM-EXI-39", "DM-EXI-39", "DM-EXI-41"}},
     [ENTRY] = {"vm-entry", {"VMX-EVT-17", NULL, "VMX-EVT-20"}},
