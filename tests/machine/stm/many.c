@@ -15,6 +15,7 @@
 #define SCENE_FAILS  2 /* one processor cannot be started */
 #define SCENE_CRASH  3 /* all crash at the same time */
 #define SCENE_FLAT   4 /* all started; SMIs, one processor after the other */
+#define SCENE_GUARD  5 /* a page protected under the handler of another processor */
 
 #define MANY_AT   0x8000u
 #define ICR_HIGH  0xFEE00310u
@@ -113,9 +114,30 @@ static void one_smi(uint32_t cpu)
     }
 }
 
+/* What the handler of processor 1 reads while this is not 0, and how often it has. */
+static volatile uint64_t read_at;
+static volatile uint32_t reads, is_protected;
+
+/* Reads on until the page is protected; then once more, behind a VM exit. */
+static void read_guarded(void)
+{
+    uint32_t out[4];
+
+    while (!is_protected) {
+        read32(read_at);
+        reads++;
+    }
+    cpuid(0, 0, out);
+    read32(read_at);
+    panic("the handler has read what is protected");
+}
+
 /* In the STM's guest. */
 void many_handler(uint64_t cpu)
 {
+    if (cpu == 1 && read_at) {
+        read_guarded();
+    }
     if (psd_write) {
         psd_write = 0;
         write32(MANY_PSD(psd_of), read32(MANY_PSD(psd_of)) ^ 1);
@@ -456,10 +478,36 @@ static void scene_late(void)
     check_eq("MANY", "stop-1", ask(1, PHASE_STOP), STM_SUCCESS);
 }
 
+/* Processor 0 protects a page that the handler of processor 1 is reading. */
+static void scene_guard(void)
+{
+    uint64_t list = phys(page_alloc()), page = phys(page_alloc());
+    uint32_t status = API_PROTECT, ebx = (uint32_t)list, ecx = 0, edx = 0;
+
+    open();
+    check_eq("MANY", "start", ask(1, PHASE_START), STM_SUCCESS);
+    write64(list, 1 | 32ull << 32);
+    write64(list + 8, page);
+    write64(list + 16, PAGE_SIZE);
+    write64(list + 24, 7);
+    write64(list + 32, 16ull << 32);
+    read_at = page;
+    processors[1].phase = 0x10000 | PHASE_SMIS;
+    wait_for(&reads, 100);
+    __asm__ volatile("vmcall" : "+a"(status), "+b"(ebx), "+c"(ecx), "+d"(edx) : : "cc", "memory");
+    check_eq("MANY", "protect", status, STM_SUCCESS);
+    expect_shutdown("CRASH", "the STM resets the platform");
+    is_protected = 1;
+    for (;;) {
+        __asm__ volatile("pause" : : : "memory");
+    }
+}
+
 void run_tests(void)
 {
     static void (*const scenes[])(void) = {
-        scene_rounds, scene_room, scene_fails, scene_crash, scene_flat, scene_late
+        scene_rounds, scene_room, scene_fails, scene_crash, scene_flat, scene_late,
+        scene_guard
     };
 
     firmware();

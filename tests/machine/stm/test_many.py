@@ -23,10 +23,11 @@ from tests.machine.stm.test_stm import HERE, address_of, digest_defines, loaded_
 from tests.support.gdb_remote import GdbRemote
 
 SOURCES = tuple(str(HERE / name) for name in ("firmware.c", "many.c", "many.asm"))
-SCENES = ("rounds", "room", "fails", "crash", "flat", "late")
+SCENES = ("rounds", "room", "fails", "crash", "flat", "late", "guard")
 OUT_OF_RESOURCES, STOPPED, UNSPECIFIED = 0x8001_0015, 0x8001_000A, 0x8001_FFFF
 BAD_PSD = 7
 SMIS = 2
+CPUID, EPT_VIOLATION, PROTECTION_EXCEPTION = 10, 48, 0xC000_F001
 LATE = 0x7000
 #: AsmLeave, behind which a processor counts itself out: MOV CR3, R8; MOV RSP, RDX.
 LEAVE = bytes.fromhex("41 0f 22 d8 48 89 d4")
@@ -199,3 +200,18 @@ def test_an_smi_costs_as_much_whatever_the_number_of_processors(qemu: Path, mseg
     counts = [count for own in seen.values() for count in own.values()]
     assert len(counts) == 1 + 2 + 4 + 8 + 16
     assert max(counts) <= 1.05 * min(counts), seen
+
+
+@pytest.mark.parametrize("thread", ["single", "multi"])
+def test_page_protected_under_a_handler(qemu: Path, mseg: Path, tmp_path: Path, thread: str) -> None:
+    """The handler of processor 1 reads a page while processor 0 protects it: caught at the latest behind a VM exit."""
+    outcome, records = run(qemu, mseg, tmp_path, "guard", 2, thread=thread)
+    assert [check for check in outcome.checks if not check.passed] == []
+    assert outcome.status == 0, "the machine ends by a reset under -no-reboot"
+    assert "PANIC" not in outcome.log
+    (crash,) = of(records, "crash")
+    assert (crash.fields["class"], crash.number("cpu")) == ("protection-exception", 1)
+    assert (crash.number("reason"), crash.number("error")) == (EPT_VIOLATION, PROTECTION_EXCEPTION)
+    reasons = [record.number("reason") for record in of(records, "exit") if record.number("cpu") == 1]
+    # Earlier, if the processor has lost the translation on its own.
+    assert reasons in ([CPUID, EPT_VIOLATION], [EPT_VIOLATION])
