@@ -3,6 +3,7 @@
  * Default treatment: what RSM into a guest gives back (windows, monitor trap flag,
  * preemption timer, virtual NMIs, real mode), EPT items of the save map, A20.
  */
+#include "guest_code.h"
 #include "vmx.h"
 
 #define SAVE_MAP     (DEFAULT_SMBASE + 0x8000u)
@@ -19,14 +20,6 @@
 #define DB_BIT       (1u << 1)
 #define WANTED       3u      /* SMIs between HLT and its monitor trap flag exit */
 #define SMIS_LIMIT   4000u
-
-/* A guest's first instruction, the label NAME_next, and what runs behind it. */
-#define GUEST(name, first, then)                                               \
-    void name(void);                                                           \
-    extern uint8_t name##_next[];                                              \
-    __asm__(".globl " #name "\n" #name ":\n\t" first "\n\t"                    \
-            ".globl " #name "_next\n" #name "_next:\n\t" then                  \
-            "\n1:\tvmcall\n\tjmp 1b\n")
 
 GUEST(g_out, "out %al, $0xB2", "inc %rbx");
 GUEST(g_hlt, "hlt", "inc %rbx");

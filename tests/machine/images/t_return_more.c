@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
  * Returns from SMM once more: which VMCS decides what, blocking of SMIs and NMIs,
- * MSR areas, single steps; and what the VM-entry controls 10 and 11 do.
+ * MSR areas, single steps.
  */
+#include "guest_code.h"
 #include "stm.h"
 
 #define AREA      (MSEG_BASE + 0x45000u)
@@ -10,24 +11,8 @@
 #define REAL_CODE 0x7000u
 #define EPT_RWX   7u
 #define EPT_LEAF  (EPT_RWX | 6u << 3 | 1u << 7)
-#define WAIT_FOR_SIPI 3
-
-/* A guest's first instruction, the label NAME_next, and what runs behind it. */
-#define GUEST(name, first, then)                                               \
-    void name(void);                                                           \
-    extern uint8_t name##_next[];                                              \
-    __asm__(".globl " #name "\n" #name ":\n\t" first "\n\t"                    \
-            ".globl " #name "_next\n" #name "_next:\n\t" then                  \
-            "\n1:\tvmcall\n\tjmp 1b\n")
-
-#define IRET_HERE                                                              \
-    "mov %ss, %eax\n\tpushq %rax\n\tlea 8(%rsp), %rcx\n\tpushq %rcx\n\t"        \
-    "pushfq\n\tmov %cs, %eax\n\tpushq %rax\n\tlea 2f(%rip), %rcx\n\t"           \
-    "pushq %rcx\n\tiretq\n2:\n\t"
 
 GUEST(g_out, "out %al, $0xB2", "inc %rbx");
-GUEST(g_iret, "out %al, $0xB2", "vmcall\n\t" IRET_HERE);
-GUEST(g_call, "nop", "nop");
 
 static uint64_t exec_vmcs;
 static volatile uint32_t nmis, debug_traps;
@@ -44,16 +29,6 @@ static bool count_events(struct fault_frame *frame)
         return true;
     }
     return false;
-}
-
-static void iret_here(void)
-{
-    __asm__ volatile("mov %%ss, %%eax\n\tpushq %%rax\n\tlea 8(%%rsp), %%rcx\n\t"
-                     "pushq %%rcx\n\tpushfq\n\tmov %%cs, %%eax\n\tpushq %%rax\n\t"
-                     "lea 1f(%%rip), %%rcx\n\tpushq %%rcx\n\tiretq\n1:"
-                     :
-                     :
-                     : "rax", "rcx", "memory");
 }
 
 static void wait_a_little(void)
@@ -328,208 +303,6 @@ static void test_tf(void)
     check_eq("DM-RET-65", "no-trap", debug_traps, 0);
 }
 
-/* ---- controls 10 and 11 ---- */
-static void deactivate(void)
-{
-    wr(VMCS_ENTRY_CONTROLS, rd(VMCS_ENTRY_CONTROLS) | VMX_ENTRY_DEACTIVATE);
-}
-
-static volatile uint32_t sguest_smbase, exits_in_sguest;
-
-static void sguest_code(void)
-{
-    sguest_smbase = try_rdmsr(MSR_SMBASE, NULL);
-    __asm__ volatile("vmcall" : : : "memory");
-    exits_in_sguest = stm_exits;
-    __asm__ volatile("vmcall" : : : "memory");
-}
-
-static uint64_t new_sguest(uint64_t executive)
-{
-    uint64_t region = vmcs_new_guest(sguest_code);
-
-    add_proc(VMX_CPU_MSR_BITMAPS);
-    wr(VMCS_MSR_BITMAP, phys(page_alloc()));
-    wr(VMCS_ENTRY_CONTROLS, rd(VMCS_ENTRY_CONTROLS) | VMX_ENTRY_TO_SMM);
-    wr(VMCS_GUEST_INTERRUPTIBILITY_STATE, VMX_BLOCKING_BY_SMI);
-    wr(VMCS_EXECUTIVE_VMCS_POINTER, executive);
-    return region;
-}
-
-static void entries_in_smm(void)
-{
-    const uint64_t pointers[] = {0, 1, 0x123456789ABCDEFull, UINT64_MAX};
-    uint64_t transfer = vmptrst(), region;
-    uint32_t before = stm_exits;
-
-    for (unsigned i = 0; i < ARRAY_SIZE(pointers); i++) {
-        region = new_sguest(pointers[i]);
-        check_eq("DM-STM-11", "entered", guest_run(LAUNCH), VMX_REASON_VMCALL);
-        check_eq("DM-STM-11", "not-used", rd(VMCS_EXECUTIVE_VMCS_POINTER), pointers[i]);
-        vmclear(region);
-    }
-    region = new_sguest(1);
-    sguest_smbase = FAULT_GP;
-    check_eq("DM-CTL-05", "10-enters-a-guest", guest_run(LAUNCH), VMX_REASON_VMCALL);
-    check_eq("DM-CTL-05", "inside-smm", sguest_smbase, NO_FAULT);
-    guest_skip();
-    self_ipi(IPI_SMI, 0);
-    exits_in_sguest = 0;
-    guest_run(RESUME);
-    check_eq("DM-CTL-16", "blocked-in-the-guest", exits_in_sguest, before);
-    wait_a_little();
-    check_eq("DM-CTL-16", "blocked-behind-it", stm_exits, before);
-    vmclear(region);
-
-    region = new_sguest(1);
-    wr(VMCS_ENTRY_CONTROLS, rd(VMCS_ENTRY_CONTROLS) | VMX_ENTRY_DEACTIVATE);
-    check_vmx("DM-CTL-05", "both-fail", vm_enter(&guest, LAUNCH), VMX_ERROR_ENTRY_CONTROLS);
-    vmclear(region);
-
-    region = new_sguest(1);
-    wr(VMCS_GUEST_INTERRUPTIBILITY_STATE, 0);
-    vm_enter(&guest, LAUNCH);
-    check_eq("DM-CTL-09", "bit-2-clear", rd(VMCS_EXIT_REASON), REASON_BAD_GUEST);
-    wr(VMCS_GUEST_INTERRUPTIBILITY_STATE, VMX_BLOCKING_BY_SMI);
-    check_eq("DM-CTL-09", "bit-2-set", guest_run(LAUNCH), VMX_REASON_VMCALL);
-    vmclear(region);
-
-    region = new_sguest(1);
-    wr(VMCS_GUEST_ACTIVITY_STATE, WAIT_FOR_SIPI);
-    vm_enter(&guest, LAUNCH);
-    check_eq("DM-CTL-10", "wait-for-sipi", rd(VMCS_EXIT_REASON), REASON_BAD_GUEST);
-    wr(VMCS_GUEST_ACTIVITY_STATE, 0);
-    check_eq("DM-CTL-10", "active", guest_run(LAUNCH), VMX_REASON_VMCALL);
-    vmclear(region);
-
-    vmptrld(transfer);
-    vmclear(transfer);
-    vmptrld(transfer);
-    check_vmx("DM-STM-26", "vmresume", vmresume_plain(), VMX_ERROR_VMRESUME_NOT_LAUNCHED);
-    stm_launch = true;
-}
-
-static void test_entries(void)
-{
-    uint32_t before = stm_exits;
-
-    stm_hook = entries_in_smm;
-    vmcall();
-    check_eq("DM-STM-26", "vmlaunch-returns", try_rdmsr(MSR_SMBASE, NULL), FAULT_GP);
-    check_eq("DM-CTL-16", "taken-outside", stm_exits, before + 2);
-    check_eq("DM-CTL-05", "none-returns", vmptrst(), exec_vmcs);
-}
-
-/* Outside SMM: the executive-VMCS pointer is nobody's business. */
-static void test_outside_entries(void)
-{
-    const uint64_t pointers[] = {1, UINT64_MAX, MSEG_BASE, vmxon_region};
-    uint64_t region;
-
-    for (unsigned i = 0; i < ARRAY_SIZE(pointers); i++) {
-        region = vmcs_new_guest(g_call);
-        wr(VMCS_EXECUTIVE_VMCS_POINTER, pointers[i]);
-        check_eq("DM-RET-68", "enters", guest_run(LAUNCH), VMX_REASON_VMCALL);
-        vmclear(region);
-    }
-    region = vmcs_new_guest(g_call);
-    deactivate();
-    check_vmx("DM-DEA-02", "outside-smm", vm_enter(&guest, LAUNCH), VMX_ERROR_ENTRY_CONTROLS);
-    vmclear(region);
-    vmptrld(exec_vmcs);
-}
-
-/* ---- deactivation ---- */
-static void deactivate_guest(void)
-{
-    deactivate();
-    note_failure();
-    wr(VMCS_ENTRY_CONTROLS, rd(VMCS_ENTRY_CONTROLS) & ~(uint64_t)VMX_ENTRY_DEACTIVATE);
-}
-
-static volatile uint32_t nmis_in_stm;
-
-static void pend_nmi(void)
-{
-    self_ipi(IPI_NMI, 0);
-    wait_a_little();
-    nmis_in_stm = nmis;
-    deactivate();
-}
-
-static void pend_nmi_blocked(void)
-{
-    pend_nmi();
-    wr(VMCS_GUEST_INTERRUPTIBILITY_STATE, VMX_BLOCKING_BY_NMI);
-}
-
-static void pend_smi_open(void)
-{
-    pend();
-    deactivate();
-}
-
-static void pend_smi_blocked(void)
-{
-    pend_and_block();
-    deactivate();
-}
-
-static void activate(void)
-{
-    uint32_t before = stm_starts;
-
-    activation_vmcs();
-    if (vmcall() || stm_starts != before + 1) {
-        panic("activation");
-    }
-}
-
-static void test_deactivation(void)
-{
-    uint64_t region = vmcs_new_guest(g_out);
-    uint32_t exits, smis;
-
-    stm_hook = deactivate_guest;
-    guest_run(LAUNCH);
-    check_eq("DM-DEA-04", "in-a-guest", failure, VMX_ERROR_EXECUTIVE_NOT_VMXON);
-    vmclear(region);
-    vmptrld(exec_vmcs);
-    exits = stm_exits;
-    smi_port_write(0x80);
-    check_eq("DM-DEA-04", "still-active", stm_exits, exits + 1);
-
-    smis = smi_count;
-    stm_call(deactivate);
-    exits = stm_exits;
-    smi_port_write(0x80);
-    check_eq("DM-DEA-01", "handler", smi_count, smis + 1);
-    check_eq("DM-DEA-01", "not-the-stm", stm_exits, exits);
-    check_eq("DM-CTL-05", "01-ends-outside-smm", try_rdmsr(MSR_SMBASE, NULL), FAULT_GP);
-
-    activate();
-    smis = smi_count;
-    stm_call(pend_smi_open);
-    check_eq("DM-DEA-07", "bit-2-clear", smi_count, smis + 1);
-    activate();
-    smis = smi_count;
-    stm_call(pend_smi_blocked);
-    check_eq("DM-DEA-07", "bit-2-set", smi_count, smis + 1);
-
-    activate();
-    nmis = 0;
-    stm_call(pend_nmi);
-    check_eq("DM-DEA-14", "waits-in-stm", nmis_in_stm, 0);
-    check_eq("DM-DEA-14", "bit-3-clear", nmis, 1);
-    activate();
-    nmis = 0;
-    stm_call(pend_nmi_blocked);
-    wait_a_little();
-    check_eq("DM-DEA-14", "bit-3-set", nmis, 0);
-    iret_here();
-    check_eq("DM-DEA-14", "until-iret", nmis, 1);
-}
-
 void run_tests(void)
 {
     stm_activate();
@@ -544,7 +317,4 @@ void run_tests(void)
     vmptrld(exec_vmcs);
     test_smi_blocking();
     test_tf();
-    test_entries();
-    test_outside_entries();
-    test_deactivation();
 }

@@ -3,6 +3,7 @@
  * SMM VM exits beside other events: monitor trap flag, TPR below threshold, an SMI
  * that waits at a VM entry, SMIs by memory-mapped registers.
  */
+#include "guest_code.h"
 #include "stm.h"
 
 #define ICR_LOW       0xFEE00300u
@@ -13,14 +14,6 @@
 #define MARK          0xAABBCC00u
 #define HITS          3u
 #define SMIS_LIMIT    4000u
-
-/* A guest's first instruction, the label NAME_next, and what runs behind it. */
-#define GUEST(name, first, then)                                               \
-    void name(void);                                                           \
-    extern uint8_t name##_next[];                                              \
-    __asm__(".globl " #name "\n" #name ":\n\t" first "\n\t"                    \
-            ".globl " #name "_next\n" #name "_next:\n\t" then                  \
-            "\n1:\tvmcall\n\tjmp 1b\n")
 
 GUEST(g_out, "out %al, $0xB2", "inc %rbx");
 GUEST(g_ipi, "movl $0x4200, (%rcx)", "inc %rbx"); /* RCX = ICR_LOW */

@@ -3,6 +3,7 @@
  * The dual-monitor treatment beside the rest of the processor: XMM registers, HLT
  * and MWAIT, interrupts, virtual NMIs and IRET, EPTP switching, reserved bits.
  */
+#include "guest_code.h"
 #include "stm.h"
 
 #define EPT_RWX  7u
@@ -10,13 +11,6 @@
 #define VECTOR   0x41u
 #define WINDOW   0x3000000ull
 #define FRAME    0x3200000ull
-
-#define GUEST(name, first, then)                                               \
-    void name(void);                                                           \
-    extern uint8_t name##_next[];                                              \
-    __asm__(".globl " #name "\n" #name ":\n\t" first "\n\t"                    \
-            ".globl " #name "_next\n" #name "_next:\n\t" then                  \
-            "\n1:\tvmcall\n\tjmp 1b\n")
 
 /* OUT, VMCALL, IRET, VMCALL. */
 GUEST(g_iret, "out %al, $0xB2",

@@ -4,19 +4,13 @@
  * the STM, started again from the SMM-transfer VMCS.  Under icount, so that a busy
  * host is no part of it.
  */
+#include "guest_code.h"
 #include "stm.h"
 
 #define MARKER 0x12345678u
 #define LONG   0x40000000u
 #define SOME   200000u
 #define SHORT  100u
-
-#define GUEST(name, first, then)                                               \
-    void name(void);                                                           \
-    extern uint8_t name##_next[];                                              \
-    __asm__(".globl " #name "\n" #name ":\n\t" first "\n\t"                    \
-            ".globl " #name "_next\n" #name "_next:\n\t" then                  \
-            "\n1:\tvmcall\n\tjmp 1b\n")
 
 GUEST(g_out, "out %al, $0xB2", "inc %rbx");
 GUEST(g_loop, "out %al, $0xB2", "2:\tinc %rbx\n\tcmp $0x10000000, %rbx\n\tjb 2b");
