@@ -224,6 +224,33 @@ static void check_state_kept(void)
     }
 }
 
+static void read_other(uint64_t values[CLOBBERS])
+{
+    values[0] = read_dr0();
+    values[1] = read_dr1();
+    values[2] = read_dr2();
+    values[3] = read_dr3();
+    values[4] = read_dr6();
+    values[5] = read_cr2();
+    values[6] = rdmsr(0xC0000102);
+}
+
+/* One register after the other: each difference is seen by itself. */
+static void check_each_kept(void)
+{
+    uint64_t before[CLOBBERS], after[CLOBBERS];
+
+    read_other(before);
+    for (clobber_which = 0; clobber_which < CLOBBERS; clobber_which++) {
+        smi(HANDLER_CLOBBER_ONE);
+        read_other(after);
+        for (unsigned i = 0; i < CLOBBERS; i++) {
+            check_eq("STATE", "each", after[i], before[i]);
+        }
+    }
+    handler_action = HANDLER_NOTHING;
+}
+
 static uint64_t xcr0(void)
 {
     uint32_t low, high;
@@ -382,6 +409,7 @@ static void cycle(uint32_t options)
     check_smis();
     check_halt();
     check_state_kept();
+    check_each_kept();
     check_caching();
     check_nmi();
     check_policy();

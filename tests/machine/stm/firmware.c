@@ -102,6 +102,35 @@ static void clobber(void)
     clobber_faults += try_wrmsr(0xC0000103, 1ull << 32) == FAULT_GP;
 }
 
+volatile uint32_t clobber_which;
+
+static void clobber_one(void)
+{
+    switch (clobber_which) {
+    case 0:
+        write_dr0(0x1111);
+        break;
+    case 1:
+        write_dr1(0x1112);
+        break;
+    case 2:
+        write_dr2(0x1113);
+        break;
+    case 3:
+        write_dr3(0x1114);
+        break;
+    case 4:
+        write_dr6(0xFFFF0FF1);
+        break;
+    case 5:
+        write_cr2(0x2222);
+        break;
+    default:
+        wrmsr(0xC0000102, 0x6666);
+        break;
+    }
+}
+
 /* IRET to the next instruction: what it does to NMIs is the point. */
 static void iret_to_itself(void)
 {
@@ -213,6 +242,9 @@ void handler_main(void)
         break;
     case HANDLER_CLOBBER:
         clobber();
+        break;
+    case HANDLER_CLOBBER_ONE:
+        clobber_one();
         break;
     case HANDLER_SMBASE:
         handler_value = rdmsr(0x9E);

@@ -63,6 +63,7 @@ static const struct {
 volatile uint32_t nmi_count, protection_status;
 static volatile enum access_kind access_kind;
 static volatile uint64_t access_place;
+static volatile uint32_t access_value = 0xA5;
 static volatile uint32_t access_fault, exceptions, spe_choice;
 static uint64_t frame[FRAME_SIZE / 8];
 
@@ -70,7 +71,7 @@ uint32_t protection_main(uint64_t *saved);
 
 static void access_now(void *arg)
 {
-    uint64_t value = 0xA5;
+    uint64_t value = access_value;
 
     (void)arg;
     __asm__ volatile("call *%2" : "+a"(value) : "D"(access_place), "r"(accesses[access_kind].code)
@@ -429,7 +430,9 @@ static void check_ports_and_msrs(void)
     allowed("rdmsr-again", ACCESS_RDMSR, 0x9B);
     handler_does(ACCESS_WRMSR, 0x9B);
     check_eq("OWN", "smm-monitor-ctl", access_fault, FAULT_GP);
+    access_value = MSEG_BASE | 0x900; /* the processor itself would take it */
     handler_does(ACCESS_WRMSR, 0x1B);
+    access_value = 0xA5;
     check_eq("OWN", "apic-base", access_fault, FAULT_GP);
     handler_does(ACCESS_OUT, 0x403);
     check_eq("OWN", "record-port", access_fault, FAULT_GP);

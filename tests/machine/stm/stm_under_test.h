@@ -72,6 +72,7 @@ enum handler_action {
     HANDLER_NMI,        /* IRET, an NMI to itself, CPUID */
     HANDLER_IRET,       /* IRET, CPUID */
     HANDLER_ACCESS,     /* guarded_access() */
+    HANDLER_CLOBBER_ONE, /* of the registers that no VMCS holds: clobber_which */
     EXECUTIVE_LEGACY_SMRAM, /* the executive monitor misbehaves */
     EXECUTIVE_OVERWRITES,
 };
@@ -80,6 +81,8 @@ enum handler_action {
 extern volatile uint32_t handler_count, setup_count, teardown_count;
 extern volatile enum handler_action handler_action;
 extern volatile uint64_t handler_value;
+#define CLOBBERS 7u /* DR0 to DR3, DR6, CR2, KERNEL_GS_BASE */
+extern volatile uint32_t clobber_which;
 extern volatile uint32_t clobbered; /* the handler has read back what it wrote */
 extern volatile uint32_t clobber_faults; /* #GP at its WRMSR */
 extern volatile uint32_t setup_rax; /* EAX in the save-state map at setup */

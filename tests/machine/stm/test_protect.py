@@ -58,6 +58,8 @@ def test_violation_that_nobody_mends(qemu: Path, mseg: Path, tmp_path: Path, sce
     assert hex(crash.number("error")) == hex(code)
     if scene != PANIC:
         assert crash.number("reason") == EPT_VIOLATION
+    if scene == NESTED:
+        assert [record.number("reason") for record in result.of("exit")] == [EPT_VIOLATION] * 2
     if scene == MANY:
         # Each but the first follows the return of the exception handler: VMCALL.
         assert max(record.number("seq") for record in result.of("exit")) >= 2 * 100
