@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import pytest
@@ -149,6 +150,15 @@ def test_idling_instead_of_sleep(boot_executive: BootExecutive) -> None:
     launched = max(record.t for record in stream.of("EXEC", "launch"))
     smis = [smi for smi in group_smis(stream.transitions) if launched < smi.t < power.t]
     assert smis and all(smi.dual_monitor and smi.complete for smi in smis)
+
+
+def test_monitor_writes_to_no_memory_of_linux(boot_executive: BootExecutive) -> None:
+    """What it tells the guest, when it leaves and when it returns, lies in memory that the firmware has reserved."""
+    run = boot_executive(options="", settings=asked("deep"))
+    (address,) = {record.number("published") for record in checked(run).of("EXEC", "power")}
+    text = (run.run_dir / CONSOLE_LOG).read_text(encoding="utf-8", errors="replace")
+    found = re.findall(r"BIOS-e820: \[mem 0x(\w+)-0x(\w+)\] reserved", text)
+    assert any(int(first, 16) <= address <= int(last, 16) for first, last in found), hex(address)
 
 
 def test_writing_an_image_to_disk(boot_executive: BootExecutive) -> None:

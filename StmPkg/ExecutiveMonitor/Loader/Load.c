@@ -299,7 +299,11 @@ ExecLoad (
 
   InvalidateInstructionCacheRange ((VOID *)(UINTN)Image.ImageAddress, (UINTN)Image.ImageSize);
 
-  New = AllocateZeroPool (sizeof (*New));
+  //
+  // The resident part writes here when it leaves or comes back, which is long after an
+  // operating system has taken over all other memory.
+  //
+  New = AllocateReservedZeroPool (sizeof (*New));
   if (New == NULL) {
     gBS->FreePages (Block, Pages);
     return EFI_OUT_OF_RESOURCES;

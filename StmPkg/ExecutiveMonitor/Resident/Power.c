@@ -77,7 +77,14 @@ ExecLeaveEverywhere (
     ExecLeaveAndHalt (Processor);
   }
 
-  EXEC_RECORD ("power", "event=%a cpu=%u rip=0x%lx", Event, Processor->Number, VmRead (VMCS_GUEST_RIP));
+  EXEC_RECORD (
+    "power",
+    "event=%a cpu=%u rip=0x%lx published=0x%lx",
+    Event,
+    Processor->Number,
+    VmRead (VMCS_GUEST_RIP),
+    Shared->Published
+    );
   if (Shared->Guests > 1) {
     ExecSendIpi (EXEC_IPI_OTHERS_INIT);
     ExecSendIpi (EXEC_IPI_OTHERS_SIPI);

@@ -30,16 +30,19 @@ void check_log(bool all)
 
     for (ssize_t length; (length = read(log, record, sizeof(record) - 1)) > 0; lines++) {
         unsigned priority;
+        char kind;
         record[length] = '\0';
         char *text = strchr(record, ';');
 
         /* Facility 0 is the kernel; our own lines have another. */
-        if (!text || sscanf(record, "%u", &priority) != 1 || priority >> LEVEL_BITS != 0) {
+        if (!text || sscanf(record, "%u,%*u,%*u,%c", &priority, &kind) != 2 || priority >> LEVEL_BITS != 0) {
             continue;
         }
         text++;
         text[strcspn(text, "\n")] = '\0';
-        bool warning = (priority & LEVEL_MASK) <= WARNING_LEVEL && (all || mentions(text, topics, strcasestr));
+        /* The rest of a line that another one has come between ('c') has a level that nobody gave it. */
+        bool warning = kind != 'c' && (priority & LEVEL_MASK) <= WARNING_LEVEL &&
+                       (all || mentions(text, topics, strcasestr));
         if (warning || mentions(text, alarms, strstr)) {
             bad++;
             report("log-line", "level=%u text=%s", priority & LEVEL_MASK, text);
