@@ -11,11 +11,6 @@
         section .text.start
         bits    32
 start32:
-        mov     esp, boot_stack_top
-        mov     eax, 0x80000001
-        cpuid
-        bt      edx, 29                 ; IA-32e mode
-        jnc     no_ia32e_mode
         mov     edi, bss_start
         mov     ecx, bss_end
         sub     ecx, edi
@@ -49,6 +44,12 @@ start32:
 
         lgdt    [gdtr]
         mov     esp, boot_stack_top
+        ; Here and not first: the first bytes of the ROM are what the hostile guests of
+        ; test_robustness.py take for tables.
+        mov     eax, 0x80000001
+        cpuid
+        bt      edx, 29                 ; IA-32e mode
+        jnc     no_ia32e_mode
         call    enable_long_mode
         jmp     SEL_CODE64:start64
 
