@@ -62,16 +62,6 @@ static void proc(uint32_t set)
     wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, set));
 }
 
-static void iret_here(void)
-{
-    __asm__ volatile("mov %%ss, %%eax\n\tpushq %%rax\n\tlea 8(%%rsp), %%rcx\n\t"
-                     "pushq %%rcx\n\tpushfq\n\tmov %%cs, %%eax\n\tpushq %%rax\n\t"
-                     "lea 1f(%%rip), %%rcx\n\tpushq %%rcx\n\tiretq\n1:"
-                     :
-                     :
-                     : "rax", "rcx", "memory");
-}
-
 /* Interrupts are off in root, so that an interrupt to itself stays pending. */
 static void interrupt_pending(void)
 {

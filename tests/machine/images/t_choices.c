@@ -3,13 +3,11 @@
  * What the manual leaves open: golden results, this machine's choices.  They say
  * nothing about other processors.
  */
+#include "real_guest.h"
 #include "stm.h"
 
 #define MARKER       0x1234567u
 #define OTHER_SMBASE 0x12345u
-#define REAL_CODE    0x7000u
-#define EPT_RWX      7u
-#define EPT_LEAF     (EPT_RWX | 6u << 3 | 1u << 7)
 
 void g_out(void);
 void g_call(void);
@@ -21,17 +19,6 @@ __asm__("g_out:\n\tout %al, $0xB2\n"
 static void add_proc(uint32_t set)
 {
     wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, (uint32_t)rd(VMCS_PROCESSOR_CONTROLS) | set));
-}
-
-static uint64_t make_ept(void)
-{
-    uint64_t pml4 = phys(page_alloc()), pdpt = phys(page_alloc());
-
-    write64(pml4, pdpt | EPT_RWX);
-    for (uint64_t i = 0; i < 4; i++) {
-        write64(pdpt + 8 * i, i << 30 | EPT_LEAF);
-    }
-    return pml4 | 0x1E;
 }
 
 /* ---- before activation: the save map on the interrupted guest's APIC-access page ---- */
@@ -191,26 +178,8 @@ static void check_root_failure(const char *id, const char *name, void (*with)(vo
 static void test_real_mode(void)
 {
     static const uint8_t code[] = {0xE6, 0xB2, 0x0F, 0x01, 0xC1, 0xEB, 0xFB};
-    uint64_t region = vmcs_new_guest(NULL);
+    uint64_t region = real_guest_new(code, sizeof(code));
 
-    memcpy((void *)(uintptr_t)REAL_CODE, code, sizeof(code));
-    add_proc(VMX_CPU_SECONDARY_CONTROLS);
-    wr(VMCS_SECONDARY_CONTROLS, controls(MSR_VMX_PROC2, VMX_CPU2_EPT | VMX_CPU2_UNRESTRICTED_GUEST));
-    wr(VMCS_EPT_POINTER, make_ept());
-    wr(VMCS_ENTRY_CONTROLS, controls(MSR_VMX_TRUE_ENTRY, VMX_ENTRY_LOAD_EFER));
-    wr(VMCS_EXIT_CONTROLS, controls(MSR_VMX_TRUE_EXIT, VMX_EXIT_HOST_ADDRESS_SPACE_SIZE | VMX_EXIT_LOAD_EFER));
-    wr(VMCS_GUEST_IA32_EFER, 0);
-    wr(VMCS_GUEST_CR0, CR0_NE | CR0_ET);
-    wr(VMCS_GUEST_CR4, CR4_VMXE);
-    for (unsigned seg = SEG_ES; seg <= SEG_GS; seg++) {
-        uint16_t selector = seg == SEG_CS ? REAL_CODE >> 4 : 0;
-
-        wr(VMCS_GUEST_ES_SELECTOR + 2 * seg, selector);
-        wr(VMCS_GUEST_BASE(seg), (uint64_t)selector << 4);
-        wr(VMCS_GUEST_LIMIT(seg), 0xFFFF);
-        wr(VMCS_GUEST_ACCESS_RIGHTS(seg), seg == SEG_CS ? 0x9B : 0x93);
-    }
-    wr(VMCS_GUEST_RIP, 0);
     stm_hook = with_error_code;
     check_eq("DM-RET-21", "guest", guest_run(LAUNCH), VMX_REASON_VMCALL);
     check_eq("DM-RET-21", "executive-vmcs-decides", failure, VMX_ERROR_ENTRY_CONTROLS);

@@ -4,6 +4,7 @@
  * preemption timer, virtual NMIs, real mode), EPT items of the save map, A20.
  */
 #include "guest_code.h"
+#include "real_guest.h"
 #include "vmx.h"
 
 #define SAVE_MAP     (DEFAULT_SMBASE + 0x8000u)
@@ -11,9 +12,6 @@
 #define SAVED_EPT    (SAVE_MAP + 0x7EE0u) /* bit 0: "enable EPT" */
 #define SAVED_RFLAGS (SAVE_MAP + 0x7F70u)
 #define SAVED_RIP    (SAVE_MAP + 0x7F78u)
-#define EPT_RWX      7u
-#define EPT_LEAF     (EPT_RWX | 6u << 3 | 1u << 7)
-#define REAL_CODE    0x7000u
 #define PORT_92      0x92u
 #define PORT_92_A20  2u
 #define BS           (1u << 14)
@@ -26,17 +24,6 @@ GUEST(g_hlt, "hlt", "inc %rbx");
 
 static volatile uint64_t seen_eptp, seen_rip;
 static volatile uint32_t seen_ept;
-
-static uint64_t make_ept(void)
-{
-    uint64_t pml4 = phys(page_alloc()), pdpt = phys(page_alloc());
-
-    write64(pml4, pdpt | EPT_RWX);
-    for (uint64_t i = 0; i < 4; i++) {
-        write64(pdpt + 8 * i, i << 30 | EPT_LEAF);
-    }
-    return pml4 | 0x1E;
-}
 
 static void use_secondary(uint32_t secondary, uint64_t eptp)
 {
@@ -84,7 +71,7 @@ static void check_no_ept(const char *name)
 
 static void test_ept_items(void)
 {
-    uint64_t eptp = make_ept(), region;
+    uint64_t directory, eptp = ept_identity(&directory), region;
 
     vmx_prepare();
     preset_items(UINT32_MAX);
@@ -139,25 +126,8 @@ static void test_real_mode(void)
 {
     /* out %al, $0xB2; mov %cr0, %eax; vmcall; jmp back to it */
     static const uint8_t code[] = {0xE6, 0xB2, 0x0F, 0x20, 0xC0, 0x0F, 0x01, 0xC1, 0xEB, 0xFB};
-    uint64_t region = vmcs_new_guest(NULL);
+    uint64_t region = real_guest_new(code, sizeof(code));
 
-    memcpy((void *)(uintptr_t)REAL_CODE, code, sizeof(code));
-    add_proc(VMX_CPU_SECONDARY_CONTROLS);
-    use_secondary(VMX_CPU2_EPT | VMX_CPU2_UNRESTRICTED_GUEST, make_ept());
-    wr(VMCS_ENTRY_CONTROLS, controls(MSR_VMX_TRUE_ENTRY, VMX_ENTRY_LOAD_EFER));
-    wr(VMCS_EXIT_CONTROLS, controls(MSR_VMX_TRUE_EXIT, VMX_EXIT_HOST_ADDRESS_SPACE_SIZE | VMX_EXIT_LOAD_EFER));
-    wr(VMCS_GUEST_IA32_EFER, 0);
-    wr(VMCS_GUEST_CR0, CR0_NE | CR0_ET);
-    wr(VMCS_GUEST_CR4, CR4_VMXE);
-    for (unsigned seg = SEG_ES; seg <= SEG_GS; seg++) {
-        uint16_t selector = seg == SEG_CS ? REAL_CODE >> 4 : 0;
-
-        wr(VMCS_GUEST_ES_SELECTOR + 2 * seg, selector);
-        wr(VMCS_GUEST_BASE(seg), (uint64_t)selector << 4);
-        wr(VMCS_GUEST_LIMIT(seg), 0xFFFF);
-        wr(VMCS_GUEST_ACCESS_RIGHTS(seg), seg == SEG_CS ? 0x9B : 0x93);
-    }
-    wr(VMCS_GUEST_RIP, 0);
     check_eq("DM-DEF-21", "goes-on", run_out(note_rip), VMX_REASON_VMCALL);
     check_eq("DM-DEF-21", "smi-behind-out", seen_rip, 2);
     check_eq("DM-DEF-21", "rip", last_exit.rip, 5);
@@ -172,16 +142,6 @@ static void send_nmi(void)
     self_ipi(IPI_NMI, 0);
     for (volatile int i = 0; i < 1000; i++) {
     }
-}
-
-static void iret_here(void)
-{
-    __asm__ volatile("mov %%ss, %%eax\n\tpushq %%rax\n\tlea 8(%%rsp), %%rcx\n\t"
-                     "pushq %%rcx\n\tpushfq\n\tmov %%cs, %%eax\n\tpushq %%rax\n\t"
-                     "lea 1f(%%rip), %%rcx\n\tpushq %%rcx\n\tiretq\n1:"
-                     :
-                     :
-                     : "rax", "rcx", "memory");
 }
 
 static void test_virtual_nmi(void)

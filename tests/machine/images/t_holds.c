@@ -128,16 +128,6 @@ static void in_stm(void)
     }
 }
 
-static void iret_here(void)
-{
-    __asm__ volatile("mov %%ss, %%eax\n\tpushq %%rax\n\tlea 8(%%rsp), %%rcx\n\t"
-                     "pushq %%rcx\n\tpushfq\n\tmov %%cs, %%eax\n\tpushq %%rax\n\t"
-                     "lea 1f(%%rip), %%rcx\n\tpushq %%rcx\n\tiretq\n1:"
-                     :
-                     :
-                     : "rax", "rcx", "memory");
-}
-
 /* ---- one cell ---- */
 static void __attribute__((noinline)) land_in_exec(void)
 {

@@ -4,13 +4,11 @@
  * MSR areas, single steps.
  */
 #include "guest_code.h"
+#include "real_guest.h"
 #include "stm.h"
 
 #define AREA      (MSEG_BASE + 0x45000u)
 #define INJECT_NMI 0x80000202u
-#define REAL_CODE 0x7000u
-#define EPT_RWX   7u
-#define EPT_LEAF  (EPT_RWX | 6u << 3 | 1u << 7)
 
 GUEST(g_out, "out %al, $0xB2", "inc %rbx");
 
@@ -78,41 +76,12 @@ static void test_outside(void)
 }
 
 /* ---- whose execution controls ---- */
-static uint64_t make_ept(void)
-{
-    uint64_t pml4 = phys(page_alloc()), pdpt = phys(page_alloc());
-
-    write64(pml4, pdpt | EPT_RWX);
-    for (uint64_t i = 0; i < 4; i++) {
-        write64(pdpt + 8 * i, i << 30 | EPT_LEAF);
-    }
-    return pml4 | 0x1E;
-}
-
 /* A real-mode guest: out %al, $0xB2; mov %cr0, %eax; vmcall. */
 static uint64_t real_mode_guest(void)
 {
     static const uint8_t code[] = {0xE6, 0xB2, 0x0F, 0x20, 0xC0, 0x0F, 0x01, 0xC1, 0xEB, 0xFB};
-    uint64_t region = vmcs_new_guest(NULL);
+    uint64_t region = real_guest_new(code, sizeof(code));
 
-    memcpy((void *)(uintptr_t)REAL_CODE, code, sizeof(code));
-    add_proc(VMX_CPU_SECONDARY_CONTROLS);
-    wr(VMCS_SECONDARY_CONTROLS, controls(MSR_VMX_PROC2, VMX_CPU2_EPT | VMX_CPU2_UNRESTRICTED_GUEST));
-    wr(VMCS_EPT_POINTER, make_ept());
-    wr(VMCS_ENTRY_CONTROLS, controls(MSR_VMX_TRUE_ENTRY, VMX_ENTRY_LOAD_EFER));
-    wr(VMCS_EXIT_CONTROLS, controls(MSR_VMX_TRUE_EXIT, VMX_EXIT_HOST_ADDRESS_SPACE_SIZE | VMX_EXIT_LOAD_EFER));
-    wr(VMCS_GUEST_IA32_EFER, 0);
-    wr(VMCS_GUEST_CR0, CR0_NE | CR0_ET);
-    wr(VMCS_GUEST_CR4, CR4_VMXE);
-    for (unsigned seg = SEG_ES; seg <= SEG_GS; seg++) {
-        uint16_t selector = seg == SEG_CS ? REAL_CODE >> 4 : 0;
-
-        wr(VMCS_GUEST_ES_SELECTOR + 2 * seg, selector);
-        wr(VMCS_GUEST_BASE(seg), (uint64_t)selector << 4);
-        wr(VMCS_GUEST_LIMIT(seg), 0xFFFF);
-        wr(VMCS_GUEST_ACCESS_RIGHTS(seg), seg == SEG_CS ? 0x9B : 0x93);
-    }
-    wr(VMCS_GUEST_RIP, 0);
     return region;
 }
 

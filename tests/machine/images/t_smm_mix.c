@@ -174,16 +174,6 @@ static void iret_case(const char *name, uint32_t pin, uint32_t want_behind)
     vmclear(region);
 }
 
-static void iret_here(void)
-{
-    __asm__ volatile("mov %%ss, %%eax\n\tpushq %%rax\n\tlea 8(%%rsp), %%rcx\n\t"
-                     "pushq %%rcx\n\tpushfq\n\tmov %%cs, %%eax\n\tpushq %%rax\n\t"
-                     "lea 1f(%%rip), %%rcx\n\tpushq %%rcx\n\tiretq\n1:"
-                     :
-                     :
-                     : "rax", "rcx", "memory");
-}
-
 /* ---- EPTP switching ---- */
 /* Identity in 1-GB pages; the window's 2 MB are those of `frame`. */
 static uint64_t make_ept(uint64_t frame)

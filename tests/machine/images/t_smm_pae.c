@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* PDPTEs across SMM VM exits and returns: whose are saved, and whose are checked. */
+#include "ept.h"
 #include "stm.h"
 
-#define EPT_RWX   7u
-#define EPT_LEAF  (EPT_RWX | 6u << 3 | 1u << 7)
 #define RESERVED  2u /* bit 1 of a PDPTE */
 #define BAD_PDPTE 2u /* exit qualification */
 
@@ -16,17 +15,6 @@ __asm__(".code32\n"
 static uint64_t table, directories, transfer_pdptes[4];
 static volatile uint32_t failure_reason;
 static volatile uint64_t failure_qualification;
-
-static uint64_t make_ept(void)
-{
-    uint64_t pml4 = phys(page_alloc()), pdpt = phys(page_alloc());
-
-    write64(pml4, pdpt | EPT_RWX);
-    for (uint64_t i = 0; i < 4; i++) {
-        write64(pdpt + 8 * i, i << 30 | EPT_LEAF);
-    }
-    return pml4 | 0x1E;
-}
 
 static uint64_t pdpte(unsigned i)
 {
@@ -54,9 +42,11 @@ static uint64_t new_guest(bool ept)
     wr(VMCS_GUEST_CR4, CR4_VMXE | CR4_PAE);
     wr(VMCS_GUEST_CR3, table);
     if (ept) {
+        uint64_t directory;
+
         wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_SECONDARY_CONTROLS));
         wr(VMCS_SECONDARY_CONTROLS, controls(MSR_VMX_PROC2, VMX_CPU2_EPT));
-        wr(VMCS_EPT_POINTER, make_ept());
+        wr(VMCS_EPT_POINTER, ept_identity(&directory));
         for (unsigned i = 0; i < 4; i++) {
             wr(VMCS_GUEST_PDPTE(i), pdpte(i));
         }

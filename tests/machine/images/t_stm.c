@@ -84,16 +84,6 @@ static bool count_nmi(struct fault_frame *frame)
     return frame->vector == 2;
 }
 
-static void iret_here(void)
-{
-    __asm__ volatile("mov %%ss, %%eax\n\tpushq %%rax\n\tlea 8(%%rsp), %%rcx\n\t"
-                     "pushq %%rcx\n\tpushfq\n\tmov %%cs, %%eax\n\tpushq %%rax\n\t"
-                     "lea 1f(%%rip), %%rcx\n\tpushq %%rcx\n\tiretq\n1:"
-                     :
-                     :
-                     : "rax", "rcx", "memory");
-}
-
 static void nmi_in_stm(void)
 {
     fault_hook = count_nmi;

@@ -94,16 +94,6 @@ static void send_nmi(void)
     __asm__ volatile("vmcall");
 }
 
-static void iret_here(void)
-{
-    __asm__ volatile("mov %%ss, %%eax\n\tpushq %%rax\n\tlea 8(%%rsp), %%rcx\n\t"
-                     "pushq %%rcx\n\tpushfq\n\tmov %%cs, %%eax\n\tpushq %%rax\n\t"
-                     "lea 1f(%%rip), %%rcx\n\tpushq %%rcx\n\tiretq\n1:"
-                     :
-                     :
-                     : "rax", "rcx", "memory");
-}
-
 static void iret_twice(void)
 {
     iret_here();

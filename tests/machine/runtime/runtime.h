@@ -66,6 +66,17 @@ extern bool (*fault_hook)(struct fault_frame *frame);
 
 void idt_init(void);
 void idt_load(void);
+
+/* IRET to the next instruction: nothing changes but that blocking by NMI ends. */
+static inline void iret_here(void)
+{
+    __asm__ volatile("mov %%ss, %%eax\n\tpushq %%rax\n\tlea 8(%%rsp), %%rcx\n\t"
+                     "pushq %%rcx\n\tpushfq\n\tmov %%cs, %%eax\n\tpushq %%rax\n\t"
+                     "lea 1f(%%rip), %%rcx\n\tpushq %%rcx\n\tiretq\n1:"
+                     :
+                     :
+                     : "rax", "rcx", "memory");
+}
 uint32_t try_call(void (*fn)(void *arg), void *arg);
 uint32_t user_call(void (*fn)(void *arg), void *arg);
 uint32_t compat_call(void (*fn32)(void));
