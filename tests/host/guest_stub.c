@@ -10,6 +10,7 @@
 #include <setjmp.h>
 #include "../../StmPkg/ExecutiveMonitor/Resident/Exit/Exit.h"
 #include "../../StmPkg/ExecutiveMonitor/Resident/Guest.h"
+#include "shift_stub.h"
 
 #define FIELDS       0x8000
 #define MEMORY_SIZE  SIZE_2MB
@@ -151,24 +152,4 @@ VmxInjectSelectorFault (
 {
   TestVmcs[VMCS_ENTRY_INTERRUPTION_INFO]    = Vector;
   TestVmcs[VMCS_ENTRY_EXCEPTION_ERROR_CODE] = ErrorCode;
-}
-
-UINT64
-EFIAPI
-LShiftU64 (
-  IN UINT64  Operand,
-  IN UINTN   Count
-  )
-{
-  return Operand << Count;
-}
-
-UINT64
-EFIAPI
-RShiftU64 (
-  IN UINT64  Operand,
-  IN UINTN   Count
-  )
-{
-  return Operand >> Count;
 }

@@ -11,6 +11,7 @@
 #include <Library/BaseLib.h>
 #include <Library/VmxLib.h>
 #include <Library/VmxMonitorLib.h>
+#include "shift_stub.h"
 
 #define FIELDS   0x8000
 #define ENTRIES  32
@@ -256,24 +257,4 @@ ZeroMem (
   )
 {
   return __builtin_memset (Buffer, 0, Length);
-}
-
-UINT64
-EFIAPI
-LShiftU64 (
-  IN UINT64  Operand,
-  IN UINTN   Count
-  )
-{
-  return Operand << Count;
-}
-
-UINT64
-EFIAPI
-RShiftU64 (
-  IN UINT64  Operand,
-  IN UINTN   Count
-  )
-{
-  return Operand >> Count;
 }

@@ -6,26 +6,7 @@
 **/
 
 #include "State/State.h"
-
-UINT64
-EFIAPI
-LShiftU64 (
-  IN UINT64  Operand,
-  IN UINTN   Count
-  )
-{
-  return Operand << Count;
-}
-
-UINT64
-EFIAPI
-RShiftU64 (
-  IN UINT64  Operand,
-  IN UINTN   Count
-  )
-{
-  return Operand >> Count;
-}
+#include "shift_stub.h"
 
 UINT32
 TestSpaceSize (
