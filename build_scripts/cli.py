@@ -22,6 +22,7 @@ from build_scripts.commands import (
     completion,
     conformance,
     doctor,
+    fuzz,
     inspect,
     run,
     test,
@@ -31,6 +32,7 @@ from build_scripts.errors import ExitCode, LabError
 from build_scripts.experiments import catalogue
 from build_scripts.experiments.experiment import DEFAULT_EXPERIMENT, Request
 from build_scripts.experiments.kvm import Kvm
+from build_scripts.fuzzing.campaign import Effort
 from build_scripts.linux import kernel
 from build_scripts.machine.processors import Configuration
 from build_scripts.processes import Terminated, reader_is_gone, signals_end_the_block
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 
 Command = Callable[[argparse.Namespace], int]
 MOST_PROCESSORS = 64
+# A minute or so for all targets.
+FUZZ_RUNS = 50_000
 # The processor that goes with a QEMU; without a word about it the experiment decides.
 _QEMUS = {None: None, "extended": Configuration.DUAL_MONITOR, "stock": Configuration.STOCK}
 
@@ -116,6 +120,13 @@ def _bench(options: argparse.Namespace) -> int:
     return bench.bench(options.json, options.rst, options.quick)
 
 
+def _fuzz(options: argparse.Namespace) -> int:
+    if options.list:
+        return fuzz.list_targets()
+    effort = Effort(runs=options.runs or FUZZ_RUNS, calls=options.calls or 0, seed=options.seed)
+    return fuzz.fuzz(options.targets, effort, options.json, options.input)
+
+
 def _linux(options: argparse.Namespace) -> int:
     request = Request(
         experiment=Kvm.name,
@@ -159,6 +170,12 @@ def _seconds(text: str) -> float:
 def _processors(text: str) -> int:
     if not (text.isdecimal() and 1 <= int(text) <= MOST_PROCESSORS):
         raise argparse.ArgumentTypeError(f"'{text}' is not a number from 1 to {MOST_PROCESSORS}")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not (text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number greater than 0")
     return int(text)
 
 
@@ -303,6 +320,31 @@ def _measurements(commands: Commands) -> None:
     cost.add_argument("--rst", type=Path, metavar="FILE", help="replace the tables of this page of the documentation")
     cost.add_argument("--quick", action="store_true", help="a little of everything; the numbers mean nothing")
     cost.set_defaults(function=_bench)
+
+    random = _add(
+        commands,
+        "fuzz",
+        "try the STM's pure C with random inputs, under sanitizers",
+        description="Fuzz the parts of the STM that compile for the host, with clang, libFuzzer and sanitizers.",
+        examples="""
+            stmlab fuzz                             every target for a while
+            stmlab fuzz --list
+            stmlab fuzz api --runs 1000000 --seed 7
+            stmlab fuzz api --input crash-0123
+            stmlab fuzz --calls 100000000 --json campaign.json
+        """,
+    )
+    random.add_argument("targets", nargs="*", metavar="TARGET", help="which ones (default: all)")
+    random.add_argument("--list", action="store_true", help="name the targets and end")
+    length = random.add_mutually_exclusive_group()
+    length.add_argument("--runs", type=_count, metavar="N", help=f"inputs for each target (default: {FUZZ_RUNS})")
+    length.add_argument("--calls", type=_count, metavar="N", help="go on until N calls were made by all targets")
+    random.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="repeat a run (default: another one each time)"
+    )
+    random.add_argument("--input", type=Path, metavar="FILE", help="give this input to the target, and nothing else")
+    random.add_argument("--json", type=Path, metavar="FILE", help="write the numbers")
+    random.set_defaults(function=_fuzz)
 
 
 def _tools(commands: Commands) -> None:

@@ -25,6 +25,7 @@ COMMANDS = (
     "test",
     "conformance",
     "bench",
+    "fuzz",
     "compile-commands",
     "build",
     "inspect",

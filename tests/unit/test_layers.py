@@ -20,7 +20,7 @@ LAYERS = (
     ("sources", "machine"),
     ("builds",),
     ("observation", "linux", "conformance"),
-    ("benchmarks", "experiments"),
+    ("benchmarks", "experiments", "fuzzing"),
     ("commands",),
     ("cli",),
     ("__main__",),

@@ -1,0 +1,697 @@
+/** @file
+  Processors, physical memory and firmware around the STM's API, for the host: the
+  calls of the executive monitor and of the SMI handler arrive at the real functions
+  of Api/, Session/, Protect/ and State/ and change real tables in a real MSEG.
+
+  TSEG and a few pages of the executive monitor's are mapped at their physical
+  addresses, so that the STM's pointers are right. What the STM asks of the processor
+  (VMCS, MSRs, VM entries) is here.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#include "api_stub.h"
+#include <sys/mman.h>
+#include <Library/SynchronizationLib.h>
+#include "Api/Api.h"
+#include "Exit/Exit.h"
+#include "Guest/Guest.h"
+#include "Log/Log.h"
+#include "Protect/Protect.h"
+#include "Session/Session.h"
+#include "shift_stub.h"
+
+///
+/// Tables of an EPT that protects nothing: 512 GB in pages of 1 GB, and one of 2 MB.
+///
+#define TEST_KEPT_TABLES  8
+STATIC STM_SHARED  *mShared;
+STATIC UINT64      mFields[TEST_PROCESSORS][3];
+STATIC UINT64      mMsrMisc;
+STATIC UINT64      mMonitorCtl[TEST_PROCESSORS];
+STATIC UINT32      mRunning;
+STATIC UINT8       mInside[TEST_PROCESSORS];
+STATIC UINT8       mElsewhere[SIZE_4KB];
+STATIC UINT32      mPhysicalBits;
+STATIC UINT32      mLimit;
+STATIC UINT64      mEptCapability;
+STATIC UINT32      mTablesUsed;        ///< pages of the EPT that may not be zero any more
+UINT32             TestFirmwareCode;   ///< TEST_SETUP, TEST_TEARDOWN
+UINT32             TestOpenWindows;
+UINT32             TestWorstWindow;    ///< a window was opened on a page that is not the executive monitor's
+
+STATIC
+VOID
+Map (
+  IN UINT64  Address,
+  IN UINT64  Size
+  )
+{
+  VOID  *Place;
+
+  Place = mmap (
+            (VOID *)(UINTN)Address,
+            Size,
+            PROT_READ | PROT_WRITE,
+            MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
+            -1,
+            0
+            );
+  if (Place != (VOID *)(UINTN)Address) {
+    __builtin_trap ();
+  }
+}
+
+/**
+  Tables by which the handler's addresses are physical ones: 512 GB in pages of 1 GB.
+**/
+STATIC
+VOID
+MakeTables (
+  VOID
+  )
+{
+  UINT64  *Top;
+  UINT64  *Next;
+  UINTN   Index;
+
+  Top    = (UINT64 *)(UINTN)TEST_HANDLER_TABLES;
+  Next   = Top + 512;
+  Top[0] = (UINT64)(UINTN)Next | BIT0;
+  for (Index = 0; Index < 512; Index++) {
+    Next[Index] = (UINT64)Index << 30 | BIT7 | BIT0;
+  }
+}
+
+STATIC
+VOID
+MakePsd (
+  IN UINT32  Processor
+  )
+{
+  TXT_PROCESSOR_SMM_DESCRIPTOR  *Psd;
+
+  Psd = (TXT_PROCESSOR_SMM_DESCRIPTOR *)(UINTN)(TEST_SMBASE (Processor) + TXT_SMM_PSD_OFFSET);
+  __builtin_memset (Psd, 0, sizeof (*Psd));
+  Psd->Signature           = TXT_PROCESSOR_SMM_DESCRIPTOR_SIGNATURE;
+  Psd->RequiredStmSmmRevId = STM_SMM_REVISION_ID;
+  Psd->SmmSmiHandlerRip    = TEST_TSEG_BASE + 0x8000;
+  Psd->SmmGdtPtr           = TEST_TSEG_BASE + 0x80000;
+  Psd->SmmGdtSize          = 0x80;
+  Psd->SmmTr               = 0x40;
+}
+
+/**
+  A platform after its reset: nobody is inside.
+
+  @param[in] PhysicalBits  Width of physical addresses.
+  @param[in] Limit         Processors that MSEG has room for.
+  @param[in] HugePages     The EPT may have pages of 1 GB.
+**/
+VOID
+TestStart (
+  IN UINT32   PhysicalBits,
+  IN UINT32   Limit,
+  IN BOOLEAN  HugePages
+  )
+{
+  STATIC BOOLEAN  Mapped;
+  UINT32          Index;
+
+  if (!Mapped) {
+    Map (TEST_TSEG_BASE, TEST_TSEG_END - TEST_TSEG_BASE);
+    Map (TEST_EXECUTIVE_BASE, TEST_EXECUTIVE_PAGES * SIZE_4KB);
+    MakeTables ();
+    Mapped = TRUE;
+  }
+
+  mShared        = (STM_SHARED *)(UINTN)TEST_DYNAMIC;
+  mPhysicalBits  = PhysicalBits;
+  mLimit         = Limit;
+  mMsrMisc       = VMX_MISC_STORE_LMA | VMX_MISC_BLOCK_UNBLOCKING;
+  mEptCapability = EPT_CAP_WALK_4 | EPT_CAP_TABLES_WB | EPT_CAP_2MB_PAGES | EPT_CAP_INVEPT_ALL | (HugePages ? EPT_CAP_1GB_PAGES : 0);
+
+  TestFirmwareCode = TEST_SETUP | TEST_TEARDOWN;
+  TestOpenWindows  = 0;
+  TestWorstWindow  = 0;
+  mTablesUsed      = MAX (mTablesUsed, mShared->Ept.PoolUsed);
+  __builtin_memset (mShared, 0, sizeof (*mShared));
+  for (Index = 0; Index < TEST_PROCESSORS; Index++) {
+    __builtin_memset (TestProcessor (Index), 0, sizeof (STM_PROCESSOR));
+    mInside[Index]     = FALSE;
+    mMonitorCtl[Index] = TEST_MSEG_BASE | BIT0;
+    MakePsd (Index);
+  }
+}
+
+/**
+  Where the firmware says that its list of resources is.
+**/
+VOID
+TestGiveList (
+  IN UINT64  Address
+  )
+{
+  UINT32  Index;
+
+  for (Index = 0; Index < TEST_PROCESSORS; Index++) {
+    ((TXT_PROCESSOR_SMM_DESCRIPTOR *)(UINTN)(TEST_SMBASE (Index) + TXT_SMM_PSD_OFFSET))->BiosHwResourceRequirementsPtr = Address;
+  }
+}
+
+VOID
+TestCapabilities (
+  IN UINT64  VmxMisc
+  )
+{
+  mMsrMisc = VmxMisc;
+}
+
+STM_PROCESSOR *
+TestProcessor (
+  IN UINT32  Index
+  )
+{
+  return (STM_PROCESSOR *)(UINTN)(TEST_DYNAMIC + STM_DYNAMIC_SHARED_SIZE + Index * STM_PER_PROCESSOR_SIZE + STM_BLOCK_PROCESSOR);
+}
+
+CONST STM_PROFILE *
+TestProfile (
+  VOID
+  )
+{
+  return (CONST STM_PROFILE *)(UINTN)(TEST_DYNAMIC + STM_DYNAMIC_PROFILE);
+}
+
+CONST STM_SHARED *
+TestShared (
+  VOID
+  )
+{
+  return mShared;
+}
+
+/**
+  EPT and bitmaps as the STM builds them, on zeroed pages. They are the same for every
+  session on the same platform: built once, copied afterwards.
+**/
+STATIC
+VOID
+BuildProtection (
+  VOID
+  )
+{
+  STATIC UINT8         Bitmaps[3 * SIZE_4KB];
+  STATIC UINT8         Tables[TEST_KEPT_TABLES * SIZE_4KB];
+  STATIC STM_PAGE_MAP  Map;
+  STATIC UINT64        Pointer;
+  STATIC UINT64        Platform;
+  UINT8                *Dynamic;
+
+  Dynamic = (UINT8 *)mShared;
+  if (Platform != ((UINT64)mPhysicalBits | mEptCapability << 8)) {
+    __builtin_memset (Dynamic + STM_DYNAMIC_MSR_BITMAP, 0, sizeof (Bitmaps));
+    __builtin_memset (Dynamic + STM_DYNAMIC_EPT, 0, STM_EPT_PAGES * SIZE_4KB);
+    if (!StmBuildEpt (mShared) || (mShared->Ept.PoolUsed > TEST_KEPT_TABLES)) {
+      __builtin_trap ();
+    }
+
+    StmBuildBitmaps (mShared);
+    Map      = mShared->Ept;
+    Pointer  = mShared->EptPointer;
+    Platform = (UINT64)mPhysicalBits | mEptCapability << 8;
+    __builtin_memcpy (Bitmaps, Dynamic + STM_DYNAMIC_MSR_BITMAP, sizeof (Bitmaps));
+    __builtin_memcpy (Tables, Dynamic + STM_DYNAMIC_EPT, Map.PoolUsed * SIZE_4KB);
+  }
+
+  mShared->Ept        = Map;
+  mShared->EptPointer = Pointer;
+  __builtin_memcpy (Dynamic + STM_DYNAMIC_MSR_BITMAP, Bitmaps, sizeof (Bitmaps));
+  __builtin_memcpy (Dynamic + STM_DYNAMIC_EPT, Tables, Map.PoolUsed * SIZE_4KB);
+  __builtin_memset (Dynamic + STM_DYNAMIC_EPT + Map.PoolUsed * SIZE_4KB, 0, (mTablesUsed - MIN (mTablesUsed, Map.PoolUsed)) * SIZE_4KB);
+}
+
+/**
+  What Init/ does for the first processor inside.
+**/
+STATIC
+VOID
+BuildShared (
+  VOID
+  )
+{
+  UINTN  Start;
+
+  mTablesUsed = MAX (mTablesUsed, mShared->Ept.PoolUsed);
+  Start       = OFFSET_OF (STM_SHARED, MsegBase);
+  __builtin_memset ((UINT8 *)mShared + Start, 0, sizeof (*mShared) - Start);
+  ((STM_PROFILE *)((UINT8 *)mShared + STM_DYNAMIC_PROFILE))->Count = 0;
+  mShared->MsegBase       = TEST_MSEG_BASE;
+  mShared->MsegEnd        = TEST_TSEG_END;
+  mShared->TsegBase       = TEST_TSEG_BASE;
+  mShared->TsegEnd        = TEST_TSEG_END;
+  mShared->Dynamic        = (UINT64)(UINTN)mShared;
+  mShared->PhysicalBits   = mPhysicalBits;
+  mShared->ProcessorLimit = mLimit;
+  mShared->BlockLimit     = TEST_PROCESSORS;
+  BuildProtection ();
+}
+
+STATIC
+STM_PROCESSOR *
+Activate (
+  IN UINT32  Index
+  )
+{
+  STM_PROCESSOR  *Processor;
+
+  if (StmSessionEnter (mShared)) {
+    BuildShared ();
+    StmSessionReady (mShared);
+  }
+
+  Processor = TestProcessor (Index);
+  __builtin_memset (Processor, 0, sizeof (*Processor));
+  Processor->Shared        = mShared;
+  Processor->Slot          = Index;
+  Processor->State         = StmProcessorOff;
+  Processor->SmmMonitorCtl = mMonitorCtl[Index];
+  Processor->Saved.Smbase  = TEST_SMBASE (Index);
+  mShared->Blocks          = MAX (mShared->Blocks, Index + 1);
+  mInside[Index]           = TRUE;
+  return Processor;
+}
+
+/**
+  A call of the executive monitor's; the first one of a processor activates the STM.
+
+  @param[in]     Index      Which processor.
+  @param[in,out] Registers  RAX, RBX, RCX, RDX.
+
+  @return RFLAGS after it.
+**/
+UINT64
+TestCall (
+  IN     UINT32  Index,
+  IN OUT UINT64  Registers[4]
+  )
+{
+  STM_PROCESSOR  *Processor;
+  STM_EVENT      Event;
+
+  mRunning  = Index;
+  Processor = mInside[Index] ? TestProcessor (Index) : Activate (Index);
+  VmWrite (VMCS_GUEST_RFLAGS, 0x8D7);
+  Processor->Interrupted.Rax = Registers[0];
+  Processor->Interrupted.Rbx = Registers[1];
+  Processor->Interrupted.Rcx = Registers[2];
+  Processor->Interrupted.Rdx = Registers[3];
+  StmApiExecutive (Processor);
+  Event            = Processor->Event;
+  Processor->Event = StmEventNone;
+  if (Event == StmEventSetup) {
+    StmApiCompleteStart (Processor);
+  } else if (Event == StmEventTeardown) {
+    StmApiCompleteStop (Processor);
+  }
+
+  Registers[0] = Processor->Interrupted.Rax;
+  Registers[1] = Processor->Interrupted.Rbx;
+  Registers[2] = Processor->Interrupted.Rcx;
+  Registers[3] = Processor->Interrupted.Rdx;
+  return VmRead (VMCS_GUEST_RFLAGS);
+}
+
+/**
+  A call of the SMI handler's, in an SMI that interrupted somebody with a CR3.
+
+  @param[in]     Index      Which processor: it has called START.
+  @param[in]     Cr3        Of whom it interrupted.
+  @param[in,out] Registers  RAX, RBX, RCX, RDX.
+
+  @return RFLAGS after it.
+**/
+UINT64
+TestHandlerCall (
+  IN     UINT32  Index,
+  IN     UINT64  Cr3,
+  IN OUT UINT64  Registers[4]
+  )
+{
+  STM_PROCESSOR  *Processor;
+
+  mRunning             = Index;
+  Processor            = TestProcessor (Index);
+  Processor->Saved.Cr3 = Cr3;
+  Processor->Event     = StmEventSmi;
+  STM_SEE_PROTECTION (Processor);
+  VmWrite (VMCS_GUEST_RFLAGS, 0x8D7);
+  VmWrite (VMCS_GUEST_CR3, TEST_HANDLER_TABLES);
+  Processor->Handler.Rax = Registers[0];
+  Processor->Handler.Rbx = Registers[1];
+  Processor->Handler.Rcx = Registers[2];
+  Processor->Handler.Rdx = Registers[3];
+  StmApiHandler (Processor);
+  Processor->Event = StmEventNone;
+  Registers[0]     = Processor->Handler.Rax;
+  Registers[1]     = Processor->Handler.Rbx;
+  Registers[2]     = Processor->Handler.Rcx;
+  Registers[3]     = Processor->Handler.Rdx;
+  return VmRead (VMCS_GUEST_RFLAGS);
+}
+
+UINT32
+TestIsInside (
+  IN UINT32  Index
+  )
+{
+  return mInside[Index];
+}
+
+UINT64
+TestMonitorCtl (
+  IN UINT32  Index
+  )
+{
+  return mMonitorCtl[Index];
+}
+
+//
+// What the STM asks of the processor, and of parts of its own that are not here.
+//
+STATIC
+UINT64 *
+Field (
+  IN UINT64  Number
+  )
+{
+  STATIC UINT64  Other;
+
+  switch (Number) {
+    case VMCS_GUEST_RFLAGS:
+      return &mFields[mRunning][0];
+    case VMCS_GUEST_CR3:
+      return &mFields[mRunning][1];
+    case VMCS_GUEST_INTERRUPTIBILITY_STATE:
+      return &mFields[mRunning][2];
+    default:
+      Other = 0;
+      return &Other;
+  }
+}
+
+UINT64
+EFIAPI
+VmRead (
+  IN UINT64  Number
+  )
+{
+  return *Field (Number);
+}
+
+BOOLEAN
+EFIAPI
+VmWrite (
+  IN UINT64  Number,
+  IN UINT64  Value
+  )
+{
+  *Field (Number) = Value;
+  return TRUE;
+}
+
+VOID
+EFIAPI
+VmxSkipInstruction (
+  VOID
+  )
+{
+}
+
+UINT64
+EFIAPI
+VmxReadEptCapability (
+  VOID
+  )
+{
+  return mEptCapability;
+}
+
+VMX_RESULT
+EFIAPI
+AsmInvEpt (
+  IN UINT64  Type,
+  IN UINT64  EptPointer
+  )
+{
+  return VmxSucceed;
+}
+
+VMX_RESULT
+EFIAPI
+AsmVmPtrLoad (
+  IN UINT64  Region
+  )
+{
+  return VmxSucceed;
+}
+
+UINT64
+EFIAPI
+AsmReadMsr64 (
+  IN UINT32  Index
+  )
+{
+  return (Index == MSR_IA32_SMM_MONITOR_CTL) ? mMonitorCtl[mRunning] : (Index == MSR_IA32_VMX_MISC) ? mMsrMisc : 0;
+}
+
+UINT64
+EFIAPI
+AsmWriteMsr64 (
+  IN UINT32  Index,
+  IN UINT64  Value
+  )
+{
+  if (Index == MSR_IA32_SMM_MONITOR_CTL) {
+    mMonitorCtl[mRunning] = Value;
+  }
+
+  return Value;
+}
+
+UINT32
+EFIAPI
+AsmCpuid (
+  IN  UINT32  Index,
+  OUT UINT32  *Eax  OPTIONAL,
+  OUT UINT32  *Ebx  OPTIONAL,
+  OUT UINT32  *Ecx  OPTIONAL,
+  OUT UINT32  *Edx  OPTIONAL
+  )
+{
+  return Index;
+}
+
+UINT32
+EFIAPI
+InterlockedIncrement (
+  IN volatile UINT32  *Value
+  )
+{
+  return ++*Value;
+}
+
+UINT32
+EFIAPI
+InterlockedCompareExchange32 (
+  IN OUT volatile UINT32  *Value,
+  IN     UINT32           CompareValue,
+  IN     UINT32           ExchangeValue
+  )
+{
+  UINT32  Old;
+
+  Old = *Value;
+  if (Old == CompareValue) {
+    *Value = ExchangeValue;
+  }
+
+  return Old;
+}
+
+/**
+  One processor runs at a time: who waits here waits for ever.
+**/
+VOID
+EFIAPI
+CpuPause (
+  VOID
+  )
+{
+  __builtin_trap ();
+}
+
+VOID *
+StmOpenWindow (
+  IN CONST STM_PROCESSOR  *Processor,
+  IN UINT64               Page,
+  IN BOOLEAN              Writable
+  )
+{
+  TestOpenWindows++;
+  if (!StmPageIsExecutives (Processor->Shared, Page)) {
+    TestWorstWindow++;
+  }
+
+  if ((Page >= TEST_EXECUTIVE_BASE) && (Page < TEST_EXECUTIVE_BASE + TEST_EXECUTIVE_PAGES * SIZE_4KB)) {
+    return (VOID *)(UINTN)Page;
+  }
+
+  __builtin_memset (mElsewhere, 0, sizeof (mElsewhere));
+  return mElsewhere;
+}
+
+VOID
+StmCloseWindow (
+  IN CONST STM_PROCESSOR  *Processor
+  )
+{
+  TestOpenWindows--;
+}
+
+VOID
+StmMakeCurrent (
+  IN CONST STM_PROCESSOR  *Processor,
+  IN UINT64               Vmcs
+  )
+{
+}
+
+VOID
+StmClearOwnVmcs (
+  IN CONST STM_PROCESSOR  *Processor,
+  IN UINT64               Vmcs
+  )
+{
+}
+
+BOOLEAN
+StmSetUpSmmGuestVmcs (
+  IN OUT STM_PROCESSOR  *Processor
+  )
+{
+  return TRUE;
+}
+
+UINT64
+StmReadInterrupted (
+  IN OUT STM_PROCESSOR  *Processor
+  )
+{
+  return 0;
+}
+
+BOOLEAN
+StmRestoreRevision (
+  IN CONST STM_PROCESSOR  *Processor,
+  IN UINT64               Region
+  )
+{
+  return TRUE;
+}
+
+BOOLEAN
+StmPrepareHandler (
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     STM_EVENT      Event
+  )
+{
+  if ((TestFirmwareCode & ((Event == StmEventSetup) ? TEST_SETUP : TEST_TEARDOWN)) == 0) {
+    return FALSE;
+  }
+
+  Processor->Event = Event;
+  return TRUE;
+}
+
+UINT32
+StmReturnFromProtectionException (
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     UINT32         Choice
+  )
+{
+  return (UINT32)ERROR_STM_UNSPECIFIED;
+}
+
+VOID
+EFIAPI
+AsmLeave (
+  IN CONST VMX_REGISTERS  *Registers,
+  IN volatile UINT32      *Inside,
+  IN UINT64               Tables,
+  IN BOOLEAN              Launched
+  )
+{
+  mInside[mRunning] = FALSE;
+  --*Inside;
+}
+
+BOOLEAN
+StmLockRecords (
+  IN CONST STM_PROCESSOR  *Processor,
+  IN BOOLEAN              Crash
+  )
+{
+  return TRUE;
+}
+
+VOID
+StmUnlockRecords (
+  IN CONST STM_PROCESSOR  *Processor,
+  IN BOOLEAN              Taken
+  )
+{
+}
+
+VOID
+EFIAPI
+StmRecord (
+  IN UINT16       Port,
+  IN CONST CHAR8  *Source,
+  IN CONST CHAR8  *Event,
+  IN CONST CHAR8  *Format,
+  ...
+  )
+{
+}
+
+CONST CHAR8 *
+EFIAPI
+StmRecordBytes (
+  IN  CONST UINT8  *Bytes,
+  IN  UINTN        Length,
+  OUT CHAR8        *Text
+  )
+{
+  return Text;
+}
+
+VOID
+StmRing (
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     STM_RING_TYPE  Type,
+  IN     UINT64         Reason,
+  IN     UINT64         Qualification,
+  IN     UINT64         Rip,
+  IN     UINT64         Address
+  )
+{
+}
+
+VOID
+StmRingFlush (
+  IN OUT STM_PROCESSOR  *Processor
+  )
+{
+}
