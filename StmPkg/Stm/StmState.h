@@ -9,6 +9,7 @@
     Exit     VM exits of the SMI handler, SMIs and RSM
     Protect  what the handler can reach: EPT and bitmaps
     State    the interrupted side, PSD and save state, the handler's start
+    Domain   the VMCS database: what the handler may see of whom
     Guest    the SMM-guest VMCS; make a VMCS current, enter, resume, return
     Session  who is inside MSEG, who is a member of the session; the way out
     Log      records, and the end: crash
@@ -34,6 +35,7 @@
 #include <StmRecord.h>
 
 #include "StmMemory.h"
+#include "Domain/Domain.h"
 #include "Protect/PageMap.h"
 #include "Protect/Resource.h"
 
@@ -175,6 +177,7 @@ typedef struct STM_SHARED_STATE {
   UINT8                       MsegSha256[STM_SHA256_DIGEST_SIZE];
   STM_PAGE_MAP                PageTables;
   STM_PAGE_MAP                Ept;
+  STM_DOMAINS                 Domains;
   IA32_IDT_GATE_DESCRIPTOR    Idt[VMX_EXCEPTION_VECTORS];
 } STM_SHARED;
 

@@ -65,6 +65,51 @@ StmApiAnswerHandler (
   );
 
 /**
+  The page that a call of the executive monitor names.
+
+  @param[in] Processor  This processor.
+
+  @return Its physical address.
+**/
+UINT64
+StmApiPage (
+  IN CONST STM_PROCESSOR  *Processor
+  );
+
+/**
+  May this processor make a call that names a page, and this page?
+
+  @param[in] Processor  This processor.
+
+  @retval STM_SUCCESS                   It may.
+  @retval ERROR_STM_UNSPECIFIED         The STM is not active on this processor.
+  @retval ERROR_STM_SECURITY_VIOLATION  The page is not memory of the executive
+                                        monitor's.
+**/
+UINT32
+StmApiCheckPage (
+  IN CONST STM_PROCESSOR  *Processor
+  );
+
+/**
+  Copy a request from the page that a call names.
+
+  @param[in]  Processor  This processor.
+  @param[out] Request    The copy.
+  @param[in]  Size       Bytes, from the start of the page.
+
+  @retval STM_SUCCESS                   Copied.
+  @retval ERROR_STM_UNSPECIFIED         See StmApiCheckPage.
+  @retval ERROR_STM_SECURITY_VIOLATION  Likewise.
+**/
+UINT32
+StmApiCopyRequest (
+  IN  CONST STM_PROCESSOR  *Processor,
+  OUT VOID                 *Request,
+  IN  UINTN                Size
+  );
+
+/**
   Return to the executive monitor by the VM entry that deactivates the dual-monitor
   treatment. Does not return.
 
@@ -102,6 +147,11 @@ StmApiProtect (
 
 STM_ENTER
 StmApiGetBiosResources (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+STM_ENTER
+StmApiManageVmcsDatabase (
   IN OUT STM_PROCESSOR  *Processor
   );
 

@@ -7,48 +7,6 @@
 
 #include "Api.h"
 #include "Protect/Protect.h"
-#include "State/State.h"
-
-/**
-  The page that a call names: EBX and ECX are the halves of its address, the low 12
-  bits do not count ("StmApi.h").
-
-  @param[in] Processor  This processor.
-
-  @return Its physical address.
-**/
-STATIC
-UINT64
-PageOf (
-  IN CONST STM_PROCESSOR  *Processor
-  )
-{
-  return LShiftU64 ((UINT32)Processor->Interrupted.Rcx, 32) |
-         ((UINT32)Processor->Interrupted.Rbx & ~(UINT32)(SIZE_4KB - 1));
-}
-
-/**
-  May this processor make a call about resources, and with this page?
-
-  @param[in] Processor  This processor.
-
-  @retval STM_SUCCESS                   It may.
-  @retval ERROR_STM_UNSPECIFIED         The STM is not active on this processor.
-  @retval ERROR_STM_SECURITY_VIOLATION  The page is not memory of the executive
-                                        monitor's.
-**/
-STATIC
-UINT32
-CheckCall (
-  IN CONST STM_PROCESSOR  *Processor
-  )
-{
-  if (Processor->State == StmProcessorOff) {
-    return (UINT32)ERROR_STM_UNSPECIFIED;
-  }
-
-  return StmPageIsExecutives (Processor->Shared, PageOf (Processor)) ? STM_SUCCESS : (UINT32)ERROR_STM_SECURITY_VIOLATION;
-}
 
 /**
   PROTECT_RESOURCE (10003H) and UNPROTECT_RESOURCE (10004H).
@@ -66,9 +24,9 @@ StmApiProtect (
 {
   UINT32  Status;
 
-  Status = CheckCall (Processor);
+  Status = StmApiCheckPage (Processor);
   if (Status == STM_SUCCESS) {
-    Status = StmChangeProtection (Processor, PageOf (Processor), Protect);
+    Status = StmChangeProtection (Processor, StmApiPage (Processor), Protect);
   }
 
   return StmApiAnswer (Processor, Status);
@@ -90,13 +48,13 @@ StmApiGetBiosResources (
   UINT32  Index;
 
   Index  = (UINT32)Processor->Interrupted.Rdx;
-  Status = CheckCall (Processor);
+  Status = StmApiCheckPage (Processor);
   if ((Status == STM_SUCCESS) && (Index >= Processor->Shared->BiosPages)) {
     Status = (UINT32)ERROR_STM_PAGE_NOT_FOUND;
   }
 
   if (Status == STM_SUCCESS) {
-    Processor->Interrupted.Rdx = StmCopyBiosPage (Processor, Index, PageOf (Processor));
+    Processor->Interrupted.Rdx = StmCopyBiosPage (Processor, Index, StmApiPage (Processor));
   }
 
   return StmApiAnswer (Processor, Status);
