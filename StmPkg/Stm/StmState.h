@@ -8,6 +8,7 @@
     Api      calls of the executive monitor and of the SMI handler
     Exit     VM exits of the SMI handler, SMIs and RSM
     Protect  what the handler can reach: EPT and bitmaps
+    Event    the event log of the executive monitor
     State    the interrupted side, PSD and save state, the handler's start
     Domain   the VMCS database: what the handler may see of whom
     Guest    the SMM-guest VMCS; make a VMCS current, enter, resume, return
@@ -90,7 +91,25 @@ typedef struct {
   UINT64               Count;         ///< how many in this SMI
   UINT64               Frame;         ///< where its frame is; 0 while none is being handled
   STM_SEGMENT_STATE    Segments[2];   ///< CS and SS of the violation
+  STM_RSC              Resource;      ///< what was touched
 } STM_EXCEPTION_STATE;
+
+///
+/// The event log of the executive monitor (Event/).
+///
+#define STM_EVENT_PAGES    64
+#define STM_EVENT_ENTRIES  (SIZE_4KB / STM_LOG_ENTRY_SIZE)   ///< of a page
+
+typedef struct {
+  UINT32    Lock;        ///< of those who write entries or change the log
+  UINT32    Enabled;     ///< events that are logged now, a bit each; 0 while the log is stopped
+  UINT32    Wanted;      ///< of CONFIGURE_LOG
+  UINT32    PageCount;   ///< 0: there is no log
+  UINT32    Started;
+  UINT32    Serial;      ///< EventSerialNumber of the next event
+  UINT64    Next;        ///< number of the entry that it goes to
+  UINT64    Pages[STM_EVENT_PAGES];
+} STM_EVENT_LOG;
 
 ///
 /// State of one processor, at the top of its block. The two register sets come
@@ -178,6 +197,7 @@ typedef struct STM_SHARED_STATE {
   STM_PAGE_MAP                PageTables;
   STM_PAGE_MAP                Ept;
   STM_DOMAINS                 Domains;
+  STM_EVENT_LOG               Events;
   IA32_IDT_GATE_DESCRIPTOR    Idt[VMX_EXCEPTION_VECTORS];
 } STM_SHARED;
 

@@ -9,13 +9,3 @@
 #include <Library/BaseLib.h>
 
 #include "shift_stub.h"
-
-UINT64
-EFIAPI
-MultU64x64 (
-  IN UINT64  Multiplicand,
-  IN UINT64  Multiplier
-  )
-{
-  return Multiplicand * Multiplier;
-}

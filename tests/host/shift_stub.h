@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* Shifts of BaseLib, which a 64-bit host has as operators. Included once by a stub. */
+/* Shifts and a product of BaseLib, which a 64-bit host has as operators. Included once by a stub. */
 
 UINT64
 EFIAPI
@@ -19,4 +19,14 @@ RShiftU64 (
   )
 {
   return Operand >> Count;
+}
+
+UINT64
+EFIAPI
+MultU64x64 (
+  IN UINT64  Multiplicand,
+  IN UINT64  Multiplier
+  )
+{
+  return Multiplicand * Multiplier;
 }

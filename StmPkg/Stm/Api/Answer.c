@@ -7,6 +7,7 @@
 **/
 
 #include "Api.h"
+#include "Event/Event.h"
 #include "Guest/Guest.h"
 #include "Log/Log.h"
 
@@ -40,6 +41,40 @@ WriteAnswer (
 }
 
 /**
+  Write an entry to the event log if a call is refused for what it was given.
+
+  @param[in] Processor  This processor.
+  @param[in] Api        Number of the call.
+  @param[in] Status     STM_SUCCESS or an error of StmStatusCode.h.
+**/
+STATIC
+VOID
+LogRefusal (
+  IN CONST STM_PROCESSOR  *Processor,
+  IN UINT32               Api,
+  IN UINT32               Status
+  )
+{
+  ENTRY_EVT_LOG_INVALID_PARAM  Entry;
+
+  switch (Status) {
+    case (UINT32)ERROR_STM_SECURITY_VIOLATION:
+    case (UINT32)ERROR_STM_BAD_CR3:
+    case (UINT32)ERROR_STM_MALFORMED_RESOURCE_LIST:
+    case (UINT32)ERROR_STM_INVALID_PAGECOUNT:
+    case (UINT32)ERROR_STM_RESERVED_BIT_SET:
+    case (UINT32)ERROR_STM_UNSUPPORTED_MSR_BIT:
+    case (UINT32)ERROR_INVALID_API:
+    case (UINT32)ERROR_INVALID_PARAMETER:
+      Entry.VmcallApiNumber = Api;
+      STM_EVENT (Processor, EvtLogInvalidParameterDetected, &Entry, sizeof (Entry));
+      break;
+    default:
+      break;
+  }
+}
+
+/**
   Answer the executive monitor and return to it.
 
   A processor that is activated by a call which does not initialize it goes back
@@ -62,6 +97,7 @@ StmApiAnswer (
   StmRing (Processor, StmRingApi, (UINT32)Processor->Interrupted.Rax, Status, VmRead (VMCS_GUEST_RIP), 0);
   if (Status != STM_SUCCESS) {
     StmRingFlush (Processor);
+    LogRefusal (Processor, (UINT32)Processor->Interrupted.Rax, Status);
   }
 
   WriteAnswer (&Processor->Interrupted, Status);
@@ -86,6 +122,7 @@ StmApiAnswerHandler (
   IN     UINT32         Status
   )
 {
+  LogRefusal (Processor, (UINT32)Processor->Handler.Rax, Status);
   WriteAnswer (&Processor->Handler, Status);
   return StmResumeHandler (Processor);
 }

@@ -156,6 +156,11 @@ StmApiManageVmcsDatabase (
   );
 
 STM_ENTER
+StmApiManageEventLog (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+STM_ENTER
 StmApiStop (
   IN OUT STM_PROCESSOR  *Processor
   );

@@ -38,7 +38,7 @@ StmApiExecutive (
     case STM_API_MANAGE_VMCS_DATABASE:
       return StmApiManageVmcsDatabase (Processor);
     case STM_API_MANAGE_EVENT_LOG:
-      return StmApiAnswer (Processor, (UINT32)ERROR_STM_FUNCTION_NOT_SUPPORTED);
+      return StmApiManageEventLog (Processor);
     default:
       return StmApiAnswer (Processor, (UINT32)ERROR_INVALID_API);
   }

@@ -93,6 +93,18 @@ StmExitTripleFault (
   );
 
 /**
+  Describe the access for which a VM exit of the SMI handler occurred.
+
+  @param[in]  Processor  This processor, the SMM-guest VMCS current.
+  @param[out] Resource   A descriptor of memory, ports or an MSR.
+**/
+VOID
+StmDescribeAccess (
+  IN  CONST STM_PROCESSOR  *Processor,
+  OUT STM_RSC              *Resource
+  );
+
+/**
   Raise a protection exception in the SMI handler.
 
   @param[in,out] Processor  This processor, the SMM-guest VMCS current.

@@ -13,6 +13,7 @@
 **/
 
 #include "Exit.h"
+#include "Event/Event.h"
 #include "Guest/Guest.h"
 #include "Log/Log.h"
 #include "State/State.h"
@@ -218,6 +219,7 @@ StmRaiseProtectionException (
 
   State->Count++;
   State->Frame = Frame;
+  StmDescribeAccess (Processor, &State->Resource);
   WriteFrame ((STM_PROTECTION_EXCEPTION_STACK_FRAME_X64 *)(UINTN)Frame, Processor, Type);
   AsmVmReadList (mSegmentFields, (UINT64 *)State->Segments, ARRAY_SIZE (mSegmentFields));
   WriteStart (&Handler, Frame, Cs);
@@ -304,5 +306,6 @@ StmReturnFromProtectionException (
   CopyMem (&Frame, (CONST VOID *)(UINTN)State->Frame, sizeof (Frame));
   State->Frame = 0;
   ReadFrame (Processor, &Frame);
+  StmEventResource (Processor, EvtHandledProtectionException, &State->Resource);
   return STM_SUCCESS;
 }

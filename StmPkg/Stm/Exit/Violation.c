@@ -16,6 +16,7 @@
 **/
 
 #include "Exit.h"
+#include "Event/Event.h"
 #include "Guest/Guest.h"
 #include "Log/Log.h"
 #include "Protect/Protect.h"
@@ -74,7 +75,8 @@ StmExitViolation (
   IN OUT STM_PROCESSOR  *Processor
   )
 {
-  UINT32  Kind;
+  STM_RSC  Resource;
+  UINT32   Kind;
 
   //
   // A violation while an event was being delivered means that the handler's
@@ -96,6 +98,12 @@ StmExitViolation (
     return StmResumeHandler (Processor);
   }
 
+  //
+  // The firmware cannot claim what the STM keeps: no trap for the STM's own sake, such
+  // as of an MSR that comes back at RSM, arrives here.
+  //
+  StmDescribeAccess (Processor, &Resource);
+  StmEventResource (Processor, EvtBiosAccessToUnclaimedResource, &Resource);
   VmxInjectException (EXCEPT_IA32_GP_FAULT);
   return StmResumeHandler (Processor);
 }

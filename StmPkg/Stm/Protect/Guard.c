@@ -13,6 +13,7 @@
 
 #include "Protect.h"
 #include <Library/SynchronizationLib.h>
+#include "Event/Event.h"
 #include "Guest/Guest.h"
 #include "Log/Log.h"
 #include "State/State.h"
@@ -223,6 +224,38 @@ ReturnStatus (
 }
 
 /**
+  Write an entry to the event log for each descriptor of a list that a call has served,
+  or has refused as a whole.
+
+  @param[in] Processor  This processor; its window is closed.
+  @param[in] List       The STM's copy, with ReturnStatus.
+  @param[in] Protect    TRUE for PROTECT_RESOURCE.
+**/
+STATIC
+VOID
+LogList (
+  IN CONST STM_PROCESSOR  *Processor,
+  IN CONST UINT8          *List,
+  IN BOOLEAN              Protect
+  )
+{
+  CONST STM_RSC  *Resource;
+  UINT32         Granted;
+  UINT32         Denied;
+
+  Granted = Protect ? EvtMleResourceProtectionGranted : EvtMleResourceUnprotect;
+  Denied  = Protect ? EvtMleResourceProtectionDenied : EvtMleResourceUnprotectError;
+  for (Resource = (CONST STM_RSC *)List;
+       Resource->Header.RscType != END_OF_RESOURCES;
+       Resource = (CONST STM_RSC *)((CONST UINT8 *)Resource + Resource->Header.Length))
+  {
+    if (Resource->Header.IgnoreResource == 0) {
+      StmEventResource (Processor, (Resource->Header.ReturnStatus != 0) ? Granted : Denied, Resource);
+    }
+  }
+}
+
+/**
   PROTECT_RESOURCE or UNPROTECT_RESOURCE.
 
   @param[in] Processor  This processor.
@@ -269,6 +302,10 @@ StmChangeProtection (
 
   ReturnStatus (Shared, List, Window);
   StmCloseWindow (Processor);
+  if (Status != (UINT32)ERROR_STM_MALFORMED_RESOURCE_LIST) {
+    LogList (Processor, List, Protect);
+  }
+
   UnlockProfile (Shared);
   return Status;
 }

@@ -535,6 +535,42 @@ CallHandler (
 }
 
 /**
+  MANAGE_EVENT_LOG, with a log that may lie in a page of its own or anywhere.
+**/
+STATIC
+VOID
+CallEventLog (
+  IN OUT FUZZ_INPUT  *Input,
+  IN     UINT32      Processor
+  )
+{
+  UINT64  Registers[4];
+  UINT64  *Request;
+  UINT32  Function;
+  UINT64  Elsewhere;
+
+  Request    = (UINT64 *)(UINTN)(TEST_EXECUTIVE_BASE + 5 * SIZE_4KB);
+  Function   = (UINT32)FuzzTake (Input, 1);
+  Elsewhere  = FuzzTake (Input, 6);
+  Request[0] = (Function & 7) | FuzzTake (Input, ((Function & 8) != 0) ? 4 : 1) << 32;
+  Request[1] = TEST_EXECUTIVE_BASE + 6 * SIZE_4KB;
+  Request[2] = TEST_EXECUTIVE_BASE + 7 * SIZE_4KB;
+  Request[3] = ((Elsewhere >= TEST_EXECUTIVE_BASE) && (Elsewhere < TEST_EXECUTIVE_BASE + SIZE_64KB)) ? 0 : Elsewhere;
+  Registers[0] = STM_API_MANAGE_EVENT_LOG;
+  Registers[1] = (UINT64)(UINTN)Request;
+  Registers[2] = 0;
+  Registers[3] = 0;
+  if ((Function & 7) == STM_EVENT_LOG_MANAGEMENT_REQUEST_NEW_LOG) {
+    Request[0] = (Function & 7) | (UINT64)(1 + (Function >> 4) % 3) << 32;
+  }
+
+  TestCall (Processor, Registers);
+  FuzzCalls++;
+  REQUIRE ((mLife[Processor] != Off) || (Registers[0] == (UINT32)ERROR_STM_UNSPECIFIED));
+  REQUIRE (TestShared ()->Events.PageCount <= 3);
+}
+
+/**
   Any number, any registers.
 **/
 STATIC
@@ -553,6 +589,9 @@ CallAnything (
   Registers[2] = FuzzTake (Input, 1);
   Registers[3] = FuzzTake (Input, 4);
   switch ((UINT32)Registers[0]) {
+    case STM_API_MANAGE_EVENT_LOG:
+      CallEventLog (Input, Processor);
+      return;
     case STM_API_INITIALIZE_PROTECTION:
     case STM_API_START:
     case STM_API_STOP:

@@ -43,6 +43,7 @@ extern uint8_t handler_entry[], handler_setup[], handler_teardown[];
 volatile uint32_t handler_count, setup_count, teardown_count;
 volatile enum handler_action handler_action;
 volatile uint64_t handler_value;
+void (*volatile handler_hook)(void);
 volatile uint32_t setup_rax;
 uint8_t handler_map[512], default_map[512];
 struct table_register handler_idtr;
@@ -305,6 +306,9 @@ void handler_main(void)
 #ifdef SCENE_PROTECT
         guarded_access();
 #endif
+        break;
+    case HANDLER_HOOK:
+        handler_hook();
         break;
     case EXECUTIVE_LEGACY_SMRAM:
     case EXECUTIVE_OVERWRITES:

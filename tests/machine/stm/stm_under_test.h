@@ -73,6 +73,7 @@ enum handler_action {
     HANDLER_IRET,       /* IRET, CPUID */
     HANDLER_ACCESS,     /* guarded_access() */
     HANDLER_CLOBBER_ONE, /* of the registers that no VMCS holds: clobber_which */
+    HANDLER_HOOK,       /* handler_hook() */
     EXECUTIVE_LEGACY_SMRAM, /* the executive monitor misbehaves */
     EXECUTIVE_OVERWRITES,
 };
@@ -81,6 +82,7 @@ enum handler_action {
 extern volatile uint32_t handler_count, setup_count, teardown_count;
 extern volatile enum handler_action handler_action;
 extern volatile uint64_t handler_value;
+extern void (*volatile handler_hook)(void);
 #define CLOBBERS 7u /* DR0 to DR3, DR6, CR2, KERNEL_GS_BASE */
 extern volatile uint32_t clobber_which;
 extern volatile uint32_t clobbered; /* the handler has read back what it wrote */
