@@ -20,8 +20,10 @@ RECORD_LOGS = tuple(name for name, port in STREAMS.items() if port != 0x402)
 NO_ICOUNT = -1
 
 _RECORD = re.compile(r"(FW|STM|EXEC|APP): ev=([a-z0-9-]+) t=(\d+)((?: [a-z0-9_]+=\S*)*)")
-# A last key may hold a phrase.
-_TRACE = re.compile(r"(?:\d+@\d+\.\d+:)?(vmx_[a-z0-9_]+)((?: [a-z0-9_]+=\S*)*?)(?: demand=(.+))?")
+# The last two keys may hold a phrase.
+_TRACE = re.compile(
+    r"(?:\d+@\d+\.\d+:)?(vmx_[a-z0-9_]+)((?: [a-z0-9_]+=\S*)*?)(?: demand=(?P<demand>.+?) section=(?P<section>.+))?"
+)
 _NUMBERS = ("cpu", "t", "icount", "vmcs", "exec_vmcs", "reason", "qual", "rip")
 _PAIR = re.compile(r"([a-z0-9_]+)=(\S*)")
 
@@ -145,21 +147,27 @@ class MachineEvent:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A check of a VM entry that failed.
+    """A check that failed, and with it a VMX instruction or a transition.
 
     Attributes:
+        instruction: such as ``VMLAUNCH``; ``-`` for a VMX abort.
+        result: how it shows, such as ``VMfailValid-7``, ``#UD``, ``exit-reason-33`` or ``VMX-abort-4``.
         rule: its id in the tables of the conformance pages, such as ``VMX-GST-02``.
-        field: the VMCS field, such as ``GUEST_CR0``.
-        value: what the field holds.
+        field: what was looked at, such as the VMCS field ``GUEST_CR0``.
+        value: what it holds.
         demand: what it should hold, a phrase.
+        section: where the SDM says so, title and number.
     """
 
     cpu: int
     t: int
+    instruction: str
+    result: str
     rule: str
     field: str
     value: int
     demand: str
+    section: str
     line: int = 0
 
 
@@ -198,7 +206,10 @@ def parse_records(text: str, log: str = "") -> list[Record]:
 def _refusal(match: re.Match[str], fields: dict[str, str], log: str, number: int, line: str) -> Refusal:
     try:
         cpu, t, value = (int(fields[key], 0) for key in ("cpu", "t", "value"))
-        return Refusal(cpu, t, fields["rule"], fields["field"], value, match[3] or "", number)
+        return Refusal(
+            cpu, t, fields["insn"], fields["result"], fields["rule"], fields["field"], value,
+            match["demand"] or "", match["section"] or "", number,
+        )  # fmt: skip
     except (KeyError, ValueError) as error:
         raise RecordError(log, number, line, f"bad refusal ({error})") from None
 
@@ -254,7 +265,7 @@ class Stream:
 
     @property
     def refusals(self) -> list[Refusal]:
-        """The checks of VM entries that failed."""
+        """The checks that failed."""
         return [event for event in self.machine if isinstance(event, Refusal)]
 
     def of(self, source: str, event: str) -> list[Record]:

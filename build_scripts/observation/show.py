@@ -138,14 +138,16 @@ def _smi_line(index: int, cause: str, smi: Smi) -> str:
     return f"SMI {index} ({cause}): default treatment, no VMX transition"
 
 
-# So many refused entries are told of one by one; a guest may try for ever.
+# So many failures are told of one by one; a guest may try for ever.
 _MOST_REFUSALS = 10
 
 
-def _refusal_line(refusal: Refusal) -> str:
+def refusal_words(refusal: Refusal) -> str:
+    """What failed, how it shows, and the check behind it."""
+    what = "VM exit" if refusal.instruction == "-" else refusal.instruction
     return (
-        f"processor {refusal.cpu}: VM entry refused by {refusal.rule}: {refusal.field} is {refusal.value:#x}; "
-        f"demanded: {refusal.demand}"
+        f"processor {refusal.cpu}: {what} failed ({refusal.result}) by {refusal.rule}: {refusal.field} is "
+        f"{refusal.value:#x}; demanded: {refusal.demand}; SDM volume 3, {refusal.section}"
     )
 
 
@@ -164,9 +166,9 @@ def story(report: Report, stream: Stream) -> Iterable[str]:
     for index, (cause, smi) in enumerate(report.smis):
         told.append((smi.t, index, _smi_line(index, cause, smi)))
     for index, refusal in enumerate(stream.refusals[:_MOST_REFUSALS]):
-        told.append((refusal.t, index, _refusal_line(refusal)))
+        told.append((refusal.t, index, refusal_words(refusal)))
     if (left := len(stream.refusals) - _MOST_REFUSALS) > 0:
-        told.append((stream.refusals[-1].t, left, f"{left:,} more VM entries were refused; machine.log has them"))
+        told.append((stream.refusals[-1].t, left, f"{left:,} more checks failed; machine.log has them"))
     return [text for _t, _order, text in sorted(told)]
 
 

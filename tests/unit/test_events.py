@@ -80,14 +80,17 @@ def test_other_machine_event_is_kept() -> None:
 
 
 REFUSAL = (
-    "vmx_refusal cpu=1 t=9 rule=VMX-GST-02 field=GUEST_CR0 encoding=0x6800 value=0x80000020 "
-    "demand=PG = 1 with PE = 1 only"
+    "vmx_refusal cpu=1 t=9 insn=VMLAUNCH result=exit-reason-33 rule=VMX-GST-02 field=GUEST_CR0 encoding=0x6800 "
+    "value=0x80000020 demand=PG = 1 with PE = 1 only section=Checks on Guest RIP, RFLAGS, and SSP (26.3.1.4)"
 )
 
 
 def test_refusal() -> None:
     event = events.parse_trace_line(REFUSAL)
-    assert event == events.Refusal(1, 9, "VMX-GST-02", "GUEST_CR0", 0x80000020, "PG = 1 with PE = 1 only")
+    assert event == events.Refusal(
+        1, 9, "VMLAUNCH", "exit-reason-33", "VMX-GST-02", "GUEST_CR0", 0x80000020, "PG = 1 with PE = 1 only",
+        "Checks on Guest RIP, RFLAGS, and SSP (26.3.1.4)",
+    )  # fmt: skip
 
 
 def test_bad_refusal() -> None:

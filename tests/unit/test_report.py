@@ -157,15 +157,21 @@ def test_eighty_columns(tmp_path: Path) -> None:
     )
 
 
-def test_refused_entries_are_told(tmp_path: Path) -> None:
+def test_failed_checks_are_told(tmp_path: Path) -> None:
     """Where they were, with the check that failed; not more than a reader looks at."""
     logs = good_run(tmp_path)
-    line = "vmx_refusal cpu=0 t={} rule=VMX-GST-40 field=GUEST_RFLAGS encoding=0x6820 value=0x0 demand=bit 1 is 1"
+    line = (
+        "vmx_refusal cpu=0 t={} insn=VMRESUME result=exit-reason-33 rule=VMX-GST-40 field=GUEST_RFLAGS "
+        "encoding=0x6820 value=0x0 demand=bit 1 is 1 section=Checks (26.3.1.4)"
+    )
     logs.lines["machine.log"] += [line.format(logs.t + number) for number in range(13)]
     text = " ".join(shown(logs).split())
-    told = "processor 0: VM entry refused by VMX-GST-40: GUEST_RFLAGS is 0x0; demanded: bit 1 is 1"
+    told = (
+        "processor 0: VMRESUME failed (exit-reason-33) by VMX-GST-40: GUEST_RFLAGS is 0x0; demanded: bit 1 is 1; "
+        "SDM volume 3, Checks (26.3.1.4)"
+    )
     assert text.count(told) == 10
-    assert "3 more VM entries were refused; machine.log has them" in text
+    assert "3 more checks failed; machine.log has them" in text
 
 
 def test_a_word_wider_than_the_screen_is_not_cut(tmp_path: Path) -> None:

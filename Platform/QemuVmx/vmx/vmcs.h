@@ -39,6 +39,18 @@ bool vmcs_launched(const VMXVmcs *vmcs);
 void vmcs_set_launched(VMXVmcs *vmcs, bool launched);
 void vmcs_set_abort(VMXVmcs *vmcs, uint32_t indicator);
 
+/*
+ * vmcs-fields.c: which fields exist, and what they are called.  The name of a
+ * field that does not exist is made of its encoding.
+ */
+#define VMX_NAME_SIZE          48
+
+bool vmcs_field_exists(uint64_t enc);
+void vmcs_field_name(unsigned enc, char name[VMX_NAME_SIZE]);
+/* All fields, each once: of 64-bit ones the full access type. */
+void vmcs_for_each_field(void (*visit)(unsigned enc, void *opaque),
+                         void *opaque);
+
 /* 4-KByte aligned and within the physical-address width. */
 bool vmx_pointer_valid(CPUX86State *env, uint64_t addr);
 /* Revision identifier of the region at @addr, including bit 31. */

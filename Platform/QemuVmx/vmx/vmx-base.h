@@ -13,6 +13,33 @@
 #include "vmx-mode.h"
 
 /* ------------------------------------------------------------------ */
+/* vmx-rules.c                                                         */
+
+/* Section of the SDM's volume 3 that has the rule: title and number. */
+const char *vmx_rule_section(const char *rule);
+
+/* ------------------------------------------------------------------ */
+/* vmx-refusal.c: which check failed                                   */
+
+/*
+ * Note that a value is not as @rule demands; false, as the check is.  A rule's
+ * id is that of the tables in tests/machine/rules.  The first is for a field of
+ * a VMCS, the second for all else: @name is the SDM's.  vmx_failed() has to
+ * follow.
+ */
+bool vmx_refuse(CPUX86State *env, const VMXVmcs *vmcs, const char *rule,
+                unsigned field, const char *demand);
+bool vmx_refuse_value(CPUX86State *env, const char *rule, const char *name,
+                      uint64_t value, const char *demand);
+/*
+ * What has been noted makes @instruction (its exit reason) at @rip fail, or the
+ * transition; see X86VMXFailure for @number.
+ */
+void vmx_failed(CPUX86State *env, X86VMXResult result, uint32_t number,
+                uint32_t instruction, uint64_t rip);
+const char *vmx_instruction_name(uint32_t instruction);
+
+/* ------------------------------------------------------------------ */
 /* vmx-raise.c: raising a VM exit from inside an instruction           */
 
 /* The word of the unwind record, see gen_vmx_insn(). */
@@ -43,8 +70,19 @@ G_NORETURN void vmx_vmexit_linear(CPUX86State *env, uint32_t reason,
 G_NORETURN void vmx_vmexit_software(CPUX86State *env, uint32_t info,
                                     uint32_t insn_length, uintptr_t retaddr);
 
-/* A mode in which VMX instructions other than VMCALL are defined. */
-bool vmx_legal_mode(CPUX86State *env);
+/*
+ * Checks of VMX instructions: #UD outside the modes in which they are defined,
+ * which for VMCALL is not so in non-root operation; #GP(0) unless CPL is 0.
+ */
+void vmx_require_mode(CPUX86State *env, uint32_t instruction,
+                      uintptr_t retaddr);
+void vmx_require_cpl0(CPUX86State *env, const char *rule,
+                      uint32_t instruction, uintptr_t retaddr);
+/* #UD or #GP(0) of an instruction for the reason that vmx_refuse() noted. */
+G_NORETURN void vmx_raise_ud(CPUX86State *env, uint32_t instruction,
+                             uintptr_t retaddr);
+G_NORETURN void vmx_raise_gp(CPUX86State *env, uint32_t instruction,
+                             uintptr_t retaddr);
 /*
  * Checks at the start of a VMX instruction other than VMXON and VMCALL: #UD,
  * VM exit @reason in non-root operation, #GP.  Returns in root operation only.
@@ -96,6 +134,7 @@ bool vmx_msr_value_valid(CPUX86State *env, uint32_t index, uint64_t value);
 /* Guest TSC with TSC offset 0, or 0 where the clock must not be read. */
 uint64_t vmx_trace_time(CPUX86State *env);
 int vmx_trace_mode(CPUX86State *env);
+const char *vmx_trace_mode_name(int mode);
 /*
  * One transition, in the format of the trace file.  @from: vmx_trace_mode()
  * before it; @kind: see the documentation of the event.

@@ -133,14 +133,22 @@ static void vmx_load_guest(CPUX86State *env, const VMXEntry *entry)
     }
 }
 
+static uint32_t vmx_entry_instruction(bool launch)
+{
+    return launch ? VMX_REASON_VMLAUNCH : VMX_REASON_VMRESUME;
+}
+
 /* "VM-Entry Failures During or After Loading Guest State" */
 static void vmx_entry_failure(CPUX86State *env, VMXEntry *entry,
-                              uint32_t basic, uint64_t qualification)
+                              uint32_t basic, uint64_t qualification,
+                              uint64_t entry_rip)
 {
     const int from = vmx_trace_mode(env);
     const uint64_t rip = vmcs_read(entry->guest, VMCS_GUEST_RIP);
     const uint32_t reason = basic | VMX_REASON_ENTRY_FAILURE;
 
+    vmx_failed(env, VMX_RESULT_ENTRY_FAILURE, basic,
+               vmx_entry_instruction(entry->launch), entry_rip);
     vmcs_write(entry->guest, VMCS_EXIT_REASON, reason);
     vmcs_write(entry->guest, VMCS_EXIT_QUALIFICATION, qualification);
     if (entry->control != entry->guest) {
@@ -237,12 +245,16 @@ static int vmx_basic_checks(CPUX86State *env, const VMXVmcs *vmcs, bool launch)
 {
     if ((env->hflags & HF_INHIBIT_IRQ_MASK) &&
         (env->hflags2 & HF2_MOV_SS_MASK)) {
+        vmx_refuse_value(env, "VMX-INS-41", "BLOCKING_BY_MOV_SS", 1,
+                         "no blocking by MOV SS");
         return VMX_ERROR_ENTRY_BLOCKED_BY_MOV_SS;
     }
     if (launch && vmcs_launched(vmcs)) {
+        vmx_refuse_value(env, "VMX-INS-39", "LAUNCH_STATE", 1, "clear");
         return VMX_ERROR_VMLAUNCH_NOT_CLEAR;
     }
     if (!launch && !vmcs_launched(vmcs)) {
+        vmx_refuse_value(env, "VMX-INS-40", "LAUNCH_STATE", 0, "launched");
         return VMX_ERROR_VMRESUME_NOT_LAUNCHED;
     }
     return 0;
@@ -253,6 +265,7 @@ bool vmx_vm_entry(CPUX86State *env, bool launch)
     const bool in_smm = env->hflags & HF_SMM_MASK;
     const int from = vmx_trace_mode(env);
     const uint32_t nmi_blocked = env->hflags2 & HF2_NMI_MASK;
+    const uint64_t rip = env->eip;
     VMXEntry entry = { .launch = launch };
     VMXStart start;
     uint64_t qualification;
@@ -260,7 +273,9 @@ bool vmx_vm_entry(CPUX86State *env, bool launch)
     int error;
 
     if (env->vmx.current_vmcs == VMCS_POINTER_NONE) {
-        vmx_vmfail_invalid(env);
+        vmx_refuse_value(env, "VMX-INS-38", "CURRENT_VMCS",
+                         VMCS_POINTER_NONE, "a current VMCS");
+        vmx_vmfail_invalid(env, vmx_entry_instruction(launch));
         return false;
     }
 
@@ -292,7 +307,7 @@ bool vmx_vm_entry(CPUX86State *env, bool launch)
             vmx_vmcs_unmap(env, entry.control);
         }
         vmx_vmcs_unmap(env, entry.guest);
-        vmx_vmfail(env, error);
+        vmx_vmfail(env, vmx_entry_instruction(launch), error);
         return false;
     }
 
@@ -302,11 +317,11 @@ bool vmx_vm_entry(CPUX86State *env, bool launch)
      */
     if (!vmx_check_guest_state(env, &entry, &qualification)) {
         vmx_entry_failure(env, &entry, VMX_REASON_ENTRY_GUEST_STATE,
-                          qualification);
+                          qualification, rip);
         return true;
     }
     vmx_load_guest(env, &entry);
-    failed = vmx_load_msr_area(env,
+    failed = vmx_load_msr_area(env, VMX_ENTRY_MSR_LOAD,
                                vmcs_read(entry.guest,
                                          VMCS_ENTRY_MSR_LOAD_ADDRESS),
                                vmcs_read(entry.guest,
@@ -319,7 +334,8 @@ bool vmx_vm_entry(CPUX86State *env, bool launch)
         env->hflags2 &= ~HF2_NMI_MASK;
         env->hflags2 |= nmi_blocked;
         env->vmx.virtual_nmi_blocked = false;
-        vmx_entry_failure(env, &entry, VMX_REASON_ENTRY_MSR_LOADING, failed);
+        vmx_entry_failure(env, &entry, VMX_REASON_ENTRY_MSR_LOADING, failed,
+                          rip);
         return true;
     }
 

@@ -285,9 +285,12 @@ void vmx_exit_load_host(CPUX86State *env, VMXVmcs *v)
 
     if (!vmx_load_host_pdptes(env)) {
         /* The host's PDPTEs are invalid (DM-EXI-52). */
+        VMX_REFUSE(env, v, "VMX-EXI-27", HOST_CR3,
+                   "no reserved bit in a present PDPTE there");
         vmx_abort(env, v, VMX_ABORT_HOST_PDPTES);
     }
-    if (vmx_load_msr_area(env, vmcs_read(v, VMCS_EXIT_MSR_LOAD_ADDRESS),
+    if (vmx_load_msr_area(env, VMX_EXIT_MSR_LOAD,
+                          vmcs_read(v, VMCS_EXIT_MSR_LOAD_ADDRESS),
                           vmcs_read(v, VMCS_EXIT_MSR_LOAD_COUNT),
                           env->hflags & HF_SMM_MASK)) {
         vmx_abort(env, v, VMX_ABORT_LOAD_MSRS);
@@ -302,6 +305,7 @@ G_NORETURN void vmx_abort(CPUX86State *env, VMXVmcs *v, uint32_t indicator)
 {
     CPUState *cs = env_cpu(env);
 
+    vmx_failed(env, VMX_RESULT_ABORT, indicator, VMX_NO_INSTRUCTION, env->eip);
     trace_vmx_abort(cs->cpu_index, v->addr, indicator);
     qemu_log_mask(CPU_LOG_RESET, "VMX abort %u\n", indicator);
     vmcs_set_abort(v, indicator);

@@ -15,50 +15,8 @@
 #include "tcg/helper-tcg.h"
 #include "vmx-parts.h"
 
-/* Ranges of consecutive field encodings (step 2) that exist. */
-static const struct {
-    uint16_t first;
-    uint16_t last;
-} vmcs_fields[] = {
-    { VMCS_VPID, VMCS_VPID },
-    { VMCS_GUEST_ES_SELECTOR, VMCS_GUEST_TR_SELECTOR },
-    { VMCS_HOST_ES_SELECTOR, VMCS_HOST_TR_SELECTOR },
-    { VMCS_IO_BITMAP_A, VMCS_EXECUTIVE_VMCS_POINTER },
-    { VMCS_TSC_OFFSET, VMCS_APIC_ACCESS_ADDRESS },
-    { VMCS_VM_FUNCTION_CONTROLS, VMCS_EPT_POINTER },
-    { VMCS_EPTP_LIST_ADDRESS, VMCS_EPTP_LIST_ADDRESS },
-    { VMCS_XSS_EXITING_BITMAP, VMCS_XSS_EXITING_BITMAP },
-    { VMCS_GUEST_PHYSICAL_ADDRESS, VMCS_GUEST_PHYSICAL_ADDRESS },
-    { VMCS_LINK_POINTER, VMCS_GUEST_PDPTE3 },
-    { VMCS_HOST_IA32_PAT, VMCS_HOST_IA32_PERF_GLOBAL_CTRL },
-    { VMCS_PIN_CONTROLS, VMCS_PLE_WINDOW },
-    { VMCS_INSTRUCTION_ERROR, VMCS_EXIT_INSTRUCTION_INFO },
-    { VMCS_GUEST_ES_LIMIT, VMCS_GUEST_IA32_SYSENTER_CS },
-    { VMCS_PREEMPTION_TIMER_VALUE, VMCS_PREEMPTION_TIMER_VALUE },
-    { VMCS_HOST_IA32_SYSENTER_CS, VMCS_HOST_IA32_SYSENTER_CS },
-    { VMCS_CR0_GUEST_HOST_MASK, VMCS_CR3_TARGET0 + 6 },
-    { VMCS_EXIT_QUALIFICATION, VMCS_GUEST_LINEAR_ADDRESS },
-    { VMCS_GUEST_CR0, VMCS_GUEST_IA32_SYSENTER_EIP },
-    { VMCS_HOST_CR0, VMCS_HOST_RIP },
-};
-
-/* The high half (bit 0 set) exists for 64-bit fields only. */
-static bool vmcs_field_exists(uint64_t enc)
-{
-    int i;
-
-    if (enc > UINT16_MAX ||
-        ((enc & VMCS_ENC_HIGH) && VMCS_ENC_WIDTH(enc) != VMCS_WIDTH_64)) {
-        return false;
-    }
-    enc &= ~(uint64_t)VMCS_ENC_HIGH;
-    for (i = 0; i < ARRAY_SIZE(vmcs_fields); i++) {
-        if (enc >= vmcs_fields[i].first && enc <= vmcs_fields[i].last) {
-            return true;
-        }
-    }
-    return false;
-}
+#define POINTER_DEMAND                                                   \
+    "4-KByte aligned, within the physical-address width"
 
 /* ------------------------------------------------------------------ */
 /* VMCLEAR, VMPTRLD, VMPTRST                                           */
@@ -71,9 +29,12 @@ void helper_vmx_vmclear(CPUX86State *env, target_ulong operand)
     addr = cpu_ldq_data_ra(env, operand, GETPC());
 
     if (!vmx_pointer_valid(env, addr)) {
-        vmx_vmfail(env, VMX_ERROR_VMCLEAR_ADDRESS);
+        vmx_refuse_value(env, "VMX-INS-19", "OPERAND", addr, POINTER_DEMAND);
+        vmx_vmfail(env, VMX_REASON_VMCLEAR, VMX_ERROR_VMCLEAR_ADDRESS);
     } else if (addr == env->vmx.vmxon_ptr) {
-        vmx_vmfail(env, VMX_ERROR_VMCLEAR_VMXON_POINTER);
+        vmx_refuse_value(env, "VMX-INS-20", "OPERAND", addr,
+                         "not the VMXON pointer");
+        vmx_vmfail(env, VMX_REASON_VMCLEAR, VMX_ERROR_VMCLEAR_VMXON_POINTER);
     } else {
         x86_stl_phys(env_cpu(env), addr + VMCS_OFFSET_LAUNCHED, 0);
         if (addr == env->vmx.current_vmcs) {
@@ -91,12 +52,18 @@ void helper_vmx_vmptrld(CPUX86State *env, target_ulong operand)
     addr = cpu_ldq_data_ra(env, operand, GETPC());
 
     if (!vmx_pointer_valid(env, addr)) {
-        vmx_vmfail(env, VMX_ERROR_VMPTRLD_ADDRESS);
+        vmx_refuse_value(env, "VMX-INS-23", "OPERAND", addr, POINTER_DEMAND);
+        vmx_vmfail(env, VMX_REASON_VMPTRLD, VMX_ERROR_VMPTRLD_ADDRESS);
     } else if (addr == env->vmx.vmxon_ptr) {
-        vmx_vmfail(env, VMX_ERROR_VMPTRLD_VMXON_POINTER);
+        vmx_refuse_value(env, "VMX-INS-24", "OPERAND", addr,
+                         "not the VMXON pointer");
+        vmx_vmfail(env, VMX_REASON_VMPTRLD, VMX_ERROR_VMPTRLD_VMXON_POINTER);
     } else if (vmx_region_revision(env, addr) != VMX_VMCS_REVISION) {
         /* Shadow VMCSs (bit 31) are not offered and fail alike. */
-        vmx_vmfail(env, VMX_ERROR_VMPTRLD_REVISION);
+        vmx_refuse_value(env, "VMX-INS-25", "REVISION_IDENTIFIER",
+                         vmx_region_revision(env, addr),
+                         "that of IA32_VMX_BASIC, no shadow VMCS");
+        vmx_vmfail(env, VMX_REASON_VMPTRLD, VMX_ERROR_VMPTRLD_REVISION);
     } else {
         env->vmx.current_vmcs = addr;
         vmx_vmsucceed(env);
@@ -116,15 +83,39 @@ void helper_vmx_vmptrst(CPUX86State *env, target_ulong operand)
 #define RW_DESC_MEMORY      (1u << 8)
 #define RW_DESC_REG(desc)   ((desc) & 0x1f)
 
+/* VMREAD or VMWRITE of what does not exist. */
+static void fail_unsupported(CPUX86State *env, uint32_t instruction,
+                             uint64_t enc)
+{
+    const bool read = instruction == VMX_REASON_VMREAD;
+
+    if (read && enc > UINT32_MAX) {
+        vmx_refuse_value(env, "VMX-INS-30", "FIELD_ENCODING", enc,
+                         "bits 63:32 are 0");
+    } else if (enc <= UINT16_MAX && (enc & VMCS_ENC_HIGH) &&
+               VMCS_ENC_WIDTH(enc) != VMCS_WIDTH_64) {
+        vmx_refuse_value(env, "VMX-INS-36", "FIELD_ENCODING", enc,
+                         "the high access type of a 64-bit field only");
+    } else {
+        vmx_refuse_value(env, read ? "VMX-INS-29" : "VMX-INS-33",
+                         "FIELD_ENCODING", enc,
+                         "a field that this processor has");
+    }
+    vmx_vmfail(env, instruction, VMX_ERROR_UNSUPPORTED_COMPONENT);
+}
+
 /* Common checks; false after a VMfail. */
-static bool vmx_rw_check(CPUX86State *env, uint64_t enc)
+static bool vmx_rw_check(CPUX86State *env, uint32_t instruction, uint64_t enc)
 {
     if (env->vmx.current_vmcs == VMCS_POINTER_NONE) {
-        vmx_vmfail_invalid(env);
+        vmx_refuse_value(env, instruction == VMX_REASON_VMREAD ?
+                         "VMX-INS-28" : "VMX-INS-32", "CURRENT_VMCS",
+                         VMCS_POINTER_NONE, "a current VMCS");
+        vmx_vmfail_invalid(env, instruction);
         return false;
     }
     if (!vmcs_field_exists(enc)) {
-        vmx_vmfail(env, VMX_ERROR_UNSUPPORTED_COMPONENT);
+        fail_unsupported(env, instruction, enc);
         return false;
     }
     return true;
@@ -140,7 +131,7 @@ void helper_vmx_vmread(CPUX86State *env, target_ulong enc, target_ulong addr,
     if (!code64) {
         enc = (uint32_t)enc;
     }
-    if (!vmx_rw_check(env, enc)) {
+    if (!vmx_rw_check(env, VMX_REASON_VMREAD, enc)) {
         return;
     }
     value = x86_ldq_phys(env_cpu(env), env->vmx.current_vmcs +
@@ -181,12 +172,15 @@ void helper_vmx_vmwrite(CPUX86State *env, target_ulong enc, target_ulong addr,
         value = (uint32_t)value;
         enc = (uint32_t)enc;
     }
-    if (!vmx_rw_check(env, enc)) {
+    if (!vmx_rw_check(env, VMX_REASON_VMWRITE, enc)) {
         return;
     }
     if (VMCS_ENC_TYPE(enc) == VMCS_TYPE_READ_ONLY &&
         !(vmx_misc(env) & MSR_VMX_MISC_VMWRITE_VMEXIT)) {
-        vmx_vmfail(env, VMX_ERROR_READ_ONLY_COMPONENT);
+        vmx_refuse_value(env, "VMX-INS-34", "FIELD_ENCODING", enc,
+                         "no exit-information field without "
+                         "IA32_VMX_MISC[29]");
+        vmx_vmfail(env, VMX_REASON_VMWRITE, VMX_ERROR_READ_ONLY_COMPONENT);
         return;
     }
     field = env->vmx.current_vmcs + vmcs_field_offset(enc);

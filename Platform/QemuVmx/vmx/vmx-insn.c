@@ -32,38 +32,77 @@ static void vmx_end_instruction(CPUX86State *env, uint32_t length)
     helper_rechecking_single_step(env);
 }
 
+/* What #GP(0) depends on. */
+static bool vmxon_allowed(CPUX86State *env)
+{
+    const uint64_t control = env->msr_ia32_feature_control;
+
+    if (!vmx_cr0_valid(env, env->cr[0], false)) {
+        return vmx_refuse_value(env, "VMX-INS-09", "CR0", env->cr[0],
+                                "the fixed bits of IA32_VMX_CR0_FIXED0 and "
+                                "FIXED1");
+    }
+    if (!vmx_cr4_valid(env, env->cr[4])) {
+        return vmx_refuse_value(env, "VMX-INS-09", "CR4", env->cr[4],
+                                "the fixed bits of IA32_VMX_CR4_FIXED0 and "
+                                "FIXED1");
+    }
+    if (!(control & FEATURE_CONTROL_LOCKED) ||
+        !(control & FEATURE_CONTROL_VMXON_ENABLED_OUTSIDE_SMX)) {
+        return vmx_refuse_value(env, "VMX-INS-02", "IA32_FEATURE_CONTROL",
+                                control, "lock bit (0) and VMXON outside SMX "
+                                "operation (2) are 1");
+    }
+    if (env->a20_mask != ~0) {
+        return vmx_refuse_value(env, "DM-INT-05", "A20M", 1,
+                                "not in A20M mode");
+    }
+    return true;
+}
+
+static bool vmxon_region_valid(CPUX86State *env, uint64_t addr)
+{
+    if (!vmx_pointer_valid(env, addr)) {
+        return vmx_refuse_value(env, "VMX-INS-04", "OPERAND", addr,
+                                "4-KByte aligned, within the "
+                                "physical-address width");
+    }
+    /* Bit 31 of the dword has to be 0, as it is in our identifier. */
+    if (vmx_region_revision(env, addr) != VMX_VMCS_REVISION) {
+        return vmx_refuse_value(env, "VMX-INS-05", "REVISION_IDENTIFIER",
+                                vmx_region_revision(env, addr),
+                                "that of IA32_VMX_BASIC, bit 31 is 0");
+    }
+    return true;
+}
+
 void helper_vmx_vmxon(CPUX86State *env, target_ulong operand)
 {
     uintptr_t ra = GETPC();
     uint64_t addr;
 
-    if (!(env->cr[4] & CR4_VMXE_MASK) || !vmx_legal_mode(env)) {
-        raise_exception_ra(env, EXCP06_ILLOP, ra);
+    if (!(env->cr[4] & CR4_VMXE_MASK)) {
+        vmx_refuse_value(env, "VMX-INS-01", "CR4", env->cr[4], "VMXE = 1");
+        vmx_raise_ud(env, VMX_REASON_VMXON, ra);
     }
+    vmx_require_mode(env, VMX_REASON_VMXON, ra);
     if (vmx_in_guest(env)) {
         vmx_vmexit(env, VMX_REASON_VMXON, env->vmx.displacement, ra);
     }
-    if (env->hflags & HF_CPL_MASK) {
-        raise_exception_err_ra(env, EXCP0D_GPF, 0, ra);
-    }
+    vmx_require_cpl0(env, "VMX-INS-03", VMX_REASON_VMXON, ra);
     if (vmx_in_root(env)) {
-        vmx_vmfail(env, VMX_ERROR_VMXON_IN_ROOT);
+        vmx_refuse_value(env, "VMX-INS-07", "VMX_OPERATION", 1,
+                         "outside VMX operation");
+        vmx_vmfail(env, VMX_REASON_VMXON, VMX_ERROR_VMXON_IN_ROOT);
         return;
     }
-    if (!vmx_cr0_valid(env, env->cr[0], false) ||
-        !vmx_cr4_valid(env, env->cr[4]) ||
-        !(env->msr_ia32_feature_control & FEATURE_CONTROL_LOCKED) ||
-        !(env->msr_ia32_feature_control &
-          FEATURE_CONTROL_VMXON_ENABLED_OUTSIDE_SMX) ||
-        env->a20_mask != ~0) {
-        raise_exception_err_ra(env, EXCP0D_GPF, 0, ra);
+    if (!vmxon_allowed(env)) {
+        vmx_raise_gp(env, VMX_REASON_VMXON, ra);
     }
 
     addr = cpu_ldq_data_ra(env, operand, ra);
-    /* Bit 31 of the dword has to be 0, as it is in our identifier. */
-    if (!vmx_pointer_valid(env, addr) ||
-        vmx_region_revision(env, addr) != VMX_VMCS_REVISION) {
-        vmx_vmfail_invalid(env);
+    if (!vmxon_region_valid(env, addr)) {
+        vmx_vmfail_invalid(env, VMX_REASON_VMXON);
         return;
     }
 
@@ -87,7 +126,9 @@ void helper_vmx_vmxoff(CPUX86State *env)
     vmx_insn_enter(env, VMX_REASON_VMXOFF, GETPC());
 
     if (env->vmx.smm.active) {
-        vmx_vmfail(env, VMX_ERROR_VMXOFF_DUAL_MONITOR);
+        vmx_refuse_value(env, "DM-DEA-19", "DUAL_MONITOR_TREATMENT", 1,
+                         "not active");
+        vmx_vmfail(env, VMX_REASON_VMXOFF, VMX_ERROR_VMXOFF_DUAL_MONITOR);
         return;
     }
     from = vmx_trace_mode(env);
@@ -108,18 +149,16 @@ void helper_vmx_vmxoff(CPUX86State *env)
 void helper_vmx_vmcall(CPUX86State *env, uint32_t length)
 {
     if (!vmx_in_operation(env)) {
-        raise_exception_ra(env, EXCP06_ILLOP, GETPC());
+        vmx_refuse_value(env, "DM-ACT-01", "VMX_OPERATION", 0,
+                         "VMX operation");
+        vmx_raise_ud(env, VMX_REASON_VMCALL, GETPC());
     }
     if (vmx_in_guest(env)) {
         /* From any mode and CPL: it is the guest's call (DM-ACT-02). */
         vmx_vmexit(env, VMX_REASON_VMCALL, 0, GETPC());
     }
-    if (!vmx_legal_mode(env)) {
-        raise_exception_ra(env, EXCP06_ILLOP, GETPC());
-    }
-    if (env->hflags & HF_CPL_MASK) {
-        raise_exception_err_ra(env, EXCP0D_GPF, 0, GETPC());
-    }
+    vmx_require_mode(env, VMX_REASON_VMCALL, GETPC());
+    vmx_require_cpl0(env, "DM-ACT-04", VMX_REASON_VMCALL, GETPC());
     if (!vmx_vmcall_root(env, length)) {
         vmx_end_instruction(env, length);
     }
@@ -143,38 +182,74 @@ static target_ulong vmx_operand(CPUX86State *env, target_ulong value)
     return env->hflags & HF_CS64_MASK ? value : (uint32_t)value;
 }
 
+/* #UD without the capability, before all other checks. */
+static void require_capability(CPUX86State *env, uint64_t capability,
+                               const char *rule, uint32_t instruction,
+                               uintptr_t retaddr)
+{
+    const uint64_t offered = env->features[FEAT_VMX_EPT_VPID_CAPS];
+
+    if (!(offered & capability)) {
+        vmx_refuse_value(env, rule, "IA32_VMX_EPT_VPID_CAP", offered,
+                         "the instruction (bit 20 INVEPT, 32 INVVPID)");
+        vmx_raise_ud(env, instruction, retaddr);
+    }
+}
+
+static bool invept_valid(CPUX86State *env, uint64_t type, uint64_t eptp,
+                         uint64_t reserved)
+{
+    if (type != 1 && type != 2) {
+        return vmx_refuse_value(env, "VMX-INS-43", "TYPE", type, "1 or 2");
+    }
+    if (type == 1 && !vmx_eptp_valid(env, eptp)) {
+        return vmx_refuse_value(env, "VMX-INS-44", "EPTP", eptp,
+                                "an EPTP that VM entry would accept");
+    }
+    if (type == 1 && reserved) {
+        return vmx_refuse_value(env, "VMX-INS-44", "DESCRIPTOR", reserved,
+                                "bits 127:64 are 0");
+    }
+    return true;
+}
+
 void helper_vmx_invept(CPUX86State *env, target_ulong operand,
                        target_ulong type)
 {
     uintptr_t ra = GETPC();
     uint64_t eptp, reserved;
-    bool valid;
 
-    if (!(env->features[FEAT_VMX_EPT_VPID_CAPS] & MSR_VMX_EPT_INVEPT)) {
-        raise_exception_ra(env, EXCP06_ILLOP, ra);
-    }
+    require_capability(env, MSR_VMX_EPT_INVEPT, "VMX-INS-45",
+                       VMX_REASON_INVEPT, ra);
     vmx_insn_enter(env, VMX_REASON_INVEPT, ra);
-    type = vmx_operand(env, type);
     eptp = cpu_ldq_data_ra(env, operand, ra);
     reserved = cpu_ldq_data_ra(env, operand + 8, ra);
-
-    switch (type) {
-    case 1:
-        valid = !reserved && vmx_eptp_valid(env, eptp);
-        break;
-    case 2:
-        valid = true;
-        break;
-    default:
-        valid = false;
-        break;
-    }
-    if (!valid) {
-        vmx_vmfail(env, VMX_ERROR_INVALIDATION_OPERAND);
+    if (!invept_valid(env, vmx_operand(env, type), eptp, reserved)) {
+        vmx_vmfail(env, VMX_REASON_INVEPT, VMX_ERROR_INVALIDATION_OPERAND);
         return;
     }
     tlb_flush(env_cpu(env));
     vmx_vmsucceed(env);
+}
+
+static bool invvpid_valid(CPUX86State *env, uint64_t type, uint64_t vpid,
+                          uint64_t addr)
+{
+    if (type > 3) {
+        return vmx_refuse_value(env, "VMX-INS-46", "TYPE", type, "0 to 3");
+    }
+    if (vpid >> 16) {
+        return vmx_refuse_value(env, "VMX-INS-47", "DESCRIPTOR", vpid,
+                                "bits 63:16 are 0");
+    }
+    if (type != 2 && !vpid) {
+        return vmx_refuse_value(env, "VMX-INS-48", "VPID", vpid, "not 0");
+    }
+    if (type == 0 && !vmx_canonical(addr)) {
+        return vmx_refuse_value(env, "VMX-INS-49", "LINEAR_ADDRESS", addr,
+                                "canonical");
+    }
+    return true;
 }
 
 void helper_vmx_invvpid(CPUX86State *env, target_ulong operand,
@@ -182,33 +257,14 @@ void helper_vmx_invvpid(CPUX86State *env, target_ulong operand,
 {
     uintptr_t ra = GETPC();
     uint64_t vpid, addr;
-    bool valid;
 
-    if (!(env->features[FEAT_VMX_EPT_VPID_CAPS] & MSR_VMX_EPT_INVVPID)) {
-        raise_exception_ra(env, EXCP06_ILLOP, ra);
-    }
+    require_capability(env, MSR_VMX_EPT_INVVPID, "VMX-INS-50",
+                       VMX_REASON_INVVPID, ra);
     vmx_insn_enter(env, VMX_REASON_INVVPID, ra);
-    type = vmx_operand(env, type);
     vpid = cpu_ldq_data_ra(env, operand, ra);
     addr = cpu_ldq_data_ra(env, operand + 8, ra);
-
-    switch (type) {
-    case 0:
-        valid = !(vpid >> 16) && vpid && vmx_canonical(addr);
-        break;
-    case 1:
-    case 3:
-        valid = !(vpid >> 16) && vpid;
-        break;
-    case 2:
-        valid = !(vpid >> 16);
-        break;
-    default:
-        valid = false;
-        break;
-    }
-    if (!valid) {
-        vmx_vmfail(env, VMX_ERROR_INVALIDATION_OPERAND);
+    if (!invvpid_valid(env, vmx_operand(env, type), vpid, addr)) {
+        vmx_vmfail(env, VMX_REASON_INVVPID, VMX_ERROR_INVALIDATION_OPERAND);
         return;
     }
     tlb_flush(env_cpu(env));

@@ -34,40 +34,122 @@ static MSREntry msr_entry(CPUX86State *env, uint64_t addr)
     };
 }
 
-static bool msr_load(CPUX86State *env, const MSREntry *e, bool smm)
+/* The rules of each area, by what of an entry they are about. */
+static const struct {
+    const char *name;
+    const char *index_rule;
+    const char *value_rule;
+    const char *monitor_ctl_rule;
+} areas[] = {
+    [VMX_ENTRY_MSR_LOAD] = { "ENTRY_MSR_LOAD", "VMX-ENT-16", "VMX-ENT-17",
+                             "DM-ENA-16" },
+    [VMX_EXIT_MSR_LOAD] = { "EXIT_MSR_LOAD", "VMX-EXI-30", "VMX-EXI-30",
+                            "DM-ENA-15" },
+    [VMX_EXIT_MSR_STORE] = { "EXIT_MSR_STORE", "VMX-EXI-30", "VMX-EXI-30" },
+};
+
+/* Refuse entry @i, counted from 0, for its @part. */
+static bool refuse_entry(CPUX86State *env, VMXMsrArea area, uint32_t i,
+                         const char *rule, const char *part, uint64_t value,
+                         const char *demand)
 {
-    if (e->reserved || e->index == MSR_FSBASE || e->index == MSR_GSBASE ||
-        (e->index & ~0xffu) == MSR_X2APIC_RANGE) {
+    char name[VMX_NAME_SIZE];
+
+    snprintf(name, sizeof(name), "%s[%u].%s", areas[area].name, i + 1, part);
+    return vmx_refuse_value(env, rule, name, value, demand);
+}
+
+/* What WRMSR or RDMSR would refuse: the MSR's number and the value written. */
+static bool refuse_msr(CPUX86State *env, VMXMsrArea area, uint32_t i,
+                       const MSREntry *e, const char *demand)
+{
+    char part[16];
+
+    snprintf(part, sizeof(part), "MSR_%X", e->index);
+    return refuse_entry(env, area, i, areas[area].value_rule, part, e->value,
+                        demand);
+}
+
+/* Checks of loads and stores; @i as above. */
+static bool entry_valid(CPUX86State *env, VMXMsrArea area, uint32_t i,
+                        const MSREntry *e)
+{
+    if (i >= MSR_LIST_LIMIT) {
+        return refuse_entry(env, area, i, areas[area].index_rule, "INDEX",
+                            e->index, "at most 512 entries");
+    }
+    if (e->reserved) {
+        return refuse_entry(env, area, i, areas[area].value_rule, "RESERVED",
+                            e->reserved, "0");
+    }
+    if ((e->index & ~0xffu) == MSR_X2APIC_RANGE) {
+        return refuse_entry(env, area, i, areas[area].index_rule, "INDEX",
+                            e->index, "no MSR of the x2APIC");
+    }
+    return true;
+}
+
+static bool msr_load(CPUX86State *env, VMXMsrArea area, uint32_t i,
+                     const MSREntry *e, bool smm)
+{
+    if (!entry_valid(env, area, i, e)) {
         return false;
+    }
+    if (e->index == MSR_FSBASE || e->index == MSR_GSBASE) {
+        return refuse_entry(env, area, i, areas[area].index_rule, "INDEX",
+                            e->index, "not IA32_FS_BASE or IA32_GS_BASE");
     }
     /*
      * IA32_SMM_MONITOR_CTL is for lists of transitions that begin or end in SMM
      * (DM-ENA-15, DM-ENA-16), IA32_SMBASE is read-only (DM-ENA-31).
      */
-    if ((e->index == MSR_IA32_SMM_MONITOR_CTL && !smm) ||
-        e->index == MSR_IA32_SMBASE) {
-        return false;
+    if (e->index == MSR_IA32_SMM_MONITOR_CTL && !smm) {
+        return refuse_entry(env, area, i, areas[area].monitor_ctl_rule,
+                            "INDEX", e->index,
+                            "IA32_SMM_MONITOR_CTL by transitions that begin "
+                            "or end in SMM only");
+    }
+    if (e->index == MSR_IA32_SMBASE) {
+        return refuse_entry(env, area, i, "DM-ENA-31", "INDEX", e->index,
+                            "not IA32_SMBASE");
     }
     if (e->index == MSR_EFER && (env->cr[0] & CR0_PG_MASK) &&
         ((e->value ^ env->efer) & MSR_EFER_LME)) {
-        return false;
+        return refuse_msr(env, area, i, e, "LME as it is, with CR0.PG = 1");
     }
-    return cpu_x86_wrmsr(env, e->index, e->value);
+    return cpu_x86_wrmsr(env, e->index, e->value) ||
+           refuse_msr(env, area, i, e, "an MSR and value for WRMSR");
 }
 
-unsigned vmx_load_msr_area(CPUX86State *env, uint64_t addr, uint32_t count,
-                           bool smm)
+unsigned vmx_load_msr_area(CPUX86State *env, VMXMsrArea area, uint64_t addr,
+                           uint32_t count, bool smm)
 {
     uint32_t i;
 
     for (i = 0; i < count; i++) {
         MSREntry e = msr_entry(env, addr + (uint64_t)i * 16);
 
-        if (i >= MSR_LIST_LIMIT || !msr_load(env, &e, smm)) {
+        if (!msr_load(env, area, i, &e, smm)) {
             return i + 1;
         }
     }
     return 0;
+}
+
+static bool msr_store(CPUX86State *env, uint32_t i, const MSREntry *e,
+                      bool smm, uint64_t *value)
+{
+    if (!entry_valid(env, VMX_EXIT_MSR_STORE, i, e)) {
+        return false;
+    }
+    /* IA32_SMBASE only by exits that end in SMM (DM-ENA-32, -33). */
+    if (e->index == MSR_IA32_SMBASE && !smm) {
+        return refuse_entry(env, VMX_EXIT_MSR_STORE, i, "DM-ENA-32", "INDEX",
+                            e->index,
+                            "IA32_SMBASE by exits that end in SMM only");
+    }
+    return cpu_x86_rdmsr(env, e->index, value) ||
+           refuse_msr(env, VMX_EXIT_MSR_STORE, i, e, "an MSR for RDMSR");
 }
 
 unsigned vmx_store_msr_area(CPUX86State *env, uint64_t addr, uint32_t count,
@@ -80,11 +162,7 @@ unsigned vmx_store_msr_area(CPUX86State *env, uint64_t addr, uint32_t count,
         MSREntry e = msr_entry(env, slot);
         uint64_t value;
 
-        /* IA32_SMBASE only by exits that end in SMM (DM-ENA-32, -33). */
-        if (i >= MSR_LIST_LIMIT || e.reserved ||
-            (e.index & ~0xffu) == MSR_X2APIC_RANGE ||
-            (e.index == MSR_IA32_SMBASE && !smm) ||
-            !cpu_x86_rdmsr(env, e.index, &value)) {
+        if (!msr_store(env, i, &e, smm, &value)) {
             return i + 1;
         }
         if (e.index == MSR_IA32_TSC) {

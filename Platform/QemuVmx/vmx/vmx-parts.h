@@ -17,9 +17,13 @@
 /* vmx-result.c: results of VMX instructions in RFLAGS                 */
 
 void vmx_vmsucceed(CPUX86State *env);
-void vmx_vmfail_invalid(CPUX86State *env);
-/* VMfailValid if there is a current VMCS, else VMfailInvalid. */
-void vmx_vmfail(CPUX86State *env, uint32_t error);
+/*
+ * @instruction, named by its exit reason, fails for the reason that vmx_refuse()
+ * has noted.  The second: VMfailValid if there is a current VMCS, else
+ * VMfailInvalid.
+ */
+void vmx_vmfail_invalid(CPUX86State *env, uint32_t instruction);
+void vmx_vmfail(CPUX86State *env, uint32_t instruction, uint32_t error);
 
 /* ------------------------------------------------------------------ */
 /* vmx-smm-msr.c: MSRs 9BH and 9EH                                     */
@@ -92,25 +96,17 @@ void vmx_save_pdptes(CPUX86State *env, VMXVmcs *vmcs);
 bool vmx_load_host_pdptes(CPUX86State *env);
 
 /* ------------------------------------------------------------------ */
-/* vmx-refusal.c: which check of a VM entry failed                     */
-
-/*
- * Tell that @field, named @name, is not as @rule demands; false, as the check
- * is.  A rule's id is that of the tables in tests/machine/rules.
- */
-bool vmx_refuse(CPUX86State *env, const VMXVmcs *vmcs, const char *rule,
-                unsigned field, const char *name, const char *demand);
-/* @index: R_ES to R_GS, then 6 for LDTR and 7 for TR. */
-bool vmx_refuse_segment(CPUX86State *env, const VMXVmcs *vmcs,
-                        const char *rule, unsigned first, int index,
-                        const char *part, const char *demand);
-
-/* ------------------------------------------------------------------ */
 /* vmx-msr.c: MSR areas                                                */
 
-/* Return 0, or the 1-based index of the entry that failed. */
-unsigned vmx_load_msr_area(CPUX86State *env, uint64_t addr, uint32_t count,
-                           bool smm);
+typedef enum VMXMsrArea {
+    VMX_ENTRY_MSR_LOAD,
+    VMX_EXIT_MSR_LOAD,
+    VMX_EXIT_MSR_STORE,
+} VMXMsrArea;
+
+/* Return 0, or the 1-based index of the entry that was refused. */
+unsigned vmx_load_msr_area(CPUX86State *env, VMXMsrArea area, uint64_t addr,
+                           uint32_t count, bool smm);
 unsigned vmx_store_msr_area(CPUX86State *env, uint64_t addr, uint32_t count,
                             bool smm);
 

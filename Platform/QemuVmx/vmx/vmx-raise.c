@@ -126,19 +126,55 @@ G_NORETURN void vmx_vmexit_software(CPUX86State *env, uint32_t info,
 /* ------------------------------------------------------------------ */
 /* What all VMX instructions check first                               */
 
-bool vmx_legal_mode(CPUX86State *env)
+G_NORETURN void vmx_raise_ud(CPUX86State *env, uint32_t instruction,
+                             uintptr_t retaddr)
 {
-    if (!(env->cr[0] & CR0_PE_MASK) || (env->eflags & VM_MASK)) {
-        return false;
+    vmx_failed(env, VMX_RESULT_EXCEPTION, EXCP06_ILLOP, instruction, env->eip);
+    raise_exception_ra(env, EXCP06_ILLOP, retaddr);
+}
+
+G_NORETURN void vmx_raise_gp(CPUX86State *env, uint32_t instruction,
+                             uintptr_t retaddr)
+{
+    vmx_failed(env, VMX_RESULT_EXCEPTION, EXCP0D_GPF, instruction, env->eip);
+    raise_exception_err_ra(env, EXCP0D_GPF, 0, retaddr);
+}
+
+void vmx_require_mode(CPUX86State *env, uint32_t instruction,
+                      uintptr_t retaddr)
+{
+    if (!(env->cr[0] & CR0_PE_MASK)) {
+        vmx_refuse_value(env, "VMX-INS-54", "CR0", env->cr[0], "PE = 1");
+    } else if (env->eflags & VM_MASK) {
+        vmx_refuse_value(env, "VMX-INS-54", "RFLAGS", env->eflags, "VM = 0");
+    } else if ((env->hflags & HF_LMA_MASK) && !(env->hflags & HF_CS64_MASK)) {
+        vmx_refuse_value(env, "VMX-INS-15", "CS", env->segs[R_CS].selector,
+                         "L = 1 in IA-32e mode");
+    } else {
+        return;
     }
-    return !(env->hflags & HF_LMA_MASK) || (env->hflags & HF_CS64_MASK);
+    vmx_raise_ud(env, instruction, retaddr);
+}
+
+void vmx_require_cpl0(CPUX86State *env, const char *rule,
+                      uint32_t instruction, uintptr_t retaddr)
+{
+    unsigned cpl = env->hflags & HF_CPL_MASK;
+
+    if (cpl) {
+        vmx_refuse_value(env, rule, "CPL", cpl, "0");
+        vmx_raise_gp(env, instruction, retaddr);
+    }
 }
 
 void vmx_insn_enter(CPUX86State *env, uint32_t reason, uintptr_t retaddr)
 {
-    if (!vmx_in_operation(env) || !vmx_legal_mode(env)) {
-        raise_exception_ra(env, EXCP06_ILLOP, retaddr);
+    if (!vmx_in_operation(env)) {
+        vmx_refuse_value(env, "VMX-INS-13", "VMX_OPERATION", 0,
+                         "VMX operation");
+        vmx_raise_ud(env, reason, retaddr);
     }
+    vmx_require_mode(env, reason, retaddr);
     if (vmx_in_guest(env)) {
         /* Those with a memory operand report its displacement. */
         bool memory = reason != VMX_REASON_VMXOFF &&
@@ -147,7 +183,5 @@ void vmx_insn_enter(CPUX86State *env, uint32_t reason, uintptr_t retaddr)
 
         vmx_vmexit(env, reason, memory ? env->vmx.displacement : 0, retaddr);
     }
-    if (env->hflags & HF_CPL_MASK) {
-        raise_exception_err_ra(env, EXCP0D_GPF, 0, retaddr);
-    }
+    vmx_require_cpl0(env, "VMX-INS-14", reason, retaddr);
 }

@@ -25,19 +25,21 @@ void vmx_vmsucceed(CPUX86State *env)
     vmx_set_flags(env, 0);
 }
 
-void vmx_vmfail_invalid(CPUX86State *env)
+void vmx_vmfail_invalid(CPUX86State *env, uint32_t instruction)
 {
+    vmx_failed(env, VMX_RESULT_FAIL_INVALID, 0, instruction, env->eip);
     trace_vmx_vmfail(env_cpu(env)->cpu_index, vmx_trace_time(env), env->eip,
                      0);
     vmx_set_flags(env, CC_C);
 }
 
-void vmx_vmfail(CPUX86State *env, uint32_t error)
+void vmx_vmfail(CPUX86State *env, uint32_t instruction, uint32_t error)
 {
     if (env->vmx.current_vmcs == VMCS_POINTER_NONE) {
-        vmx_vmfail_invalid(env);
+        vmx_vmfail_invalid(env, instruction);
         return;
     }
+    vmx_failed(env, VMX_RESULT_FAIL_VALID, error, instruction, env->eip);
     trace_vmx_vmfail(env_cpu(env)->cpu_index, vmx_trace_time(env), env->eip,
                      error);
     x86_stq_phys(env_cpu(env), env->vmx.current_vmcs +

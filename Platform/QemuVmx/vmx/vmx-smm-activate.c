@@ -133,6 +133,55 @@ static void mseg_load_state(CPUX86State *env, uint32_t base,
     env->vmx.monitor_armed = false;
 }
 
+/* Both return 0, or the number of the VM-instruction error. */
+static int vmx_activation_vmcs_check(CPUX86State *env, const VMXVmcs *vmcs)
+{
+    if (vmcs_launched(vmcs)) {
+        /* It has been launched, hence has a guest (DM-ACT-12). */
+        vmx_refuse_value(env, "DM-ACT-12", "LAUNCH_STATE", 1, "clear");
+        return VMX_ERROR_VMCALL_NOT_CLEAR;
+    }
+    if (!vmx_exit_controls_allowed(env, vmcs_read(vmcs, VMCS_EXIT_CONTROLS))) {
+        /* A setting that is not allowed (DM-ACT-13). */
+        VMX_REFUSE(env, vmcs, "DM-ACT-13", EXIT_CONTROLS,
+                   "what IA32_VMX_(TRUE_)EXIT_CTLS allows");
+        return VMX_ERROR_VMCALL_EXIT_CONTROLS;
+    }
+    return 0;
+}
+
+static int mseg_check_header(CPUX86State *env, const MSEGHeader *h)
+{
+    const bool ia32e = h->features & MSEG_FEATURE_IA32E;
+
+    if (h->revision != VMX_MSEG_REVISION) {
+        /* No STM there, or one for another processor (DM-ACT-15). */
+        vmx_refuse_value(env, "DM-ACT-15", "MSEG_REVISION", h->revision,
+                         "the MSEG revision identifier of "
+                         "IA32_VMX_MISC[63:32]");
+        return VMX_ERROR_VMCALL_MSEG_REVISION;
+    }
+    if (h->features & ~MSEG_FEATURE_IA32E) {
+        vmx_refuse_value(env, "DM-ACT-16", "MSEG_FEATURES", h->features,
+                         "bits 31:1 are 0");
+        return VMX_ERROR_VMCALL_MSEG_FEATURES;
+    }
+    if (ia32e && !(env->features[FEAT_8000_0001_EDX] & CPUID_EXT2_LM)) {
+        /* A 64-bit STM on a 32-bit processor (DM-ACT-17). */
+        vmx_refuse_value(env, "DM-ACT-17", "MSEG_FEATURES", h->features,
+                         "IA-32e mode SMM feature bit 0 without Intel 64");
+        return VMX_ERROR_VMCALL_MSEG_FEATURES;
+    }
+    if (!ia32e && (env->hflags & HF_CS64_MASK)) {
+        /* A 32-bit STM under a 64-bit monitor (DM-ACT-18). */
+        vmx_refuse_value(env, "DM-ACT-18", "MSEG_FEATURES", h->features,
+                         "IA-32e mode SMM feature bit 1 for a VMCALL in "
+                         "64-bit mode");
+        return VMX_ERROR_VMCALL_MSEG_FEATURES;
+    }
+    return 0;
+}
+
 /*
  * Check the current VMCS and the MSEG header, make the VMCS the SMM-transfer
  * VMCS, save the executive monitor's state there as an SMM VM exit does, start
@@ -147,21 +196,13 @@ static int vmx_activate(CPUX86State *env, uint32_t length)
     const bool outside_smm = !(env->hflags & HF_SMM_MASK);
     const int from = vmx_trace_mode(env);
     const uint64_t rip = env->eip;
-    const bool code64 = env->hflags & HF_CS64_MASK;
     const uint32_t reason = VMX_REASON_VMCALL | VMX_REASON_FROM_ROOT;
     MSEGHeader header;
     VMXVmcs *vmcs;
-    int error = 0;
+    int error;
 
     vmcs = vmx_vmcs_map(env, current);
-    if (vmcs_launched(vmcs)) {
-        /* It has been launched, hence has a guest (DM-ACT-12). */
-        error = VMX_ERROR_VMCALL_NOT_CLEAR;
-    } else if (!vmx_exit_controls_allowed(env, vmcs_read(vmcs,
-                                                    VMCS_EXIT_CONTROLS))) {
-        /* A setting that is not allowed (DM-ACT-13). */
-        error = VMX_ERROR_VMCALL_EXIT_CONTROLS;
-    }
+    error = vmx_activation_vmcs_check(env, vmcs);
     if (error) {
         vmx_vmcs_unmap(env, vmcs);
         return error;
@@ -174,20 +215,7 @@ static int vmx_activate(CPUX86State *env, uint32_t length)
      */
     env->hflags |= HF_SMM_MASK;
     mseg_read_header(env, base, &header);
-    if (header.revision != VMX_MSEG_REVISION) {
-        /* No STM there, or one for another processor (DM-ACT-15). */
-        error = VMX_ERROR_VMCALL_MSEG_REVISION;
-    } else if (header.features & ~MSEG_FEATURE_IA32E) {
-        /* Reserved bits (DM-ACT-16). */
-        error = VMX_ERROR_VMCALL_MSEG_FEATURES;
-    } else if ((header.features & MSEG_FEATURE_IA32E) &&
-               !(env->features[FEAT_8000_0001_EDX] & CPUID_EXT2_LM)) {
-        /* A 64-bit STM on a 32-bit processor (DM-ACT-17). */
-        error = VMX_ERROR_VMCALL_MSEG_FEATURES;
-    } else if (code64 && !(header.features & MSEG_FEATURE_IA32E)) {
-        /* A 32-bit STM under a 64-bit monitor (DM-ACT-18). */
-        error = VMX_ERROR_VMCALL_MSEG_FEATURES;
-    }
+    error = mseg_check_header(env, &header);
     if (error) {
         assert(outside_smm);
         env->hflags &= ~HF_SMM_MASK;
@@ -232,6 +260,28 @@ static int vmx_activate(CPUX86State *env, uint32_t length)
 }
 
 /*
+ * VMCALL is not for the STM itself, and not unless the firmware has named an STM
+ * (DM-ACT-05 to DM-ACT-08), even if one is active already (DM-EXI-04).
+ */
+static bool vmx_stm_callable(CPUX86State *env)
+{
+    if (env->hflags & HF_SMM_MASK) {
+        return vmx_refuse_value(env, "DM-ACT-05", "SMM", 1, "outside SMM");
+    }
+    if (!vmx_dual_monitor_offered(env)) {
+        return vmx_refuse_value(env, "DM-ACT-06", "IA32_VMX_BASIC",
+                                env->features[FEAT_VMX_BASIC],
+                                "bit 49 is 1 (dual-monitor treatment)");
+    }
+    if (!(env->vmx.smm_monitor_ctl & SMM_MONITOR_CTL_VALID)) {
+        return vmx_refuse_value(env, "DM-ACT-07", "IA32_SMM_MONITOR_CTL",
+                                env->vmx.smm_monitor_ctl,
+                                "valid bit (0) is 1");
+    }
+    return true;
+}
+
+/*
  * VMCALL in VMX root operation; mode and privilege have been checked.
  *
  * Returns true if the processor is now in the STM, with all state switched.
@@ -241,13 +291,8 @@ bool vmx_vmcall_root(CPUX86State *env, uint32_t length)
 {
     int error;
 
-    /*
-     * Not from the STM itself, and not unless the firmware has named an STM
-     * (DM-ACT-05 to DM-ACT-08), even if one is active already (DM-EXI-04).
-     */
-    if ((env->hflags & HF_SMM_MASK) || !vmx_dual_monitor_offered(env) ||
-        !(env->vmx.smm_monitor_ctl & SMM_MONITOR_CTL_VALID)) {
-        vmx_vmfail(env, VMX_ERROR_VMCALL_IN_ROOT);
+    if (!vmx_stm_callable(env)) {
+        vmx_vmfail(env, VMX_REASON_VMCALL, VMX_ERROR_VMCALL_IN_ROOT);
         return false;
     }
     if (env->vmx.smm.active) {
@@ -257,12 +302,14 @@ bool vmx_vmcall_root(CPUX86State *env, uint32_t length)
     }
     if (env->vmx.current_vmcs == VMCS_POINTER_NONE) {
         /* Nothing to become the SMM-transfer VMCS (DM-ACT-10). */
-        vmx_vmfail_invalid(env);
+        vmx_refuse_value(env, "DM-ACT-10", "CURRENT_VMCS", VMCS_POINTER_NONE,
+                         "a current VMCS");
+        vmx_vmfail_invalid(env, VMX_REASON_VMCALL);
         return false;
     }
     error = vmx_activate(env, length);
     if (error) {
-        vmx_vmfail(env, error);
+        vmx_vmfail(env, VMX_REASON_VMCALL, error);
         return false;
     }
     return true;

@@ -50,11 +50,20 @@ int vmx_smm_return_check(CPUX86State *env, VMXEntry *entry)
     memset(&entry->ctl, 0, sizeof(entry->ctl));
 
     /* A page within the physical-address width (DM-RET-03, DM-RET-04)... */
+    if (executive & 0xfff) {
+        VMX_REFUSE(env, entry->guest, "DM-RET-03", EXECUTIVE_VMCS_POINTER,
+                   "4-KByte aligned");
+        return VMX_ERROR_EXECUTIVE_POINTER;
+    }
     if (!vmx_pointer_valid(env, executive)) {
+        VMX_REFUSE(env, entry->guest, "DM-RET-04", EXECUTIVE_VMCS_POINTER,
+                   "within the physical-address width");
         return VMX_ERROR_EXECUTIVE_POINTER;
     }
     /* ...with our revision; a VMXON region has it too (DM-RET-05, -06). */
     if (vmx_region_revision(env, executive) != VMX_VMCS_REVISION) {
+        VMX_REFUSE(env, entry->guest, "DM-RET-05", EXECUTIVE_VMCS_POINTER,
+                   "a region with the revision identifier");
         return VMX_ERROR_EXECUTIVE_POINTER;
     }
     if (entry->to_root) {
@@ -63,12 +72,16 @@ int vmx_smm_return_check(CPUX86State *env, VMXEntry *entry)
     }
     if (entry->deactivate) {
         /* The treatment ends in the executive monitor only (DM-RET-09). */
+        VMX_REFUSE(env, entry->guest, "DM-RET-09", EXECUTIVE_VMCS_POINTER,
+                   "the VMXON pointer for deactivation");
         return VMX_ERROR_EXECUTIVE_NOT_VMXON;
     }
 
     entry->control = vmx_vmcs_map(env, executive);
     if (!vmcs_launched(entry->control)) {
         /* A VMCS whose guest was interrupted has been launched (DM-RET-08). */
+        VMX_REFUSE(env, entry->guest, "DM-RET-08", EXECUTIVE_VMCS_POINTER,
+                   "the VMXON pointer or a launched VMCS");
         return VMX_ERROR_EXECUTIVE_NOT_LAUNCHED;
     }
     /*

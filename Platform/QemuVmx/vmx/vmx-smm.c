@@ -142,6 +142,8 @@ void vmx_smm_exit(CPUX86State *env, uint32_t basic, uint64_t qualification,
         !(vmcs_read(vmcs, VMCS_EXIT_CONTROLS) &
           VMX_EXIT_HOST_ADDRESS_SPACE_SIZE)) {
         /* A 32-bit STM cannot serve IA-32e mode (DM-EXI-51). */
+        VMX_REFUSE(env, vmcs, "DM-EXI-51", EXIT_CONTROLS,
+                   "host address-space size 1 for an exit from IA-32e mode");
         vmx_abort(env, vmcs, VMX_ABORT_HOST_ADDR_SPACE);
     }
     /* Host state is the STM's: its stack, page tables and entry point. */

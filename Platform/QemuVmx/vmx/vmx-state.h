@@ -99,6 +99,33 @@ typedef enum X86VMXMtf {
     VMX_MTF_PENDING,            /* VM exit pending */
 } X86VMXMtf;
 
+/* How a failure shows. */
+typedef enum X86VMXResult {
+    VMX_RESULT_NONE,
+    VMX_RESULT_FAIL_INVALID,    /* VMfailInvalid */
+    VMX_RESULT_FAIL_VALID,      /* VMfailValid */
+    VMX_RESULT_EXCEPTION,       /* #UD or #GP(0) */
+    VMX_RESULT_ENTRY_FAILURE,   /* during or after loading guest state */
+    VMX_RESULT_ABORT,
+} X86VMXResult;
+
+/* X86VMXFailure.instruction and .encoding: not an instruction, not a field. */
+#define VMX_NO_INSTRUCTION         UINT32_MAX
+#define VMX_NO_FIELD               UINT32_MAX
+
+/* The check that failed last, see vmx-refusal.c; RESET leaves it. */
+typedef struct X86VMXFailure {
+    uint32_t result;            /* X86VMXResult */
+    uint32_t number;            /* of error, vector, exit reason, indicator */
+    uint32_t instruction;       /* its exit reason */
+    uint32_t encoding;          /* of the VMCS field */
+    uint64_t value;
+    uint64_t rip;
+    const char *rule;
+    const char *demand;
+    char name[48];              /* of what holds the value */
+} X86VMXFailure;
+
 typedef struct X86VMXState {
     uint32_t mode;              /* X86VMXMode */
     uint32_t activity;          /* active, shutdown, wait-for-SIPI */

@@ -44,6 +44,11 @@ int vmx_trace_mode(CPUX86State *env)
     }
 }
 
+const char *vmx_trace_mode_name(int mode)
+{
+    return trace_mode_names[mode];
+}
+
 /*
  * Under icount the clock may be read between blocks and by instructions that
  * were translated with translator_io_start(); elsewhere QEMU would abort.

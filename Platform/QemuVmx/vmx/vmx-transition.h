@@ -37,10 +37,10 @@ typedef struct VMXEntry {
 
 /* A check that fails returns one of these: what it wanted, for the trace. */
 #define VMX_REFUSE(env, vmcs, rule, field, demand)                       \
-    vmx_refuse(env, vmcs, rule, VMCS_##field, #field, demand)
+    vmx_refuse(env, vmcs, rule, VMCS_##field, demand)
+/* @index: R_ES to R_GS, then 6 for LDTR and 7 for TR. */
 #define VMX_REFUSE_SEGMENT(env, vmcs, rule, part, index, demand)         \
-    vmx_refuse_segment(env, vmcs, rule, VMCS_GUEST_ES_##part, index,     \
-                       #part, demand)
+    vmx_refuse(env, vmcs, rule, VMCS_GUEST_ES_##part + (index) * 2, demand)
 #define VMX_CHECK_CANONICAL(env, vmcs, rule, field)                      \
     (vmx_canonical(vmcs_read(vmcs, VMCS_##field)) ||                     \
      VMX_REFUSE(env, vmcs, rule, field, "canonical"))

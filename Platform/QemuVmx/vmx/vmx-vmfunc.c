@@ -46,9 +46,19 @@ void helper_vmx_vmfunc(CPUX86State *env)
     const X86VMXControls *ctl = &env->vmx.ctl;
     uint32_t function = env->regs[R_EAX];
 
-    if (!vmx_in_guest(env) || function >= VM_FUNCTIONS ||
-        !(ctl->proc2 & VMX_CPU2_VMFUNC)) {
-        raise_exception_ra(env, EXCP06_ILLOP, GETPC());
+    if (!vmx_in_guest(env)) {
+        vmx_refuse_value(env, "VMX-INS-51", "VMX_NON_ROOT_OPERATION", 0,
+                         "VMX non-root operation");
+        vmx_raise_ud(env, VMX_REASON_VMFUNC, GETPC());
+    }
+    if (!(ctl->proc2 & VMX_CPU2_VMFUNC)) {
+        vmx_refuse_value(env, "VMX-FUN-01", "SECONDARY_CONTROLS", ctl->proc2,
+                         "enable VM functions");
+        vmx_raise_ud(env, VMX_REASON_VMFUNC, GETPC());
+    }
+    if (function >= VM_FUNCTIONS) {
+        vmx_refuse_value(env, "VMX-FUN-01", "EAX", function, "at most 63");
+        vmx_raise_ud(env, VMX_REASON_VMFUNC, GETPC());
     }
     if (!(ctl->vm_functions & (1ULL << function)) ||
         function != VM_FUNCTION_EPTP_SWITCH || !switch_eptp(env)) {

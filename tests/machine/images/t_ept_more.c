@@ -182,6 +182,7 @@ static void test_invalidate(void)
     check_vmx("VMX-INS-43", "type-0", invept(0, pml4 | 0x1E, 0), 28);
     check_vmx("VMX-INS-43", "type-3", invept(3, pml4 | 0x1E, 0), 28);
     check_vmx("VMX-INS-44", "bad-eptp", invept(1, pml4 | 0x1F, 0), 28);
+    check_vmx("VMX-INS-44", "reserved", invept(1, pml4 | 0x1E, 1), 28);
     if (rdmsr(MSR_VMX_EPT_VPID) >> 32 & 1) {
         check_vmx("VMX-CAP-25", "invvpid-address", invvpid(0, 1, 0x1000), SUCCESS);
         check_vmx("VMX-CAP-25", "invvpid-single", invvpid(1, 1, 0), SUCCESS);

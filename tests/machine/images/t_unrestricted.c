@@ -432,6 +432,36 @@ static void test_lmsw(void)
     vmclear(region);
 }
 
+/* Before they can exit. */
+static void test_vmx_instructions(void)
+{
+    static const struct {
+        const char *name;
+        uint8_t code[7];
+    } rows[] = {
+        {"vmxon", {0xF3, 0x0F, 0xC7, 0x36, 0x00, 0x01}},
+        {"vmclear", {0x66, 0x0F, 0xC7, 0x36, 0x00, 0x01}},
+        {"vmptrld", {0x0F, 0xC7, 0x36, 0x00, 0x01}},
+        {"vmptrst", {0x0F, 0xC7, 0x3E, 0x00, 0x01}},
+        {"vmread", {0x0F, 0x78, 0xC0}},
+        {"vmwrite", {0x0F, 0x79, 0xC0}},
+        {"vmlaunch", {0x0F, 0x01, 0xC2}},
+        {"vmresume", {0x0F, 0x01, 0xC3}},
+        {"vmxoff", {0x0F, 0x01, 0xC4}},
+        {"invept", {0x66, 0x0F, 0x38, 0x80, 0x06, 0x00, 0x01}},
+        {"invvpid", {0x66, 0x0F, 0x38, 0x81, 0x06, 0x00, 0x01}},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        uint64_t region = new_guest(ug_block_end);
+
+        memcpy((void *)(MEMORY + BASE + (size_t)(ug_block_end - ug_block)), rows[i].code, sizeof(rows[i].code));
+        check_eq("VMX-INS-54", rows[i].name, guest_run(LAUNCH), VMX_REASON_EXCEPTION_NMI);
+        check_eq("VMX-INS-54", rows[i].name, last_exit.intr, EXCEPTION | FAULT_UD);
+        vmclear(region);
+    }
+}
+
 void run_tests(void)
 {
     vmx_start();
@@ -447,4 +477,5 @@ void run_tests(void)
     test_violation();
     test_checks();
     test_lmsw();
+    test_vmx_instructions();
 }
