@@ -170,6 +170,14 @@ class Refusal:
     section: str
     line: int = 0
 
+    def __str__(self) -> str:
+        """What failed, how it shows, and the check behind it, in words."""
+        what = "VM exit" if self.instruction == "-" else self.instruction
+        return (
+            f"processor {self.cpu}: {what} failed ({self.result}) by {self.rule}: {self.field} is {self.value:#x}; "
+            f"demanded: {self.demand}; SDM volume 3, {self.section}"
+        )
+
 
 Event = Transition | Refusal | MachineEvent
 

@@ -15,7 +15,17 @@ def crash_record(stream: Stream) -> Record | None:
 
 
 def check_ending(stream: Stream, ending: Ending) -> LabError | None:
-    """What stopped the guest short of a power-off, if anything: a crash, a hang, an unexpected reset or exit."""
+    """What stopped the guest short of a power-off, if anything: a crash, a hang, an unexpected reset or exit.
+
+    If the machine has seen a check of VMX fail, the error names the last one.
+    """
+    error = _stopped_short(stream, ending)
+    if error is not None and stream.refusals:
+        error.message += f"\n  the last check of VMX that failed: {stream.refusals[-1]}"
+    return error
+
+
+def _stopped_short(stream: Stream, ending: Ending) -> LabError | None:
     crash = crash_record(stream)
     if crash is not None:
         name = "the STM" if crash.source == "STM" else "the executive monitor"

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from build_scripts.machine.processors import Configuration
-from build_scripts.observation.events import Kind, Record, Refusal, Stream, Transition
+from build_scripts.observation.events import Kind, Record, Stream, Transition
 from build_scripts.observation.exits import ExitCounts
 from build_scripts.observation.names import EXIT_REASONS, shell_status
 from build_scripts.observation.report import VMX_REASON_IO_SMI, Report, Smi
@@ -142,15 +142,6 @@ def _smi_line(index: int, cause: str, smi: Smi) -> str:
 _MOST_REFUSALS = 10
 
 
-def refusal_words(refusal: Refusal) -> str:
-    """What failed, how it shows, and the check behind it."""
-    what = "VM exit" if refusal.instruction == "-" else refusal.instruction
-    return (
-        f"processor {refusal.cpu}: {what} failed ({refusal.result}) by {refusal.rule}: {refusal.field} is "
-        f"{refusal.value:#x}; demanded: {refusal.demand}; SDM volume 3, {refusal.section}"
-    )
-
-
 def words_of(record: Record) -> str:
     """How a record reads in the story; empty if it is no part of it."""
     words = _TOLD.get((record.source, record.event))
@@ -166,7 +157,7 @@ def story(report: Report, stream: Stream) -> Iterable[str]:
     for index, (cause, smi) in enumerate(report.smis):
         told.append((smi.t, index, _smi_line(index, cause, smi)))
     for index, refusal in enumerate(stream.refusals[:_MOST_REFUSALS]):
-        told.append((refusal.t, index, refusal_words(refusal)))
+        told.append((refusal.t, index, str(refusal)))
     if (left := len(stream.refusals) - _MOST_REFUSALS) > 0:
         told.append((stream.refusals[-1].t, left, f"{left:,} more checks failed; machine.log has them"))
     return [text for _t, _order, text in sorted(told)]

@@ -16,7 +16,7 @@ import pytest
 
 from build_scripts import paths
 from build_scripts.builds.firmware_build import STM_LOAD_OFFSET, Firmware
-from build_scripts.errors import ExitCode
+from build_scripts.errors import ExitCode, LabError
 from build_scripts.experiments.shell import TRACE, find_qemu
 from build_scripts.machine.machine import Machine
 from build_scripts.machine.processors import Configuration, Guest
@@ -104,7 +104,7 @@ EXPLAINED = {
 }
 
 
-def boot_broken(firmware: Firmware, breaker: Breaker) -> tuple[Stream, str, ExitCode | None, Path]:
+def boot_broken(firmware: Firmware, breaker: Breaker) -> tuple[Stream, str, LabError | None, Path]:
     """Boot, break, and give the records, QEMU's end and the lab's verdict."""
     run_dir = paths.new_run_dir("crash")
     socket = run_dir / "gdb.sock"
@@ -123,7 +123,7 @@ def boot_broken(firmware: Firmware, breaker: Breaker) -> tuple[Stream, str, Exit
         ending = machine.wait(BOOT_TIMEOUT_SECONDS)
     stream = read_stream(run_dir)
     verdict = outcome.check_ending(stream, ending)
-    return stream, ending.reason, None if verdict is None else verdict.code, run_dir
+    return stream, ending.reason, verdict, run_dir
 
 
 @pytest.mark.parametrize("name", list(CRASHES))
@@ -132,16 +132,19 @@ def test_crash_leaves_a_record_and_resets(name: str, firmware: Firmware) -> None
     crashes = stream.of("STM", "crash")
     assert [record.text("class") for record in crashes] == [name], run_dir
     assert reason == "guest-reset", run_dir
-    assert verdict is ExitCode.GUEST_CRASHED
+    assert verdict is not None and verdict.code is ExitCode.GUEST_CRASHED
     assert stream.errors == ()
     explained = "\n".join(crash.explain(crashes[0], stream, run_dir, firmware.symbols))
     assert re.search(EXPLAINED[name], explained), explained
+    # The machine has seen which check it was, if it was one.
+    told = "processor 0: VMLAUNCH failed (VMfailValid-4) by VMX-INS-39: LAUNCH_STATE is 0x1; demanded: clear"
+    assert (told in str(verdict)) == (name == "entry-failure")
 
 
 def test_crash_in_the_stm_names_the_line(firmware: Firmware, checkout: Path) -> None:
     """Symbol and source line, from the linker's debug information of this build."""
     stream, _reason, verdict, run_dir = boot_broken(firmware, lose_processor)
-    assert verdict is ExitCode.GUEST_CRASHED, run_dir
+    assert verdict is not None and verdict.code is ExitCode.GUEST_CRASHED, run_dir
     first, second = crash.explain(stream.of("STM", "crash")[0], stream, run_dir, firmware.symbols)
     assert first == "exception 13 (#GP), error code 0x0"
     found = re.fullmatch(r"RIP 0x[0-9a-f]+: in the STM, (\w+)\+0x[0-9a-f]+, (StmPkg/Stm/\S+\.c):(\d+)", second)

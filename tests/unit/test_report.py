@@ -98,6 +98,24 @@ def test_crash_comes_before_everything(tmp_path: Path) -> None:
     assert "class=exception" in str(error)
 
 
+def test_error_names_the_last_failed_check(tmp_path: Path) -> None:
+    """Of a run that ended badly; the others are in the story."""
+    logs = good_run(tmp_path)
+    line = (
+        "vmx_refusal cpu=0 t=1 insn={} result=VMfailValid-{} rule=VMX-INS-{} field=LAUNCH_STATE encoding=- value=0x1 "
+        "demand=clear section=VMX Instructions (30.3)"
+    )
+    logs.lines["machine.log"] += [line.format("VMRESUME", 5, 40), line.format("VMLAUNCH", 4, 39)]
+    logs.write()
+    assert outcome.check_ending(read_stream(tmp_path), GOOD_END) is None
+    error = outcome.check_ending(read_stream(tmp_path), Ending("timeout", None, 90.0))
+    assert error is not None and "VMX-INS-40" not in str(error)
+    assert (
+        "the last check of VMX that failed: processor 0: VMLAUNCH failed (VMfailValid-4) by VMX-INS-39: LAUNCH_STATE "
+        "is 0x1; demanded: clear; SDM volume 3, VMX Instructions (30.3)"
+    ) in str(error)
+
+
 @pytest.mark.parametrize(
     ("ending", "words"),
     [
