@@ -9,6 +9,8 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
+#include "Attack.h"
+
 #include <PiSmm.h>
 #include <Guid/MsegSmram.h>
 #include <Guid/StmTestHandler.h>
@@ -355,5 +357,6 @@ TestHandlerEntryPoint (
   }
 
   DEBUG ((DEBUG_WARN, "%a: armed by %a\n", gEfiCallerBaseName, STM_TEST_HANDLER_FILE));
-  return gSmst->SmiHandlerRegister (TestHandler, &gStmTestHandlerGuid, &DispatchHandle);
+  Status = gSmst->SmiHandlerRegister (TestHandler, &gStmTestHandlerGuid, &DispatchHandle);
+  return EFI_ERROR (Status) ? Status : AttackRegister (mTables);
 }
