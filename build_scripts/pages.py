@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from build_scripts import paths
+from build_scripts.errors import ExitCode, LabError
+
+BEGIN = ".. start of the generated part\n"
+END = ".. end of the generated part\n"
 
 
 def escaped(text: str) -> str:
@@ -31,3 +36,29 @@ def render(template: str, **facts: Any) -> str:
         autoescape=False,
     )
     return environment.get_template(template).render(facts).rstrip() + "\n"
+
+
+def split(text: str) -> tuple[str, str, str]:
+    """What is before, in and after the generated part, the two marking lines outside.
+
+    Raises:
+        ValueError: the marking lines are not there, or not once.
+    """
+    before, begin, rest = text.partition(BEGIN)
+    inner, end, after = rest.partition(END)
+    if not begin or not end or BEGIN in after or END in after:
+        raise ValueError("the page does not hold one generated part")
+    return before + begin, inner, end + after
+
+
+def replace_generated(page: Path, generated: str) -> None:
+    """Replace the generated part of a page that is otherwise written by hand.
+
+    Raises:
+        LabError: there is no such page, or it has no such part.
+    """
+    try:
+        before, _, after = split(page.read_text(encoding="utf-8"))
+        page.write_text(f"{before}\n{generated}\n{after}", encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise LabError(f"{page}: {error}", ExitCode.USAGE) from error

@@ -6,11 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from build_scripts.errors import ExitCode, LabError
-from build_scripts.pages import render
-
-BEGIN = ".. start of the generated part\n"
-END = ".. end of the generated part\n"
+from build_scripts.pages import render, replace_generated
 
 EPT = {"none": "no EPT", "2m": "EPT, 2-MByte pages", "4k": "EPT, 4-KByte pages"}
 TRIPS = {
@@ -148,27 +144,10 @@ def generated(facts: dict[str, Any]) -> str:
     )
 
 
-def split(text: str) -> tuple[str, str, str]:
-    """What is before, in and after the generated part, the two marking lines outside.
-
-    Raises:
-        ValueError: the marking lines are not there, or not once.
-    """
-    before, begin, rest = text.partition(BEGIN)
-    inner, end, after = rest.partition(END)
-    if not begin or not end or BEGIN in after or END in after:
-        raise ValueError("the page does not hold one generated part")
-    return before + begin, inner, end + after
-
-
 def update(page: Path, facts: dict[str, Any]) -> None:
     """Replace the generated part of the page.
 
     Raises:
         LabError: there is no such page, or it has no such part.
     """
-    try:
-        before, _, after = split(page.read_text(encoding="utf-8"))
-        page.write_text(f"{before}\n{generated(facts)}\n{after}", encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise LabError(f"{page}: {error}", ExitCode.USAGE) from error
+    replace_generated(page, generated(facts))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from build_scripts import paths
+from build_scripts import pages, paths
 from build_scripts.benchmarks import engine, page_text
 from build_scripts.benchmarks.guests import QUICK
 from build_scripts.benchmarks.samples import Log, Sample, What, read_log, spread
@@ -65,7 +65,7 @@ def test_quick_run_has_the_page_s_form(facts: dict[str, Any]) -> None:
         """The lines without numbers: titles, options, first cells of rows."""
         return [line for line in text.splitlines() if not line.startswith("     - ") and "pairs each" not in line][2:]
 
-    _, inner, _ = page_text.split(PAGE.read_text(encoding="utf-8"))
+    _, inner, _ = pages.split(PAGE.read_text(encoding="utf-8"))
     assert form(page_text.generated(facts)) == form(inner.strip("\n"))
 
 
@@ -74,14 +74,14 @@ def test_page_is_what_the_script_writes() -> None:
     """Run the command that the page names if this fails."""
     facts = json.loads(NUMBERS.read_text(encoding="utf-8"))
     text = PAGE.read_text(encoding="utf-8")
-    before, _, behind = page_text.split(text)
+    before, _, behind = pages.split(text)
     assert text == f"{before}\n{page_text.generated(facts)}\n{behind}"
 
 
 @pytest.mark.unit
 def test_update_replaces_nothing_else(tmp_path: Path) -> None:
     page = tmp_path / "page.rst"
-    page.write_text(f"title\n{page_text.BEGIN}old\n{page_text.END}rest\n", encoding="utf-8")
+    page.write_text(f"title\n{pages.BEGIN}old\n{pages.END}rest\n", encoding="utf-8")
     facts = json.loads(NUMBERS.read_text(encoding="utf-8"))
     page_text.update(page, facts)
     once = page.read_text(encoding="utf-8")
