@@ -98,6 +98,8 @@ def _run(options: argparse.Namespace) -> int:
         kvm_args=tuple(options.kvm_args.split()),
         kernel_args=tuple(options.kernel_args.split()),
         program=options.program,
+        attack=options.attack,
+        rst=options.rst,
     )
     return run.run(request)
 
@@ -230,6 +232,7 @@ def _run_parser(commands: Commands) -> None:
         metavar="EXPERIMENT",
         help=f"which one (default: {DEFAULT_EXPERIMENT})",
     )
+    show.add_argument("attack", nargs="?", metavar="ATTACK", help="attacks: one of them, told in detail")
     show.add_argument("--list", action="store_true", help="name the experiments and end")
     show.add_argument("--json", type=Path, metavar="FILE", help="write the facts of the run")
     show.add_argument(
@@ -247,6 +250,9 @@ def _run_parser(commands: Commands) -> None:
     _shell_options(show)
     show.add_argument(
         "--kernel", choices=tuple(kernel.PINS), help=f"linux, linux-standby: which (default: {kernel.DEFAULT})"
+    )
+    show.add_argument(
+        "--rst", type=Path, metavar="FILE", help="attacks: replace the table of this page of the documentation"
     )
     _kvm_options(show)
     show.set_defaults(function=_run)

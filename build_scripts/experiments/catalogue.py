@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from build_scripts.experiments.attacking.experiment import Attacks
 from build_scripts.experiments.experiment import Experiment
 from build_scripts.experiments.first_light import FirstLight
 from build_scripts.experiments.kvm import Kvm
@@ -20,6 +21,7 @@ EXPERIMENTS: tuple[Experiment[Any], ...] = (
     LinuxExperiment(),
     LinuxStandby(),
     Kvm(),
+    Attacks(),
 )
 NAMES = tuple(experiment.name for experiment in EXPERIMENTS)
 

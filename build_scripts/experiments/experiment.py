@@ -108,6 +108,8 @@ class Request:
         kvm_args: parameters of kvm_intel, such as ``ept=0``.
         kernel_args: further words of the kernel's command line.
         program: a static program to run under Linux instead of the lab's steps.
+        attack: one attack instead of all.
+        rst: the page of the documentation whose table is to be replaced.
     """
 
     experiment: str = DEFAULT_EXPERIMENT
@@ -123,6 +125,8 @@ class Request:
     kvm_args: tuple[str, ...] = ()
     kernel_args: tuple[str, ...] = ()
     program: Path | None = None
+    attack: str | None = None
+    rst: Path | None = None
 
     def given(self) -> list[str]:
         """The names of the fields that the user gave a value."""
@@ -147,6 +151,8 @@ OPTIONS = {
     "kvm_args": "--kvm-args",
     "kernel_args": "--kernel-args",
     "program": "--program",
+    "attack": "ATTACK",
+    "rst": "--rst",
 }
 
 Seen = TypeVar("Seen")

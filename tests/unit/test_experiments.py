@@ -14,11 +14,15 @@ import pytest
 from build_scripts.commands import run
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.experiments import document
+from build_scripts.experiments.attacking.boots import boots_for
+from build_scripts.experiments.attacking.catalogue import all_attacks
+from build_scripts.experiments.attacking.experiment import Attacks, AttacksSeen
 from build_scripts.experiments.catalogue import EXPERIMENTS, NAMES, find
 from build_scripts.experiments.experiment import COMMON, DEFAULT_EXPERIMENT, OPTIONS, Expectation, Experiment, Request
 from build_scripts.experiments.kvm import Kvm, KvmSeen
 from build_scripts.experiments.linux_guest import LinuxExperiment, LinuxSeen
 from build_scripts.experiments.linux_standby import VARIANTS, LinuxStandby, LinuxStandbySeen, Slept
+from build_scripts.experiments.shell import Result
 from build_scripts.experiments.shell_experiment import ShellExperiment
 from build_scripts.linux.boot import LinuxRun
 from build_scripts.machine.processors import Configuration
@@ -41,6 +45,8 @@ GIVEN: dict[str, Any] = {
     "kernel": "generic",
     "kernel_args": ("quiet",),
     "program": Path("p"),
+    "attack": "handler-reads-page",
+    "rst": Path("r"),
 }
 
 
@@ -60,6 +66,9 @@ def nothing_seen(experiment: Experiment[Any], folder: Path) -> Any:
         run = LinuxRun(folder, GOOD_END, ())
         slept = tuple(Slept(variant, run, Stream(())) for variant in VARIANTS)
         return LinuxStandbySeen(request, experiment.processors, slept)
+    if isinstance(experiment, Attacks):
+        result = Result(folder, GOOD_END, Stream(()))
+        return AttacksSeen(request, all_attacks(), tuple((boot, result) for boot in boots_for(all_attacks())))
     raise AssertionError(f"say what nothing is for {experiment.name}")
 
 

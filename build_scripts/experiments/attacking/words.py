@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""Steps that several attacks begin with, as words of Attack.efi."""
+
+from __future__ import annotations
+
+MEMORY, END = 1, 0
+# Sizes of STM_RSC_MEM_DESC and STM_RSC_END, and all accesses of RWXAttributes.
+_MEMORY_BYTES, _END_BYTES, _ALL = 32, 16, 7
+_WORD = 8
+
+
+def memory_list(base: str, length: int = 0x1000) -> str:
+    """Write a list of resources that names one range of memory to ``page2``.
+
+    Args:
+        base: an argument of a step: a name or a hexadecimal number.
+        length: bytes.
+    """
+    header = MEMORY | _MEMORY_BYTES << 32
+    return (
+        f"write:8:page2:{header:x} write:8:page2+8:{base} write:8:page2+10:{length:x} write:8:page2+18:{_ALL:x} "
+        f"write:8:page2+20:{END | _END_BYTES << 32:x} write:8:page2+28:0"
+    )
+
+
+def text(place: str, words: str) -> str:
+    """Write ASCII text to memory.
+
+    Args:
+        place: an argument of a step.
+    """
+    data = words.encode("ascii")
+    data += bytes(-len(data) % _WORD)
+    chunks = [int.from_bytes(data[at : at + _WORD], "little") for at in range(0, len(data), _WORD)]
+    return " ".join(f"write:8:{place}+{at * _WORD:x}:{chunk:x}" for at, chunk in enumerate(chunks))

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""The attacks, as a user carries them out: each outcome is what the interface, the manual or the chipset says."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from build_scripts.errors import ExitCode
+from build_scripts.experiments import document
+from build_scripts.experiments.attacking.catalogue import all_attacks
+
+from .test_errors import run_command
+
+pytestmark = pytest.mark.boot
+
+COLUMNS = ("default", "unprotected", "protected")
+OUTCOMES = {"S": "succeeded", "B": "blocked", "-": "not-applicable"}
+# Not what the attacks declare, but the rules by which they must come out: without STM, with it, with protection.
+RULES = (
+    (
+        "SMM reads and writes all memory; an STM refuses what PROTECT_RESOURCE named, and nothing else",
+        "SSB",
+        "handler-reads-page handler-writes-page handler-runs-page handler-outs-page handler-reads-executive "
+        "handler-reads-guest handler-writes-vmcs handler-writes-vmxon-region",
+    ),
+    (
+        "the same of ports and MSRs",
+        "SSB",
+        "handler-uses-protected-port handler-reads-protected-msr handler-leaves-mtrr",
+    ),
+    (
+        "MSEG is no memory of the SMI handler's, asked for or not",
+        "SBB",
+        "handler-reads-mseg handler-writes-mseg handler-copies-into-mseg handler-outs-mseg",
+    ),
+    (
+        "RSM restores what the save state has, an STM everything that belongs to the interrupted side",
+        "SBB",
+        "handler-leaves-star handler-leaves-lstar handler-leaves-fmask handler-leaves-kernel-gs "
+        "handler-leaves-tsc-aux handler-leaves-sysenter handler-leaves-pat handler-leaves-debugctl "
+        "handler-leaves-cr2 handler-leaves-dr0",
+    ),
+    ("RSM itself restores CR0 and DR7", "BBB", "handler-leaves-cache-off handler-leaves-dr7"),
+    (
+        "of the save state an STM takes general-purpose registers, RSP, RIP and RFLAGS: not these",
+        "SBB",
+        "handler-saved-cr3 handler-saved-cr4 handler-saved-dr7 handler-saved-efer handler-moves-smbase",
+    ),
+    ("RIP it takes", "SSS", "handler-redirects"),
+    ("MSRs on which the STM itself depends are not the SMI handler's", "SBB", "handler-closes-stm handler-moves-apic"),
+    ("VMX does not exist in SMM, nor for the STM's guest", "BBB", "handler-vmxoff handler-sets-vmxe"),
+    (
+        "StmApi.h: numbers with bit 16 set are the executive monitor's",
+        "BBB",
+        "handler-calls-stop handler-calls-unprotect",
+    ),
+    ("the SMI handler brings its own page tables and code", "SSS", "handler-walks-outside handler-runs-outside"),
+    ("the firmware's flash is the SMI handler's", "SSS", "handler-writes-flash"),
+    (
+        "TSEG is closed outside SMM",
+        "BBB",
+        "executive-reads-mseg executive-writes-tseg executive-clears-smram executive-vmcs-in-smram "
+        "executive-vmxon-in-smram guest-reads-tseg guest-writes-tseg",
+    ),
+    (
+        "D_LCK, SMI_LOCK and the flash's lock hold until the next reset",
+        "BBB",
+        "executive-opens-smram executive-shrinks-tseg guest-opens-smram guest-stops-smis guest-writes-flash",
+    ),
+    (
+        "SDM, IA32_SMM_MONITOR_CTL: WRMSR outside SMM is #GP(0)",
+        "BBB",
+        "executive-writes-monitor-ctl guest-writes-monitor-ctl",
+    ),
+    (
+        "StmApi.h: every other call is answered with a status, and changes nothing",
+        "-BB",
+        "executive-calls-handler-number executive-endless-list executive-wraps-list executive-initializes-twice "
+        "executive-starts-twice executive-list-from-legacy executive-list-from-mseg executive-lists-into-mseg "
+        "executive-lists-into-tseg executive-opens-mseg executive-protects-smram",
+    ),
+    ("SDM, VMXOFF: VMfailValid under the dual-monitor treatment", "-BB", "executive-vmxoff"),
+    (
+        "the STM needs nothing that the executive monitor can spoil",
+        "-BB",
+        "executive-zeroes-vmcs executive-zeroes-vmxon",
+    ),
+    (
+        "a guest's VMCALL and its accesses go to its own monitor",
+        "BBB",
+        "guest-calls-stop guest-opens-page guest-reads-executive guest-vmxon",
+    ),
+    (
+        "a device needs nobody's permission for memory outside TSEG",
+        "SSS",
+        "device-writes-page device-reads-page device-writes-vmxon-region device-fwcfg-writes-page",
+    ),
+    (
+        "the chipset keeps devices out of TSEG",
+        "BBB",
+        "device-reads-tseg device-writes-tseg device-reads-mseg device-fwcfg-writes-tseg",
+    ),
+    (
+        "the firmware loads an image whose headers are sound",
+        "-B-",
+        "boot-wrong-revision boot-cut-image boot-bad-entry",
+    ),
+    ("it compares the image's hash with nothing", "-S-", "boot-changed-image"),
+    ("the STM compares the hash of MSEG with the loader's", "-B-", "boot-changed-mseg"),
+)
+EXPECTED = {
+    name: tuple(OUTCOMES[letter] for letter in letters) for _words, letters, names in RULES for name in names.split()
+}
+
+
+@pytest.fixture(scope="module")
+def carried_out(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The document of ``run attacks``."""
+    path = tmp_path_factory.mktemp("attacks") / "attacks.json"
+    result = run_command(["run", "attacks", "--json", str(path)])
+    assert path.is_file(), result.stdout + result.stderr
+    assert result.returncode == ExitCode.OK, result.stdout + result.stderr
+    made: dict[str, Any] = json.loads(path.read_text())
+    document.validate(made)
+    return made
+
+
+def test_every_attack_has_a_rule() -> None:
+    assert sorted(EXPECTED) == sorted(all_attacks())
+    assert sum(len(names.split()) for _words, _letters, names in RULES) == len(EXPECTED)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_outcome(name: str, carried_out: dict[str, Any]) -> None:
+    (made,) = [attack for attack in carried_out["attacks"] if attack["name"] == name]
+    assert tuple(made[column] for column in COLUMNS) == EXPECTED[name], made
+
+
+def test_one_attack_tells_its_steps(tmp_path: Path) -> None:
+    """The secret that an SMI handler reads, and the exception that it meets in the last column."""
+    path = tmp_path / "attack.json"
+    result = run_command(["run", "attacks", "handler-reads-page", "--json", str(path)])
+    assert result.returncode == ExitCode.OK, result.stdout + result.stderr
+    read = re.findall(r"loot=smm\.read:8:page +(.+)", result.stdout)
+    assert read == ["0x5ec2e7c0de5a1ad5", "0x5ec2e7c0de5a1ad5", "protection exception"]
+    assert [attack["name"] for attack in json.loads(path.read_text())["attacks"]] == ["handler-reads-page"]
