@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 
 # Vendor: firmware and systems take vendor branches. svm: shares TCG state with VMX. la57: not in this machine.
@@ -37,6 +38,7 @@ class Configuration(StrEnum):
 
 # One device per stream of records; StmPkg/Include/StmRecord.h has the ports.
 STREAMS = {"firmware.log": 0x402, "stm.log": 0x403, "executive.log": 0x404, "records.log": 0x405}
+STM_LOG = "stm.log"
 SCRIPT_KEY = "opt/org.stmlab/script"
 STM_IMAGE_KEY = "opt/org.stmlab/stm-image"
 STM_IMAGE_FILE = "Stm.mseg"
@@ -50,6 +52,35 @@ def has_dual_monitor(qemu: Path | str) -> bool:
     query = [str(qemu), "-machine", "none", "-device", "max-x86_64-cpu,help"]
     result = subprocess.run(query, capture_output=True, text=True, check=False)
     return "vmx-dual-monitor" in result.stdout
+
+
+@cache
+def keeps_port_for_smm(qemu: Path | str) -> bool:
+    """Whether this binary's debug console can be closed to all code but that in SMM; it is asked, too."""
+    query = [str(qemu), "-machine", "none", "-device", "isa-debugcon,help"]
+    try:
+        result = subprocess.run(query, capture_output=True, text=True, check=False)
+    except OSError:
+        return False  # starting it will say why
+    return "secure=" in result.stdout
+
+
+def _streams(guest: Guest, run_dir: Path) -> list[str]:
+    """One debug console for each stream of records.
+
+    That of the STM takes what code in SMM writes, and nothing else, so nobody forges its records. Without VMX there
+    is no STM, and no such console: what came by it would be forged.
+    """
+    result: list[str] = []
+    for name, port in STREAMS.items():
+        identity = name.removesuffix(".log")
+        console = f"isa-debugcon,iobase={port:#x},chardev={identity}"
+        if name == STM_LOG:
+            if "+vmx" not in guest.cpu:
+                continue
+            console += ",secure=on" if keeps_port_for_smm(guest.qemu) else ""
+        result += ["-chardev", f"file,id={identity},path={run_dir / name}", "-device", console]
+    return result
 
 
 def version(qemu: Path | str) -> str:
@@ -101,10 +132,7 @@ def arguments(guest: Guest, run_dir: Path) -> list[str]:
     result += ["-drive", f"if=pflash,format=raw,unit=1,file={run_dir / 'OVMF_VARS.fd'}"]
     if guest.icount:
         result += ["-icount", ICOUNT]
-    for name, port in STREAMS.items():
-        identity = name.removesuffix(".log")
-        result += ["-chardev", f"file,id={identity},path={run_dir / name}"]
-        result += ["-device", f"isa-debugcon,iobase={port:#x},chardev={identity}"]
+    result += _streams(guest, run_dir)
     if guest.script:
         result += ["-fw_cfg", f"name={SCRIPT_KEY},file={run_dir / 'script'}"]
     if guest.stm_image is not None:

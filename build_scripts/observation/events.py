@@ -18,6 +18,8 @@ from build_scripts.machine.processors import STREAMS
 MACHINE_LOG = "machine.log"
 RECORD_LOGS = tuple(name for name, port in STREAMS.items() if port != 0x402)
 NO_ICOUNT = -1
+# Who writes to which port: a record in another log is forged.
+_WRITERS = {"stm.log": {"STM"}, "executive.log": {"EXEC"}, "records.log": {"FW", "APP"}}
 
 _RECORD = re.compile(r"(FW|STM|EXEC|APP): ev=([a-z0-9-]+) t=(\d+)((?: [a-z0-9_]+=\S*)*)")
 # The last two keys may hold a phrase.
@@ -206,6 +208,18 @@ def parse_record(line: str, log: str = "", number: int = 0) -> Record:
     return Record(match[1], match[2], int(match[3]), fields, f"{log}:{number}")
 
 
+def parse_record_of(line: str, log: str, number: int = 0) -> Record:
+    """Parse one text record of a run's log, whose writer has that log's port.
+
+    Raises:
+        RecordError: it breaks the grammar, or its source has another port.
+    """
+    record = parse_record(line, log, number)
+    if record.source not in _WRITERS[log]:
+        raise RecordError(log, number, line, f"forged: {record.source} does not write to this port")
+    return record
+
+
 def parse_records(text: str, log: str = "") -> list[Record]:
     """Parse a log of text records, in the log's order."""
     return [parse_record(line, log, number) for number, line in _lines(text, log)]
@@ -305,7 +319,7 @@ def read_stream(run_dir: Path) -> Stream:
                 if name == MACHINE_LOG:
                     machine.append(parse_trace_line(line, name, number))
                 else:
-                    records.append(parse_record(line, name, number))
+                    records.append(parse_record_of(line, name, number))
             except RecordError as error:
                 errors.append(error)
     return Stream(tuple(sorted(records, key=lambda record: record.t)), tuple(machine), tuple(errors))

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from build_scripts.observation.events import RECORD_LOGS, Record, RecordError, parse_record
+from build_scripts.observation.events import RECORD_LOGS, Record, RecordError, parse_record_of
 
 
 class Follower:
@@ -31,6 +31,6 @@ class Follower:
             self._logs[path] = place + len(whole)
             for line in whole.decode("utf-8", "backslashreplace").splitlines():
                 try:
-                    self._tell(parse_record(line, path.name))
+                    self._tell(parse_record_of(line, path.name))
                 except RecordError:
                     continue

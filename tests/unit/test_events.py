@@ -120,6 +120,18 @@ def test_stream_merges_by_time_and_collects_errors(tmp_path: Path) -> None:
     assert len(stream.of("STM", "init")) == 2
 
 
+@pytest.mark.parametrize("log", ["executive.log", "records.log"])
+def test_record_by_another_port_is_forged(log: str, tmp_path: Path) -> None:
+    folder = good_run(tmp_path).write()
+    before = events.read_stream(folder)
+    with (folder / log).open("a") as port:
+        port.write("STM: ev=crash t=9 class=forged cpu=0\n")
+    stream = events.read_stream(folder)
+    assert stream.records == before.records
+    assert [str(error) for error in stream.errors if "forged: STM does not write to this port" in str(error)] != []
+    assert stream.first("STM", "crash") is None
+
+
 def test_each_kind_is_documented(checkout: Path) -> None:
     page = (checkout / "docs/reference/records.rst").read_text()
     assert [kind.value for kind in Kind if f"``{kind.value}``" not in page] == []

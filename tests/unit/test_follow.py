@@ -15,7 +15,7 @@ def test_each_record_once_and_whole(tmp_path: Path) -> None:
     follower = Follower(tmp_path, seen.append)
     follower.poll()
     log = tmp_path / "records.log"
-    log.write_text("APP: ev=script t=1 line=1 cmd=ver\nnoise\nAPP: ev=mark t=2 na")
+    log.write_text("APP: ev=script t=1 line=1 cmd=ver\nnoise\nSTM: ev=crash t=1 cpu=0\nAPP: ev=mark t=2 na")
     follower.poll()
     follower.poll()
     assert [record.event for record in seen] == ["script"]

@@ -9,8 +9,16 @@ from pathlib import Path
 import pytest
 
 from build_scripts.errors import LabError
+from build_scripts.machine import processors
 from build_scripts.machine.machine import Machine, boot
-from build_scripts.machine.processors import Configuration, Guest, arguments, has_dual_monitor, version
+from build_scripts.machine.processors import (
+    Configuration,
+    Guest,
+    arguments,
+    has_dual_monitor,
+    keeps_port_for_smm,
+    version,
+)
 
 FLASH_SIZE = 0x20000
 # At the reset vector: CLI, HLT.
@@ -46,6 +54,17 @@ def test_command_line_holds_what_the_platform_needs(tmp_path: Path) -> None:
     assert "name=opt/org.stmlab/script" in text and "-trace vmx_*" in text
     assert line[-2:] == ["-gdb", "unix:x"]
     assert "-icount" in line and "-icount" not in arguments(guest(tmp_path, HALTED, icount=False), tmp_path)
+
+
+def test_port_of_the_stm_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closed to all but SMM on the lab's machine; without VMX there is no STM, and no port."""
+    assert not keeps_port_for_smm(stock())
+    assert not keeps_port_for_smm(tmp_path / "none")
+    monkeypatch.setattr(processors, "keeps_port_for_smm", lambda _qemu: True)
+    port = "isa-debugcon,iobase=0x403,chardev=stm"
+    vmx = guest(tmp_path, HALTED, cpu=Configuration.DUAL_MONITOR.cpu)
+    assert f"{port},secure=on" in arguments(vmx, tmp_path)
+    assert not [word for word in arguments(guest(tmp_path, HALTED), tmp_path) if "0x403" in word]
 
 
 def test_cpu_models() -> None:

@@ -59,18 +59,21 @@ def test_missing_fact(logs: Logs, tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize(
-    ("source", "event", "fields"),
-    [("EXEC", "stm-call", "api=x status=0x0"), ("APP", "script-status", "line=x status=1")],
+    ("log", "source", "event", "fields"),
+    [
+        ("executive.log", "EXEC", "stm-call", "api=x status=0x0"),
+        ("records.log", "APP", "script-status", "line=x status=1"),
+    ],
 )
-def test_unreadable_record(logs: Logs, source: str, event: str, fields: str) -> None:
-    logs.record("records.log", source, event, fields)
+def test_unreadable_record(logs: Logs, log: str, source: str, event: str, fields: str) -> None:
+    logs.record(log, source, event, fields)
     with pytest.raises(LabError, match="unreadable record") as caught:
         run.run(REQUEST)
     assert caught.value.code == ExitCode.EXPECTATION_FAILED and caught.value.log == logs.folder
 
 
 def test_crash_comes_before_unreadable_records(logs: Logs) -> None:
-    logs.record("records.log", "EXEC", "stm-call", "api=x")
+    logs.record("executive.log", "EXEC", "stm-call", "api=x")
     logs.stm("crash", "class=exception")
     with pytest.raises(LabError, match="the STM crashed") as caught:
         run.run(REQUEST)

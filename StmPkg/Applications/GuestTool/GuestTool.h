@@ -59,6 +59,24 @@ GuestResetByString (
   );
 
 //
+// Forge.c
+//
+
+/**
+  Write a crash record of the STM to every record port.
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @retval EFI_SUCCESS  Done. Whether anybody believes it is for the reader to say.
+**/
+EFI_STATUS
+GuestForgeRecords (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  );
+
+//
 // Hidden.c
 //
 

@@ -174,6 +174,29 @@ static void read_guarded(void)
     handler_value = guarded_read(guarded);
 }
 
+/* The STM's record port as a part of a wider access, and by a string instruction. */
+static void out_word(void *arg)
+{
+    (void)arg;
+    __asm__ volatile("outw %0, %1" : : "a"((uint16_t)0x2121), "d"((uint16_t)0x402));
+}
+
+static void out_string(void *arg)
+{
+    static const char text[] = "!!";
+    const char *from = text;
+    uint64_t count = 2;
+
+    (void)arg;
+    __asm__ volatile("rep outsb" : "+S"(from), "+c"(count) : "d"((uint16_t)0x403) : "memory");
+}
+
+static void forge(void)
+{
+    handler_value = try_call(out_word, NULL) == FAULT_GP;
+    handler_value += try_call(out_string, NULL) == FAULT_GP;
+}
+
 static void check_handler(void)
 {
     uint64_t data;
@@ -197,6 +220,12 @@ static void check_handler(void)
     smi(HANDLER_RECORD_PORT);
     data = event("port", UNCLAIMED, 2);
     check_eq("EVENT-RESOURCE", "port", read32(data + 8), 0x403 | 1u << 16);
+    handler_hook = forge;
+    smi(HANDLER_HOOK);
+    check_eq("FORGED", "refused", handler_value, 2);
+    data = event("word", UNCLAIMED, 2);
+    check_eq("EVENT-RESOURCE", "word", read32(data + 8), 0x402 | 2u << 16);
+    event("string", UNCLAIMED, 2);
     smi(HANDLER_WRITE_MONITOR_CTL);
     data = event("msr", UNCLAIMED, 4);
     check_eq("EVENT-RESOURCE", "msr", read32(data + 8), 0x9B);

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""Records of the STM that the guest writes, under the executive monitor and without it, are not taken for the STM's."""
+
+from __future__ import annotations
+
+import pytest
+
+from build_scripts.builds.firmware_build import Firmware
+from build_scripts.experiments.shell import boot_configuration
+from build_scripts.machine.processors import Configuration
+
+pytestmark = pytest.mark.boot
+
+TIMEOUT_SECONDS = 180.0
+FORGED = "class=forged"
+
+
+def test_forged_records(firmware: Firmware) -> None:
+    """Before the start, as a guest, and after the stop: each is found at the ports that it reached."""
+    forge = "GuestTool.efi forge"
+    script = (forge, "ExecMon.efi start", forge, "SmiTool.efi b2 2", "ExecMon.efi stop", forge, "reset -s")
+    result = boot_configuration(Configuration.DUAL_MONITOR, firmware, script, TIMEOUT_SECONDS)
+    assert result.ending.requested, f"{result.run_dir}: {result.ending}"
+    stream = result.stream
+    assert stream.first("STM", "crash") is None, result.run_dir
+    assert FORGED not in (result.run_dir / "stm.log").read_text(encoding="ascii")
+    # It wrote them: to the ports of the executive monitor and of the firmware they came.
+    assert sorted(error.log for error in stream.errors) == ["executive.log"] * 3 + ["records.log"] * 3
+    assert all("forged" in str(error) for error in stream.errors)
+    # The STM's own are there.
+    assert len(stream.of("STM", "start")) == 1
+    assert len(stream.of("STM", "stop")) == 1
