@@ -69,19 +69,20 @@ typedef struct {
   UINT64    Dr6;
   UINT64    Cr2;
   UINT64    KernelGsBase;   ///< SWAPGS exchanges it
+  UINT64    Cr8;            ///< the APIC's task priority, which has other ways to it
+  UINT8     Fx[512];        ///< FXSAVE64
 } STM_OTHER_REGISTERS;
 
 ///
 /// MSRs of the interrupted side that no VMCS holds, and whose writes cause a VM exit
 /// (State/Msr.c).
 ///
-#define STM_KEPT_MSRS  5
+#define STM_KEPT_MSRS  22
 
 ///
 /// What RSM of the handler has to give back because the handler has written it.
 ///
-#define STM_RESTORE_XCR0  BIT0
-#define STM_RESTORE_MSR   BIT1   ///< the first of STM_KEPT_MSRS bits
+#define STM_RESTORE_MSR  BIT0   ///< the first of STM_KEPT_MSRS bits
 
 ///
 /// A protection exception of the SMI handler while the firmware handles it.
@@ -135,13 +136,15 @@ struct VMX_CONTEXT {
   BOOLEAN                    TransferLaunched;
   BOOLEAN                    SmmGuestLaunched;
   UINT16                     Reserved2;
-  UINT32                     Restore;        ///< STM_RESTORE_XCR0 and so on
+  UINT32                     Restore;        ///< STM_RESTORE_MSR and so on
   UINT32                     HandlerCr0Fixed0;
   UINT32                     HandlerCr4Fixed0;
+  UINT32                     HandlerLimit;   ///< start value of the VMX-preemption timer
+  UINT32                     ExitCost;       ///< what a VM exit of the handler takes from it
   UINT64                     SmmMonitorCtl;  ///< IA32_SMM_MONITOR_CTL before START
-  UINT64                     Xcr0;
+  UINT64                     HandlerCr3;     ///< of the PSD, checked; MOV to CR3 of it is free
   UINT64                     Msrs[STM_KEPT_MSRS];
-  STM_OTHER_REGISTERS        Other;
+  STM_OTHER_REGISTERS        Other;          ///< aligned to 16 bytes, as FXSAVE wants it
   UINT64                     SmiCount;
   UINT64                     ExitCount;
   UINT32                     Refused;        ///< status for the activating call, STM_SUCCESS if it may be served
@@ -158,7 +161,7 @@ struct VMX_CONTEXT {
 
 typedef VMX_CONTEXT STM_PROCESSOR;
 
-#define STM_BLOCK_PROCESSOR  (STM_PER_PROCESSOR_SIZE - 0x580)
+#define STM_BLOCK_PROCESSOR  (STM_PER_PROCESSOR_SIZE - 0x800)
 
 ///
 /// State of all processors, first page of the dynamic area. The first processor

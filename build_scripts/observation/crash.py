@@ -30,6 +30,8 @@ PROTECTION_EXCEPTIONS = {
     0xC000F002: "the firmware's handler of protection exceptions caused one, or an SMI caused more than 100",
 }
 CRASH_BIOS_PANIC = 0xC000E000
+# STM_EVENT of the STM's headers: what ran for too long.
+TIMEOUTS = {1: "the SMI handler", 2: "the firmware's set-up code", 3: "the firmware's tear-down code"}
 _CR_ACCESS = 28
 
 
@@ -67,6 +69,9 @@ def _cause(crash: Record, stream: Stream) -> list[str]:
     lines = [f"exit reason {reason & 0xFFFF}: {exit_reason(reason)}{_side(crash, stream)}"]
     if name == "protection-exception":
         lines.append(_protection_exception(crash.number("error")))
+    elif name == "handler-timeout":
+        who = TIMEOUTS.get(crash.number("error"), "the handler")
+        lines.append(f"{who} ran longer than PcdStmHandlerLimit allows; it interrupted RIP {crash.number('qual'):#x}")
     elif name == "unexpected-exit":
         lines.append(_no_row(crash, reason))
     elif name == "entry-failure" and crash.source == "STM" and (error := crash.number("error")):

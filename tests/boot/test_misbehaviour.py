@@ -7,13 +7,15 @@ The firmware's test handler (StmPkg/Firmware/TestHandler) misbehaves on request 
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from build_scripts.builds.firmware_build import Firmware
 from build_scripts.errors import ExitCode
 from build_scripts.experiments.shell import Result, boot_configuration
 from build_scripts.machine.processors import Configuration
-from build_scripts.observation import outcome
+from build_scripts.observation import crash, outcome
 from build_scripts.observation.events import Kind, Mode, Record
 from build_scripts.observation.report import group_smis
 
@@ -21,7 +23,9 @@ pytestmark = pytest.mark.boot
 
 ARMED = ("-fw_cfg", "name=opt/org.stmlab/test-handler,string=1")
 TIMEOUT_SECONDS = 120.0
-EXIT_CPUID, EXIT_EPT_VIOLATION = 10, 48
+EXIT_CPUID, EXIT_CR_ACCESS, EXIT_EPT_VIOLATION = 10, 28, 48
+# STM_EVENT of the STM's headers.
+EVENT_SMI = 1
 # The last bytes of the read-only data: changed, but never executed.
 PADDING_OFFSET = "6ff0"
 
@@ -76,7 +80,9 @@ def test_handler_cannot_reach_mseg(under_stm: Result) -> None:
 def test_exits_of_the_handler_are_listed(under_stm: Result) -> None:
     assert answers(under_stm)[4] == ("cpuid", "done")
     extra = [exit_ for smi in group_smis(under_stm.stream.transitions) for exit_ in smi.extra_exits]
-    assert [exit_.reason & 0xFFFF for exit_ in extra] == [EXIT_EPT_VIOLATION, EXIT_EPT_VIOLATION, EXIT_CPUID]
+    # Other page tables are an exit, the way back to those of the PSD is none.
+    own_tables = [EXIT_CR_ACCESS, EXIT_EPT_VIOLATION]
+    assert [exit_.reason & 0xFFFF for exit_ in extra] == [*own_tables, *own_tables, EXIT_CPUID]
     recorded = under_stm.stream.of("STM", "exit")
     assert [exit_.rip for exit_ in extra] == [record.number("rip") for record in recorded]
 
@@ -126,8 +132,20 @@ def test_unarmed_handler_does_not_exist(firmware: Firmware) -> None:
 
 def test_triple_fault_in_the_handler_is_a_crash(firmware: Firmware) -> None:
     script = ("ExecMon.efi start", "SmmTest.efi triple-fault")
-    crash = only_crash(boot_armed(firmware, Configuration.DUAL_MONITOR, *script))
-    assert crash.text("class") == "handler-triple-fault"
+    found = only_crash(boot_armed(firmware, Configuration.DUAL_MONITOR, *script))
+    assert found.text("class") == "handler-triple-fault"
+
+
+@pytest.mark.parametrize("command", ["halt", "loop"])
+def test_endless_handler_is_a_crash(firmware: Firmware, command: str) -> None:
+    """The STM tells who held the processor, and the lab in whose code that was."""
+    script = ("ExecMon.efi start", f"SmmTest.efi {command}")
+    result = boot_armed(firmware, Configuration.DUAL_MONITOR, *script)
+    found = only_crash(result)
+    assert (found.text("class"), found.number("error")) == ("handler-timeout", EVENT_SMI)
+    explained = "\n".join(crash.explain(found, result.stream, result.run_dir, firmware.symbols))
+    assert "the SMI handler ran longer than PcdStmHandlerLimit allows" in explained
+    assert re.search(r"RIP 0x[0-9a-f]+: in TestHandlerSmm", explained), explained
 
 
 def test_changed_image_is_not_started(firmware: Firmware) -> None:

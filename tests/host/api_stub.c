@@ -97,6 +97,7 @@ MakePsd (
   Psd->Signature           = TXT_PROCESSOR_SMM_DESCRIPTOR_SIGNATURE;
   Psd->RequiredStmSmmRevId = STM_SMM_REVISION_ID;
   Psd->SmmSmiHandlerRip    = TEST_TSEG_BASE + 0x8000;
+  Psd->SmmCr3              = TEST_HANDLER_TABLES;
   Psd->SmmGdtPtr           = TEST_TSEG_BASE + 0x80000;
   Psd->SmmGdtSize          = 0x80;
   Psd->SmmTr               = 0x40;
@@ -464,6 +465,27 @@ AsmReadMsr64 (
   )
 {
   return (Index == MSR_IA32_SMM_MONITOR_CTL) ? mMonitorCtl[mRunning] : (Index == MSR_IA32_VMX_MISC) ? mMsrMisc : 0;
+}
+
+BOOLEAN
+EFIAPI
+AsmTryReadMsr (
+  IN  UINT32  Msr,
+  OUT UINT64  *Value
+  )
+{
+  *Value = AsmReadMsr64 (Msr);
+  return TRUE;
+}
+
+BOOLEAN
+EFIAPI
+AsmTryWriteMsr (
+  IN UINT32  Msr,
+  IN UINT64  Value
+  )
+{
+  return TRUE;
 }
 
 UINT64

@@ -30,6 +30,7 @@ CLASSES = [
     "image-modified",
     "bad-state",
     "protection-exception",
+    "handler-timeout",
 ]
 
 u64 = st.integers(0, 2**64 - 1)

@@ -134,6 +134,17 @@ AsmReadCr8 (
   );
 
 /**
+  Write CR8.
+
+  @param[in] Cr8  Task priority, 0 to 15.
+**/
+VOID
+EFIAPI
+AsmWriteCr8 (
+  IN UINT64  Cr8
+  );
+
+/**
   INVEPT.
 
   @param[in] Type        INVEPT_SINGLE_CONTEXT or INVEPT_ALL_CONTEXTS.

@@ -369,6 +369,21 @@ CONST VOID *
   );
 
 /**
+  Value of a general-purpose register by its number in an exit qualification.
+
+  @param[in] Registers  Registers of the guest.
+  @param[in] Number     0 to 15.
+
+  @return The value.
+**/
+UINT64
+EFIAPI
+VmxReadRegister (
+  IN CONST VMX_REGISTERS  *Registers,
+  IN UINT32               Number
+  );
+
+/**
   Load CR3, as MOV to CR3 and task switches do. VM entries of a monitor without VPID
   invalidate the TLB anyhow.
 

@@ -458,9 +458,11 @@
 #define VMX_BASIC_STRING_IO                   BIT54
 #define VMX_BASIC_TRUE_CONTROLS               BIT55
 #define VMX_BASIC_REVISION_MASK               0x7FFFFFFF
+#define VMX_MISC_TIMER_RATE                   0x1F
 #define VMX_MISC_STORE_LMA                    BIT5
 #define VMX_MISC_ACTIVITY_WAIT_FOR_SIPI       BIT8
 #define VMX_MISC_SMBASE_READABLE              BIT15
+#define VMX_MISC_CR3_TARGETS                  0x1FF0000
 #define VMX_MISC_BLOCK_UNBLOCKING             BIT28
 
 //

@@ -54,14 +54,14 @@ RegisterPlace (
 
   @return The value.
 **/
-STATIC
 UINT64
-ReadRegister (
-  IN VMX_REGISTERS  *Registers,
-  IN UINT32         Number
+EFIAPI
+VmxReadRegister (
+  IN CONST VMX_REGISTERS  *Registers,
+  IN UINT32               Number
   )
 {
-  return (Number == REGISTER_RSP) ? VmRead (VMCS_GUEST_RSP) : *RegisterPlace (Registers, Number);
+  return (Number == REGISTER_RSP) ? VmRead (VMCS_GUEST_RSP) : *RegisterPlace ((VMX_REGISTERS *)Registers, Number);
 }
 
 /**
@@ -369,7 +369,7 @@ VmxEmulateControlRegister (
     return FALSE;
   }
 
-  Value = ReadRegister (Registers, Number);
+  Value = VmxReadRegister (Registers, Number);
   switch (ControlRegister) {
     case 0:
       Accepted = WriteCr0 (Value, Memory);

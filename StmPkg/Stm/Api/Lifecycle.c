@@ -62,7 +62,7 @@ Initialize (
   }
 
   if (!StmReadPsd (Processor->Shared, Processor->Saved.Smbase, StmEventSmi, &Entry) ||
-      (Entry.Rip == 0) ||
+      (Entry.Rip == 0) || !StmIsHandlerCr3 (Processor->Shared, Entry.Cr3) ||
       !StmSetUpSmmGuestVmcs (Processor))
   {
     return (UINT32)ERROR_STM_UNSPECIFIED;

@@ -70,18 +70,19 @@ STATIC CONST VMX_EXIT_HANDLER  mSmmExits[VMX_EXIT_PLACES] = {
 /// exit that the controls of the SMM-guest VMCS exclude.
 ///
 STATIC CONST VMX_EXIT_HANDLER  mHandlerExits[VMX_EXIT_PLACES] = {
-  [VMX_REASON_TRIPLE_FAULT]  = StmExitTripleFault,
-  [VMX_REASON_CPUID]         = StmExitCpuid,
-  [VMX_REASON_INVD]          = StmExitInvd,
-  [VMX_REASON_RSM]           = CompleteRsm,
-  [VMX_REASON_VMCALL]        = StmApiHandler,
-  [VMX_REASON_CR_ACCESS]     = StmExitControlRegister,
-  [VMX_REASON_IO]            = StmExitViolation,
-  [VMX_REASON_RDMSR]         = StmExitViolation,
-  [VMX_REASON_WRMSR]         = StmExitWrmsr,
-  [VMX_REASON_EPT_VIOLATION] = StmExitViolation,
-  [VMX_REASON_XSETBV]        = StmExitXsetbv,
-  [VMX_EXIT_VMX_INSTRUCTION] = StmExitUndefined
+  [VMX_REASON_TRIPLE_FAULT]     = StmExitTripleFault,
+  [VMX_REASON_CPUID]            = StmExitCpuid,
+  [VMX_REASON_INVD]             = StmExitInvd,
+  [VMX_REASON_RSM]              = CompleteRsm,
+  [VMX_REASON_VMCALL]           = StmApiHandler,
+  [VMX_REASON_CR_ACCESS]        = StmExitControlRegister,
+  [VMX_REASON_IO]               = StmExitViolation,
+  [VMX_REASON_RDMSR]            = StmExitViolation,
+  [VMX_REASON_WRMSR]            = StmExitWrmsr,
+  [VMX_REASON_EPT_VIOLATION]    = StmExitViolation,
+  [VMX_REASON_PREEMPTION_TIMER] = StmExitTimeout,
+  [VMX_REASON_XSETBV]           = StmExitUndefined,
+  [VMX_EXIT_VMX_INSTRUCTION]    = StmExitUndefined
 };
 
 /**
@@ -145,6 +146,7 @@ StmDispatchHandlerExit (
   }
 
   Processor->ExitCount++;
+  StmChargeExit (Processor);
   StmRing (
     Processor,
     StmRingHandlerExit,

@@ -58,12 +58,6 @@ StmExitInvd (
 
 STM_ENTER
 EFIAPI
-StmExitXsetbv (
-  IN OUT STM_PROCESSOR  *Processor
-  );
-
-STM_ENTER
-EFIAPI
 StmExitControlRegister (
   IN OUT STM_PROCESSOR  *Processor
   );
@@ -83,6 +77,12 @@ StmExitViolation (
 STM_ENTER
 EFIAPI
 StmExitWrmsr (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+STM_ENTER
+EFIAPI
+StmExitTimeout (
   IN OUT STM_PROCESSOR  *Processor
   );
 
@@ -126,7 +126,8 @@ StmRaiseProtectionException (
                             panic of the firmware.
 
   @retval STM_SUCCESS              The guest state is that of the frame.
-  @retval ERROR_INVALID_PARAMETER  Choice is reserved: nothing has changed.
+  @retval ERROR_INVALID_PARAMETER  Choice is reserved, or the page tables of the frame are
+                                   not in the handler's SMRAM: nothing has changed.
   @retval ERROR_STM_UNSPECIFIED    No protection exception is being handled: nothing has
                                    changed.
 **/

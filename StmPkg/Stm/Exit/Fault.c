@@ -1,6 +1,6 @@
 /** @file
-  Ends: a VM exit that nobody expects, a triple fault of the SMI handler, a VM
-  entry that fails and cannot be mended, an exception in the STM.
+  Ends: a VM exit that nobody expects, a triple fault of the SMI handler, one that does
+  not end, a VM entry that fails and cannot be mended, an exception in the STM.
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
@@ -9,6 +9,7 @@
 #include "Exit.h"
 #include "Guest/Guest.h"
 #include "Log/Log.h"
+#include "State/State.h"
 
 STM_ENTER
 EFIAPI
@@ -36,6 +37,32 @@ StmExitTripleFault (
   )
 {
   StmCrashFromVmcs (Processor, StmCrashHandlerTripleFault);
+  return StmResumeHandler (Processor);
+}
+
+/**
+  The SMI handler has run longer than it may: the VMX-preemption timer is at 0. There is
+  nobody to go on with. The interrupted side waits for what the handler was to do, and
+  hardware may be left half programmed.
+
+  @param[in,out] Processor  This processor.
+
+  @return Does not return.
+**/
+STM_ENTER
+EFIAPI
+StmExitTimeout (
+  IN OUT STM_PROCESSOR  *Processor
+  )
+{
+  StmCrash (
+    Processor,
+    StmCrashHandlerTimeout,
+    VmRead (VMCS_EXIT_REASON),
+    Processor->Saved.Rip,
+    VmRead (VMCS_GUEST_RIP),
+    Processor->Event
+    );
   return StmResumeHandler (Processor);
 }
 
@@ -79,7 +106,9 @@ StmEntryFailed (
 }
 
 /**
-  Exception in the STM: called by Entry/Exception.nasm on the crash stack.
+  Exception in the STM: called by Entry/Exception.nasm on the crash stack. Returns from
+  AsmTryReadMsr or AsmTryWriteMsr if that is where it was raised, else it does not
+  return.
 
   @param[in] Frame  Vector, error code, interrupted state.
 **/
@@ -91,6 +120,10 @@ StmException (
 {
   CONST STM_PROCESSOR  *Processor;
   UINT64               Block;
+
+  if (Frame->Vector == EXCEPT_IA32_GP_FAULT) {
+    AsmTryFailed (Frame->Rip, Frame->Rsp);
+  }
 
   //
   // The crash stack is in the processor's block, so the frame leads to it.

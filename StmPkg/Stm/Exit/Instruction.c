@@ -8,7 +8,6 @@
 
 #include "Exit.h"
 #include "Guest/Guest.h"
-#include "Log/Log.h"
 
 /**
   CPUID of the SMI handler.
@@ -45,59 +44,10 @@ StmExitInvd (
 }
 
 /**
-  XSETBV of the SMI handler. XCR0 belongs to no VMCS, so the interrupted value is
-  kept and comes back at RSM.
-
-  @param[in,out] Processor  This processor.
-
-  @return What the entry code shall do.
-**/
-STM_ENTER
-EFIAPI
-StmExitXsetbv (
-  IN OUT STM_PROCESSOR  *Processor
-  )
-{
-  UINT64  Value;
-
-  if (VmxCheckXsetbv (&Processor->Handler, &Value)) {
-    if ((Processor->Restore & STM_RESTORE_XCR0) == 0) {
-      Processor->Xcr0     = AsmXGetBv (0);
-      Processor->Restore |= STM_RESTORE_XCR0;
-    }
-
-    AsmXSetBv (0, Value);
-    VmxSkipInstruction ();
-  }
-
-  return StmResumeHandler (Processor);
-}
-
-/**
-  Accesses of the SMI handler to control registers. Setting CR4.VMXE raises
-  #GP(0): SMM under the default treatment does not allow it either (DM-STM-08).
-
-  @param[in,out] Processor  This processor.
-
-  @return What the entry code shall do.
-**/
-STM_ENTER
-EFIAPI
-StmExitControlRegister (
-  IN OUT STM_PROCESSOR  *Processor
-  )
-{
-  if (!VmxEmulateControlRegister (&Processor->Handler, NULL)) {
-    StmCrashFromVmcs (Processor, StmCrashUnexpectedExit);
-  }
-
-  return StmResumeHandler (Processor);
-}
-
-/**
-  VMX instructions other than VMCALL, and GETSEC: #UD. The handler runs with
-  CR4.VMXE = 0 as it sees it, and under the default treatment these instructions
-  do not exist for it.
+  VMX instructions other than VMCALL, GETSEC, and XSETBV: #UD. The handler runs with
+  CR4.VMXE = 0 as it sees it, and under the default treatment VMX instructions do not
+  exist for it. XSETBV is #UD of the processor's own while CR4.OSXSAVE is 0, as it is for
+  the handler.
 
   @param[in,out] Processor  This processor.
 

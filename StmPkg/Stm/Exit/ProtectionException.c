@@ -277,7 +277,8 @@ ReadFrame (
                             panic of the firmware.
 
   @retval STM_SUCCESS              The guest state is that of the frame.
-  @retval ERROR_INVALID_PARAMETER  Choice is reserved: nothing has changed.
+  @retval ERROR_INVALID_PARAMETER  Choice is reserved, or the page tables of the frame are
+                                   not in the handler's SMRAM: nothing has changed.
   @retval ERROR_STM_UNSPECIFIED    No protection exception is being handled: nothing has
                                    changed.
 **/
@@ -304,6 +305,10 @@ StmReturnFromProtectionException (
   }
 
   CopyMem (&Frame, (CONST VOID *)(UINTN)State->Frame, sizeof (Frame));
+  if (!StmIsHandlerCr3 (Processor->Shared, Frame.Cr3)) {
+    return (UINT32)ERROR_INVALID_PARAMETER;
+  }
+
   State->Frame = 0;
   ReadFrame (Processor, &Frame);
   StmEventResource (Processor, EvtHandledProtectionException, &State->Resource);

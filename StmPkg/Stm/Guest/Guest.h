@@ -16,6 +16,16 @@
 #define STM_WANTED_ENTRY_CONTROLS  (VMX_ENTRY_LOAD_DEBUG | VMX_ENTRY_LOAD_PAT | VMX_ENTRY_LOAD_EFER)
 
 ///
+/// Bits of CR4 that are the SMI handler's: VME, PVI, TSD, DE, PSE, PAE, MCE, PGE, PCE,
+/// OSFXSR, OSXMMEXCPT, UMIP, FSGSBASE, PCIDE, SMEP, SMAP.
+///
+/// With OSXSAVE it could write AVX and AVX-512 registers, XCR0 and, by XRSTOR, PKRU, and
+/// with PKE, PKS, CET and UINTR what their names say: no VMCS of this STM and no FXSAVE
+/// keeps any of it. VMXE and SMXE are not for a guest.
+///
+#define STM_HANDLER_CR4_BITS  0x00330FFFULL
+
+///
 /// Where the windows are: beyond all identity mappings. One page of entries.
 ///
 #define STM_WINDOW_ADDRESS  0x8000000000ULL
@@ -102,6 +112,28 @@ StmWriteHostArea (
 BOOLEAN
 StmSetUpSmmGuestVmcs (
   IN OUT STM_PROCESSOR  *Processor
+  );
+
+/**
+  Set up how long the SMI handler may run, in the SMM-guest VMCS, which is current, its
+  other controls written.
+
+  @param[in,out] Processor  This processor. HandlerLimit is what a start of the handler
+                            writes to the timer.
+**/
+VOID
+StmSetUpLimit (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+/**
+  Take the cost of a VM exit other than RSM from the time that the handler has left.
+
+  @param[in] Processor  This processor, the SMM-guest VMCS current.
+**/
+VOID
+StmChargeExit (
+  IN CONST STM_PROCESSOR  *Processor
   );
 
 /**

@@ -8,14 +8,15 @@
 
 #include "Guest.h"
 
-#define NEEDED_CPU_CONTROLS  (VMX_CPU_IO_BITMAPS | VMX_CPU_MSR_BITMAPS | VMX_CPU_SECONDARY_CONTROLS)
+#define NEEDED_CPU_CONTROLS                                                    \
+  (VMX_CPU_CR3_LOAD | VMX_CPU_IO_BITMAPS | VMX_CPU_MSR_BITMAPS | VMX_CPU_SECONDARY_CONTROLS)
 
 ///
-/// Without loading debug state and EFER the STM could not keep handler and
+/// Without loading debug state, PAT and EFER the STM could not keep handler and
 /// interrupted side apart.
 ///
 #define NEEDED_ENTRY_CONTROLS                                                  \
-  (VMX_ENTRY_LOAD_DEBUG | VMX_ENTRY_LOAD_EFER | VMX_ENTRY_IA32E_GUEST | VMX_ENTRY_TO_SMM)
+  (STM_WANTED_ENTRY_CONTROLS | VMX_ENTRY_IA32E_GUEST | VMX_ENTRY_TO_SMM)
 
 /**
   Write the controls of the current VMCS.
@@ -53,7 +54,7 @@ WriteControls (
       !VmxWriteControls (
          VMCS_ENTRY_CONTROLS,
          MSR_IA32_VMX_ENTRY_CTLS,
-         STM_WANTED_ENTRY_CONTROLS | NEEDED_ENTRY_CONTROLS,
+         NEEDED_ENTRY_CONTROLS,
          NEEDED_ENTRY_CONTROLS
          ))
   {
@@ -63,8 +64,16 @@ WriteControls (
   VmWrite (VMCS_EXCEPTION_BITMAP, 0);
   VmWrite (VMCS_PAGE_FAULT_ERROR_CODE_MASK, 0);
   VmWrite (VMCS_PAGE_FAULT_ERROR_CODE_MATCH, 0);
-  VmWrite (VMCS_CR3_TARGET_COUNT, 0);
   VmWrite (VMCS_TSC_OFFSET, 0);
+
+  //
+  // A load of CR3 with what the PSD says causes no VM exit: that is how firmware flushes
+  // the TLB (State/Handler.c writes the value).
+  //
+  VmWrite (
+    VMCS_CR3_TARGET_COUNT,
+    ((AsmReadMsr64 (MSR_IA32_VMX_MISC) & VMX_MISC_CR3_TARGETS) != 0) ? 1 : 0
+    );
   VmWrite (VMCS_IO_BITMAP_A, Shared->Dynamic + STM_DYNAMIC_IO_BITMAP_A);
   VmWrite (VMCS_IO_BITMAP_B, Shared->Dynamic + STM_DYNAMIC_IO_BITMAP_B);
   VmWrite (VMCS_MSR_BITMAP, Shared->Dynamic + STM_DYNAMIC_MSR_BITMAP);
@@ -74,11 +83,12 @@ WriteControls (
   }
 
   //
-  // The STM owns the bits that VMX operation fixes, and no other: a handler that
-  // writes CR0 or CR4 as firmware does causes no VM exit.
+  // The STM owns the bits that VMX operation fixes, and of CR4 those that would show the
+  // handler registers that do not come back after it. A handler that writes CR0 or CR4
+  // as firmware does causes no VM exit.
   //
   VmWrite (VMCS_CR0_GUEST_HOST_MASK, Processor->HandlerCr0Fixed0);
-  VmWrite (VMCS_CR4_GUEST_HOST_MASK, Processor->HandlerCr4Fixed0);
+  VmWrite (VMCS_CR4_GUEST_HOST_MASK, ~(UINT64)STM_HANDLER_CR4_BITS);
   VmWrite (VMCS_LINK_POINTER, VMCS_POINTER_NONE);
   return TRUE;
 }
@@ -107,6 +117,7 @@ StmSetUpSmmGuestVmcs (
   Supported = StmWriteHostArea (Processor, Processor->Shared->SmmGuestExit, &Processor->Handler);
   if (Supported) {
     Supported = WriteControls (Processor);
+    StmSetUpLimit (Processor);
   }
 
   StmMakeCurrent (Processor, Processor->TransferVmcs);

@@ -8,14 +8,12 @@
 #include "Guest.h"
 #include "Log/Log.h"
 
-#define WANTED_EXIT_CONTROLS                                                   \
-  (VMX_EXIT_SAVE_DEBUG | VMX_EXIT_HOST_ADDRESS_SPACE_SIZE | VMX_EXIT_SAVE_PAT |            \
-   VMX_EXIT_LOAD_PAT | VMX_EXIT_SAVE_EFER | VMX_EXIT_LOAD_EFER)
-
 ///
 /// Controls without which the STM cannot keep the two sides apart.
 ///
-#define NEEDED_EXIT_CONTROLS  (VMX_EXIT_SAVE_DEBUG | VMX_EXIT_HOST_ADDRESS_SPACE_SIZE | VMX_EXIT_SAVE_EFER | VMX_EXIT_LOAD_EFER)
+#define NEEDED_EXIT_CONTROLS                                                   \
+  (VMX_EXIT_SAVE_DEBUG | VMX_EXIT_HOST_ADDRESS_SPACE_SIZE | VMX_EXIT_SAVE_PAT |            \
+   VMX_EXIT_LOAD_PAT | VMX_EXIT_SAVE_EFER | VMX_EXIT_LOAD_EFER)
 
 /**
   Make one of this processor's VMCSs current, or crash: the region lies in MSEG
@@ -83,7 +81,7 @@ StmWriteHostArea (
     (UINT64)(UINTN)&Registers->Reserved
     );
 
-  Controls = VmxLegalControls (WANTED_EXIT_CONTROLS, MSR_IA32_VMX_EXIT_CTLS);
+  Controls = VmxLegalControls (NEEDED_EXIT_CONTROLS, MSR_IA32_VMX_EXIT_CTLS);
   VmWrite (VMCS_EXIT_CONTROLS, Controls);
   return (BOOLEAN)((Controls & NEEDED_EXIT_CONTROLS) == NEEDED_EXIT_CONTROLS);
 }

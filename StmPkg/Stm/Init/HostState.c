@@ -7,7 +7,6 @@
 **/
 
 #include "Init.h"
-#include <Register/Intel/Cpuid.h>
 #include "Guest/Guest.h"
 #include "Log/Log.h"
 #include "Protect/Protect.h"
@@ -118,11 +117,10 @@ StmEnterHostState (
   IN OUT STM_PROCESSOR  *Processor
   )
 {
-  IA32_DESCRIPTOR         Gdtr;
-  IA32_DESCRIPTOR         Idtr;
-  IA32_CR0                Cr0;
-  IA32_CR4                Cr4;
-  CPUID_VERSION_INFO_ECX  Version;
+  IA32_DESCRIPTOR  Gdtr;
+  IA32_DESCRIPTOR  Idtr;
+  IA32_CR0         Cr0;
+  IA32_CR4         Cr4;
 
   VmxBuildHostTables (
     &Processor->Host,
@@ -145,12 +143,14 @@ StmEnterHostState (
   Cr0.Bits.WP = 1;
   AsmWriteCr0 (Cr0.UintN);
 
-  AsmCpuid (CPUID_VERSION_INFO, NULL, NULL, &Version.Uint32, NULL);
-  Cr4.UintN        = 0;
-  Cr4.Bits.PAE     = 1;
-  Cr4.Bits.MCE     = 1;
-  Cr4.Bits.VMXE    = 1;
-  Cr4.Bits.OSXSAVE = Version.Bits.XSAVE;
+  //
+  // OSFXSR: without it FXSAVE need not save the XMM registers.
+  //
+  Cr4.UintN       = 0;
+  Cr4.Bits.PAE    = 1;
+  Cr4.Bits.MCE    = 1;
+  Cr4.Bits.OSFXSR = 1;
+  Cr4.Bits.VMXE   = 1;
   AsmWriteCr4 (Cr4.UintN);
   AsmWriteCr3 (Shared->HostCr3);
 }

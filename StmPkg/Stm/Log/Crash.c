@@ -27,7 +27,8 @@ STATIC CONST CHAR8  mClassNames[][24] = {
   "handler-triple-fault",
   "image-modified",
   "bad-state",
-  "protection-exception"
+  "protection-exception",
+  "handler-timeout"
 };
 
 /**

@@ -34,7 +34,8 @@ typedef enum {
   StmCrashHandlerTripleFault,
   StmCrashImageModified,
   StmCrashBadState,
-  StmCrashProtectionException
+  StmCrashProtectionException,
+  StmCrashHandlerTimeout
 } STM_CRASH_CLASS;
 
 ///

@@ -21,10 +21,7 @@
 /**
   Do accesses to a place cause a VM exit whatever is protected?
 
-  The handler could move MSEG or forbid the executive monitor's calls by writing
-  IA32_SMM_MONITOR_CTL, move the page of APIC registers onto MSEG, where the STM would
-  meet them instead of its memory, and forge records at the STM's port. MSRs of the
-  interrupted side come back after the handler, so the STM has to know of writes.
+  State/Msr.c has the MSRs and why. At the STM's port the handler could forge records.
 
   @param[in] Space  StmSpaceIo or StmSpaceMsr.
   @param[in] Place  Port or MSR.
@@ -38,9 +35,18 @@ OwnAt (
   IN UINT64  Place
   )
 {
+  UINTN   Index;
+  UINT32  First;
+  UINT32  Last;
+
   if (Space == StmSpaceMsr) {
-    return ((Place == MSR_IA32_SMM_MONITOR_CTL) || (Place == MSR_IA32_APIC_BASE) ||
-            (StmFindKeptMsr (Place) != STM_KEPT_MSRS)) ? STM_ACCESS_WRITE : 0;
+    for (Index = 0; StmGuardedMsrs (Index, &First, &Last); Index++) {
+      if ((Place >= First) && (Place <= Last)) {
+        return STM_ACCESS_WRITE;
+      }
+    }
+
+    return 0;
   }
 
   return (Place == STM_RECORD_PORT_STM) ? STM_ACCESS_ALL : 0;
@@ -153,11 +159,14 @@ StmBuildBitmaps (
   IN CONST STM_SHARED  *Shared
   )
 {
-  UINT64  Msr;
+  UINTN   Index;
+  UINT32  First;
+  UINT32  Last;
 
-  for (Msr = 0; Msr < MSR_RANGE; Msr++) {
-    InterceptAt (Shared, StmSpaceMsr, Msr, OwnAt (StmSpaceMsr, Msr));
-    InterceptAt (Shared, StmSpaceMsr, MSR_HIGH_BASE + Msr, OwnAt (StmSpaceMsr, MSR_HIGH_BASE + Msr));
+  for (Index = 0; StmGuardedMsrs (Index, &First, &Last); Index++) {
+    for ( ; First <= Last; First++) {
+      InterceptAt (Shared, StmSpaceMsr, First, STM_ACCESS_WRITE);
+    }
   }
 
   InterceptAt (Shared, StmSpaceIo, STM_RECORD_PORT_STM, OwnAt (StmSpaceIo, STM_RECORD_PORT_STM));

@@ -1,6 +1,7 @@
 /** @file
   What memory the SMI handler can reach: an identity EPT over the full physical
-  width minus MSEG, and minus what the executive monitor protects.
+  width minus MSEG, and minus what the executive monitor protects. It can execute what
+  is in its SMRAM and nothing else: others could write it while it runs.
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
@@ -10,8 +11,9 @@
 
 #define EPT_RWX  (EPT_READ | EPT_WRITE | EPT_EXECUTE)
 
-#define EPT_LEAF_WB  (EPT_RWX | (EPT_MEMORY_TYPE_WB << EPT_MEMORY_TYPE_SHIFT))
-#define EPT_LEAF_UC  (EPT_RWX | (EPT_MEMORY_TYPE_UC << EPT_MEMORY_TYPE_SHIFT))
+#define EPT_LEAF_WB     (EPT_READ | EPT_WRITE | (EPT_MEMORY_TYPE_WB << EPT_MEMORY_TYPE_SHIFT))
+#define EPT_LEAF_UC     (EPT_READ | EPT_WRITE | (EPT_MEMORY_TYPE_UC << EPT_MEMORY_TYPE_SHIFT))
+#define EPT_LEAF_SMRAM  (EPT_LEAF_WB | EPT_EXECUTE)
 
 #define EPT_NEEDED  (EPT_CAP_WALK_4 | EPT_CAP_TABLES_WB | EPT_CAP_2MB_PAGES)
 
@@ -26,6 +28,39 @@ StmFlushEpt (
   if ((VmxReadEptCapability () & EPT_CAP_INVEPT_ALL) != 0) {
     AsmInvEpt (INVEPT_ALL_CONTEXTS, 0);
   }
+}
+
+/**
+  The accesses to memory that the handler does not have: those that the executive monitor
+  protects, and execution outside SMRAM.
+
+  @param[in]  Shared   Shared state.
+  @param[in]  Profile  The profile.
+  @param[in]  Place    Physical address.
+  @param[out] End      First address behind it for which the answer may differ.
+
+  @return STM_ACCESS_READ and so on.
+**/
+STATIC
+UINT32
+DeniedAt (
+  IN  CONST STM_SHARED   *Shared,
+  IN  CONST STM_PROFILE  *Profile,
+  IN  UINT64             Place,
+  OUT UINT64             *End
+  )
+{
+  UINT32  Access;
+
+  Access = StmProfileAt (Profile, StmSpaceMemory, Place, End);
+  if (Place < Shared->TsegBase) {
+    *End = MIN (*End, Shared->TsegBase);
+  } else if (Place < Shared->TsegEnd) {
+    *End = MIN (*End, Shared->TsegEnd);
+    return Access;
+  }
+
+  return Access | STM_ACCESS_EXECUTE;
 }
 
 /**
@@ -100,7 +135,7 @@ StmApplyEpt (
   UINT32  Access;
 
   for (Place = Range->Base; Place < Range->End; Place = End) {
-    Access = StmProfileAt (Profile, StmSpaceMemory, Place, &End);
+    Access = DeniedAt (Shared, Profile, Place, &End);
     End    = MIN (End, Range->End);
     StmPageMapChange (&Shared->Ept, Place, End - Place, EPT_RWX, Permissions (Access));
   }
@@ -142,8 +177,9 @@ StmBuildEpt (
     EPT_RWX,
     (BOOLEAN)((Capability & EPT_CAP_1GB_PAGES) != 0)
     );
-  if (!StmPageMapRange (Map, 0, 0, Shared->MsegBase, EPT_LEAF_WB) ||
-      !StmPageMapRange (Map, Shared->MsegEnd, Shared->MsegEnd, Shared->TsegEnd - Shared->MsegEnd, EPT_LEAF_WB) ||
+  if (!StmPageMapRange (Map, 0, 0, Shared->TsegBase, EPT_LEAF_WB) ||
+      !StmPageMapRange (Map, Shared->TsegBase, Shared->TsegBase, Shared->MsegBase - Shared->TsegBase, EPT_LEAF_SMRAM) ||
+      !StmPageMapRange (Map, Shared->MsegEnd, Shared->MsegEnd, Shared->TsegEnd - Shared->MsegEnd, EPT_LEAF_SMRAM) ||
       !StmPageMapRange (Map, Shared->TsegEnd, Shared->TsegEnd, SIZE_4GB - Shared->TsegEnd, EPT_LEAF_UC) ||
       !StmPageMapRange (Map, SIZE_4GB, SIZE_4GB, Limit - SIZE_4GB, EPT_LEAF_WB))
   {

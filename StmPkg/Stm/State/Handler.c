@@ -104,6 +104,28 @@ WriteHandlerState (
 
   AsmVmWriteList (mHandlerConstants, ARRAY_SIZE (mHandlerConstants));
   AsmVmWriteList (List, ARRAY_SIZE (List));
+  VmWrite (VMCS_PREEMPTION_TIMER_VALUE, Processor->HandlerLimit);
+}
+
+/**
+  Take new page tables of the PSD for an entry to the SMI handler.
+
+  @param[in,out] Processor  This processor, the SMM-guest VMCS current.
+  @param[in]     Cr3        The PSD's.
+**/
+STATIC
+VOID
+TakeCr3 (
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     UINT64         Cr3
+  )
+{
+  if (!StmIsHandlerCr3 (Processor->Shared, Cr3)) {
+    StmCrash (Processor, StmCrashBadState, 0, Processor->Saved.Smbase, Processor->Saved.Rip, StmBadPsd);
+  }
+
+  Processor->HandlerCr3 = Cr3;
+  VmWrite (VMCS_CR3_TARGET0, Cr3);
 }
 
 /**
@@ -149,6 +171,10 @@ StmPrepareHandler (
 
   Processor->Event = Event;
   StmMakeCurrent (Processor, Processor->SmmGuestVmcs);
+  if (Entry.Cr3 != Processor->HandlerCr3) {
+    TakeCr3 (Processor, Entry.Cr3);
+  }
+
   WriteHandlerState (Processor, &Entry);
   return TRUE;
 }

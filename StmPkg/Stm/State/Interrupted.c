@@ -126,25 +126,6 @@ StmReadInterrupted (
 }
 
 /**
-  Restore what the handler has changed and an exit told of.
-
-  @param[in,out] Processor  This processor.
-**/
-STATIC
-VOID
-RestoreWritten (
-  IN OUT STM_PROCESSOR  *Processor
-  )
-{
-  if ((Processor->Restore & STM_RESTORE_XCR0) != 0) {
-    AsmXSetBv (0, Processor->Xcr0);
-  }
-
-  StmRestoreMsrs (Processor);
-  Processor->Restore = 0;
-}
-
-/**
   Write the registers that no VMCS holds.
 
   @param[in] Was  What they held.
@@ -161,6 +142,7 @@ RestoreOther (
   AsmWriteDr3 (Was->Dr[3]);
   AsmWriteDr6 (Was->Dr6);
   AsmWriteCr2 (Was->Cr2);
+  AsmWriteCr8 (Was->Cr8);
   AsmWriteMsr64 (MSR_IA32_KERNEL_GS_BASE, Was->KernelGsBase);
 }
 
@@ -169,7 +151,8 @@ RestoreOther (
   under the default treatment, and VM exits and VM entries leave it alone.
 
   Most handlers change nothing of it. Reading the registers and comparing is cheaper
-  than writing them.
+  than writing them. x87 and SSE are always loaded: compilers use them, and to find out
+  is dearer. What else XSAVE manages the handler cannot reach (Exit/ControlRegister.c).
 
   @param[in,out] Processor  This processor.
 **/
@@ -181,7 +164,8 @@ StmRestoreRegisters (
   UINT64  Cr0;
 
   if (Processor->Restore != 0) {
-    RestoreWritten (Processor);
+    StmRestoreMsrs (Processor);
+    Processor->Restore = 0;
   }
 
   //
@@ -194,7 +178,7 @@ StmRestoreRegisters (
     AsmWriteCr0 ((Cr0 & ~(UINT64)CR0_CACHE) | (Processor->Saved.Cr0 & CR0_CACHE));
   }
 
-  if (AsmOtherRegistersDiffer (&Processor->Other) != 0) {
+  if (AsmCompareOtherRegisters (&Processor->Other) != 0) {
     RestoreOther (&Processor->Other);
   }
 }

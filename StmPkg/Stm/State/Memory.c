@@ -40,6 +40,27 @@ StmInHandlerSmram (
 }
 
 /**
+  Do page tables of the SMI handler begin in its SMRAM?
+
+  Outside it another processor or a device could change them while the handler runs.
+  Where the top table refers to tables outside, the handler has put that there itself.
+
+  @param[in] Shared  Shared state.
+  @param[in] Cr3     Value of CR3, of 4-level paging.
+
+  @retval TRUE   They do.
+  @retval FALSE  They do not, or a bit beyond the physical width is set.
+**/
+BOOLEAN
+StmIsHandlerCr3 (
+  IN CONST STM_SHARED  *Shared,
+  IN UINT64            Cr3
+  )
+{
+  return StmInHandlerSmram (Shared, Cr3 & ~(UINT64)(SIZE_4KB - 1), SIZE_4KB);
+}
+
+/**
   Does a page that the executive monitor names overlap SMRAM: TSEG, or the legacy
   region at A0000H? The processor reads VMCS regions while still in SMM, so it
   would accept one there (DM-RET-70), and what the executive monitor cannot write

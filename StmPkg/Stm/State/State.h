@@ -46,6 +46,21 @@ StmInHandlerSmram (
   );
 
 /**
+  Do page tables of the SMI handler begin in its SMRAM?
+
+  @param[in] Shared  Shared state.
+  @param[in] Cr3     Value of CR3, of 4-level paging.
+
+  @retval TRUE   They do.
+  @retval FALSE  They do not, or a bit beyond the physical width is set.
+**/
+BOOLEAN
+StmIsHandlerCr3 (
+  IN CONST STM_SHARED  *Shared,
+  IN UINT64            Cr3
+  );
+
+/**
   Does a page that the executive monitor names overlap SMRAM: TSEG, or the legacy
   region at A0000H?
 
@@ -89,7 +104,8 @@ AsmReadOtherRegisters (
   );
 
 /**
-  Do the registers still hold what AsmReadOtherRegisters has read?
+  Give x87 and SSE back. Do the other registers still hold what AsmReadOtherRegisters has
+  read?
 
   @param[in] Registers  What it has read.
 
@@ -97,8 +113,71 @@ AsmReadOtherRegisters (
 **/
 UINT64
 EFIAPI
-AsmOtherRegistersDiffer (
+AsmCompareOtherRegisters (
   IN CONST STM_OTHER_REGISTERS  *Registers
+  );
+
+/**
+  Read an MSR that may not exist.
+
+  @param[in]  Msr    The MSR.
+  @param[out] Value  What it holds; unchanged if it is not there.
+
+  @retval TRUE   Read.
+  @retval FALSE  The processor has raised #GP.
+**/
+BOOLEAN
+EFIAPI
+AsmTryReadMsr (
+  IN  UINT32  Msr,
+  OUT UINT64  *Value
+  );
+
+/**
+  Write an MSR that may not exist or may not take the value.
+
+  @param[in] Msr    The MSR.
+  @param[in] Value  The value.
+
+  @retval TRUE   Written.
+  @retval FALSE  The processor has raised #GP.
+**/
+BOOLEAN
+EFIAPI
+AsmTryWriteMsr (
+  IN UINT32  Msr,
+  IN UINT64  Value
+  );
+
+/**
+  Continue after a #GP in AsmTryReadMsr or AsmTryWriteMsr, which returns FALSE. Returns
+  here if the exception was elsewhere.
+
+  @param[in] Rip  RIP of the exception.
+  @param[in] Rsp  RSP of the exception.
+**/
+VOID
+EFIAPI
+AsmTryFailed (
+  IN UINT64  Rip,
+  IN UINT64  Rsp
+  );
+
+/**
+  One range of the MSRs whose writes the STM must see: those that are kept or closed.
+
+  @param[in]  Index  Which, from 0.
+  @param[out] First  Its first MSR.
+  @param[out] Last   Its last MSR.
+
+  @retval TRUE   First and Last are set.
+  @retval FALSE  There are no more.
+**/
+BOOLEAN
+StmGuardedMsrs (
+  IN  UINTN   Index,
+  OUT UINT32  *First,
+  OUT UINT32  *Last
   );
 
 /**
@@ -114,14 +193,14 @@ StmFindKeptMsr (
   );
 
 /**
-  Write one of the MSRs for the SMI handler.
+  Write one of the MSRs that are kept for the SMI handler.
 
   @param[in,out] Processor  This processor.
   @param[in]     Index      From StmFindKeptMsr.
   @param[in]     Value      The value.
 
   @retval TRUE   Written; the interrupted value is kept.
-  @retval FALSE  The processor would not take it.
+  @retval FALSE  The processor does not have the MSR, or does not take the value.
 **/
 BOOLEAN
 StmWriteKeptMsr (

@@ -9,7 +9,6 @@ ATTACK = Attack(
     goal="change the default memory type (IA32_MTRR_DEF_TYPE)",
     steps="before=rdmsr:2ff protect-msr:2ff hit=smm.wrmsr:2ff:$before!6 after=rdmsr:2ff wrmsr:2ff:$before",
     judge=changed("before", "after", "hit"),
-    expects=(SUCCEEDED, SUCCEEDED, BLOCKED),
-    stopped_by="MSR bitmap of the SMI handler: the register is protected",
-    reason="an MTRR belongs to both sides: the firmware may change it unless the executive monitor protects it",
+    expects=(SUCCEEDED, BLOCKED, BLOCKED),
+    stopped_by="MSR bitmap of the SMI handler: writes of MTRRs are refused",
 )

@@ -2,7 +2,7 @@
 """An SMI handler executes code outside SMRAM, which anyone can have written."""
 
 from build_scripts.experiments.attacking.attack import Attack, Attacker
-from build_scripts.experiments.attacking.verdicts import SUCCEEDED, ran
+from build_scripts.experiments.attacking.verdicts import BLOCKED, SUCCEEDED, ran
 
 ATTACK = Attack(
     attacker=Attacker.HANDLER,
@@ -12,6 +12,6 @@ ATTACK = Attack(
         "write:8:page2:c35ec2e7c0b8 hit=smm.call:page2"
     ),
     judge=ran("hit", 0x5EC2E7C0),
-    expects=(SUCCEEDED, SUCCEEDED, SUCCEEDED),
-    reason="what memory is not protected is the handler's to execute",
+    expects=(SUCCEEDED, BLOCKED, BLOCKED),
+    stopped_by="EPT of the SMI handler: nothing but its SMRAM is executable",
 )

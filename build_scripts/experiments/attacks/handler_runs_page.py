@@ -12,7 +12,6 @@ ATTACK = Attack(
         "write:8:page:c35ec2e7c0b8 protect:page:1000 hit=smm.call:page"
     ),
     judge=ran("hit", 0x5EC2E7C0),
-    expects=(SUCCEEDED, SUCCEEDED, BLOCKED),
-    stopped_by="EPT of the SMI handler: the page is protected",
-    reason="what nobody asks the STM to protect is open to the handler",
+    expects=(SUCCEEDED, BLOCKED, BLOCKED),
+    stopped_by="EPT of the SMI handler: nothing but its SMRAM is executable",
 )

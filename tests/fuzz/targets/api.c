@@ -19,6 +19,7 @@
 #define CF           BIT0
 #define MOST_CALLS   400
 #define MEMORY_ALL   7
+#define EXECUTE      4
 
 ///
 /// A processor's life, once more.
@@ -119,6 +120,10 @@ CheckPlace (
     } else if ((Place >= TEST_MSEG_BASE) && (Place < TEST_TSEG_END)) {
       REQUIRE (EptAt (Place) == 0);
     } else {
+      //
+      // Execution is for SMRAM.
+      //
+      Wanted |= ((Place < TEST_TSEG_BASE) || (Place >= TEST_TSEG_END)) ? EXECUTE : 0;
       REQUIRE (EptAt (Place) == (((Wanted & 1) != 0) ? 0 : (MEMORY_ALL & ~Wanted)));
     }
   } else if ((Space == SpaceIo) && (Place < 0x10000)) {

@@ -205,7 +205,7 @@ static void check_handler(void)
     smi(HANDLER_NOTHING);
     smi(HANDLER_CPUID);
     smi(HANDLER_CLOBBER);
-    smi(HANDLER_XSETBV);
+    smi(HANDLER_OSXSAVE);
     smi(HANDLER_CR3);
     no_event("noise");
 

@@ -8,6 +8,10 @@
 #define SEL_HANDLER_TSS 0x58u
 #define GDT_SIZE        0x58u
 
+/* Where the handler's code is executed; the linear addresses are those of the image. */
+#define HANDLER_TEXT    (TSEG_BASE + 0x410000u)
+#define IMAGE_BASE      0x100000u
+
 #define TABLE_FLAGS 0x63u
 #define LARGE_FLAGS 0xE3u
 
@@ -36,20 +40,21 @@ __asm__(".pushsection .text\n"
         "\tlidt handler_idtr(%rip)\n"
         "\tpush $0\n\tcall handler_main\n\tpop %rax\n\trsm\n"
         "handler_setup:\n\tpush $0\n\tcall setup_main\n\tpop %rax\n\trsm\n"
-        "handler_teardown:\n\tincl teardown_count(%rip)\n\trsm\n"
+        "handler_teardown:\n\tpush $0\n\tcall teardown_main\n\tpop %rax\n\trsm\n"
         ".popsection\n");
 extern uint8_t handler_entry[], handler_setup[], handler_teardown[];
 
 volatile uint32_t handler_count, setup_count, teardown_count;
 volatile enum handler_action handler_action;
 volatile uint64_t handler_value;
-void (*volatile handler_hook)(void);
+void (*volatile handler_hook)(void), (*volatile setup_hook)(void), (*volatile teardown_hook)(void);
 volatile uint32_t setup_rax;
 uint8_t handler_map[512], default_map[512];
 struct table_register handler_idtr;
 
 void handler_main(void);
 void setup_main(void);
+void teardown_main(void);
 
 static void read_mseg(void *arg)
 {
@@ -69,9 +74,10 @@ static void write_vmxe(void *arg)
     write_cr4(read_cr4() | 0x2000);
 }
 
-static void set_xcr0(uint32_t value)
+static void write_osxsave(void *arg)
 {
-    __asm__ volatile("xsetbv" : : "a"(value), "d"(0), "c"(0));
+    (void)arg;
+    write_cr4(read_cr4() | 0x40000);
 }
 
 volatile uint32_t clobbered, clobber_faults;
@@ -212,6 +218,17 @@ void setup_main(void)
 {
     setup_count++;
     setup_rax = read32(SAVE_MAP + 0x1F8);
+    if (setup_hook) {
+        setup_hook();
+    }
+}
+
+void teardown_main(void)
+{
+    teardown_count++;
+    if (teardown_hook) {
+        teardown_hook();
+    }
 }
 
 void handler_main(void)
@@ -262,15 +279,14 @@ void handler_main(void)
     case HANDLER_VMXE:
         handler_value = try_call(write_vmxe, NULL);
         break;
-    case HANDLER_XSETBV:
-        write_cr4(read_cr4() | 0x40000);
-        set_xcr0(3);
+    case HANDLER_OSXSAVE:
+        handler_value = try_call(write_osxsave, NULL);
         break;
     case HANDLER_TRIPLE_FAULT:
         triple_fault();
         break;
     case HANDLER_BREAK_PSD:
-        write64(PSD_CR3, 1ull << 50);
+        write64(PSD_RIP, 1ull << 63); /* not canonical */
         break;
     case HANDLER_BREAK_GDT:
         write64(PSD_GDT, 0x100000); /* outside SMRAM */
@@ -319,6 +335,31 @@ void handler_main(void)
     }
 }
 
+/*
+ * Page tables of the handler: identity, but that the image's code and constants are a copy
+ * in SMRAM, where alone the STM lets a handler execute.
+ */
+static void build_handler_tables(void)
+{
+    uint64_t code = (phys(mseg_file) + PAGE_SIZE) & ~(uint64_t)(PAGE_SIZE - 1);
+    uint64_t directories = HANDLER_TABLES + 2 * PAGE_SIZE, first = HANDLER_TABLES + 6 * PAGE_SIZE;
+
+    memcpy((void *)(uintptr_t)HANDLER_TABLES, page_tables, 6 * PAGE_SIZE);
+    write64(HANDLER_TABLES, (HANDLER_TABLES + PAGE_SIZE) | TABLE_FLAGS);
+    for (unsigned i = 0; i < 4; i++) {
+        write64(HANDLER_TABLES + PAGE_SIZE + 8 * i, (directories + i * PAGE_SIZE) | TABLE_FLAGS);
+    }
+    write64(HANDLER_TABLES + PAGE_SIZE + 32, ABOVE_4GB | LARGE_FLAGS);
+    write64(directories, first | TABLE_FLAGS);
+    for (uint64_t i = 0; i < 512; i++) {
+        write64(first + 8 * i, i * PAGE_SIZE | TABLE_FLAGS);
+    }
+    for (uint64_t page = IMAGE_BASE; page < code; page += PAGE_SIZE) {
+        write64(first + 8 * (page / PAGE_SIZE), (page - IMAGE_BASE + HANDLER_TEXT) | TABLE_FLAGS);
+    }
+    memcpy((void *)(uintptr_t)HANDLER_TEXT, (void *)(uintptr_t)IMAGE_BASE, code - IMAGE_BASE);
+}
+
 void load_stm(uint32_t processors)
 {
     uint8_t *mseg = (uint8_t *)(uintptr_t)MSEG_BASE;
@@ -330,6 +371,7 @@ void load_stm(uint32_t processors)
                                                FILE_RELOCATION_OFFSET));
     uint64_t tables = MSEG_BASE + size, loader = tables + 0x6000;
 
+    build_handler_tables();
     memset(mseg, 0, 0x200000);
     memcpy(mseg, mseg_file, size);
     for (uint32_t i = 0; i < count; i++) {
@@ -371,7 +413,7 @@ static void write_psd(void)
     put16(0x18, SEL_DATA64);
     put16(0x1A, SEL_DATA64);
     put16(0x1C, SEL_HANDLER_TSS);
-    write64(PSD_CR3, phys(page_tables));
+    write64(PSD_CR3, HANDLER_TABLES);
     write64(PSD + 0x28, phys(handler_setup));
     write64(PSD + 0x30, phys(handler_teardown));
     write64(PSD + 0x38, phys(handler_entry));

@@ -297,7 +297,7 @@ static void write_psd(uint32_t cpu)
     write32(psd + 0x14, SEL_CODE64 | SEL_DATA64 << 16);
     write32(psd + 0x18, SEL_DATA64 | SEL_DATA64 << 16);
     write32(psd + 0x1C, SEL_HANDLER_TSS);
-    write64(psd + 0x20, phys(page_tables));
+    write64(psd + 0x20, HANDLER_TABLES);
     write64(psd + 0x28, phys(many_setup));
     write64(psd + 0x30, phys(many_teardown));
     write64(psd + 0x38, phys(many_entry));

@@ -30,7 +30,6 @@
 #define MENDED         0x600Du
 #define MSR_CLAIMED    0x174u
 #define MSR_FREE       0x176u
-#define ABOVE_4GB      0x100000000ull
 
 enum access_kind { ACCESS_READ, ACCESS_WRITE, ACCESS_IN, ACCESS_OUT, ACCESS_RDMSR, ACCESS_WRMSR, ACCESS_KINDS, ACCESS_LOOKUP };
 
@@ -226,7 +225,7 @@ static void caught(const char *name, enum access_kind kind, uint64_t place)
     check_eq("CAUGHT-CODE", name, frame[FRAME_CODE], accesses[kind].type);
     check_eq("CAUGHT-RIP", name, frame[FRAME_RIP], phys(accesses[kind].code) + accesses[kind].before);
     check_eq("CAUGHT-RDI", name, frame[FRAME_RDI], place);
-    check_eq("CAUGHT-CR3", name, frame[FRAME_CR3], phys(page_tables));
+    check_eq("CAUGHT-CR3", name, frame[FRAME_CR3], HANDLER_TABLES);
     check_eq("CAUGHT-FAULT", name, access_fault, NO_FAULT);
 }
 

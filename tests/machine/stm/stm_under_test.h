@@ -42,9 +42,13 @@
 #define SAVE_MAP (SMBASE + 0xFE00u)
 #define PSD      (SMBASE + 0xFB00u)
 #define PSD_CR3  (PSD + 0x20u)
+#define PSD_RIP  (PSD + 0x38u)
 #define PSD_GDT  (PSD + 0x48u)
 #define PSD_EXCEPTION (PSD + 0x58u)
 #define PSD_RESOURCES (PSD + 0x78u)
+
+#define HANDLER_TABLES (TSEG_BASE + 0x400000u) /* page tables of the handler, 7 pages */
+#define ABOVE_4GB      0x100000000ull
 
 /* What the SMI handler does, as the guest of the STM, with its next SMI. */
 enum handler_action {
@@ -60,7 +64,7 @@ enum handler_action {
     HANDLER_WRITE_MONITOR_CTL,
     HANDLER_RECORD_PORT,
     HANDLER_VMXE,
-    HANDLER_XSETBV,
+    HANDLER_OSXSAVE,
     HANDLER_TRIPLE_FAULT,
     HANDLER_BREAK_PSD,
     HANDLER_BREAK_GDT,
@@ -82,7 +86,8 @@ enum handler_action {
 extern volatile uint32_t handler_count, setup_count, teardown_count;
 extern volatile enum handler_action handler_action;
 extern volatile uint64_t handler_value;
-extern void (*volatile handler_hook)(void);
+/* Run by the handler, and by the set-up and tear-down code if set. */
+extern void (*volatile handler_hook)(void), (*volatile setup_hook)(void), (*volatile teardown_hook)(void);
 #define CLOBBERS 7u /* DR0 to DR3, DR6, CR2, KERNEL_GS_BASE */
 extern volatile uint32_t clobber_which;
 extern volatile uint32_t clobbered; /* the handler has read back what it wrote */

@@ -107,6 +107,11 @@ ASM_PFX(AsmReadCr8):
     mov     rax, cr8
     ret
 
+global ASM_PFX(AsmWriteCr8)
+ASM_PFX(AsmWriteCr8):
+    mov     cr8, rcx
+    ret
+
 ;
 ; rcx = type, rdx = EPT pointer; the descriptor's upper half is reserved.
 ;
