@@ -19,9 +19,20 @@ GENERAL = {"rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", *(f"r{number}
 SEGMENTS = {"cs", "ss", "ds", "es", "fs", "gs", "ldtr", "tr", "fs-base", "gs-base"}
 TABLES = {"gdtr-base", "gdtr-limit", "idtr-base", "idtr-limit"}
 CONTROL = {"cr0", "cr2", "cr3", "cr4", "cr8", "xcr0", "dr0", "dr1", "dr2", "dr3", "dr6", "dr7", "efer", "pat"}
-SYSCALL = {"sysenter-cs", "sysenter-esp", "sysenter-eip", "star", "lstar", "cstar", "fmask", "kernel-gs-base"}
+SYSCALL = {
+    "sysenter-cs",
+    "sysenter-esp",
+    "sysenter-eip",
+    "star",
+    "lstar",
+    "cstar",
+    "fmask",
+    "kernel-gs-base",
+    "tsc-aux",
+}
+PLATFORM = {"debugctl", "misc-enable", "apic-base", "mtrr-def-type", "mtrr-base0", "mtrr-mask0"}
 VECTORS = {"x87-control", "mxcsr", "x87-st", "xmm", "ymm-high"}
-FIELDS = GENERAL | SEGMENTS | TABLES | CONTROL | SYSCALL | VECTORS | {"smi-count"}
+FIELDS = GENERAL | SEGMENTS | TABLES | CONTROL | SYSCALL | PLATFORM | VECTORS | {"smi-count"}
 
 # What the tool loads before the SMI (StmPkg/Applications/SmiTool/State.c): without them nothing could get lost.
 PATTERNS = {
@@ -37,6 +48,7 @@ PATTERNS = {
     "star": 0x5A01020304050607,
     "lstar": 0x5A1112131415,
     "kernel-gs-base": 0x5A3132333435,
+    "tsc-aux": 0x5A5B5C5D,
 }
 
 BOTH = ("SmiTool.efi state", "SmiTool.efi state hlt")

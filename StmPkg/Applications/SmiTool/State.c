@@ -56,13 +56,17 @@ STATIC CONST STATE_MSR  mMsrs[] = {
   { "fs-base",        MSR_IA32_FS_BASE,        0x00005A2122232425ULL },
   { "gs-base",        MSR_IA32_GS_BASE,        0xFFFFA52122232425ULL },
   { "kernel-gs-base", MSR_IA32_KERNEL_GS_BASE, 0x00005A3132333435ULL },
+  { "tsc-aux",        MSR_IA32_TSC_AUX,        0x5A5B5C5D            },
   //
   // Entries 0 to 3 as they are, since page tables refer to them.
   //
   { "pat",            MSR_IA32_PAT,            0x0104050600070406ULL },
   { "debugctl",       MSR_IA32_DEBUGCTL,       KEEP                  },
   { "misc-enable",    MSR_IA32_MISC_ENABLE,    KEEP                  },
-  { "apic-base",      MSR_IA32_APIC_BASE,      KEEP                  }
+  { "apic-base",      MSR_IA32_APIC_BASE,      KEEP                  },
+  { "mtrr-def-type",  MSR_IA32_MTRR_DEF_TYPE,  KEEP                  },
+  { "mtrr-base0",     MSR_IA32_MTRR_PHYSBASE0, KEEP                  },
+  { "mtrr-mask0",     MSR_IA32_MTRR_PHYSMASK0, KEEP                  }
 };
 
 STATIC CONST CHAR8  *mGprs[STATE_GPRS] = {

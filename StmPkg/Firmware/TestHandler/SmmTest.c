@@ -306,12 +306,50 @@ TripleFaultCommand (
   return Ask (StmTestTripleFault, "triple-fault", 0, Argc, Argv);
 }
 
+/**
+  Command "halt".
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @return See Ask.
+**/
+STATIC
+EFI_STATUS
+HaltCommand (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  )
+{
+  return Ask (StmTestHalt, "halt", 0, Argc, Argv);
+}
+
+/**
+  Command "loop".
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @return See Ask.
+**/
+STATIC
+EFI_STATUS
+LoopCommand (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  )
+{
+  return Ask (StmTestLoop, "loop", 0, Argc, Argv);
+}
+
 STATIC CONST STM_COMMAND  mCommands[] = {
   { L"mseg-read",    L"[OFFSET] " OPTIONS,     0, 1 + OPTION_WORDS, ReadMsegCommand    },
   { L"mseg-write",   L"OFFSET VALUE " OPTIONS, 2, 2 + OPTION_WORDS, WriteMsegCommand   },
   { L"read",         L"ADDRESS " OPTIONS,      1, 1 + OPTION_WORDS, ReadMemoryCommand  },
   { L"cpuid",        OPTIONS,                  0, OPTION_WORDS,     CpuidCommand       },
-  { L"triple-fault", OPTIONS,                  0, OPTION_WORDS,     TripleFaultCommand }
+  { L"triple-fault", OPTIONS,                  0, OPTION_WORDS,     TripleFaultCommand },
+  { L"halt",         OPTIONS,                  0, OPTION_WORDS,     HaltCommand        },
+  { L"loop",         OPTIONS,                  0, OPTION_WORDS,     LoopCommand        }
 };
 
 /**

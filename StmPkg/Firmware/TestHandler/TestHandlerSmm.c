@@ -16,6 +16,7 @@
 #include <Guid/StmTestHandler.h>
 #include <Library/BaseLib.h>
 #include <Library/BaseMemoryLib.h>
+#include <Library/CpuLib.h>
 #include <Library/DebugLib.h>
 #include <Library/HobLib.h>
 #include <Library/SmmMemLib.h>
@@ -264,6 +265,25 @@ CauseTripleFault (
 }
 
 /**
+  Never end.
+
+  @param[in] Halt  TRUE to halt the processor with interrupts off, FALSE to loop.
+**/
+STATIC
+VOID
+NeverEnd (
+  IN BOOLEAN  Halt
+  )
+{
+  DisableInterrupts ();
+  while (TRUE) {
+    if (Halt) {
+      CpuSleep ();
+    }
+  }
+}
+
+/**
   Carry out one request.
 
   @param[in]     DispatchHandle  Not used.
@@ -308,6 +328,10 @@ TestHandler (
       break;
     case StmTestTripleFault:
       CauseTripleFault ();
+      break;
+    case StmTestHalt:
+    case StmTestLoop:
+      NeverEnd ((BOOLEAN)(Request.Command == StmTestHalt));
       break;
     default:
       Request.Result = StmTestRejected;

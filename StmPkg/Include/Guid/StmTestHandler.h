@@ -22,7 +22,9 @@ typedef enum {
   StmTestWriteMseg   = 2,       ///< write a byte of MSEG
   StmTestCpuid       = 3,       ///< an instruction that always exits
   StmTestTripleFault = 4,       ///< an exception without an IDT
-  StmTestReadMemory  = 5        ///< read a byte of memory at Address
+  StmTestReadMemory  = 5,       ///< read a byte of memory at Address
+  StmTestHalt        = 6,       ///< halt for ever, interrupts off
+  StmTestLoop        = 7        ///< go round in a loop for ever
 } STM_TEST_COMMAND;
 
 typedef enum {
