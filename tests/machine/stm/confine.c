@@ -15,6 +15,10 @@
 #define APIC_PAGE      0xFEE00000u
 #define TSEG_END       (TSEG_BASE + TSEG_SIZE)
 #define CR3_PCD        0x10u
+#define API_RETURN     4u /* RETURN_FROM_PROTECTION_EXCEPTION */
+#define SPE_STACK      (TSEG_BASE + 0x50000u)
+#define FRAME_CR3      16u /* in words of 8 bytes */
+#define FRAME_RIP      23u
 #define BEYOND_WIDTH   (1ull << 45)
 
 volatile uint32_t nmi_count; /* of the handler in firmware.c, which is not used here */
@@ -98,6 +102,66 @@ static void check_tables(void)
     try_at("beyond-the-width", change_tables, BEYOND_WIDTH | OTHER_TABLES, FAULT_GP);
 }
 
+/* One instruction that is refused, and RET; the firmware's handler of protection exceptions. */
+__asm__(".pushsection .text\n"
+        "guarded_read:\tmov (%rdi), %eax\n\tret\n"
+        "protection_entry:\tmov %rsp, %rdi\n\tcall protection_main\n\tud2\n"
+        ".popsection\n");
+extern uint8_t protection_entry[];
+uint32_t guarded_read(uint64_t address);
+void protection_main(uint64_t *frame);
+
+static volatile uint32_t elsewhere, beyond;
+
+/* The frame's CR3 somewhere else: refused. Then as it was, behind the instruction. */
+void protection_main(uint64_t *frame)
+{
+    uint64_t own = frame[FRAME_CR3];
+
+    frame[FRAME_CR3] = phys(page_tables);
+    elsewhere = (uint32_t)call_stm_at(API_RETURN, 0);
+    frame[FRAME_CR3] = own | BEYOND_WIDTH;
+    beyond = (uint32_t)call_stm_at(API_RETURN, 0);
+    frame[FRAME_CR3] = own;
+    frame[FRAME_RIP] += 2;
+    call_stm_at(API_RETURN, 0);
+    panic("the STM does not go on");
+}
+
+static void read_protected(void)
+{
+    guarded_read(target);
+    handler_value = 0;
+}
+
+static void set_exception_handler(void)
+{
+    write64(PSD_EXCEPTION, phys(protection_entry));
+    write64(PSD_EXCEPTION + 8, SPE_STACK);
+    write64(PSD_EXCEPTION + 16, SEL_DATA64 | 0x1Full << 16);
+}
+
+/* Page tables by way of RETURN_FROM_PROTECTION_EXCEPTION. */
+static void check_frame(void)
+{
+    uint64_t *list = page_alloc();
+
+    target = phys(page_alloc());
+    list[0] = 1 | 32ull << 32; /* MEM_RANGE */
+    list[1] = target;
+    list[2] = PAGE_SIZE;
+    list[3] = 7;
+    list[4] = 16ull << 32; /* END_OF_RESOURCES */
+    check_eq("FRAME", "protect", call_stm_at(API_PROTECT, phys(list)), STM_SUCCESS);
+    handler_hook = read_protected;
+    smi(HANDLER_HOOK);
+    check_eq("FRAME", "goes-on", handler_value, 0);
+    check_eq("FRAME", "elsewhere", elsewhere, STM_INVALID_PARAMETER);
+    check_eq("FRAME", "beyond-the-width", beyond, STM_INVALID_PARAMETER);
+    list[0] = 1 | 32ull << 32; /* without ReturnStatus */
+    check_eq("FRAME", "unprotect", call_stm_at(API_UNPROTECT, phys(list)), STM_SUCCESS);
+}
+
 static void point_psd_elsewhere(void)
 {
     write64(PSD_CR3, phys(page_tables));
@@ -125,11 +189,13 @@ void run_tests(void)
     call("tables-outside-smram", API_INITIALIZE, STM_UNSPECIFIED);
     vmclear(activating);
     smm_call(point_psd_back);
+    smm_call(set_exception_handler);
     activation_vmcs();
     call("initialize", API_INITIALIZE, STM_SUCCESS);
     call("start", API_START, STM_SUCCESS);
     check_execution();
     check_tables();
+    check_frame();
     if (SCENE == SCENE_CR3) {
         handler_hook = point_psd_elsewhere;
         smi(HANDLER_HOOK);
