@@ -21,6 +21,7 @@ from build_scripts.commands import (
     compile_commands,
     completion,
     conformance,
+    debug,
     doctor,
     fuzz,
     inspect,
@@ -127,6 +128,10 @@ def _fuzz(options: argparse.Namespace) -> int:
         return fuzz.list_targets()
     effort = Effort(runs=options.runs or FUZZ_RUNS, calls=options.calls or 0, seed=options.seed)
     return fuzz.fuzz(options.targets, effort, options.json, options.input)
+
+
+def _debug(options: argparse.Namespace) -> int:
+    return debug.debug(debug.Asked(options.place, options.name, tuple(options.commands)))
 
 
 def _linux(options: argparse.Namespace) -> int:
@@ -303,6 +308,31 @@ def _other_boots(commands: Commands) -> None:
     _kvm_options(own)
     own.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="limit of the boot")
     own.set_defaults(function=_linux)
+
+    session = _add(
+        commands,
+        "debug",
+        "boot under GDB, and stop in the STM or in an SMI handler",
+        description="Boot the machine under GDB with the symbols of STM, SMM drivers and executive monitor.",
+        examples="""
+            stmlab debug                            before the first instruction
+            stmlab debug stm                        at the STM's first SMM VM exit
+            stmlab debug smi                        where the SMI handler begins
+            stmlab debug handler SmmVariableHandler
+            stmlab debug stm --ex bt --ex vmx       and end
+        """,
+    )
+    session.add_argument("place", nargs="?", choices=debug.PLACES, metavar="PLACE", help="stm, smi or handler")
+    session.add_argument("name", nargs="?", metavar="NAME", help="handler: a function of an SMM driver")
+    session.add_argument(
+        "--ex",
+        dest="commands",
+        action="append",
+        default=[],
+        metavar="COMMAND",
+        help="execute a command of GDB there, and end behind the last one; may be repeated",
+    )
+    session.set_defaults(function=_debug)
 
     suite = commands.add_parser("test", help="run the test suite; the arguments are pytest's", add_help=False)
     suite.add_argument("pytest_arguments", nargs=argparse.REMAINDER, metavar="...", help="go to pytest")

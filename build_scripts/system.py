@@ -51,6 +51,7 @@ NEEDS = (
     Need("xz-utils", ("xz",), "unpacks the sources"),
     Need("qemu-system-x86", ("qemu-system-x86_64",), "the stock machine for comparison"),
     Need("mtools", ("mformat",), "makes the drive that Linux boots from"),
+    Need("gdb", ("gdb",), "debugs STM and SMI handlers"),
     Need("python3-venv", ("python-venv",), "virtual environments"),
 )
 

@@ -21,6 +21,9 @@ from build_scripts.sources import sources
 PLATFORM = Path("Platform/OvmfStmPkg/PlatformBuild.py")
 OUTPUT = Path("Build/OvmfStm")
 TOOL_CHAIN = "GCC"
+ARCHITECTURE = "X64"
+# In a build tree: the key of what it was built of.
+TREE_KEY = "stmlab-key"
 # The rest of that package explains images and makes none.
 CONVERTER = tuple(f"build_scripts/stm_image/{name}.py" for name in ("__main__", "convert", "layout", "pe"))
 INPUTS = ("StmPkg", "Platform/OvmfStmPkg", *CONVERTER)
@@ -163,6 +166,40 @@ def compile_info() -> Path:
     return output / "CompileInfo" / "compile_commands.json"
 
 
+def firmware_in_tree(target: str = "DEBUG") -> tuple[Firmware, Path]:
+    """The images of the checkout's build tree, and the folder with the symbols of their modules, ``NAME.debug``.
+
+    Finished images come without those. The tree is built unless it is that of this checkout's sources.
+
+    Raises:
+        LabError: the source could not be obtained, or the build failed.
+    """
+    edk2 = sources.sound("edk2")
+    output = paths.CHECKOUT / OUTPUT / f"{target}_{TOOL_CHAIN}"
+    name = f"firmware-{cache.identity_of(str(paths.CHECKOUT))}"
+    with paths.locked(name, say):
+        if not _tree_is_current(output, firmware_key(edk2, target)):
+            log = paths.cache_dir() / f"{name}.log"
+            _build_tree(target, edk2, "building the firmware for its modules' symbols", log)
+    return Firmware(*(output / source for source in FILES.values())), output / ARCHITECTURE
+
+
+def _tree_is_current(output: Path, key: str) -> bool:
+    stamp = output / TREE_KEY
+    return stamp.is_file() and stamp.read_text(encoding="ascii") == key
+
+
+def _build_tree(target: str, edk2: sources.Tree, title: str, log: Path) -> Path:
+    """Run stuart in the checkout, and note what the tree was built of; returns the folder of its results."""
+    key = firmware_key(edk2, target)
+    output = _run_stuart(target, edk2.path, title, log)
+    for source in FILES.values():
+        if not (output / source).is_file():
+            raise LabError(f"the build produced no {source.name}", log=log)
+    (output / TREE_KEY).write_text(key, encoding="ascii")
+    return output
+
+
 def build_firmware(target: str = "DEBUG") -> Firmware:
     """The images of this checkout, built if no finished ones fit.
 
@@ -188,10 +225,8 @@ def build_firmware(target: str = "DEBUG") -> Firmware:
 def _build(target: str, finished: Path, log: Path) -> None:
     """Run stuart in the checkout, and copy the images into the folder `finished`."""
     tree = sources.sound("edk2")
-    output = _run_stuart(target, tree.path, f"building the firmware ({target})", log)
+    output = _build_tree(target, tree, f"building the firmware ({target})", log)
     for name, source in FILES.items():
-        if not (output / source).is_file():
-            raise LabError(f"the build produced no {source}", log=log)
         shutil.copyfile(output / source, finished / name)
     inputs = {"edk2": tree.version, "surroundings": surroundings_key(tree, target)}
     (finished / INPUTS_FILE).write_text(json.dumps(inputs))

@@ -18,6 +18,8 @@ from elftools.elf.sections import SymbolTableSection
 # Sources of edk2 lie in the cache; a reader knows them by their package.
 _PACKAGE = re.compile(r"(?:^|/)([A-Za-z0-9]+Pkg/.*)$")
 _LOADED = re.compile(r"^Loading (?:SMM )?driver at 0x([0-9A-Fa-f]+) EntryPoint=0x[0-9A-Fa-f]+ (\S+)", re.MULTILINE)
+_LOADED_SMM = re.compile(r"^Loading SMM driver at 0x([0-9A-Fa-f]+) EntryPoint=0x[0-9A-Fa-f]+ (\S+)", re.MULTILINE)
+_BUILD_TREE = re.compile(rb"\0(/[^\0]+?)/Build/OvmfStm/")
 # No module of this firmware is larger; an address farther beyond its start belongs to none.
 _MODULE_REACH = 1 << 20
 
@@ -104,11 +106,26 @@ def _source_name(program: LineProgram, number: int) -> str:
     return package[1] if package is not None else name
 
 
-def find_module(firmware_log: Path, address: int) -> str | None:
-    """``Module.efi+offset`` by the load addresses that the firmware logged, or None."""
+def compiled_in(path: Path) -> str | None:
+    """The checkout in whose build tree an ELF file was compiled, as its debug information says."""
+    found = _BUILD_TREE.search(path.read_bytes())
+    return found[1].decode(errors="replace") if found is not None else None
+
+
+def loaded_modules(firmware_log: Path, smm: bool = False) -> dict[int, str]:
+    """Load address and file name of each module that the firmware logged, in that order; empty without a log.
+
+    Args:
+        smm: of the SMM drivers alone.
+    """
     text = firmware_log.read_text(encoding="utf-8", errors="replace") if firmware_log.is_file() else ""
     # A module that was loaded later to the same place has replaced the earlier one.
-    modules = {int(found[1], 16): found[2] for found in _LOADED.finditer(text)}
+    return {int(found[1], 16): found[2] for found in (_LOADED_SMM if smm else _LOADED).finditer(text)}
+
+
+def find_module(firmware_log: Path, address: int) -> str | None:
+    """``Module.efi+offset`` by the load addresses that the firmware logged, or None."""
+    modules = loaded_modules(firmware_log)
     base = max((start for start in modules if start <= address), default=None)
     if base is None or address - base >= _MODULE_REACH:
         return None

@@ -22,6 +22,7 @@ from build_scripts.machine.processors import Configuration
 COMMANDS = (
     "run",
     "linux",
+    "debug",
     "test",
     "conformance",
     "bench",
