@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""The steps of an activation, in the order that the architecture's page tells."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+from elftools.elf.elffile import ELFFile
+
+from build_scripts.builds.firmware_build import Firmware, build_firmware
+from build_scripts.stm_image import inspect_image
+from tests.support.gdb_remote import GdbRemote
+
+from .test_stm import MSEG_BASE, debugged
+
+# Of QEMU's gdb stub.
+CR0_REGISTER, CR3_REGISTER, EFER_REGISTER = 0x1B, 0x1D, 0x20
+CR0_WP, EFER_NXE = 1 << 16, 1 << 11
+# What the page says of each step, and what is seen of it: the first instruction of a function, or a register that
+# changes. The compiler puts one function into another, so where C is looked for is told by file and function.
+STEPS = (
+    ("takes the lock of the one entry stack", "_ModuleEntryPoint"),
+    ("compares the hash of MSEG's static part", "StmPkg/Library/StmHashLib/StmHashLib.c:StmSha256"),
+    ("and builds the tables", "StmPkg/Stm/Protect/Ept.c:StmBuildEpt"),
+    ("takes its processor's block, found by its APIC ID", "StmPkg/Library/VmxMonitorLib/Capability.c:VmxReadApicId"),
+    ("loads that block's GDT and TR and the shared IDT", "AsmLoadTables"),
+    ("sets NXE", "NXE"),
+    ("and WP", "WP"),
+    ("moves to its own page tables", "CR3"),
+    ("switches to the block's own stack", "StmPkg/Stm/Init/TransferVmcs.c:StmSetUpTransferVmcs"),
+    ("when it has a VMCS of its own", "AsmVmPtrLoad"),
+)
+NAMES = [name for _words, name in STEPS]
+# From the first of these registers to the last the STM executes few instructions.
+MOST_STEPS = 2000
+STACK_SIZE = 0x1000
+
+
+def lines_of(checkout: Path, name: str) -> tuple[str, range]:
+    """The file's name and the lines of a function of C."""
+    path, function = name.split(":")
+    lines = (checkout / path).read_text(encoding="utf-8").splitlines()
+    first = lines.index(f"{function} (")
+    return Path(path).name, range(first + 1, lines.index("}", first) + 2)
+
+
+def addresses(firmware: Firmware, checkout: Path) -> dict[int, str]:
+    """What the first instruction at an address of MSEG shows."""
+    report = inspect_image(firmware.mseg.read_bytes())
+    wanted = {name: lines_of(checkout, name) for name in NAMES if ":" in name}
+    found: dict[int, str] = {}
+    with firmware.symbols.open("rb") as handle:
+        elf = ELFFile(handle)
+        linked = elf.get_section_by_name(".text")["sh_addr"]
+        for symbol in elf.get_section_by_name(".symtab").iter_symbols():
+            if symbol.name in NAMES:
+                found[symbol["st_value"]] = symbol.name
+        dwarf = elf.get_dwarf_info()
+        for unit in dwarf.iter_CUs():
+            program = dwarf.line_program_for_CU(unit)
+            for state in (entry.state for entry in program.get_entries() if entry.state):
+                file = program.header["file_entry"][state.file].name.decode()
+                for name, (of, lines) in wanted.items():
+                    if of == file and state.line in lines and state.address >= linked and not state.end_sequence:
+                        found[state.address] = name
+    assert set(found.values()) == set(NAMES) - {"NXE", "WP", "CR3"}
+    return {address - linked + MSEG_BASE + report.lab.text_offset: name for address, name in found.items()}
+
+
+def registers(gdb: GdbRemote) -> dict[str, int]:
+    """What a step may change: two bits, and the page tables."""
+    cr0, cr3, efer = (
+        struct.unpack("<Q", bytes.fromhex(gdb.request(f"p{number:x}")))[0]
+        for number in (CR0_REGISTER, CR3_REGISTER, EFER_REGISTER)
+    )
+    return {"NXE": efer & EFER_NXE, "WP": cr0 & CR0_WP, "CR3": cr3}
+
+
+class Watch:
+    """Runs until what was not seen yet begins."""
+
+    def __init__(self, gdb: GdbRemote, at: dict[int, str]) -> None:
+        self.gdb = gdb
+        self.at = at
+        for address in at:
+            gdb.set_breakpoint(address)
+
+    def forget(self, name: str) -> None:
+        """Do not stop there again."""
+        for address in [address for address, other in self.at.items() if other == name]:
+            self.gdb.clear_breakpoint(address)
+            del self.at[address]
+
+    def next(self) -> str:
+        """The name of what begins next."""
+        self.gdb.run_to_stop()
+        name = self.at[self.gdb.read_register("rip")]
+        self.forget(name)
+        return name
+
+
+def test_steps_come_in_the_order_of_the_page(checkout: Path, qemu: Path, tmp_path: Path) -> None:
+    firmware = build_firmware()
+    at = addresses(firmware, checkout)
+    seen: list[str] = []
+    with debugged(qemu, firmware.mseg, tmp_path) as (_process, gdb):
+        watch = Watch(gdb, at)
+        while "AsmLoadTables" not in seen:
+            seen.append(watch.next())
+        # Before the registers are all as they stay, none of what comes behind them begins.
+        before = registers(gdb)
+        entry_stack = gdb.read_register("rsp")
+        for _step in range(MOST_STEPS):
+            gdb.request("s")
+            now, pc = registers(gdb), gdb.read_register("rip")
+            seen += [name for name, value in now.items() if value != before[name]]
+            before = now
+            if pc in watch.at:
+                seen.append(watch.at[pc])
+                watch.forget(watch.at[pc])
+                break
+        stack = gdb.read_register("rsp")
+        assert not entry_stack - STACK_SIZE < stack < entry_stack + STACK_SIZE
+        seen.append(watch.next())
+    assert seen == NAMES
+    page = " ".join((checkout / "docs" / "architecture.rst").read_text(encoding="utf-8").split())
+    places = [page.index(words) for words, _name in STEPS]
+    assert places == sorted(places)
