@@ -4,10 +4,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +20,7 @@ from build_scripts.experiments.shell import Result, boot_configuration
 from build_scripts.machine.processors import Configuration
 from build_scripts.observation import outcome
 from build_scripts.observation.events import Stream, read_stream
+from tests.support.newcomer import environment
 
 OPTIONS = {
     Configuration.STOCK: ["--qemu", "stock"],
@@ -43,17 +42,6 @@ class Run:
     document: dict[str, Any]
     stream: Stream
     command: tuple[str, ...]
-
-
-def environment() -> dict[str, str]:
-    """A newcomer's environment: not the one that pytest and the lab made."""
-    variables = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "STMLAB_"))}
-    for name in ("PYTHONPATH", "VIRTUAL_ENV"):
-        variables.pop(name, None)
-    # Without our own environment's python3 on the path the command bootstraps as it does for a newcomer.
-    own = str(Path(sys.prefix) / "bin")
-    variables["PATH"] = os.pathsep.join(part for part in variables["PATH"].split(os.pathsep) if part != own)
-    return variables
 
 
 @cache

@@ -10,8 +10,9 @@ from pathlib import Path
 from build_scripts import paths
 from build_scripts.errors import ExitCode
 from build_scripts.experiments import document
+from tests.support.newcomer import environment
 
-from .conftest import BUILD_TIMEOUT_SECONDS, environment
+from .conftest import BUILD_TIMEOUT_SECONDS
 
 # How long a guest may take before it counts as hung. The first is enough on an idle host; a busy one needs longer to
 # come to the command that hangs.

@@ -6,9 +6,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,7 +18,8 @@ from build_scripts.experiments.plain_vmm import IPIS, LEAST_VARIABLE_SMIS, PORT_
 from build_scripts.experiments.shell_experiment import ShellExperiment
 from build_scripts.experiments.standby import NIGHTS
 from build_scripts.machine.processors import Configuration
-from build_scripts.observation.events import Kind, Mode, Stream, read_stream
+from build_scripts.observation.events import Kind, Mode
+from tests.support.carried import Carried, carry_out
 
 from .test_errors import run_command
 
@@ -32,43 +31,10 @@ NAMES = [
 ]
 
 
-@dataclass(frozen=True)
-class Carried:
-    """One experiment carried out by the command."""
-
-    status: int
-    output: str
-    errors: str
-    document: dict[str, Any]
-    streams: tuple[Stream, ...]
-
-
-@pytest.fixture(scope="module")
-def carried_out() -> dict[str, Carried]:
-    """Experiments that have been carried out, so that several tests can look at one."""
-    return {}
-
-
-def carry_out(name: str, done: dict[str, Carried], folder: Path) -> Carried:
-    if name not in done:
-        facts = folder / f"{name}.json"
-        result = run_command(["run", name, "--json", str(facts)])
-        assert facts.is_file(), result.stdout + result.stderr
-        logs = re.findall(r"^logs: (.+)$", result.stdout, re.MULTILINE)
-        done[name] = Carried(
-            result.returncode,
-            result.stdout,
-            result.stderr,
-            json.loads(facts.read_text()),
-            tuple(read_stream(Path(run_dir)) for run_dir in logs),
-        )
-    return done[name]
-
-
 @pytest.mark.parametrize("name", NAMES)
-def test_every_expectation_is_met(name: str, carried_out: dict[str, Carried], tmp_path: Path) -> None:
+def test_every_expectation_is_met(name: str, session_folder: Path) -> None:
     """And listed on the screen; that nothing seen meets none is a test of its own."""
-    run = carry_out(name, carried_out, tmp_path)
+    run = carry_out((name,), session_folder)
     assert run.status == ExitCode.OK, run.output + run.errors
     document.validate(run.document)
     assert run.document["experiment"] == name and run.document["exit_status"] == 0
@@ -79,8 +45,8 @@ def test_every_expectation_is_met(name: str, carried_out: dict[str, Carried], tm
 
 
 @pytest.fixture
-def plain_vmm(carried_out: dict[str, Carried], tmp_path: Path) -> Carried:
-    return carry_out("plain-vmm", carried_out, tmp_path)
+def plain_vmm(session_folder: Path) -> Carried:
+    return carry_out(("plain-vmm",), session_folder)
 
 
 def test_plain_vmm_has_a_row_for_each_way_and_monitor(plain_vmm: Carried) -> None:
@@ -129,21 +95,23 @@ def test_the_stm_sees_what_the_executive_does_not(plain_vmm: Carried) -> None:
     assert [boot["activations"] for boot in plain_vmm.document["boots"]] == [0, 1]
 
 
-def test_plain_vmm_shows_every_processor(tmp_path: Path) -> None:
+@pytest.fixture
+def plain_vmm_on_two(session_folder: Path) -> Carried:
+    return carry_out(("plain-vmm", "--processors", "2"), session_folder)
+
+
+def test_plain_vmm_shows_every_processor(plain_vmm_on_two: Carried) -> None:
     """A write to port B2H interrupts all of them, and for an IPI the SMI handler calls the others in."""
-    facts = tmp_path / "facts.json"
-    result = run_command(["run", "plain-vmm", "--processors", "2", "--json", str(facts)])
-    found = json.loads(facts.read_text(encoding="utf-8"))
-    document.validate(found)
-    assert result.returncode == ExitCode.OK, result.stdout + result.stderr
-    for row in found["rows"]:
+    assert plain_vmm_on_two.status == ExitCode.OK, plain_vmm_on_two.output + plain_vmm_on_two.errors
+    document.validate(plain_vmm_on_two.document)
+    for row in plain_vmm_on_two.document["rows"]:
         (other,) = row["others"]
         assert (other["cpu"], other["served_by"]) == (1, row["served_by"])
         assert 1 <= other["smis"] <= row["counted"]
         # The OUT is on the first processor: to the others the SMI is not one of I/O.
         assert other["smm_exits"]["io_smi"] == 0
         assert other["smm_exits"]["other_smi"] == (other["smis"] if row["stm"] else 0)
-    assert re.search(r"stm +1 +\([1-5]\) +0 +[1-5]", result.stdout), result.stdout
+    assert re.search(r"stm +1 +\([1-5]\) +0 +[1-5]", plain_vmm_on_two.output), plain_vmm_on_two.output
 
 
 def test_the_page_shows_this_run(plain_vmm: Carried, checkout: Path) -> None:
@@ -165,8 +133,8 @@ def test_the_page_shows_this_run(plain_vmm: Carried, checkout: Path) -> None:
 
 
 @pytest.fixture
-def standby(carried_out: dict[str, Carried], tmp_path: Path) -> Carried:
-    return carry_out("standby", carried_out, tmp_path)
+def standby(session_folder: Path) -> Carried:
+    return carry_out(("standby",), session_folder)
 
 
 def test_standby_page_shows_this_run(standby: Carried, checkout: Path) -> None:
@@ -203,6 +171,7 @@ def test_sleeping_machine_was_reset(standby: Carried) -> None:
         assert any(step.kind is Kind.SMI and step.source is Mode.NONE for step in after)
 
 
+@pytest.mark.long
 def test_standby_on_two_processors(tmp_path: Path) -> None:
     """Each variant; the one that comes back does so with both."""
     facts = tmp_path / "standby.json"
@@ -233,13 +202,10 @@ def test_own_script_on_each_machine(tmp_path: Path) -> None:
     assert result.stderr.count("line 4, 'ExecMon.efi exits': the Shell's status is 0x13 (not started)") == 2
 
 
-def test_plain_vmm_on_two_processors(tmp_path: Path) -> None:
+def test_plain_vmm_on_two_processors(plain_vmm_on_two: Carried) -> None:
     """Without counted instructions, the STM on both: the processor that raises SMIs sees them go where they went."""
-    facts = tmp_path / "facts.json"
-    result = run_command(["run", "plain-vmm", "--processors", "2", "--json", str(facts)])
-    assert result.returncode == ExitCode.OK, result.stdout + result.stderr
-    made = json.loads(facts.read_text())
-    document.validate(made)
+    made = plain_vmm_on_two.document
     assert made["processors"] == 2 and all(expectation["passed"] for expectation in made["expectations"])
-    for run_dir in re.findall(r"^logs: (.+)$", result.stdout, re.MULTILINE):
-        assert {event.cpu for event in read_stream(Path(run_dir)).transitions if event.kind is Kind.EXIT} == {0, 1}
+    assert len(plain_vmm_on_two.streams) == len(made["boots"])
+    for stream in plain_vmm_on_two.streams:
+        assert {event.cpu for event in stream.transitions if event.kind is Kind.EXIT} == {0, 1}

@@ -16,8 +16,9 @@ import pytest
 from build_scripts import paths
 from build_scripts.builds import qemu_build, stm_build
 from build_scripts.sources import sources
+from tests.support.newcomer import environment
 
-from .conftest import BUILD_TIMEOUT_SECONDS, Run, environment
+from .conftest import BUILD_TIMEOUT_SECONDS, Run
 
 TOOLS = ("gcc", "g++", "cc", "nasm", "make", "ninja", "ld", "iasl", "patch", "tar", "apt-get", "git")
 # What the keys of finished results ask.

@@ -22,9 +22,10 @@ from build_scripts.experiments import shell
 from build_scripts.experiments.experiment import Request
 from build_scripts.observation.events import Record, read_stream
 from build_scripts.processes import communicate
+from tests.support.newcomer import environment
 from tests.unit.test_processes import alive, ends
 
-from .conftest import BUILD_TIMEOUT_SECONDS, environment
+from .conftest import BUILD_TIMEOUT_SECONDS
 from .test_errors import run_command
 
 TEST_HANDLER = "opt/org.stmlab/test-handler=1"

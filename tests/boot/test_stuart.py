@@ -17,8 +17,9 @@ from build_scripts.builds.firmware_build import Firmware
 from build_scripts.builds.qemu_build import BINARY, extended_qemu
 from build_scripts.machine.machine import DEFAULT_TIMEOUT_SECONDS
 from tests.support.hostile import HOSTILE
+from tests.support.newcomer import environment
 
-from .conftest import BUILD_TIMEOUT_SECONDS, environment
+from .conftest import BUILD_TIMEOUT_SECONDS
 
 PLATFORM_BUILD = Path("Platform/OvmfStmPkg/PlatformBuild.py")
 CI_SETTINGS = Path(".pytool/CISettings.py")

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.carried import carry_out, experiment_of
+from tests.support.newcomer import environment
 from tests.tutorial import kept_build
 from tests.tutorial.docs_commands import Page, commands_of, pages_with_commands
 
@@ -54,6 +56,9 @@ def _fresh_clone(page: Page, folder: Path) -> Iterator[Path]:
 
 
 def _shown(command: str) -> str:
+    """As the page's shell gets it; a command that the session has carried out by itself is left to that."""
+    if experiment_of(command) is not None:
+        return f": {shlex.quote(command)}"
     for long, short in SHORTENED.items():
         command = command.replace(long, short)
     return f"{command} --collect-only -q" if command in COLLECTED else command
@@ -73,16 +78,11 @@ def test_what_is_shortened_is_shown() -> None:
 
 
 @pytest.mark.parametrize("pages", ALIKE, ids=lambda pages: "+".join(str(page.path) for page in pages))
-def test_commands_of_page(pages: list[Page], tmp_path: Path) -> None:
-    """The commands of one page run, in order, in a fresh clone."""
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("PYTEST_", "STMLAB_")) and name not in {"VIRTUAL_ENV", "PYTHONPATH"}
-    }
-    # Without this suite's own python3 on the path the commands bootstrap as they do for a newcomer.
-    own = str(Path(sys.prefix) / "bin")
-    environment["PATH"] = os.pathsep.join(part for part in os.environ["PATH"].split(os.pathsep) if part != own)
+def test_commands_of_page(pages: list[Page], tmp_path: Path, session_folder: Path) -> None:
+    """The commands of one page run, in order, in a fresh clone; experiments in this checkout, once for all tests."""
+    for arguments in filter(None, map(experiment_of, pages[0].commands)):
+        carried = carry_out(arguments, session_folder)
+        assert carried.status == 0, f"{pages[0].path}: run {' '.join(arguments)}\n{carried.output}{carried.errors}"
     log = tmp_path / "commands.log"
     with _fresh_clone(pages[0], tmp_path) as clone:
         with log.open("wb") as output:
@@ -92,7 +92,7 @@ def test_commands_of_page(pages: list[Page], tmp_path: Path) -> None:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=clone,
-                env=environment,
+                env=environment(),
                 timeout=PAGE_TIMEOUT_SECONDS,
                 check=False,
             )

@@ -7,6 +7,7 @@ import struct
 from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
 
 from build_scripts.builds.firmware_build import Firmware, build_firmware
 from build_scripts.stm_image import inspect_image
@@ -52,13 +53,16 @@ def addresses(firmware: Firmware, checkout: Path) -> dict[int, str]:
     found: dict[int, str] = {}
     with firmware.symbols.open("rb") as handle:
         elf = ELFFile(handle)
-        linked = elf.get_section_by_name(".text")["sh_addr"]
-        for symbol in elf.get_section_by_name(".symtab").iter_symbols():
+        text, symbols = elf.get_section_by_name(".text"), elf.get_section_by_name(".symtab")
+        assert text is not None and isinstance(symbols, SymbolTableSection)
+        linked = text["sh_addr"]
+        for symbol in symbols.iter_symbols():
             if symbol.name in NAMES:
                 found[symbol["st_value"]] = symbol.name
         dwarf = elf.get_dwarf_info()
         for unit in dwarf.iter_CUs():
             program = dwarf.line_program_for_CU(unit)
+            assert program is not None
             for state in (entry.state for entry in program.get_entries() if entry.state):
                 file = program.header["file_entry"][state.file].name.decode()
                 for name, (of, lines) in wanted.items():
