@@ -8,6 +8,7 @@ the very file the firmware uses is what Python drives.
 from __future__ import annotations
 
 import ctypes
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -37,14 +38,23 @@ Probe = Callable[[str], str]
 
 @pytest.fixture(scope="session")
 def build_library(checkout: Path, include_flags: list[str], tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """A function that compiles files of the checkout into a shared library and loads it."""
+    """A function that compiles files of the checkout into a shared library and loads it.
 
-    def build(name: str, *files: str) -> ctypes.CDLL:
+    With ``lazy`` a function that no file defines is looked for when it is called, and then ends the process.
+    """
+
+    def build(name: str, *files: str, lazy: bool = False) -> ctypes.CDLL:
         output = tmp_path_factory.mktemp("host") / f"{name}.so"
         paths = [str(checkout / file) for file in files]
-        command = ["gcc", *FLAGS, "-shared", "-fPIC", "-DEFIAPI=", *include_flags, "-o", str(output), *paths]
+        command = ["gcc", *FLAGS, "-shared", "-fPIC", "-Wl,-z,lazy", "-DEFIAPI=", *include_flags]
+        command += ["-o", str(output), *paths]
         subprocess.run(command, check=True)
-        return ctypes.CDLL(str(output))
+        if not lazy:
+            return ctypes.CDLL(str(output))
+        # ctypes itself always asks for all functions at once.
+        load = ctypes.CDLL(None).dlopen
+        load.restype = ctypes.c_void_p
+        return ctypes.CDLL(str(output), handle=load(str(output).encode(), os.RTLD_LAZY))
 
     return build
 
