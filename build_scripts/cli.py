@@ -120,7 +120,7 @@ def _conformance(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    return bench.bench(options.json, options.rst, options.quick)
+    return bench.bench(options.json, options.rst, options.quick, options.exact)
 
 
 def _fuzz(options: argparse.Namespace) -> int:
@@ -354,6 +354,7 @@ def _measurements(commands: Commands) -> None:
     cost = _add(commands, "bench", "measure what VMX costs, used and unused", examples="stmlab bench --json bench.json")
     cost.add_argument("--json", type=Path, metavar="FILE", help="write the numbers")
     cost.add_argument("--rst", type=Path, metavar="FILE", help="replace the tables of this page of the documentation")
+    cost.add_argument("--exact", action="store_true", help="count what the STM does in an SMI, and measure no time")
     cost.add_argument("--quick", action="store_true", help="a little of everything; the numbers mean nothing")
     cost.set_defaults(function=_bench)
 

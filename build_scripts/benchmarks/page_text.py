@@ -144,6 +144,29 @@ def generated(facts: dict[str, Any]) -> str:
     )
 
 
+def stm_costs(facts: dict[str, Any]) -> str:
+    """The tables of the STM's exact costs."""
+    counts = ("protected", "transitions", "instructions", "vmreads", "vmwrites")
+    named = facts["parts"]
+    return render(
+        "stm-cost.rst.j2",
+        machine=facts["machine"],
+        image_bytes=facts["image_bytes"],
+        smi=[[f"{row[name]:,}" for name in counts] for row in facts["smi"]],
+        mseg=[[f"{row['processors']}", f"{row['bytes']:,}"] for row in facts["mseg"]],
+        parts=[
+            ["Headers, text and read-only data", f"{named['image']:,}", "once"],
+            ["Activation page tables, the loader's data", f"{named['activation_tables']:,}", "once"],
+            ["What all processors share", f"{named['shared']:,}", "once"],
+            [
+                "A processor's block",
+                f"{named['processor']:,}",
+                f"each processor, and {named['spare_processors']} to spare",
+            ],
+        ],
+    )
+
+
 def update(page: Path, facts: dict[str, Any]) -> None:
     """Replace the generated part of the page.
 

@@ -41,6 +41,29 @@ def _objects(tools: Tools, targets: list[Target], work: Path) -> dict[Path, Path
     return objects
 
 
+def _absent(objects: list[Path]) -> list[str]:
+    """Functions of the STM that the objects call and none of them defines; those of libraries are in lower case."""
+    listing = subprocess.run(["nm", "-P", *map(str, objects)], capture_output=True, text=True, check=True).stdout
+    symbols = [words[:2] for line in listing.splitlines() if len(words := line.split()) >= 2]
+    wanted = {name for name, kind in symbols if kind == "U" and name[0].isupper()}
+    return sorted(wanted - {name for name, kind in symbols if kind != "U"})
+
+
+def _stand_ins(tools: Tools, target: Target, objects: list[Path], work: Path) -> list[Path]:
+    """An object with functions that fail when they are called: a part of the STM calls others that no input reaches."""
+    names = _absent(objects)
+    if not names:
+        return []
+    source = work / f"{target.name}-absent.c"
+    lines = ['#include "fuzz/fuzz.h"']
+    lines += [
+        f'VOID {name} (VOID) {{ FuzzFail ("no call of {name}, which is not here", "{name}", 0); }}' for name in names
+    ]
+    source.write_text("\n".join(lines) + "\n", encoding="ascii")
+    _run(compile_command(tools, source, source.with_suffix(".o")))
+    return [source.with_suffix(".o")]
+
+
 def write_seeds(target: Target, archive: Path) -> None:
     """Put the seeds of a target into an archive, the same bytes each time."""
     with zipfile.ZipFile(archive, "w") as file:
@@ -59,7 +82,9 @@ def build(tools: Tools, targets: list[Target], out: Path) -> None:
     with tempfile.TemporaryDirectory() as work:
         objects = _objects(tools, targets, Path(work))
         for target in targets:
-            _run(link_command(tools, [objects[source] for source in target.files()], out / target.name))
+            own = [objects[source] for source in target.files()]
+            own += _stand_ins(tools, target, own, Path(work))
+            _run(link_command(tools, own, out / target.name))
             write_seeds(target, out / f"{target.name}_seed_corpus.zip")
             (out / f"{target.name}.options").write_text(f"[libfuzzer]\nmax_len = {target.length}\n", encoding="ascii")
             if target.dictionary is not None:

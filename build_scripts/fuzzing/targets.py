@@ -108,9 +108,5 @@ def compile_command(tools: Tools, source: Path, output: Path) -> list[str]:
 
 
 def link_command(tools: Tools, objects: Iterable[Path], output: Path) -> list[str]:
-    """How a program is linked.
-
-    A part of the STM calls others that no target reaches: what is not there must not be called.
-    """
-    lenient = "-Wl,--unresolved-symbols=ignore-all"
-    return [tools.cxx, *tools.flags, *map(str, objects), *tools.engine, lenient, "-o", str(output)]
+    """How a program is linked."""
+    return [tools.cxx, *tools.flags, *map(str, objects), *tools.engine, "-o", str(output)]

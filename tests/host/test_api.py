@@ -238,3 +238,20 @@ def test_start_without_the_bit(stm: Stm) -> None:
     assert stm.call(0, model.INITIALIZE)[0] == 0
     assert hex(stm.call(0, model.START, edx=1)[0]) == hex(model.UNSUPPORTED_MSR_BIT)
     assert stm.call(0, model.START)[0] == 0
+
+
+def test_mappings_are_not_made(stm: Stm) -> None:
+    """MAP_ADDRESS_RANGE and UNMAP_ADDRESS_RANGE: the handler maps memory itself."""
+    stm.start()
+    assert stm.call(0, model.INITIALIZE)[0] == stm.call(0, model.START)[0] == 0
+    for number in (model.MAP, model.UNMAP):
+        assert hex(stm.handler_call(0, number)) == hex(model.FUNCTION_NOT_SUPPORTED)
+
+
+def test_tables_of_nobody(stm: Stm) -> None:
+    """ADDRESS_LOOKUP takes the CR3 of somebody who was interrupted, and no other."""
+    stm.start()
+    assert stm.call(0, model.INITIALIZE)[0] == stm.call(0, model.START)[0] == 0
+    for cr3, wanted in ((TABLES, 0), (TABLES + PAGE, model.BAD_CR3)):
+        put(REQUEST, struct.pack("<QIQQIIQQ", EXECUTIVE, 8, cr3, 0, 0x10, 0, 0x5A5A, 0))
+        assert hex(stm.handler_call(0, model.LOOKUP, REQUEST)) == hex(wanted)

@@ -19,7 +19,8 @@ from build_scripts.conformance.image_build import Rom, build_image
 from build_scripts.conformance.image_run import Outcome, run_image
 from build_scripts.conformance.image_table import DUAL_CPU
 from build_scripts.observation.events import Kind, Record, Transition, parse_records, parse_trace
-from tests.machine.stm.test_stm import HERE, address_of, digest_defines, loaded_digest
+from build_scripts.stm_image.loaded import loaded_digest
+from tests.machine.stm.test_stm import HERE, MSEG_BASE, address_of, digest_defines
 from tests.support.gdb_remote import GdbRemote
 
 SOURCES = tuple(str(HERE / name) for name in ("firmware.c", "many.c", "many.asm"))
@@ -90,7 +91,9 @@ def statuses(records: list[Record], cpu: int) -> Counter[int]:
 def check_rounds(outcome: Outcome, records: list[Record], mseg: Path, processors: int, rounds: int) -> None:
     assert outcome.problems(expect_shutdown=False) == []
     assert of(records, "crash") == []
-    assert {record.fields["mseg_sha256"] for record in of(records, "init")} == {loaded_digest(mseg.read_bytes()).hex()}
+    assert {record.fields["mseg_sha256"] for record in of(records, "init")} == {
+        loaded_digest(mseg.read_bytes(), MSEG_BASE).hex()
+    }
     started = (rounds + 1) // 2
     for event, wanted in (("init", rounds), ("start", started), ("stop", rounds), ("smi", started * SMIS)):
         seen = Counter(record.number("cpu") for record in of(records, event))

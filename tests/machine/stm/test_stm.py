@@ -8,8 +8,6 @@ firmware.
 
 from __future__ import annotations
 
-import hashlib
-import struct
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -24,7 +22,7 @@ from build_scripts.conformance.image_run import Outcome, parse_log, qemu_argumen
 from build_scripts.conformance.image_table import DUAL_CPU
 from build_scripts.observation.events import Kind, Record, Transition, parse_records, parse_trace
 from build_scripts.processes import wait
-from build_scripts.stm_image import inspect_image, layout
+from build_scripts.stm_image.loaded import loaded_digest
 from tests.support.gdb_remote import GdbRemote
 
 HERE = Path(__file__).resolve().parent
@@ -62,20 +60,9 @@ class Run:
         return [record for record in self.records if record.event == event]
 
 
-def loaded_digest(data: bytes) -> bytes:
-    """SHA-256 of MSEG's static part as the image's loader leaves it."""
-    report = inspect_image(data)
-    assert report.problems == ()
-    static = bytearray(data[: report.software.static_image_size])
-    for offset in report.relocations:
-        (value,) = struct.unpack_from("<Q", static, layout.IMAGE_OFFSET + offset)
-        struct.pack_into("<Q", static, layout.IMAGE_OFFSET + offset, value + MSEG_BASE + layout.IMAGE_OFFSET)
-    return hashlib.sha256(static).digest()
-
-
 def digest_defines(mseg: Path) -> tuple[str, ...]:
     """What tells an image's loader where the STM is, and what MSEG's static part must be."""
-    digest = loaded_digest(mseg.read_bytes())
+    digest = loaded_digest(mseg.read_bytes(), MSEG_BASE)
     return f'MSEG_FILE="{mseg}"', "MSEG_DIGEST=" + ",".join(map(str, digest))
 
 
@@ -113,7 +100,7 @@ def test_checks_of_the_image(good: Run) -> None:
 
 def test_every_launch_has_the_same_image(good: Run, mseg: Path) -> None:
     digests = [record.fields["mseg_sha256"] for record in good.of("init")]
-    assert digests == [loaded_digest(mseg.read_bytes()).hex()] * 3
+    assert digests == [loaded_digest(mseg.read_bytes(), MSEG_BASE).hex()] * 3
     assert len(good.of("start")) == 2
     assert len(good.of("stop")) == 3
     assert good.of("crash") == []

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""The page about the STM's costs, and how its numbers are read from the machine's log."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from build_scripts import pages
+from build_scripts.benchmarks import page_text, stm
+from build_scripts.errors import LabError
+from build_scripts.fuzzing import seeds
+from build_scripts.stm_image import inspect_image, layout
+
+EVENT = "vmx_transition cpu=0 t=1 icount=1 kind={} from=root to=stm vmcs=0x1 exec_vmcs=0x1 reason={} qual=0x0 rip=0x1"
+FILE = bytes(0x1000) + b"\x90\x0f\x78\xc8\x48\x0f\x79\xc1\x0f\x77"
+
+
+def executed(offset: int) -> str:
+    return f"Trace 0: 0x7f00 [00000000/{stm.MSEG_BASE + offset:016x}/0008c2b0/ff022201] "
+
+
+def test_where_the_instructions_are() -> None:
+    """With and without a REX prefix; nothing of the headers."""
+    assert stm.places(FILE) == {0x1001: 0x78, 0x1004: 0x79, 0x1005: 0x79}
+    assert stm.places(b"\x0f\x78" + bytes(0x1000)) == {}
+
+
+def test_accesses_of_smis() -> None:
+    """Those of the SMI, not of a call, nor of what lies between two."""
+    opcodes = stm.places(FILE)
+    smi = [EVENT.format("smm-exit", "0x20000005"), executed(0x1001), executed(0x1004), executed(0x1004)]
+    call = [EVENT.format("smm-exit", "0x20000012"), executed(0x1001)]
+    back = [EVENT.format("smm-return", "0x0"), executed(0x1001)]
+    lines = [executed(0x1001), *smi, executed(0x1000), *back, *call, *back, *smi[:2], *back]
+    assert list(stm._accesses(lines, opcodes)) == [(1, 2), (1, 0)]
+
+
+def test_smis_that_differ_are_an_error() -> None:
+    assert stm._same("x", [3, 3]) == 3
+    for values in ([], [3, 4]):
+        with pytest.raises(LabError, match="plain SMIs differ in x"):
+            stm._same("x", values)
+
+
+def test_bytes_of_mseg() -> None:
+    """What the parts add up to is what the loader's formula says."""
+    data = seeds.image_file()
+    named = stm.parts(data)
+    for row in stm.mseg_bytes(data):
+        blocks = row["processors"] + named["spare_processors"]
+        fixed = named["image"] + named["activation_tables"] + named["shared"]
+        assert row["bytes"] == fixed + blocks * named["processor"]
+    assert named["image"] == inspect_image(data).software.static_image_size
+    assert named["shared"] == layout.DYNAMIC_SHARED_SIZE
+
+
+def test_the_page_is_what_the_numbers_say(checkout: Path) -> None:
+    """Its tables are those of the JSON beside it."""
+    facts = json.loads((checkout / "docs/reference/stm-cost.json").read_text())
+    page = (checkout / "docs/reference/stm-cost.rst").read_text(encoding="utf-8")
+    assert pages.split(page)[1].strip() == page_text.stm_costs(facts).strip()
+    assert [row["protected"] for row in facts["smi"]] == list(stm.RANGES)
+    assert [row["processors"] for row in facts["mseg"]] == list(stm.PROCESSORS)
