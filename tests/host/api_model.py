@@ -28,7 +28,8 @@ class Machine:
     Attributes:
         room: processors that MSEG serves at a time.
         states: of each processor.
-        offered: the firmware's list as it is now.
+        offered: the firmware's list as it is now, up to what cannot be parsed.
+        sound: all of it can be parsed.
         claims: the one that this session has read.
         profile: what is protected.
     """
@@ -37,6 +38,7 @@ class Machine:
     limits: resources.Limits
     states: list[int]
     offered: list[resources.Descriptor] = field(default_factory=list)
+    sound: bool = True
     claims: list[resources.Descriptor] = field(default_factory=list)
     profile: resources.Profile = field(default_factory=resources.Profile)
 
@@ -59,6 +61,8 @@ class Machine:
         if self.members == 0:
             if any(self._takes_the_stms_own(claim) for claim in self.offered):
                 return resources.UNPROTECTABLE
+            if not self.sound:
+                return UNSPECIFIED
             if not first:
                 return UNSPECIFIED  # nobody has called INITIALIZE_PROTECTION
             self.claims = list(self.offered)

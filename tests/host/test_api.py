@@ -158,7 +158,7 @@ class Calls(RuleBasedStateMachine):
         text = b"".join(claims) + end()
         put(BIOS_LIST, text)
         self.stm.library.TestGiveList(ctypes.c_uint64(BIOS_LIST))
-        self.model.offered = resources.parse(text.ljust(PAGE, b"\0"), BITS)[0]
+        self.model.offered, self.model.sound = resources.parse(text.ljust(PAGE, b"\0"), BITS)
 
     @precondition(lambda self: self.model.members > 0)
     @rule(processor=_processors, index=st.integers(0, 2))
