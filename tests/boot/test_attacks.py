@@ -25,13 +25,13 @@ RULES = (
     (
         "SMM reads and writes all memory; an STM refuses what PROTECT_RESOURCE named, and nothing else",
         "SSB",
-        "handler-reads-page handler-writes-page handler-runs-page handler-outs-page handler-reads-executive "
+        "handler-reads-page handler-writes-page handler-outs-page handler-reads-executive "
         "handler-reads-guest handler-writes-vmcs handler-writes-vmxon-region",
     ),
     (
         "the same of ports and MSRs",
         "SSB",
-        "handler-uses-protected-port handler-reads-protected-msr handler-leaves-mtrr",
+        "handler-uses-protected-port handler-reads-protected-msr",
     ),
     (
         "MSEG is no memory of the SMI handler's, asked for or not",
@@ -59,7 +59,11 @@ RULES = (
         "BBB",
         "handler-calls-stop handler-calls-unprotect",
     ),
-    ("the SMI handler brings its own page tables and code", "SSS", "handler-walks-outside handler-runs-outside"),
+    (
+        "an STM lets the SMI handler execute in SMRAM, on page tables in SMRAM, and not change memory types",
+        "SBB",
+        "handler-walks-outside handler-runs-outside handler-runs-page handler-leaves-mtrr",
+    ),
     ("the firmware's flash is the SMI handler's", "SSS", "handler-writes-flash"),
     (
         "TSEG is closed outside SMM",
