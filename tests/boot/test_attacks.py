@@ -25,13 +25,13 @@ RULES = (
     (
         "SMM reads and writes all memory; an STM refuses what PROTECT_RESOURCE named, and nothing else",
         "SSB",
-        "handler-reads-page handler-writes-page handler-outs-page handler-reads-executive "
-        "handler-reads-guest handler-writes-vmcs handler-writes-vmxon-region",
+        "handler-reads-page handler-writes-page handler-runs-page handler-outs-page handler-reads-executive "
+        "handler-reads-guest handler-writes-vmcs handler-writes-vmxon-region handler-reads-across",
     ),
     (
         "the same of ports and MSRs",
         "SSB",
-        "handler-uses-protected-port handler-reads-protected-msr",
+        "handler-uses-protected-port handler-reads-protected-msr handler-leaves-mtrr",
     ),
     (
         "MSEG is no memory of the SMI handler's, asked for or not",
@@ -51,6 +51,19 @@ RULES = (
         "SBB",
         "handler-saved-cr3 handler-saved-cr4 handler-saved-dr7 handler-saved-efer handler-moves-smbase",
     ),
+    ("the event log is memory of the executive monitor's", "-SB", "handler-writes-event-log"),
+    (
+        "what the STM reads for a handler lies in the handler's SMRAM, or it crashes; without an STM nobody reads it",
+        "-BB",
+        "handler-gdt-in-mseg",
+    ),
+    ("the STM's port is not the SMI handler's, but everybody else's", "SBB", "handler-forges-record"),
+    ("everybody else's", "SSS", "executive-forges-record guest-forges-record"),
+    (
+        "StmApi.h: ADDRESS_LOOKUP and MAP_ADDRESS_RANGE give nothing of MSEG",
+        "BBB",
+        "handler-looks-up-mseg handler-maps-mseg",
+    ),
     ("RIP it takes", "SSS", "handler-redirects"),
     ("MSRs on which the STM itself depends are not the SMI handler's", "SBB", "handler-closes-stm handler-moves-apic"),
     ("VMX does not exist in SMM, nor for the STM's guest", "BBB", "handler-vmxoff handler-sets-vmxe"),
@@ -59,11 +72,7 @@ RULES = (
         "BBB",
         "handler-calls-stop handler-calls-unprotect",
     ),
-    (
-        "an STM lets the SMI handler execute in SMRAM, on page tables in SMRAM, and not change memory types",
-        "SBB",
-        "handler-walks-outside handler-runs-outside handler-runs-page handler-leaves-mtrr",
-    ),
+    ("the SMI handler brings its own page tables and code", "SSS", "handler-walks-outside handler-runs-outside"),
     ("the firmware's flash is the SMI handler's", "SSS", "handler-writes-flash"),
     (
         "TSEG is closed outside SMM",
@@ -72,9 +81,10 @@ RULES = (
         "executive-vmxon-in-smram guest-reads-tseg guest-writes-tseg",
     ),
     (
-        "D_LCK, SMI_LOCK and the flash's lock hold until the next reset",
+        "D_LCK, SMI_LOCK, the lock of IA32_FEATURE_CONTROL and the flash's hold until the next reset",
         "BBB",
-        "executive-opens-smram executive-shrinks-tseg guest-opens-smram guest-stops-smis guest-writes-flash",
+        "executive-opens-smram executive-shrinks-tseg executive-locks-features guest-opens-smram guest-stops-smis "
+        "guest-locks-features guest-writes-flash",
     ),
     (
         "SDM, IA32_SMM_MONITOR_CTL: WRMSR outside SMM is #GP(0)",
@@ -86,7 +96,8 @@ RULES = (
         "-BB",
         "executive-calls-handler-number executive-endless-list executive-wraps-list executive-initializes-twice "
         "executive-starts-twice executive-list-from-legacy executive-list-from-mseg executive-lists-into-mseg "
-        "executive-lists-into-tseg executive-opens-mseg executive-protects-smram",
+        "executive-lists-into-tseg executive-opens-mseg executive-protects-smram executive-log-in-smram "
+        "executive-domain-in-smram executive-request-from-mseg",
     ),
     ("SDM, VMXOFF: VMfailValid under the dual-monitor treatment", "-BB", "executive-vmxoff"),
     (
@@ -97,12 +108,14 @@ RULES = (
     (
         "a guest's VMCALL and its accesses go to its own monitor",
         "BBB",
-        "guest-calls-stop guest-opens-page guest-reads-executive guest-vmxon",
+        "guest-calls-stop guest-opens-page guest-protects-page guest-reads-executive guest-writes-executive "
+        "guest-vmxon",
     ),
     (
         "a device needs nobody's permission for memory outside TSEG",
         "SSS",
-        "device-writes-page device-reads-page device-writes-vmxon-region device-fwcfg-writes-page",
+        "device-writes-page device-reads-page device-writes-vmxon-region device-writes-executive "
+        "device-fwcfg-writes-page",
     ),
     (
         "the chipset keeps devices out of TSEG",

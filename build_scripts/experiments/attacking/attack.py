@@ -107,12 +107,14 @@ class Trace:
         ended: whether all were.
         crash: the crash record of the boot, if the attack was the last thing in it.
         status: the firmware's record of the boot.
+        records: those of the boot that came by the STM's port.
     """
 
     steps: tuple[Step, ...]
     ended: bool
     crash: Record | None = None
     status: Record | None = None
+    records: tuple[Record, ...] = ()
 
     def __getitem__(self, label: str) -> Step:
         """The step with a label."""

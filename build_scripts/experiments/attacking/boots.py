@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from build_scripts.experiments.attacking.attack import Attack, Column, Place, Step, Trace
 from build_scripts.observation import outcome
-from build_scripts.observation.events import Stream
+from build_scripts.observation.events import Record, Stream
 
 # QEMU's educational device, which reads and writes memory where it is told to; its own default are 28 address bits.
 MACHINE = (
@@ -73,7 +73,11 @@ def trace_of(name: str, boot: Boot, stream: Stream) -> Trace | None:
         if start <= record.t and (end is None or record.t <= end)
     )
     crash = outcome.crash_record(stream) if end is None or boot.alone else None
-    return Trace(steps, end is not None, crash, stream.first("FW", "status"))
+    return Trace(steps, end is not None, crash, stream.first("FW", "status"), _of_the_stm(stream))
+
+
+def _of_the_stm(stream: Stream) -> tuple[Record, ...]:
+    return tuple(record for record in stream.records if record.source == "STM")
 
 
 def _in_order(attacks: Mapping[str, Attack]) -> list[str]:

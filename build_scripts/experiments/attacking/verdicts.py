@@ -73,6 +73,18 @@ def answered(label: str) -> Judge:
     return judge
 
 
+def refused_unlike(granted: str, label: str) -> Judge:
+    """A call is refused, although the same call with other arguments is granted."""
+
+    def judge(trace: Trace) -> Verdict:
+        other = trace[granted]
+        if not other.refused and other.value != 0:
+            return Verdict(None, f"the call is refused with other arguments, too: {other.value:#x}")
+        return answered(label)(trace)
+
+    return judge
+
+
 def executed(label: str) -> Judge:
     """A step was executed without an exception."""
 
@@ -138,6 +150,18 @@ def survived(label: str) -> Judge:
 
     def judge(trace: Trace) -> Verdict:
         return Verdict(BLOCKED, f"SMIs go on; {trace[label].value:#x} is there")
+
+    return judge
+
+
+def forged(by: str) -> Judge:
+    """A record ``STM: ev=forged by=NAME`` is there, and the lab takes it for the STM's."""
+
+    def judge(trace: Trace) -> Verdict:
+        if any(record.event == "forged" and record.text("by") == by for record in trace.records):
+            return Verdict(SUCCEEDED, "the record is there, as if the STM had written it")
+        met = next((step.answer for step in trace.steps if step.refused), "no exception")
+        return Verdict(BLOCKED, f"no such record; the attempt met {met}")
 
     return judge
 

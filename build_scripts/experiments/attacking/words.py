@@ -23,6 +23,11 @@ def memory_list(base: str, length: int = 0x1000) -> str:
     )
 
 
+def forged_record(by: str) -> str:
+    """A line as the STM writes it."""
+    return f"STM: ev=forged t=1 by={by}\n"
+
+
 def text(place: str, words: str) -> str:
     """Write ASCII text to memory.
 

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""The executive monitor writes a record that looks like the STM's."""
+
+from build_scripts.experiments.attacking.attack import Attack, Attacker
+from build_scripts.experiments.attacking.verdicts import SUCCEEDED, forged
+from build_scripts.experiments.attacking.words import forged_record, text
+
+ATTACK = Attack(
+    attacker=Attacker.EXECUTIVE,
+    goal="write a record to the STM's port",
+    steps=f"{text('area', forged_record('executive'))} outs:403:area:{len(forged_record('executive')):x}",
+    judge=forged("executive"),
+    expects=(SUCCEEDED, SUCCEEDED, SUCCEEDED),
+    reason="the debug port is the machine's, and every program writes it; a record in MSEG's ring is the STM's alone",
+)

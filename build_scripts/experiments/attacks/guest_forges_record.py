@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""The guest writes a record that looks like the STM's."""
+
+from build_scripts.experiments.attacking.attack import Attack, Attacker, Place
+from build_scripts.experiments.attacking.verdicts import SUCCEEDED, forged
+from build_scripts.experiments.attacking.words import forged_record, text
+
+ATTACK = Attack(
+    attacker=Attacker.GUEST,
+    goal="write a record to the STM's port",
+    steps=f"{text('area', forged_record('guest'))} outs:403:area:{len(forged_record('guest')):x}",
+    judge=forged("guest"),
+    expects=(SUCCEEDED, SUCCEEDED, SUCCEEDED),
+    reason="the debug port is the machine's, and every program writes it; a record in MSEG's ring is the STM's alone",
+    place=Place.GUEST,
+)
