@@ -25,13 +25,13 @@ RULES = (
     (
         "SMM reads and writes all memory; an STM refuses what PROTECT_RESOURCE named, and nothing else",
         "SSB",
-        "handler-reads-page handler-writes-page handler-runs-page handler-outs-page handler-reads-executive "
+        "handler-reads-page handler-writes-page handler-outs-page handler-reads-executive "
         "handler-reads-guest handler-writes-vmcs handler-writes-vmxon-region handler-reads-across",
     ),
     (
         "the same of ports and MSRs",
         "SSB",
-        "handler-uses-protected-port handler-reads-protected-msr handler-leaves-mtrr",
+        "handler-uses-protected-port handler-reads-protected-msr",
     ),
     (
         "MSEG is no memory of the SMI handler's, asked for or not",
@@ -57,22 +57,34 @@ RULES = (
         "-BB",
         "handler-gdt-in-mseg",
     ),
-    ("the STM's port is not the SMI handler's, but everybody else's", "SBB", "handler-forges-record"),
-    ("everybody else's", "SSS", "executive-forges-record guest-forges-record"),
+    (
+        "the STM's port is open to code in SMM, of which the STM keeps the SMI handler away",
+        "SBB",
+        "handler-forges-record",
+    ),
+    ("the STM's port is closed outside SMM", "BBB", "executive-forges-record guest-forges-record"),
     (
         "StmApi.h: ADDRESS_LOOKUP and MAP_ADDRESS_RANGE give nothing of MSEG",
         "BBB",
         "handler-looks-up-mseg handler-maps-mseg",
     ),
     ("RIP it takes", "SSS", "handler-redirects"),
-    ("MSRs on which the STM itself depends are not the SMI handler's", "SBB", "handler-closes-stm handler-moves-apic"),
+    (
+        "MSRs on which the STM itself depends are not the SMI handler's, nor are MTRRs",
+        "SBB",
+        "handler-closes-stm handler-moves-apic handler-leaves-mtrr",
+    ),
     ("VMX does not exist in SMM, nor for the STM's guest", "BBB", "handler-vmxoff handler-sets-vmxe"),
     (
         "StmApi.h: numbers with bit 16 set are the executive monitor's",
         "BBB",
         "handler-calls-stop handler-calls-unprotect",
     ),
-    ("the SMI handler brings its own page tables and code", "SSS", "handler-walks-outside handler-runs-outside"),
+    (
+        "the SMI handler's code and page tables lie in its SMRAM",
+        "SBB",
+        "handler-walks-outside handler-runs-outside handler-runs-page",
+    ),
     ("the firmware's flash is the SMI handler's", "SSS", "handler-writes-flash"),
     (
         "TSEG is closed outside SMM",

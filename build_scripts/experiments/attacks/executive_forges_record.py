@@ -2,7 +2,7 @@
 """The executive monitor writes a record that looks like the STM's."""
 
 from build_scripts.experiments.attacking.attack import Attack, Attacker
-from build_scripts.experiments.attacking.verdicts import SUCCEEDED, forged
+from build_scripts.experiments.attacking.verdicts import BLOCKED, forged
 from build_scripts.experiments.attacking.words import forged_record, text
 
 ATTACK = Attack(
@@ -10,6 +10,7 @@ ATTACK = Attack(
     goal="write a record to the STM's port",
     steps=f"{text('area', forged_record('executive'))} outs:403:area:{len(forged_record('executive')):x}",
     judge=forged("executive"),
-    expects=(SUCCEEDED, SUCCEEDED, SUCCEEDED),
-    reason="the debug port is the machine's, and every program writes it; a record in MSEG's ring is the STM's alone",
+    expects=(BLOCKED, BLOCKED, BLOCKED),
+    stopped_by="the machine: its debug console for the STM takes only what code in SMM writes",
+    reason="the console is closed to everybody outside SMM, STM or not",
 )
