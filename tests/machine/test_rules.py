@@ -12,10 +12,10 @@ from build_scripts.conformance.image_build import IMAGES
 from build_scripts.conformance.rules import SUITES, known_rules, load
 
 SOURCES = sorted(path for kind in ("*.[ch]", "*.asm") for path in IMAGES.glob(kind))
-# An id of a table; checks of defects of stock QEMU have ids of their own.
+# An id of a table; checks of defects of stock QEMU, and of devices of the lab, have ids of their own.
 RULE_ID = re.compile(r'"((?:VMX|DM)-[A-Z]+-\d+)"')
 FIRST_ARGUMENT = re.compile(r'\b(?:check|check_eq|check_vmx|not_offered|expect_shutdown)\(\s*"([^"]*)"')
-STOCK_DEFECT = re.compile(r"(?:SDM|ICH9)-[A-Z0-9-]+")
+OWN_ID = re.compile(r"(?:SDM|ICH9|LAB)-[A-Z0-9-]+")
 
 
 def _named() -> set[str]:
@@ -24,11 +24,11 @@ def _named() -> set[str]:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
 def test_every_id_is_a_rule(path: Path) -> None:
-    """A check names a rule of a table, or a defect of stock QEMU."""
+    """A check names a rule of a table, or a defect of stock QEMU, or a device of the lab."""
     text = path.read_text(encoding="utf-8")
     known = known_rules()
     ids = {*RULE_ID.findall(text), *FIRST_ARGUMENT.findall(text)}
-    assert not {name for name in ids if name not in known and not STOCK_DEFECT.fullmatch(name)}
+    assert not {name for name in ids if name not in known and not OWN_ID.fullmatch(name)}
 
 
 @pytest.mark.parametrize("suite", SUITES)

@@ -29,15 +29,15 @@ void run_tests(void)
 {
     outb(PORT, 'n');
     outb(PORT + 1, 'n');
-    check_eq("RECORD-PORT", "read-outside", inb(PORT), 0xFF);
-    check_eq("RECORD-PORT", "read-of-the-other", inb(PORT + 1), 0xE9);
+    check_eq("LAB-RECORD-PORT", "read-outside", inb(PORT), 0xFF);
+    check_eq("LAB-RECORD-PORT", "read-of-the-other", inb(PORT + 1), 0xE9);
     smm_call(write_in_smm);
-    check_eq("RECORD-PORT", "read-in-smm", in_smm, 0xE9);
+    check_eq("LAB-RECORD-PORT", "read-in-smm", in_smm, 0xE9);
     vmx_start();
     outb(PORT, 'r');
     outb(PORT + 1, 'r');
     vmcs_new_guest(guest_writes);
-    check_eq("RECORD-PORT", "guest", guest_run(LAUNCH), VMX_REASON_VMCALL);
+    check_eq("LAB-RECORD-PORT", "guest", guest_run(LAUNCH), VMX_REASON_VMCALL);
     smm_call(write_in_smm);
-    check_vmx("RECORD-PORT", "vmxoff", vmxoff(), SUCCESS);
+    check_vmx("LAB-RECORD-PORT", "vmxoff", vmxoff(), SUCCESS);
 }
