@@ -65,6 +65,12 @@
 #define STM_SPARE_BLOCKS  1
 
 ///
+/// Pages of EPT tables that the needed size of MSEG has room for. It takes four to map
+/// everything, eight without leaves of 1 GB, and one or two a protected range.
+///
+#define STM_EPT_LEAST_PAGES  16
+
+///
 /// The save-state map that the STM composes, announced in the software header
 /// and required by PSD.RequiredStmSmmRevId: QEMU's AMD64 map.
 ///

@@ -11,16 +11,18 @@
     0x02000  MSR bitmap
     0x03000  I/O bitmaps A and B
     0x05000  the STM's own page tables
-    0x11000  EPT of the SMI handler
-    0x31000  protection profile
-    0x33000  the same as a call is about to change it
-    0x35000  list of resources of a call
-    0x36000  the firmware's list of resources
-    0x3A000  ring of records
-    0x4A000  processor blocks, STM_PER_PROCESSOR_SIZE each:
+    0x11000  protection profile
+    0x13000  the same as a call is about to change it
+    0x15000  list of resources of a call
+    0x16000  the firmware's list of resources
+    0x1A000  ring of records
+    0x2A000  processor blocks, STM_PER_PROCESSOR_SIZE each:
                0x0000  SMM-transfer VMCS
                0x1000  SMM-guest VMCS
                0x2000  crash stack, short ring, stack, STM_PROCESSOR at the top
+
+  At the end of MSEG, EPT of the SMI handler: STM_EPT_LEAST_PAGES, and what MSEG has
+  beyond its needed size, up to STM_EPT_MOST_PAGES.
 
   The first processor inside zeroes the shared part, but for the first words and
   the ring. A block is zeroed by its own processor when it comes in.
@@ -40,16 +42,15 @@
 #define STM_DYNAMIC_IO_BITMAP_A  0x03000
 #define STM_DYNAMIC_IO_BITMAP_B  0x04000
 #define STM_DYNAMIC_PAGE_TABLES  0x05000
-#define STM_DYNAMIC_EPT          0x11000
-#define STM_DYNAMIC_PROFILE      0x31000
-#define STM_DYNAMIC_DRAFT        0x33000
-#define STM_DYNAMIC_LIST         0x35000
-#define STM_DYNAMIC_BIOS_LIST    0x36000
-#define STM_DYNAMIC_RING         0x3A000
-#define STM_DYNAMIC_SHARED_SIZE  0x4A000
+#define STM_DYNAMIC_PROFILE      0x11000
+#define STM_DYNAMIC_DRAFT        0x13000
+#define STM_DYNAMIC_LIST         0x15000
+#define STM_DYNAMIC_BIOS_LIST    0x16000
+#define STM_DYNAMIC_RING         0x1A000
+#define STM_DYNAMIC_SHARED_SIZE  0x2A000
 
-#define STM_PAGE_TABLE_PAGES  ((STM_DYNAMIC_EPT - STM_DYNAMIC_PAGE_TABLES) / SIZE_4KB)
-#define STM_EPT_PAGES         ((STM_DYNAMIC_PROFILE - STM_DYNAMIC_EPT) / SIZE_4KB)
+#define STM_PAGE_TABLE_PAGES  ((STM_DYNAMIC_PROFILE - STM_DYNAMIC_PAGE_TABLES) / SIZE_4KB)
+#define STM_EPT_MOST_PAGES    384
 #define STM_RING_RECORDS      ((STM_DYNAMIC_SHARED_SIZE - STM_DYNAMIC_RING) / 64)
 
 ///

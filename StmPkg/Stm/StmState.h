@@ -113,6 +113,28 @@ typedef struct {
 } STM_EVENT_LOG;
 
 ///
+/// INS or OUTS of the SMI handler that the processor executes at another port, to find out
+/// whether the handler may access the memory (Exit/Step.c).
+///
+typedef struct {
+  BOOLEAN    Active;
+  UINT32     Qualification;   ///< of the VM exit for it
+  UINT64     Rip;             ///< behind the instruction
+  UINT64     Rcx;
+  UINT64     Rdx;
+  UINT64     Linear;          ///< of its operand in memory
+} STM_STEP;
+
+///
+/// The address at port CF8H as the SMI handler has written it. The chipset's own stays
+/// that of the interrupted side.
+///
+typedef struct {
+  UINT64    Smi;       ///< SmiCount of the SMI that it is of
+  UINT64    Address;
+} STM_PCI_ADDRESS;
+
+///
 /// State of one processor, at the top of its block. The two register sets come
 /// first: VM exits push them, so their place fixes HOST_RSP of both VMCSs
 /// (Entry/Exit.nasm).
@@ -156,6 +178,8 @@ struct VMX_CONTEXT {
   UINT32                     Generation;     ///< of protection, when this processor last entered the handler
   STM_INTERRUPTED_STATE      Saved;
   STM_EXCEPTION_STATE        Exception;
+  STM_STEP                   Step;
+  STM_PCI_ADDRESS            PciAddress;
   VMX_HOST_TABLES            Host;
 };
 
@@ -189,6 +213,12 @@ typedef struct STM_SHARED_STATE {
   UINT64                      SmmGuestExit;     ///< where VM exits of the SMI handler arrive
   UINT64                      ActivationTables; ///< activation page tables, never written
   UINT64                      *Windows;         ///< page-table entries of the windows, one a block
+  UINT64                      EptPool;          ///< pages for EPT tables, at the end of MSEG
+  UINT32                      EptPages;         ///< their number
+  UINT32                      PciLock;          ///< 1 while a processor uses ports CF8H and CFCH
+  UINT64                      EcamBase;         ///< PCI configuration space in memory; 0 for nowhere
+  UINT64                      EcamSize;         ///< bytes
+  UINT64                      PciProtected;     ///< not 0: something of configuration space is protected
   UINT32                      ProcessorLimit;   ///< processors that are served at a time; parts of the ring
   UINT32                      BlockLimit;       ///< blocks there is room for
   UINT32                      RingRecords;      ///< records of a part of the ring

@@ -89,6 +89,11 @@ class Report:
                 dynamic + layout.DYNAMIC_SHARED_SIZE + layout.PER_PROCESSOR_SIZE,
                 layout.SPARE_BLOCKS * layout.PER_PROCESSOR_SIZE,
             ),
+            (
+                "EPT of the SMI handler, at least",
+                dynamic + layout.DYNAMIC_SHARED_SIZE + (1 + layout.SPARE_BLOCKS) * layout.PER_PROCESSOR_SIZE,
+                layout.EPT_LEAST_PAGES * layout.PAGE,
+            ),
         ]
 
 

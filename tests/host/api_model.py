@@ -53,7 +53,7 @@ class Machine:
             return False
         space, first, last, access = claim.ranges
         if space == "memory":
-            return resources.Profile.touches(claim, self.limits.mseg)
+            return resources.Profile.touches(claim.ranges, self.limits.mseg)
         return space == "msr" and first <= SMM_MONITOR_CTL < last and bool(access & resources.WRITE)
 
     def _join(self, first: bool) -> int:

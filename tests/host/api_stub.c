@@ -213,7 +213,9 @@ BuildProtection (
   Dynamic = (UINT8 *)mShared;
   if (Platform != ((UINT64)mPhysicalBits | mEptCapability << 8)) {
     __builtin_memset (Dynamic + STM_DYNAMIC_MSR_BITMAP, 0, sizeof (Bitmaps));
-    __builtin_memset (Dynamic + STM_DYNAMIC_EPT, 0, STM_EPT_PAGES * SIZE_4KB);
+    __builtin_memset (Dynamic + TEST_EPT, 0, TEST_EPT_PAGES * SIZE_4KB);
+    mShared->EptPool  = (UINT64)(UINTN)(Dynamic + TEST_EPT);
+    mShared->EptPages = TEST_EPT_PAGES;
     if (!StmBuildEpt (mShared) || (mShared->Ept.PoolUsed > TEST_KEPT_TABLES)) {
       __builtin_trap ();
     }
@@ -223,14 +225,16 @@ BuildProtection (
     Pointer  = mShared->EptPointer;
     Platform = (UINT64)mPhysicalBits | mEptCapability << 8;
     __builtin_memcpy (Bitmaps, Dynamic + STM_DYNAMIC_MSR_BITMAP, sizeof (Bitmaps));
-    __builtin_memcpy (Tables, Dynamic + STM_DYNAMIC_EPT, Map.PoolUsed * SIZE_4KB);
+    __builtin_memcpy (Tables, Dynamic + TEST_EPT, Map.PoolUsed * SIZE_4KB);
   }
 
   mShared->Ept        = Map;
   mShared->EptPointer = Pointer;
+  mShared->EptPool    = (UINT64)(UINTN)(Dynamic + TEST_EPT);
+  mShared->EptPages   = TEST_EPT_PAGES;
   __builtin_memcpy (Dynamic + STM_DYNAMIC_MSR_BITMAP, Bitmaps, sizeof (Bitmaps));
-  __builtin_memcpy (Dynamic + STM_DYNAMIC_EPT, Tables, Map.PoolUsed * SIZE_4KB);
-  __builtin_memset (Dynamic + STM_DYNAMIC_EPT + Map.PoolUsed * SIZE_4KB, 0, (mTablesUsed - MIN (mTablesUsed, Map.PoolUsed)) * SIZE_4KB);
+  __builtin_memcpy (Dynamic + TEST_EPT, Tables, Map.PoolUsed * SIZE_4KB);
+  __builtin_memset (Dynamic + TEST_EPT + Map.PoolUsed * SIZE_4KB, 0, (mTablesUsed - MIN (mTablesUsed, Map.PoolUsed)) * SIZE_4KB);
 }
 
 /**
@@ -716,4 +720,50 @@ StmRingFlush (
   IN OUT STM_PROCESSOR  *Processor
   )
 {
+}
+
+UINT64
+AsmReadTsc (
+  VOID
+  )
+{
+  STATIC UINT64  Ticks;
+
+  return Ticks++;
+}
+
+/**
+  Ports of PCI configuration space: nothing is there.
+**/
+UINT8
+IoRead8 (
+  IN UINTN  Port
+  )
+{
+  return MAX_UINT8;
+}
+
+UINT16
+IoRead16 (
+  IN UINTN  Port
+  )
+{
+  return MAX_UINT16;
+}
+
+UINT32
+IoRead32 (
+  IN UINTN  Port
+  )
+{
+  return MAX_UINT32;
+}
+
+UINT32
+IoWrite32 (
+  IN UINTN   Port,
+  IN UINT32  Value
+  )
+{
+  return Value;
 }

@@ -7,7 +7,7 @@ It shares nothing with the C code: a profile is a set of places, a list is read 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 PAGE = 0x1000
 READ, WRITE, EXECUTE = 1, 2, 4
@@ -18,7 +18,11 @@ UNPROTECTABLE_RESOURCE, MALFORMED, OUT_OF_RESOURCES = 0x8001_0007, 0x8001_000D, 
 UNPROTECTABLE, UNSPECIFIED = 0x8001_0017, 0x8001_FFFF
 
 Place = tuple[str, int, int]
-"""Space, number (of a page, a port, an MSR), access."""
+"""Space, number (of a page, a port, an MSR, a byte of PCI configuration space), access."""
+
+PCI_FUNCTION = 0x1000
+Bridges = dict[tuple[int, int, int], int]
+"""Bus, device and function of each bridge: its secondary bus."""
 
 
 class Malformed(Exception):
@@ -32,6 +36,8 @@ class Limits:
     bits: int
     tseg: range
     mseg: range
+    ecam: range = range(0)
+    bridges: Bridges = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -43,9 +49,11 @@ class Descriptor:
     offset: int
     ignored: bool
     returned: bool
-    places: frozenset[Place] = frozenset()
     ranges: tuple[str, int, int, int] | None = None
     continuation: int = 0
+    originating: int = 0
+    path: tuple[tuple[int, int], ...] = ()
+    """(device, function) of each node, of a PCI descriptor; `ranges` is in its function then."""
 
 
 def require(condition: bool) -> None:
@@ -82,7 +90,7 @@ def named(kind: int, body: bytes, bits: int) -> tuple[str, int, int, int] | None
         for node in range(last + 1):
             node_type, subtype, size, function, device = struct.unpack_from("<BBHBB", body, 8 + 6 * node)
             require((node_type, subtype, size) == (1, 1, 6) and function < 8 and device < 32)
-        return "io", 0xCF8, 0xD00, READ | WRITE
+        return "pci", base, base + length, attributes
     if kind == REGISTER:
         number, reserved, _read, _write = struct.unpack("<IIQQ", body)
         require(number < 5 and reserved == 0)
@@ -103,9 +111,31 @@ def parse_one(memory: bytes, offset: int, bits: int) -> Descriptor:
     body = memory[offset + 8 : offset + length]
     ranges = named(kind, body, bits)
     continuation = struct.unpack("<Q", body)[0] if kind == END else 0
-    return Descriptor(
-        kind, length, offset, bool(flags >> 15), bool(flags & 1), ranges=ranges, continuation=continuation
-    )
+    one = Descriptor(kind, length, offset, bool(flags >> 15), bool(flags & 1), ranges, continuation)
+    if kind != PCI:
+        return one
+    nodes = [struct.unpack_from("<BB", body, 8 + 6 * node + 4) for node in range(body[7] + 1)]
+    return replace(one, originating=body[6], path=tuple((device, function) for function, device in nodes))
+
+
+def functions(one: Descriptor, bridges: Bridges) -> list[tuple[int, int, int]] | None:
+    """Bus, device and function of each node of a path; None if one before the last is no bridge to a higher bus."""
+    found: list[tuple[int, int, int]] = []
+    bus = one.originating
+    for place, (device, function) in enumerate(one.path):
+        found.append((bus, device, function))
+        if place < len(one.path) - 1:
+            next_bus = bridges.get(found[-1], 0)
+            if next_bus <= bus:
+                return None
+            bus = next_bus
+    return found
+
+
+def in_function(where: tuple[int, int, int], first: int, last: int, access: int) -> tuple[str, int, int, int]:
+    """A range of configuration space."""
+    start = ((where[0] * 32 + where[1]) * 8 + where[2]) * PCI_FUNCTION
+    return "pci", start + first, start + last, access
 
 
 def parse(page: bytes, bits: int) -> tuple[list[Descriptor], bool]:
@@ -131,9 +161,8 @@ class Profile:
     places: set[Place] = field(default_factory=set)
 
     @staticmethod
-    def of(one: Descriptor) -> set[Place]:
-        assert one.ranges is not None
-        space, first, last, access = one.ranges
+    def of(ranges: tuple[str, int, int, int]) -> set[Place]:
+        space, first, last, access = ranges
         return {(space, number, each) for number in range(first, last) for each in accesses(access)}
 
     def apply(self, page: bytes, limits: Limits, claims: list[Descriptor], protect: bool) -> tuple[int, list[bool]]:
@@ -148,41 +177,64 @@ class Profile:
             if one.ignored:
                 granted.append(False)
                 continue
-            if one.type not in (MEM, MMIO, IO, MSR):
+            if one.type not in (MEM, MMIO, IO, MSR, PCI):
                 granted.append(not protect)
                 continue
-            assert one.ranges is not None
-            if protect:
-                granted.append(not self.claimed(one, limits, claims))
-                places |= self.of(one) if granted[-1] else set()
+            ranges = self.targets(one, limits)
+            if ranges is None:
+                granted.append(not protect)
                 continue
-            if self.touches(one, limits.mseg):
+            if protect:
+                granted.append(not any(self.claimed(each, limits, claims) for each in ranges))
+                if granted[-1]:
+                    places |= set().union(*(self.of(each) for each in ranges))
+                continue
+            if self.touches(ranges[-1], limits.mseg):
                 return UNSPECIFIED, nothing
             granted.append(True)
-            places -= self.of(one)
+            places -= self.of(ranges[-1])
         self.places = places
         denied = any(not grant and not one.ignored for grant, one in zip(granted, descriptors, strict=True))
         return (UNPROTECTABLE_RESOURCE if denied else SUCCESS), granted
 
     @staticmethod
-    def touches(one: Descriptor, area: range) -> bool:
+    def targets(one: Descriptor, limits: Limits) -> list[tuple[str, int, int, int]] | None:
+        """What a descriptor names, and before it what must stay for it to do so; None if it leads nowhere."""
         assert one.ranges is not None
-        space, first, last, _access = one.ranges
+        if one.type != PCI:
+            return [one.ranges]
+        path = functions(one, limits.bridges)
+        if path is None:
+            return None
+        _space, first, last, access = one.ranges
+        numbers = [in_function(bridge, 0x18, 0x1B, WRITE) for bridge in path[:-1]]
+        return [*numbers, in_function(path[-1], first, last, access)]
+
+    @staticmethod
+    def touches(ranges: tuple[str, int, int, int], area: range) -> bool:
+        space, first, last, _access = ranges
         return space == "memory" and first * PAGE < area.stop and last * PAGE > area.start
 
-    def claimed(self, one: Descriptor, limits: Limits, claims: list[Descriptor]) -> bool:
+    def claimed(self, ranges: tuple[str, int, int, int], limits: Limits, claims: list[Descriptor]) -> bool:
         """Whether the firmware needs any of it; TSEG it always does."""
-        assert one.ranges is not None
-        if self.touches(one, limits.tseg):
+        if self.touches(ranges, limits.tseg):
             return True
-        space, first, last, access = one.ranges
+        space, first, last, access = ranges
         for claim in claims:
             if claim.ignored:
                 continue
             if claim.type == ALL:
                 return True
-            if claim.ranges is not None:
-                other, begin, end, needed = claim.ranges
-                if other == space and begin < last and first < end and needed & access:
+            targets = self.targets(claim, limits) if claim.ranges else None
+            needed = targets[-1] if targets else None
+            if needed is not None and needed[0] == "memory" and space == "pci" and limits.ecam:
+                # Configuration space is memory, too.
+                begin, end = (each * PAGE - limits.ecam.start for each in needed[1:3])
+                needed = ("pci", begin, end, needed[3])
+            if needed is not None and needed[0] == space:
+                _other, begin, end, wanted = needed
+                if begin < last and first < end and wanted & access:
                     return True
+            if claim.type == PCI and space == "io" and first < 0xD00 and last > 0xCF8:
+                return True
         return False

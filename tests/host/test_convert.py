@@ -179,6 +179,7 @@ def test_size_formula() -> None:
     software = convert(GOOD.bytes()).software
     dynamic = layout.ACTIVATION_TABLES_SIZE + layout.LOADER_DATA_SIZE + layout.DYNAMIC_SHARED_SIZE
     dynamic += layout.PER_PROCESSOR_SIZE  # of one processor more than there are
+    dynamic += 16 * layout.PAGE  # of EPT tables
     for processors in (1, 2, 16):
         wanted = software.static_image_size + dynamic + processors * layout.PER_PROCESSOR_SIZE
         assert layout.needed_size(software, processors) == wanted

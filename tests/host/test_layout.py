@@ -67,7 +67,19 @@ int main (void)
 
 
 def test_dynamic_area_parts_do_not_overlap(run_probe: Probe) -> None:
-    names = ["SHARED", "ENTRY_STACK", "MSR_BITMAP", "IO_BITMAP_A", "IO_BITMAP_B", "PAGE_TABLES", "EPT", "RING"]
+    names = [
+        "SHARED",
+        "ENTRY_STACK",
+        "MSR_BITMAP",
+        "IO_BITMAP_A",
+        "IO_BITMAP_B",
+        "PAGE_TABLES",
+        "PROFILE",
+        "DRAFT",
+        "LIST",
+        "BIOS_LIST",
+        "RING",
+    ]
     found = facts(run_probe, [f"STM_DYNAMIC_{name}" for name in names] + ["STM_RING_RECORDS"])
     offsets = [found[f"STM_DYNAMIC_{name}"] for name in names]
     assert offsets == sorted(set(offsets))

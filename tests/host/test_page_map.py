@@ -33,6 +33,8 @@ class PageMap(ctypes.Structure):
         ("pool_used", ctypes.c_uint32),
         ("table_attributes", ctypes.c_uint64),
         ("huge_pages", ctypes.c_uint64),
+        ("retired", ctypes.c_uint64 * 8),
+        ("free", ctypes.c_uint64 * 8),
     )
 
 
@@ -46,7 +48,7 @@ class Tables:
 
     @classmethod
     def make(cls, library: ctypes.CDLL, pages: int, huge: bool) -> Tables:
-        memory = (ctypes.c_uint64 * (512 * pages))()
+        memory = (ctypes.c_uint64 * (512 * pages))(*[0xDEAD] * (512 * pages))
         result = cls(library, PageMap(), memory)
         library.StmPageMapInit(
             ctypes.byref(result.map),
@@ -68,6 +70,18 @@ class Tables:
         self.library.StmPageMapChange.restype = ctypes.c_ubyte
         numbers = (ctypes.c_uint64(value) for value in (virtual, length, 0b111, bits))
         return bool(self.library.StmPageMapChange(ctypes.byref(self.map), *numbers))
+
+    def merge(self, virtual: int, length: int) -> None:
+        """Put leaves together where a range has changed."""
+        self.library.StmPageMapMerge(ctypes.byref(self.map), ctypes.c_uint64(virtual), ctypes.c_uint64(length))
+
+    def reclaim(self) -> None:
+        self.library.StmPageMapReclaim(ctypes.byref(self.map))
+
+    def room(self) -> int:
+        """Tables that can still be made."""
+        self.library.StmPageMapRoom.restype = ctypes.c_uint32
+        return int(self.library.StmPageMapRoom(ctypes.byref(self.map)))
 
     def cost(self, boundaries: list[int]) -> int:
         """Tables that it takes to let leaves begin at these addresses."""
@@ -101,7 +115,7 @@ class Tables:
 
 @pytest.fixture(scope="module")
 def library(build_library: Build) -> ctypes.CDLL:
-    return build_library("pagemap", "StmPkg/Stm/Protect/PageMap.c")
+    return build_library("pagemap", "StmPkg/Stm/Protect/PageMap.c", "StmPkg/Stm/Protect/PageMerge.c")
 
 
 def merged(leaves: list[tuple[int, int, int]]) -> list[tuple[int, int]]:
@@ -280,3 +294,62 @@ def test_bad_ranges_of_permissions(library: ctypes.CDLL, virtual: int, length: i
     assert tables.add(0, 0, GB, RWX_WB)
     assert not tables.change(virtual, length, 0)
     assert tables.lookup(0) == (LARGE | RWX_WB, GB)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.booleans(),
+    st.lists(st.tuples(st.integers(0, 2600), st.integers(1, 1200), st.sampled_from((0, 1, 3, 5, 7))), max_size=10),
+)
+def test_tables_come_back(library: ctypes.CDLL, huge: bool, changes: list[tuple[int, int, int]]) -> None:
+    """What is given back is mapped as before, and once everything is alike the tables are as few as at the start."""
+    tables = Tables.make(library, 32, huge=huge)
+    hole = range(700, 710)
+    assert tables.add(0, 0, hole.start * PAGE, RWX_WB)
+    assert tables.add(hole.stop * PAGE, hole.stop * PAGE, 4 * GB - hole.stop * PAGE, RWX_WB)
+    room = tables.room()
+    wanted = dict.fromkeys(range(4000), 0b111)
+    for start, length, bits in changes:
+        assert tables.change(start * PAGE, length * PAGE, bits)
+        tables.merge(start * PAGE, length * PAGE)
+        tables.reclaim()
+        wanted |= dict.fromkeys(range(start, start + length), bits)
+        leaves = {address: (size, leaf) for address, size, leaf in tables.leaves()}
+        assert merged(tables.leaves()) == [(0, hole.start * PAGE), (hole.stop * PAGE, 4 * GB)]
+        assert all(leaf & ADDRESS & ~(size - 1) == address for address, (size, leaf) in leaves.items())
+    for page, bits in wanted.items():
+        leaf, _size = tables.lookup(page * PAGE)
+        assert page in hole or leaf & 0x7F == (RWX_WB & ~0b111) | bits
+    assert tables.change(0, 4 * GB, 0b111)
+    tables.merge(0, 4 * GB)
+    tables.reclaim()
+    assert tables.room() == room
+
+
+def test_retired_table_is_not_written(library: ctypes.CDLL) -> None:
+    """A processor may still walk it: it is free only after StmPageMapReclaim."""
+    tables = Tables.make(library, 5, huge=True)
+    assert tables.add(0, 0, 4 * GB, RWX_WB)
+    assert tables.change(GB + PAGE, PAGE, 0)
+    assert tables.room() == 1
+    assert tables.change(GB + PAGE, PAGE, 0b111)
+    tables.merge(GB + PAGE, PAGE)
+    retired = bytes(tables.memory)[2 * PAGE : 4 * PAGE]
+    assert tables.lookup(GB) == (GB | LARGE | RWX_WB, GB)
+    assert tables.room() == 1
+    assert not tables.change(2 * GB + PAGE, PAGE, 0), "it takes two"
+    assert bytes(tables.memory)[2 * PAGE : 4 * PAGE] == retired, "the first of the two is one that was never used"
+    tables.reclaim()
+    assert tables.room() == 2
+
+
+def test_table_of_another_type_stays(library: ctypes.CDLL) -> None:
+    """Leaves that differ in memory type, permissions or place are not one leaf."""
+    tables = Tables.make(library, 8, huge=True)
+    assert tables.add(0, 0, PAGE, RWX_UC)
+    assert tables.add(PAGE, PAGE, MB2 - PAGE, RWX_WB)
+    assert tables.add(MB2, 3 * MB2 + PAGE, MB2, RWX_WB)
+    assert tables.add(2 * MB2, 2 * MB2 + PAGE, MB2, RWX_WB)
+    before = tables.leaves()
+    tables.merge(0, GB)
+    assert tables.leaves() == before

@@ -18,9 +18,24 @@ from tests.host.resource_model import PAGE
 BITS = 40
 TSEG = range(0x1F80_0000, 0x2000_0000)
 MSEG = range(0x1FE0_0000, 0x2000_0000)
-LIMITS = model.Limits(BITS, TSEG, MSEG)
+ECAM = range(0xE000_0000, 0xF000_0000)
+# 0:1.0 leads to bus 1, where 1:2.0 leads to bus 4; 0:5.0 is a bridge whose bus has no number yet.
+BRIDGES: model.Bridges = {(0, 1, 0): 1, (1, 2, 0): 4, (0, 5, 0): 0, (4, 3, 0): 1}
+LIMITS = model.Limits(BITS, TSEG, MSEG, ECAM, BRIDGES)
 BIOS_PAGES = 4
-SPACES = {0: "memory", 1: "io", 2: "msr"}
+SPACES = {0: "memory", 1: "io", 2: "msr", 3: "pci"}
+READ_PCI = ctypes.CFUNCTYPE(ctypes.c_uint8, ctypes.c_void_p, ctypes.c_uint64)
+
+
+def read_pci(_context: int | None, place: int) -> int:
+    """A byte of configuration space: header type and secondary bus of bridges, ones where nothing is."""
+    where = (place >> 20, place >> 15 & 31, place >> 12 & 7)
+    if where not in BRIDGES:
+        return 0xFF
+    return {0x0E: 0x81 if where[2] == 0 else 1, 0x19: BRIDGES[where]}.get(place & 0xFFF, 0)
+
+
+READER = READ_PCI(read_pci)
 
 
 class Limits(ctypes.Structure):
@@ -34,6 +49,10 @@ class Limits(ctypes.Structure):
         ("mseg_base", ctypes.c_uint64),
         ("mseg_end", ctypes.c_uint64),
         ("list", ctypes.c_void_p),
+        ("ecam_base", ctypes.c_uint64),
+        ("ecam_size", ctypes.c_uint64),
+        ("read_pci", READ_PCI),
+        ("pci_context", ctypes.c_void_p),
     )
 
 
@@ -57,7 +76,7 @@ class Profile(ctypes.Structure):
 @pytest.fixture(scope="module")
 def library(build_library: Build) -> ctypes.CDLL:
     folder = "StmPkg/Stm/Protect"
-    names = ("Resource.c", "BiosList.c", "Profile.c")
+    names = ("Resource.c", "BiosList.c", "Profile.c", "List.c", "PciPath.c")
     library = build_library("resource", "tests/host/resource_stub.c", *(f"{folder}/{name}" for name in names))
     for function in (library.StmProfileApply, library.StmBiosListCopy, library.StmProfileAt):
         function.restype = ctypes.c_uint32
@@ -85,9 +104,14 @@ def msr(index: int, read: int, write: int) -> bytes:
     return header(model.MSR, struct.pack("<IIQQ", index, 0, read, write))
 
 
+def pci_path(path: list[tuple[int, int]], base: int = 0, length: int = 0x100, access: int = 1, bus: int = 0) -> bytes:
+    body = struct.pack("<HHHBB", access, base, length, bus, len(path) - 1)
+    nodes = [struct.pack("<BBHBB", 1, 1, 6, function, device) for device, function in path]
+    return header(model.PCI, body + b"".join(nodes))
+
+
 def pci(nodes: int = 1, device: int = 3) -> bytes:
-    body = struct.pack("<HHHBB", 1, 0, 0x100, 0, nodes - 1)
-    return header(model.PCI, body + struct.pack("<BBHBB", 1, 1, 6, 0, device) * nodes)
+    return pci_path([(device, 0)] * nodes)
 
 
 def end(continuation: int = 0, flags: int = 0) -> bytes:
@@ -108,8 +132,20 @@ lengths = st.one_of(st.integers(1, 6).map(lambda pages: pages * PAGE), st.intege
 memories = st.builds(memory, addresses, lengths, st.integers(0, 7), st.sampled_from((model.MEM, model.MMIO)))
 ports = st.builds(io, st.integers(0, 12), st.integers(1, 6))
 msrs = st.builds(msr, st.integers(0, 6), st.sampled_from((0, 1, 2**64 - 1)), st.sampled_from((0, 1 << 40)))
-others = st.sampled_from((ANY, REGISTER, TRAPPED, pci(), pci(3)))
-good = st.one_of(memories, memories, ports, msrs, others)
+# Paths that lead to the same functions, to others, and nowhere.
+paths = st.sampled_from(
+    (
+        *([(3, 0)], [(3, 1)], [(1, 0)], [(1, 0), (2, 0)], [(1, 0), (2, 0), (3, 0)]),
+        *([(1, 0), (2, 0), (3, 0), (1, 0)], [(5, 0), (1, 0)], [(3, 0), (1, 0)], [(1, 0), (6, 0)]),
+    )
+)
+registers = st.sampled_from(((0, 4), (4, 2), (6, 0x100), (0x18, 1), (0x19, 2), (0x1A, 8), (0xFFC, 4), (0, 0x1000)))
+pcis = st.builds(
+    lambda path, place, access, bus: pci_path(path, place[0], place[1], access, bus),
+    *(paths, registers, st.integers(0, 3), st.sampled_from((0, 0, 0, 1, 4))),
+)
+others = st.sampled_from((ANY, REGISTER, TRAPPED, pci(), pci(3), io(0xCF8, 8), memory(ECAM.start, 0x20_0000)))
+good = st.one_of(memories, memories, ports, msrs, pcis, others)
 
 
 @st.composite
@@ -133,7 +169,7 @@ def pages(draw: st.DrawFn) -> bytes:
 def claims_of(library: ctypes.CDLL, claims: list[bytes]) -> tuple[Limits, list[model.Descriptor]]:
     """The firmware's list, given to the code as it keeps it, and to the model."""
     text = (b"".join(claims) + end()).ljust(PAGE, b"\0")
-    limits = Limits(BITS, 1, TSEG.start, TSEG.stop, MSEG.start, MSEG.stop)
+    limits = Limits(BITS, 1, TSEG.start, TSEG.stop, MSEG.start, MSEG.stop, 0, ECAM.start, len(ECAM), READER)
     buffer = ctypes.create_string_buffer(text, BIOS_PAGES * PAGE)
     limits.list = ctypes.addressof(buffer)
     limits.kept = buffer

@@ -51,7 +51,7 @@ def test_bytes_of_mseg() -> None:
     named = stm.parts(data)
     for row in stm.mseg_bytes(data):
         blocks = row["processors"] + named["spare_processors"]
-        fixed = named["image"] + named["activation_tables"] + named["shared"]
+        fixed = named["image"] + named["activation_tables"] + named["shared"] + layout.EPT_LEAST_PAGES * layout.PAGE
         assert row["bytes"] == fixed + blocks * named["processor"]
     assert named["image"] == inspect_image(data).software.static_image_size
     assert named["shared"] == layout.DYNAMIC_SHARED_SIZE

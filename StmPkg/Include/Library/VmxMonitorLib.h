@@ -269,6 +269,18 @@ VmxSkipInstruction (
   );
 
 /**
+  Step over an instruction whose length the processor does not tell, as if it had been
+  executed.
+
+  @param[in] Length  Its length in bytes.
+**/
+VOID
+EFIAPI
+VmxSkipBytes (
+  IN UINT32  Length
+  );
+
+/**
   Make the guest take an exception, at the instruction that caused the current VM
   exit, with error code 0 if the vector has one and the guest is not in real mode,
   where no exception has.
@@ -353,6 +365,21 @@ VmxCheckXsetbv (
 //
 // ControlRegister.c
 //
+
+/**
+  Store a value in a general-purpose register by its number.
+
+  @param[in,out] Registers  Registers of the guest.
+  @param[in]     Number     0 to 15.
+  @param[in]     Value      The value.
+**/
+VOID
+EFIAPI
+VmxWriteRegister (
+  IN OUT VMX_REGISTERS  *Registers,
+  IN     UINT32         Number,
+  IN     UINT64         Value
+  );
 
 /**
   How a monitor reaches its guest's memory.

@@ -71,9 +71,9 @@ VmxReadRegister (
   @param[in]     Number     0 to 15.
   @param[in]     Value      The value.
 **/
-STATIC
 VOID
-WriteRegister (
+EFIAPI
+VmxWriteRegister (
   IN OUT VMX_REGISTERS  *Registers,
   IN     UINT32         Number,
   IN     UINT64         Value
@@ -360,7 +360,7 @@ VmxEmulateControlRegister (
   ControlRegister = VMX_CR_QUALIFICATION_NUMBER (Qualification);
   Number          = VMX_CR_QUALIFICATION_REGISTER (Qualification);
   if ((VMX_CR_QUALIFICATION_TYPE (Qualification) == VMX_CR_ACCESS_MOV_FROM) && (ControlRegister == 3)) {
-    WriteRegister (Registers, Number, VmRead (VMCS_GUEST_CR3));
+    VmxWriteRegister (Registers, Number, VmRead (VMCS_GUEST_CR3));
     VmxSkipInstruction ();
     return TRUE;
   }

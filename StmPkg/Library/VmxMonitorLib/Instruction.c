@@ -31,20 +31,20 @@
 #define XCR0_AMX     (BIT17 | BIT18)
 
 /**
-  Step over the instruction that caused the current VM exit, as if it had been
-  executed: blocking by STI and by MOV SS ends with it, and a guest that
-  single-steps takes its debug trap ("Pending debug exceptions", 24.4.2
-  [25.4.2]).
+  Step over an instruction whose length the processor does not tell, as if it had been
+  executed.
+
+  @param[in] Length  Its length in bytes.
 **/
 VOID
 EFIAPI
-VmxSkipInstruction (
-  VOID
+VmxSkipBytes (
+  IN UINT32  Length
   )
 {
   UINT64  Blocking;
 
-  VmWrite (VMCS_GUEST_RIP, VmRead (VMCS_GUEST_RIP) + VmRead (VMCS_EXIT_INSTRUCTION_LENGTH));
+  VmWrite (VMCS_GUEST_RIP, VmRead (VMCS_GUEST_RIP) + Length);
   Blocking = VmRead (VMCS_GUEST_INTERRUPTIBILITY_STATE);
   if ((Blocking & BLOCKING_BY_INSTRUCTION) != 0) {
     VmWrite (VMCS_GUEST_INTERRUPTIBILITY_STATE, Blocking & ~(UINT64)BLOCKING_BY_INSTRUCTION);
@@ -56,6 +56,21 @@ VmxSkipInstruction (
   if (((VmRead (VMCS_GUEST_RFLAGS) & RFLAGS_TF) != 0) && ((VmRead (VMCS_GUEST_IA32_DEBUGCTL) & DEBUGCTL_BTF) == 0)) {
     VmWrite (VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, VmRead (VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS) | PENDING_DEBUG_BS);
   }
+}
+
+/**
+  Step over the instruction that caused the current VM exit, as if it had been
+  executed: blocking by STI and by MOV SS ends with it, and a guest that
+  single-steps takes its debug trap ("Pending debug exceptions", 24.4.2
+  [25.4.2]).
+**/
+VOID
+EFIAPI
+VmxSkipInstruction (
+  VOID
+  )
+{
+  VmxSkipBytes ((UINT32)VmRead (VMCS_EXIT_INSTRUCTION_LENGTH));
 }
 
 /**

@@ -20,48 +20,6 @@
 #define MOST_BYTES  SIZE_64KB
 
 /**
-  Read 8 bytes of a page table, of the interrupted side or of the SMI handler: what
-  the handler could read itself.
-
-  @param[in]  Context  STM_PROCESSOR.
-  @param[in]  Address  Physical address, aligned to 8 bytes.
-  @param[out] Value    What is there.
-
-  @retval TRUE   Read.
-  @retval FALSE  It is neither the handler's SMRAM nor memory that the executive monitor
-                 may name, or it is protected.
-**/
-STATIC
-BOOLEAN
-EFIAPI
-ReadTable (
-  IN  CONST VOID  *Context,
-  IN  UINT64      Address,
-  OUT UINT64      *Value
-  )
-{
-  CONST STM_PROCESSOR  *Processor;
-  UINT64               Page;
-  UINT8                *Window;
-
-  Processor = Context;
-  if (StmInHandlerSmram (Processor->Shared, Address, sizeof (*Value))) {
-    *Value = *(volatile UINT64 *)(UINTN)Address;
-    return TRUE;
-  }
-
-  Page = Address & ~(UINT64)(SIZE_4KB - 1);
-  if (!StmPageIsExecutives (Processor->Shared, Page) || (StmProtectedAt (Processor, StmSpaceMemory, Page, 1) != 0)) {
-    return FALSE;
-  }
-
-  Window = StmOpenWindow (Processor, Page, FALSE);
-  *Value = *(volatile UINT64 *)(Window + (Address - Page));
-  StmCloseWindow (Processor);
-  return TRUE;
-}
-
-/**
   Find the descriptor of a call, by the SMI handler's page tables. It has to be in the
   handler's SMRAM: to write anywhere else for the handler could be to write where the
   handler may not.
@@ -86,7 +44,7 @@ FindRequest (
   ZeroMem (&Space, sizeof (Space));
   Space.Cr3     = VmRead (VMCS_GUEST_CR3);
   Space.Ia32e   = TRUE;
-  Space.Read    = ReadTable;
+  Space.Read    = StmReadTable;
   Space.Context = Processor;
   return (BOOLEAN)(((Linear & (SIZE_4KB - 1)) + sizeof (STM_ADDRESS_LOOKUP_DESCRIPTOR) <= SIZE_4KB) &&
                    StmWalk (&Space, Linear, Request) &&
@@ -191,7 +149,7 @@ LookUp (
   Space.Ia32e      = (BOOLEAN)Request->InterruptedIa32eMode;
   Space.Pae        = (BOOLEAN)Request->InterruptedCr4Pae;
   Space.Pse        = (BOOLEAN)Request->InterruptedCr4Pse;
-  Space.Read       = ReadTable;
+  Space.Read       = StmReadTable;
   Space.Context    = Processor;
   Linear           = Request->InterruptedGuestVirtualAddress;
   Pages            = ((UINTN)(Linear & (SIZE_4KB - 1)) + Request->Length + SIZE_4KB - 1) / SIZE_4KB;

@@ -70,19 +70,20 @@ STATIC CONST VMX_EXIT_HANDLER  mSmmExits[VMX_EXIT_PLACES] = {
 /// exit that the controls of the SMM-guest VMCS exclude.
 ///
 STATIC CONST VMX_EXIT_HANDLER  mHandlerExits[VMX_EXIT_PLACES] = {
-  [VMX_REASON_TRIPLE_FAULT]     = StmExitTripleFault,
-  [VMX_REASON_CPUID]            = StmExitCpuid,
-  [VMX_REASON_INVD]             = StmExitInvd,
-  [VMX_REASON_RSM]              = CompleteRsm,
-  [VMX_REASON_VMCALL]           = StmApiHandler,
-  [VMX_REASON_CR_ACCESS]        = StmExitControlRegister,
-  [VMX_REASON_IO]               = StmExitViolation,
-  [VMX_REASON_RDMSR]            = StmExitViolation,
-  [VMX_REASON_WRMSR]            = StmExitWrmsr,
-  [VMX_REASON_EPT_VIOLATION]    = StmExitViolation,
-  [VMX_REASON_PREEMPTION_TIMER] = StmExitTimeout,
-  [VMX_REASON_XSETBV]           = StmExitUndefined,
-  [VMX_EXIT_VMX_INSTRUCTION]    = StmExitUndefined
+  [VMX_REASON_TRIPLE_FAULT]      = StmExitTripleFault,
+  [VMX_REASON_CPUID]             = StmExitCpuid,
+  [VMX_REASON_INVD]              = StmExitInvd,
+  [VMX_REASON_RSM]               = CompleteRsm,
+  [VMX_REASON_VMCALL]            = StmApiHandler,
+  [VMX_REASON_CR_ACCESS]         = StmExitControlRegister,
+  [VMX_REASON_IO]                = StmExitIo,
+  [VMX_REASON_RDMSR]             = StmExitViolation,
+  [VMX_REASON_WRMSR]             = StmExitWrmsr,
+  [VMX_REASON_MONITOR_TRAP_FLAG] = StmExitStepped,
+  [VMX_REASON_EPT_VIOLATION]     = StmExitViolation,
+  [VMX_REASON_PREEMPTION_TIMER]  = StmExitTimeout,
+  [VMX_REASON_XSETBV]            = StmExitUndefined,
+  [VMX_EXIT_VMX_INSTRUCTION]     = StmExitUndefined
 };
 
 /**
@@ -143,6 +144,10 @@ StmDispatchHandlerExit (
   Processor->SmmGuestLaunched = TRUE;
   if (Reason == VMX_REASON_RSM) {
     return Handler (Processor);
+  }
+
+  if (Processor->Step.Active) {
+    StmEndStep (Processor);
   }
 
   Processor->ExitCount++;

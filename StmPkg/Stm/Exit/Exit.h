@@ -82,6 +82,18 @@ StmExitWrmsr (
 
 STM_ENTER
 EFIAPI
+StmExitIo (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+STM_ENTER
+EFIAPI
+StmExitStepped (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+STM_ENTER
+EFIAPI
 StmExitTimeout (
   IN OUT STM_PROCESSOR  *Processor
   );
@@ -102,6 +114,59 @@ VOID
 StmDescribeAccess (
   IN  CONST STM_PROCESSOR  *Processor,
   OUT STM_RSC              *Resource
+  );
+
+/**
+  Let the processor execute INS or OUTS at another port.
+
+  @param[in,out] Processor  This processor, the SMM-guest VMCS current, at the VM exit for
+                            the instruction.
+
+  @return What the entry code shall do.
+**/
+STM_ENTER
+StmStartStep (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+/**
+  Put back what StmStartStep has changed, at the first VM exit after it, whichever that
+  is.
+
+  @param[in,out] Processor  This processor, the SMM-guest VMCS current.
+**/
+VOID
+StmEndStep (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+/**
+  Has the processor executed the instruction, or has it delivered a fault instead?
+
+  @param[in] Processor  This processor, the SMM-guest VMCS current, at the first VM exit
+                        after StmStartStep.
+
+  @retval TRUE   It has executed it, or one repetition of it.
+  @retval FALSE  It has not.
+**/
+BOOLEAN
+StmIsStepDone (
+  IN CONST STM_PROCESSOR  *Processor
+  );
+
+/**
+  EPT violation on a page of ECAM.
+
+  @param[in,out] Processor  This processor, the SMM-guest VMCS current.
+  @param[out]    Enter      What the entry code shall do.
+
+  @retval TRUE   It was one, and Enter is set.
+  @retval FALSE  It was another one.
+**/
+BOOLEAN
+StmTryEcam (
+  IN OUT STM_PROCESSOR  *Processor,
+  OUT    STM_ENTER      *Enter
   );
 
 /**

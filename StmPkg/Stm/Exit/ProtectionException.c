@@ -83,6 +83,10 @@ IsWanted (
       return (BOOLEAN)Handler->PageViolationException;
     case TxtSmmMsrViolation:
       return (BOOLEAN)Handler->MsrViolationException;
+    case TxtSmmRegisterViolation:
+      return (BOOLEAN)Handler->RegisterViolationException;
+    case TxtSmmPciViolation:
+      return (BOOLEAN)Handler->PciViolationException;
     default:
       return (BOOLEAN)Handler->IoViolationException;
   }

@@ -4,7 +4,7 @@
   What the executive monitor has protected: a protection exception
   (ProtectionException.c).
 
-  What the STM keeps for itself, MSEG, its own MSRs and ports, and MSRs that nobody
+  What the STM keeps for itself, MSEG, its own MSRs, and MSRs that nobody
   knows: the access does not happen, and the handler takes #GP(0) at the instruction,
   as it would on a processor that does not have them.
 
@@ -22,12 +22,6 @@
 #include "Protect/Protect.h"
 #include "State/State.h"
 
-///
-/// Exit qualification for I/O instructions, table 27-5 [28-5].
-///
-#define IO_SIZE(Qualification)  (((Qualification) & 7) + 1)
-#define IO_PORT(Qualification)  (RShiftU64 ((Qualification), 16) & 0xFFFF)
-
 /**
   The kind of exception that a violation is, if the executive monitor has protected
   what was touched.
@@ -42,17 +36,12 @@ ProtectedKind (
   IN CONST STM_PROCESSOR  *Processor
   )
 {
-  UINT64  Qualification;
   UINT32  Access;
 
   switch ((UINT32)VmRead (VMCS_EXIT_REASON)) {
     case VMX_REASON_EPT_VIOLATION:
       Access = StmProtectedAt (Processor, StmSpaceMemory, VmRead (VMCS_GUEST_PHYSICAL_ADDRESS), 1);
       return (Access != 0) ? TxtSmmPageViolation : 0;
-    case VMX_REASON_IO:
-      Qualification = VmRead (VMCS_EXIT_QUALIFICATION);
-      Access        = StmProtectedAt (Processor, StmSpaceIo, IO_PORT (Qualification), IO_SIZE (Qualification));
-      return (Access != 0) ? TxtSmmIoViolation : 0;
     case VMX_REASON_RDMSR:
       Access = StmProtectedAt (Processor, StmSpaceMsr, (UINT32)Processor->Handler.Rcx, 1) & STM_ACCESS_READ;
       return (Access != 0) ? TxtSmmMsrViolation : 0;
@@ -75,8 +64,9 @@ StmExitViolation (
   IN OUT STM_PROCESSOR  *Processor
   )
 {
-  STM_RSC  Resource;
-  UINT32   Kind;
+  STM_RSC    Resource;
+  STM_ENTER  Enter;
+  UINT32     Kind;
 
   //
   // A violation while an event was being delivered means that the handler's
@@ -86,15 +76,23 @@ StmExitViolation (
     StmCrashFromVmcs (Processor, StmCrashUnexpectedExit);
   }
 
+  if (((UINT32)VmRead (VMCS_EXIT_REASON) == VMX_REASON_EPT_VIOLATION) && StmTryEcam (Processor, &Enter)) {
+    return Enter;
+  }
+
   Kind = ProtectedKind (Processor);
   if (Kind != 0) {
     return StmRaiseProtectionException (Processor, Kind);
   }
 
   //
-  // What is protected has changed since the handler was entered: it tries again.
+  // What is protected has changed since the handler was entered, or there is only now a
+  // table for it: the handler tries again.
   //
-  if (Processor->Generation != *(volatile UINT32 *)&Processor->Shared->Generation) {
+  if ((Processor->Generation != *(volatile UINT32 *)&Processor->Shared->Generation) ||
+      (((UINT32)VmRead (VMCS_EXIT_REASON) == VMX_REASON_EPT_VIOLATION) &&
+       StmMapTouched (Processor, VmRead (VMCS_GUEST_PHYSICAL_ADDRESS))))
+  {
     return StmResumeHandler (Processor);
   }
 

@@ -30,6 +30,7 @@ STATIC_ASSERT ((STM_RING_RECORDS & (STM_RING_RECORDS - 1)) == 0, "the ring is a 
 STATIC_ASSERT (sizeof (STM_PROFILE) <= STM_DYNAMIC_DRAFT - STM_DYNAMIC_PROFILE, "profile");
 STATIC_ASSERT (sizeof (STM_PROFILE) <= STM_DYNAMIC_LIST - STM_DYNAMIC_DRAFT, "draft of the profile");
 STATIC_ASSERT (STM_BIOS_PAGES * SIZE_4KB == STM_DYNAMIC_RING - STM_DYNAMIC_BIOS_LIST, "firmware's list");
+STATIC_ASSERT (STM_EPT_MOST_PAGES <= STM_PAGE_MAP_MOST_PAGES, "pages of the EPT");
 STATIC_ASSERT (STM_WINDOWS < STM_RING_RECORDS, "each processor has a part of the ring");
 
 STM_PROCESSOR *
@@ -70,6 +71,7 @@ TakeLoaderData (
   )
 {
   UINT64  First;
+  UINT64  Blocks;
   UINT32  Records;
 
   Shared->MsegBase         = Loader->MsegBase;
@@ -81,9 +83,12 @@ TakeLoaderData (
   Shared->PhysicalBits     = Loader->PhysicalAddressBits;
   CopyMem (Shared->MsegSha256, Loader->MsegSha256, sizeof (Shared->MsegSha256));
 
-  First = Shared->Dynamic + STM_DYNAMIC_SHARED_SIZE;
-  if (First < Shared->MsegEnd) {
-    Shared->BlockLimit = (UINT32)MIN ((Shared->MsegEnd - First) / STM_PER_PROCESSOR_SIZE, STM_WINDOWS);
+  First  = Shared->Dynamic + STM_DYNAMIC_SHARED_SIZE;
+  Blocks = ((UINT64)Loader->NumberOfProcessors + STM_SPARE_BLOCKS) * STM_PER_PROCESSOR_SIZE;
+  if (First + Blocks < Shared->MsegEnd) {
+    Shared->EptPages   = (UINT32)MIN ((Shared->MsegEnd - First - Blocks) / SIZE_4KB, STM_EPT_MOST_PAGES);
+    Shared->EptPool    = Shared->MsegEnd - (UINT64)Shared->EptPages * SIZE_4KB;
+    Shared->BlockLimit = (UINT32)MIN ((Shared->EptPool - First) / STM_PER_PROCESSOR_SIZE, STM_WINDOWS);
   }
 
   Shared->ProcessorLimit = Loader->NumberOfProcessors;

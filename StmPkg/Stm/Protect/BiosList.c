@@ -37,6 +37,66 @@ Meet (
 }
 
 /**
+  Does a PCI claim of the firmware's need what is to be protected: configuration space, or
+  the ports by which it is reached?
+
+  @param[in] Limits  How to follow its path.
+  @param[in] Pci     The claim.
+  @param[in] Range   What is to be protected.
+
+  @retval TRUE   It does.
+  @retval FALSE  It does not.
+**/
+STATIC
+BOOLEAN
+IsClaimedPci (
+  IN CONST STM_LIMITS            *Limits,
+  IN CONST STM_RSC_PCI_CFG_DESC  *Pci,
+  IN CONST STM_RANGE             *Range
+  )
+{
+  STM_RANGE  Claim;
+
+  if (Range->Space == StmSpaceIo) {
+    return (BOOLEAN)((Range->Base < STM_PCI_PORTS_END) && (Range->End > STM_PCI_PORTS_BASE));
+  }
+
+  return (BOOLEAN)((Range->Space == StmSpacePci) && StmPciResolve (Limits, Pci, &Claim) && Meet (&Claim, Range));
+}
+
+/**
+  Does a claim of memory need configuration space that is to be protected, where memory
+  accesses reach it?
+
+  @param[in] Limits  Where that is.
+  @param[in] Claim   The claim.
+  @param[in] Range   What is to be protected.
+
+  @retval TRUE   It does.
+  @retval FALSE  It does not.
+**/
+STATIC
+BOOLEAN
+IsClaimedByMmio (
+  IN CONST STM_LIMITS  *Limits,
+  IN CONST STM_RANGE   *Claim,
+  IN CONST STM_RANGE   *Range
+  )
+{
+  STM_RANGE  Memory;
+
+  if ((Range->Space != StmSpacePci) || (Limits->EcamBase == 0)) {
+    return FALSE;
+  }
+
+  Memory       = *Range;
+  Memory.Space = StmSpaceMemory;
+  Memory.Base += Limits->EcamBase;
+  Memory.End  += Limits->EcamBase;
+  return Meet (Claim, &Memory);
+}
+
+/**
   Does the handler need any of what is to be protected? TSEG is the firmware's
   own; everything else it has to claim in its list.
 
@@ -75,8 +135,12 @@ StmResourceIsClaimed (
         return TRUE;
       }
 
-      if (((Kind == StmResourceRange) || (Kind == StmResourceTrappedIo) || (Kind == StmResourcePci)) &&
-          Meet (&Claim, Range))
+      if ((Kind == StmResourcePci) && IsClaimedPci (Limits, &Resource->PciCfg, Range)) {
+        return TRUE;
+      }
+
+      if (((Kind == StmResourceRange) || (Kind == StmResourceTrappedIo)) &&
+          (Meet (&Claim, Range) || IsClaimedByMmio (Limits, &Claim, Range)))
       {
         return TRUE;
       }

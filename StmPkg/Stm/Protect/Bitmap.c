@@ -53,6 +53,32 @@ OwnAt (
 }
 
 /**
+  Is any of these ports the STM's own?
+
+  @param[in] Port   First port.
+  @param[in] Ports  Their number.
+
+  @retval TRUE   One is.
+  @retval FALSE  None is.
+**/
+BOOLEAN
+StmPortIsOwn (
+  IN UINTN  Port,
+  IN UINTN  Ports
+  )
+{
+  UINTN  Index;
+
+  for (Index = 0; Index < Ports; Index++) {
+    if (OwnAt (StmSpaceIo, Port + Index) != 0) {
+      return TRUE;
+    }
+  }
+
+  return FALSE;
+}
+
+/**
   Set or clear a bit of a bitmap: accesses cause a VM exit, or not. Another processor
   may read the bitmap at the same time.
 
@@ -134,10 +160,17 @@ StmApplyBitmaps (
   IN CONST STM_RANGE    *Range
   )
 {
-  UINT64  Place;
-  UINT64  End;
-  UINT32  Access;
+  UINT64   Place;
+  UINT64   End;
+  UINT32   Access;
+  UINT32   Own;
+  BOOLEAN  Pci;
 
+  //
+  // Of PCI configuration space a register is protected, or some are: the STM looks at
+  // each access to its ports.
+  //
+  Pci    = (BOOLEAN)((Range->Space == StmSpaceIo) && StmProfileHas (Profile, StmSpacePci));
   End    = Range->Base;
   Access = 0;
   for (Place = Range->Base; Place < Range->End; Place++) {
@@ -145,7 +178,12 @@ StmApplyBitmaps (
       Access = StmProfileAt (Profile, Range->Space, Place, &End);
     }
 
-    InterceptAt (Shared, Range->Space, Place, Access | OwnAt (Range->Space, Place));
+    Own = OwnAt (Range->Space, Place);
+    if (Pci && (Place >= STM_PCI_PORTS_BASE) && (Place < STM_PCI_PORTS_END)) {
+      Own = STM_ACCESS_ALL;
+    }
+
+    InterceptAt (Shared, Range->Space, Place, Access | Own);
   }
 }
 

@@ -31,6 +31,93 @@ StmFlushEpt (
 }
 
 /**
+  The permissions of an EPT entry where some accesses are protected.
+
+  Without reads there are no writes, which is no valid entry, and no fetches, which
+  not every processor can allow alone.
+
+  @param[in] Access  What is protected.
+
+  @return EPT_READ and so on.
+**/
+STATIC
+UINT64
+Permissions (
+  IN UINT32  Access
+  )
+{
+  return ((Access & STM_ACCESS_READ) != 0) ? 0 : (EPT_RWX & ~(UINT64)Access);
+}
+
+/**
+  The accesses to memory that are protected: what the profile says of memory, and where
+  memory is PCI configuration space, what it says of any register of the function. The
+  STM carries out those that are not protected (Exit/Ecam.c).
+
+  @param[in]  Shared   Shared state.
+  @param[in]  Profile  The profile.
+  @param[in]  Place    Physical address, aligned to 4 KB.
+  @param[out] End      First address behind it, aligned to 4 KB, for which the answer may
+                       differ.
+
+  @return STM_ACCESS_READ and so on.
+**/
+STATIC
+UINT32
+AccessAt (
+  IN  CONST STM_SHARED   *Shared,
+  IN  CONST STM_PROFILE  *Profile,
+  IN  UINT64             Place,
+  OUT UINT64             *End
+  )
+{
+  UINT64  Register;
+  UINT64  Next;
+  UINT32  Access;
+  UINT32  Pci;
+
+  Access = StmProfileAt (Profile, StmSpaceMemory, Place, End);
+  if ((Shared->EcamBase == 0) || (Place >= Shared->EcamBase + Shared->EcamSize)) {
+    return Access;
+  }
+
+  if (Place < Shared->EcamBase) {
+    *End = MIN (*End, Shared->EcamBase);
+    return Access;
+  }
+
+  //
+  // Registers from the first of this function to the last of it, or of all functions of
+  // which nothing is protected.
+  //
+  Register = Place - Shared->EcamBase;
+  *End     = MIN (*End, Shared->EcamBase + Shared->EcamSize);
+  Pci      = StmProfileAt (Profile, StmSpacePci, Register, &Next);
+  if ((Register < STM_PCI_FUNCTION_SIZE) && StmProfileHas (Profile, StmSpacePci)) {
+    //
+    // The host bridge, which says where ECAM is: StmPciIsOwn.
+    //
+    Access |= STM_ACCESS_WRITE;
+    Next    = MIN (Next, STM_PCI_FUNCTION_SIZE - 1);
+  }
+
+  if ((Pci == 0) && (Next - Register >= STM_PCI_FUNCTION_SIZE)) {
+    if (Next < Shared->EcamSize) {
+      *End = MIN (*End, Shared->EcamBase + (Next & ~(UINT64)(STM_PCI_FUNCTION_SIZE - 1)));
+    }
+
+    return Access;
+  }
+
+  *End = MIN (*End, Place + STM_PCI_FUNCTION_SIZE);
+  while (Next < Register + STM_PCI_FUNCTION_SIZE) {
+    Pci |= StmProfileAt (Profile, StmSpacePci, Next, &Next);
+  }
+
+  return Access | Pci;
+}
+
+/**
   The accesses to memory that the handler does not have: those that the executive monitor
   protects, and execution outside SMRAM.
 
@@ -52,7 +139,7 @@ DeniedAt (
 {
   UINT32  Access;
 
-  Access = StmProfileAt (Profile, StmSpaceMemory, Place, End);
+  Access = AccessAt (Shared, Profile, Place, End);
   if (Place < Shared->TsegBase) {
     *End = MIN (*End, Shared->TsegBase);
   } else if (Place < Shared->TsegEnd) {
@@ -61,25 +148,6 @@ DeniedAt (
   }
 
   return Access | STM_ACCESS_EXECUTE;
-}
-
-/**
-  The permissions of an EPT entry where some accesses are protected.
-
-  Without reads there are no writes, which is no valid entry, and no fetches, which
-  not every processor can allow alone.
-
-  @param[in] Access  What is protected.
-
-  @return EPT_READ and so on.
-**/
-STATIC
-UINT64
-Permissions (
-  IN UINT32  Access
-  )
-{
-  return ((Access & STM_ACCESS_READ) != 0) ? 0 : (EPT_RWX & ~(UINT64)Access);
 }
 
 /**
@@ -97,27 +165,34 @@ StmEptHasRoom (
   IN CONST STM_PROFILE  *Profile
   )
 {
-  CONST STM_RANGE  *Range;
-  UINT64           Counted[2];
-  UINT32           Cost;
-  UINTN            Index;
+  UINT64  Counted[2];
+  UINT64  Place;
+  UINT64  End;
+  UINT64  Limit;
+  UINT32  Access;
+  UINT32  Before;
+  UINT32  Cost;
 
   Counted[0] = MAX_UINT64;
   Counted[1] = MAX_UINT64;
   Cost       = 0;
-  for (Index = 0; Index < Profile->Count; Index++) {
-    Range = &Profile->Ranges[Index];
-    if (Range->Space == StmSpaceMemory) {
-      Cost += StmPageMapCost (&Shared->Ept, Range->Base, Counted);
-      Cost += StmPageMapCost (&Shared->Ept, Range->End, Counted);
+  Before     = STM_ACCESS_EXECUTE;
+  Limit      = LShiftU64 (1, Shared->PhysicalBits);
+  for (Place = 0; Place < Limit; Place = End) {
+    Access = DeniedAt (Shared, Profile, Place, &End);
+    if (Permissions (Access) != Permissions (Before)) {
+      Cost += StmPageMapCost (&Shared->Ept, Place, Counted);
     }
+
+    Before = Access;
   }
 
-  return (BOOLEAN)(Cost <= Shared->Ept.PoolPages - Shared->Ept.PoolUsed);
+  return (BOOLEAN)(Cost <= StmPageMapRoom (&Shared->Ept));
 }
 
 /**
-  Bring the EPT of the SMI handler in line with a profile, within a range.
+  Bring the EPT of the SMI handler in line with a profile, within a range. Tables that
+  it takes no more are retired.
 
   @param[in,out] Shared     Shared state.
   @param[in]     Profile    The profile; StmEptHasRoom has said that there is room.
@@ -139,13 +214,74 @@ StmApplyEpt (
     End    = MIN (End, Range->End);
     StmPageMapChange (&Shared->Ept, Place, End - Place, EPT_RWX, Permissions (Access));
   }
+
+  StmPageMapMerge (&Shared->Ept, Range->Base, Range->End - Range->Base);
+}
+
+/**
+  Map 1 GB of memory above 4 GB that the SMI handler has touched, where the processor has
+  no leaves of 1 GB: to map all that it can address would take more tables than MSEG has.
+
+  @param[in,out] Shared   Shared state.
+  @param[in]     Profile  The profile.
+  @param[in]     Address  Guest-physical address of an EPT violation.
+
+  @retval TRUE   Mapped, as the profile says.
+  @retval FALSE  It is mapped already, is none that the processor has, or there is no
+                 room.
+**/
+BOOLEAN
+StmMapOnDemand (
+  IN OUT STM_SHARED         *Shared,
+  IN     CONST STM_PROFILE  *Profile,
+  IN     UINT64             Address
+  )
+{
+  STM_RANGE  Range;
+  UINT64     Size;
+  UINT64     Place;
+  UINT64     End;
+  UINT64     Region;
+  UINT32     Tables;
+
+  if ((Address < SIZE_4GB) || (RShiftU64 (Address, Shared->PhysicalBits) != 0) ||
+      (StmPageMapLookup (&Shared->Ept, Address, &Size) != 0))
+  {
+    return FALSE;
+  }
+
+  //
+  // At most two tables to map it, and one for each region of 2 MB in which permissions
+  // change.
+  //
+  Range.Base = Address & ~(UINT64)(SIZE_1GB - 1);
+  Range.End  = Range.Base + SIZE_1GB;
+  Tables     = 2;
+  Region     = MAX_UINT64;
+  for (Place = Range.Base; Place < Range.End; Place = End) {
+    AccessAt (Shared, Profile, Place, &End);
+    if (((Place & (SIZE_2MB - 1)) != 0) && (Place / SIZE_2MB != Region)) {
+      Region = Place / SIZE_2MB;
+      Tables++;
+    }
+  }
+
+  if ((Tables > StmPageMapRoom (&Shared->Ept)) ||
+      !StmPageMapRange (&Shared->Ept, Range.Base, Range.Base, SIZE_1GB, EPT_LEAF_WB))
+  {
+    return FALSE;
+  }
+
+  StmApplyEpt (Shared, Profile, &Range);
+  return TRUE;
 }
 
 /**
   Build the EPT of the SMI handler.
 
   Memory types: write-back below the top of TSEG, which is the top of low RAM;
-  uncached from there to 4 GB, where the chipset's MMIO lies; write-back above.
+  uncached from there to 4 GB, where the chipset's MMIO lies; write-back above, which
+  only a processor with leaves of 1 GB has mapped from the start (StmMapOnDemand).
 
   @param[in,out] Shared  Shared state with the memory map filled in.
 
@@ -163,7 +299,7 @@ StmBuildEpt (
   UINT64        Limit;
 
   Capability = VmxReadEptCapability ();
-  if ((Capability & EPT_NEEDED) != EPT_NEEDED) {
+  if (((Capability & EPT_NEEDED) != EPT_NEEDED) || (Shared->EptPages == 0)) {
     return FALSE;
   }
 
@@ -171,9 +307,9 @@ StmBuildEpt (
   Limit = LShiftU64 (1, Shared->PhysicalBits);
   StmPageMapInit (
     Map,
-    (UINT64 *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_EPT),
-    Shared->Dynamic + STM_DYNAMIC_EPT,
-    STM_EPT_PAGES,
+    (UINT64 *)(UINTN)Shared->EptPool,
+    Shared->EptPool,
+    Shared->EptPages,
     EPT_RWX,
     (BOOLEAN)((Capability & EPT_CAP_1GB_PAGES) != 0)
     );
@@ -181,7 +317,7 @@ StmBuildEpt (
       !StmPageMapRange (Map, Shared->TsegBase, Shared->TsegBase, Shared->MsegBase - Shared->TsegBase, EPT_LEAF_SMRAM) ||
       !StmPageMapRange (Map, Shared->MsegEnd, Shared->MsegEnd, Shared->TsegEnd - Shared->MsegEnd, EPT_LEAF_SMRAM) ||
       !StmPageMapRange (Map, Shared->TsegEnd, Shared->TsegEnd, SIZE_4GB - Shared->TsegEnd, EPT_LEAF_UC) ||
-      !StmPageMapRange (Map, SIZE_4GB, SIZE_4GB, Limit - SIZE_4GB, EPT_LEAF_WB))
+      ((Map->HugePages != 0) && !StmPageMapRange (Map, SIZE_4GB, SIZE_4GB, Limit - SIZE_4GB, EPT_LEAF_WB)))
   {
     return FALSE;
   }

@@ -4,8 +4,7 @@
 
   One processor at a time makes a change, on a draft of the profile. EPT and bitmaps
   follow only when nothing can fail any more, so a call that fails changes nothing.
-  Other processors run the SMI handler meanwhile; each of them forgets what it knows
-  of the EPT before it enters the handler the next time.
+  Other processors run the SMI handler meanwhile: ShootDown.c.
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
@@ -51,16 +50,19 @@ UnlockProfile (
 /**
   What protection must respect.
 
-  @param[in]  Shared  Shared state.
-  @param[out] Limits  It.
+  @param[in]  Processor  This processor.
+  @param[out] Limits     It.
 **/
 STATIC
 VOID
 GetLimits (
-  IN  CONST STM_SHARED  *Shared,
-  OUT STM_LIMITS        *Limits
+  IN  CONST STM_PROCESSOR  *Processor,
+  OUT STM_LIMITS           *Limits
   )
 {
+  CONST STM_SHARED  *Shared;
+
+  Shared               = Processor->Shared;
   Limits->PhysicalBits = Shared->PhysicalBits;
   Limits->TsegBase     = Shared->TsegBase;
   Limits->TsegEnd      = Shared->TsegEnd;
@@ -68,6 +70,10 @@ GetLimits (
   Limits->MsegEnd      = Shared->MsegEnd;
   Limits->BiosPages    = Shared->BiosPages;
   Limits->BiosList     = (CONST UINT8 *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_BIOS_LIST);
+  Limits->EcamBase     = Shared->EcamBase;
+  Limits->EcamSize     = Shared->EcamSize;
+  Limits->ReadPci      = StmReadPciByte;
+  Limits->PciContext   = Processor;
 }
 
 /**
@@ -94,7 +100,7 @@ StmLoadBiosList (
   Status = STM_SUCCESS;
   LockProfile (Shared);
   if (Shared->BiosPages == 0) {
-    GetLimits (Shared, &Limits);
+    GetLimits (Processor, &Limits);
     List   = StmPsdBiosList (Processor->Saved.Smbase);
     Count  = 0;
     Status = StmBiosListCopy (&Limits, List, (UINT8 *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_BIOS_LIST), &Count);
@@ -189,6 +195,78 @@ ApplyList (
 }
 
 /**
+  Is PCI configuration space among what a list names?
+
+  @param[in] List          The STM's copy.
+  @param[in] PhysicalBits  Width of physical addresses.
+
+  @retval TRUE   It is.
+  @retval FALSE  It is not, as far as the list can be parsed.
+**/
+STATIC
+BOOLEAN
+NamesPci (
+  IN CONST UINT8  *List,
+  IN UINT32       PhysicalBits
+  )
+{
+  CONST STM_RSC      *Resource;
+  STM_RESOURCE_KIND  Kind;
+  STM_RANGE          Range;
+  UINTN              Offset;
+
+  for (Offset = 0; Offset < SIZE_4KB; Offset += Resource->Header.Length) {
+    Resource = (CONST STM_RSC *)(List + Offset);
+    Kind     = StmResourceRead (Resource, SIZE_4KB - Offset, PhysicalBits, &Range);
+    if ((Kind == StmResourceEnd) || (Kind == StmResourceMalformed)) {
+      return FALSE;
+    }
+
+    if (Kind == StmResourcePci) {
+      return TRUE;
+    }
+  }
+
+  return FALSE;
+}
+
+/**
+  Bring EPT and bitmaps in line with what a profile says of PCI configuration space.
+
+  @param[in,out] Shared    Shared state.
+  @param[in]     Profile   The profile; there is room for it in the EPT.
+  @param[in]     EcamBase  Where ECAM has been.
+  @param[in]     EcamSize  Bytes.
+**/
+STATIC
+VOID
+ApplyPci (
+  IN OUT STM_SHARED         *Shared,
+  IN     CONST STM_PROFILE  *Profile,
+  IN     UINT64             EcamBase,
+  IN     UINT64             EcamSize
+  )
+{
+  STM_RANGE  Range;
+
+  Range.Space = StmSpaceMemory;
+  Range.Base  = EcamBase;
+  Range.End   = EcamBase + EcamSize;
+  if (EcamBase != Shared->EcamBase) {
+    StmApplyEpt (Shared, Profile, &Range);
+  }
+
+  Range.Base = Shared->EcamBase;
+  Range.End  = Shared->EcamBase + Shared->EcamSize;
+  StmApplyEpt (Shared, Profile, &Range);
+  Shared->PciProtected = StmProfileHas (Profile, StmSpacePci) ? 1 : 0;
+  Range.Space          = StmSpaceIo;
+  Range.Base           = STM_PCI_PORTS_BASE;
+  Range.End            = STM_PCI_PORTS_END;
+  StmApplyBitmaps (Shared, Profile, &Range);
+}
+
+/**
   Write ReturnStatus of all descriptors of a list, up to the end or the first
   malformed one, to the executive monitor's page.
 
@@ -258,17 +336,17 @@ LogList (
 /**
   PROTECT_RESOURCE or UNPROTECT_RESOURCE.
 
-  @param[in] Processor  This processor.
-  @param[in] Page       Where the list is; a page that the executive monitor may name.
-  @param[in] Protect    TRUE for PROTECT_RESOURCE.
+  @param[in,out] Processor  This processor.
+  @param[in]     Page       Where the list is; a page that the executive monitor may name.
+  @param[in]     Protect    TRUE for PROTECT_RESOURCE.
 
   @return The status of the call.
 **/
 UINT32
 StmChangeProtection (
-  IN CONST STM_PROCESSOR  *Processor,
-  IN UINT64               Page,
-  IN BOOLEAN              Protect
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     UINT64         Page,
+  IN     BOOLEAN        Protect
   )
 {
   STM_SHARED   *Shared;
@@ -277,29 +355,48 @@ StmChangeProtection (
   STM_LIMITS   Limits;
   UINT8        *List;
   UINT8        *Window;
+  UINT64       EcamBase;
+  UINT64       EcamSize;
   UINT32       Status;
+  BOOLEAN      Applied;
 
   Shared  = Processor->Shared;
   Profile = (STM_PROFILE *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_PROFILE);
   Draft   = (STM_PROFILE *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_DRAFT);
   List    = (UINT8 *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_LIST);
-  GetLimits (Shared, &Limits);
   LockProfile (Shared);
-  Window = StmOpenWindow (Processor, Page, TRUE);
-  CopyMem (List, Window, SIZE_4KB);
+  StmReclaimEpt (Processor);
+  CopyMem (List, StmOpenWindow (Processor, Page, FALSE), SIZE_4KB);
+  StmCloseWindow (Processor);
   CopyMem (Draft, Profile, sizeof (*Draft));
-  Status = StmProfileApply (Draft, &Limits, List, Protect);
+  EcamBase = Shared->EcamBase;
+  EcamSize = Shared->EcamSize;
+  if (NamesPci (List, Shared->PhysicalBits)) {
+    StmFindEcam (Processor);
+  }
+
+  GetLimits (Processor, &Limits);
+  Applied = FALSE;
+  Status  = StmProfileApply (Draft, &Limits, List, Protect);
   if ((Status == STM_SUCCESS) || (Status == (UINT32)ERROR_STM_UNPROTECTABLE_RESOURCE)) {
     if (StmEptHasRoom (Shared, Draft)) {
       ApplyList (Shared, Draft, List);
+      ApplyPci (Shared, Draft, EcamBase, EcamSize);
       CopyMem (Profile, Draft, sizeof (*Profile));
       InterlockedIncrement (&Shared->Generation);
+      Applied = TRUE;
     } else {
       StmProfileDeny (List);
       Status = Protect ? (UINT32)ERROR_STM_OUT_OF_RESOURCES : (UINT32)ERROR_STM_UNSPECIFIED;
     }
   }
 
+  if (!Applied) {
+    Shared->EcamBase = EcamBase;
+    Shared->EcamSize = EcamSize;
+  }
+
+  Window = StmOpenWindow (Processor, Page, TRUE);
   ReturnStatus (Shared, List, Window);
   StmCloseWindow (Processor);
   if (Status != (UINT32)ERROR_STM_MALFORMED_RESOURCE_LIST) {
@@ -307,7 +404,34 @@ StmChangeProtection (
   }
 
   UnlockProfile (Shared);
+  StmShootDown (Processor);
   return Status;
+}
+
+/**
+  Is this EPT violation of memory that the SMI handler may touch, and that is only now
+  mapped?
+
+  @param[in] Processor  This processor.
+  @param[in] Address    Guest-physical address.
+
+  @retval TRUE   It is: the handler tries again.
+  @retval FALSE  It is not.
+**/
+BOOLEAN
+StmMapTouched (
+  IN CONST STM_PROCESSOR  *Processor,
+  IN UINT64               Address
+  )
+{
+  STM_SHARED  *Shared;
+  BOOLEAN     Mapped;
+
+  Shared = Processor->Shared;
+  LockProfile (Shared);
+  Mapped = StmMapOnDemand (Shared, (CONST STM_PROFILE *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_PROFILE), Address);
+  UnlockProfile (Shared);
+  return Mapped;
 }
 
 /**

@@ -7,23 +7,34 @@
 
 #include "PageMap.h"
 
-#define TABLE_ENTRIES  512
-#define TOP_LEVEL      3
-#define SPACE_LIMIT    (1ULL << 48)
+#define TOP_LEVEL    3
+#define SPACE_LIMIT  (1ULL << 48)
 
-///
-/// Bytes that one entry of a level covers; level 0 is the lowest.
-///
-#define LEVEL_SHIFT(Level)  (12 + 9 * (Level))
-#define LEVEL_SIZE(Level)   (1ULL << LEVEL_SHIFT (Level))
+/**
+  Empty a table.
+
+  @param[out] Table  The table.
+**/
+STATIC
+VOID
+ClearTable (
+  OUT UINT64  *Table
+  )
+{
+  UINTN  Index;
+
+  for (Index = 0; Index < STM_PAGE_MAP_ENTRIES; Index++) {
+    Table[Index] = 0;
+  }
+}
 
 /**
   Start an empty set of tables.
 
   @param[out] Map              The set.
-  @param[in]  Pool             Zeroed pages.
+  @param[in]  Pool             Pages; they need not be zeroed.
   @param[in]  PoolPhysical     Their physical address, 4-KB aligned.
-  @param[in]  PoolPages        Number of pages, at least 1.
+  @param[in]  PoolPages        Number of pages, 1 to STM_PAGE_MAP_MOST_PAGES.
   @param[in]  TableAttributes  Bits of an entry that refers to a table, not 0.
   @param[in]  HugePages        TRUE if leaves of 1 GB may be used.
 **/
@@ -38,12 +49,20 @@ StmPageMapInit (
   IN  BOOLEAN       HugePages
   )
 {
+  UINTN  Index;
+
   Map->Pool            = Pool;
   Map->PoolPhysical    = PoolPhysical;
   Map->PoolPages       = PoolPages;
   Map->PoolUsed        = 1;
   Map->TableAttributes = TableAttributes;
   Map->HugePages       = HugePages ? 1 : 0;
+  for (Index = 0; Index < STM_PAGE_MAP_WORDS; Index++) {
+    Map->Retired[Index] = 0;
+    Map->Free[Index]    = 0;
+  }
+
+  ClearTable (Pool);
 }
 
 /**
@@ -54,14 +73,47 @@ StmPageMapInit (
 
   @return Its table.
 **/
-STATIC
 UINT64 *
-TableOf (
+EFIAPI
+StmPageMapTable (
   IN CONST STM_PAGE_MAP  *Map,
   IN UINT64              Entry
   )
 {
   return Map->Pool + ((Entry & STM_PAGE_MAP_ADDRESS_MASK) - Map->PoolPhysical) / sizeof (UINT64);
+}
+
+/**
+  Take a page for a table: one that was given back, else one that was never used.
+
+  @param[in,out] Map  The set.
+
+  @return An entry that refers to it, 0 if the pool is exhausted.
+**/
+STATIC
+UINT64
+TakePage (
+  IN OUT STM_PAGE_MAP  *Map
+  )
+{
+  UINT32  Page;
+
+  for (Page = 0; Page < Map->PoolUsed; Page++) {
+    if ((Map->Free[Page / 64] & (1ULL << (Page % 64))) != 0) {
+      Map->Free[Page / 64] &= ~(1ULL << (Page % 64));
+      break;
+    }
+  }
+
+  if (Page == Map->PoolUsed) {
+    if (Map->PoolUsed == Map->PoolPages) {
+      return 0;
+    }
+
+    Map->PoolUsed++;
+  }
+
+  return (Map->PoolPhysical + (UINT64)Page * SIZE_4KB) | Map->TableAttributes;
 }
 
 /**
@@ -79,18 +131,21 @@ Descend (
   IN OUT UINT64        *Entry
   )
 {
+  UINT64  Link;
+
   if (*Entry == 0) {
-    if (Map->PoolUsed == Map->PoolPages) {
+    Link = TakePage (Map);
+    if (Link == 0) {
       return NULL;
     }
 
-    *Entry = (Map->PoolPhysical + (UINT64)Map->PoolUsed * SIZE_4KB) | Map->TableAttributes;
-    Map->PoolUsed++;
+    ClearTable (StmPageMapTable (Map, Link));
+    *(volatile UINT64 *)Entry = Link;
   } else if ((*Entry & STM_PAGE_MAP_LARGE) != 0) {
     return NULL;
   }
 
-  return TableOf (Map, *Entry);
+  return StmPageMapTable (Map, *Entry);
 }
 
 /**
@@ -134,21 +189,21 @@ StmPageMapRange (
   while (Length != 0) {
     Both = Virtual | Physical;
     Leaf = 0;
-    if (((Both & (LEVEL_SIZE (2) - 1)) == 0) && (Length >= LEVEL_SIZE (2)) && (Map->HugePages != 0)) {
+    if (((Both & (STM_PAGE_MAP_SIZE (2) - 1)) == 0) && (Length >= STM_PAGE_MAP_SIZE (2)) && (Map->HugePages != 0)) {
       Leaf = 2;
-    } else if (((Both & (LEVEL_SIZE (1) - 1)) == 0) && (Length >= LEVEL_SIZE (1))) {
+    } else if (((Both & (STM_PAGE_MAP_SIZE (1) - 1)) == 0) && (Length >= STM_PAGE_MAP_SIZE (1))) {
       Leaf = 1;
     }
 
     Table = Map->Pool;
     for (Level = TOP_LEVEL; Level > Leaf; Level--) {
-      Table = Descend (Map, &Table[(Virtual >> LEVEL_SHIFT (Level)) % TABLE_ENTRIES]);
+      Table = Descend (Map, &Table[(Virtual >> STM_PAGE_MAP_SHIFT (Level)) % STM_PAGE_MAP_ENTRIES]);
       if (Table == NULL) {
         return FALSE;
       }
     }
 
-    Entry = &Table[(Virtual >> LEVEL_SHIFT (Leaf)) % TABLE_ENTRIES];
+    Entry = &Table[(Virtual >> STM_PAGE_MAP_SHIFT (Leaf)) % STM_PAGE_MAP_ENTRIES];
     if ((Leaf > 0) && (*Entry != 0) && ((*Entry & STM_PAGE_MAP_LARGE) == 0)) {
       return FALSE;
     }
@@ -158,9 +213,9 @@ StmPageMapRange (
       *Entry = Physical | Attributes | ((Leaf > 0) ? STM_PAGE_MAP_LARGE : 0);
     }
 
-    Virtual  += LEVEL_SIZE (Leaf);
-    Physical += LEVEL_SIZE (Leaf);
-    Length   -= LEVEL_SIZE (Leaf);
+    Virtual  += STM_PAGE_MAP_SIZE (Leaf);
+    Physical += STM_PAGE_MAP_SIZE (Leaf);
+    Length   -= STM_PAGE_MAP_SIZE (Leaf);
   }
 
   return TRUE;
@@ -188,7 +243,8 @@ Split (
   UINT64  *Table;
   UINTN   Index;
 
-  if (Map->PoolUsed == Map->PoolPages) {
+  Link = TakePage (Map);
+  if (Link == 0) {
     return NULL;
   }
 
@@ -197,11 +253,9 @@ Split (
     Leaf &= ~(UINT64)STM_PAGE_MAP_LARGE;
   }
 
-  Link  = (Map->PoolPhysical + (UINT64)Map->PoolUsed * SIZE_4KB) | Map->TableAttributes;
-  Table = TableOf (Map, Link);
-  Map->PoolUsed++;
-  for (Index = 0; Index < TABLE_ENTRIES; Index++) {
-    Table[Index] = Leaf + Index * LEVEL_SIZE (Level - 1);
+  Table = StmPageMapTable (Map, Link);
+  for (Index = 0; Index < STM_PAGE_MAP_ENTRIES; Index++) {
+    Table[Index] = Leaf + Index * STM_PAGE_MAP_SIZE (Level - 1);
   }
 
   *(volatile UINT64 *)Entry = Link;
@@ -249,14 +303,14 @@ StmPageMapChange (
   while (Virtual < End) {
     Table = Map->Pool;
     for (Level = TOP_LEVEL; ; Level--) {
-      Size  = LEVEL_SIZE (Level);
-      Entry = &Table[(Virtual >> LEVEL_SHIFT (Level)) % TABLE_ENTRIES];
+      Size  = STM_PAGE_MAP_SIZE (Level);
+      Entry = &Table[(Virtual >> STM_PAGE_MAP_SHIFT (Level)) % STM_PAGE_MAP_ENTRIES];
       if ((*Entry == 0) || (Level == 0)) {
         break;
       }
 
       if ((*Entry & STM_PAGE_MAP_LARGE) == 0) {
-        Table = TableOf (Map, *Entry);
+        Table = StmPageMapTable (Map, *Entry);
         continue;
       }
 
@@ -303,13 +357,13 @@ StmPageMapLookup (
 
   Table = Map->Pool;
   for (Level = TOP_LEVEL; ; Level--) {
-    Entry = Table[(Virtual >> LEVEL_SHIFT (Level)) % TABLE_ENTRIES];
-    *Size = LEVEL_SIZE (Level);
+    Entry = Table[(Virtual >> STM_PAGE_MAP_SHIFT (Level)) % STM_PAGE_MAP_ENTRIES];
+    *Size = STM_PAGE_MAP_SIZE (Level);
     if ((Entry == 0) || (Level == 0) || ((Entry & STM_PAGE_MAP_LARGE) != 0)) {
       return Entry;
     }
 
-    Table = TableOf (Map, Entry);
+    Table = StmPageMapTable (Map, Entry);
   }
 }
 
@@ -342,12 +396,12 @@ StmPageMapCost (
   }
 
   for (Level = 2; Level > 0; Level--) {
-    if ((Size < LEVEL_SIZE (Level)) || ((Virtual & (LEVEL_SIZE (Level) - 1)) == 0)) {
+    if ((Size < STM_PAGE_MAP_SIZE (Level)) || ((Virtual & (STM_PAGE_MAP_SIZE (Level) - 1)) == 0)) {
       continue;
     }
 
-    if (Counted[Level - 1] != (Virtual & ~(LEVEL_SIZE (Level) - 1))) {
-      Counted[Level - 1] = Virtual & ~(LEVEL_SIZE (Level) - 1);
+    if (Counted[Level - 1] != (Virtual & ~(STM_PAGE_MAP_SIZE (Level) - 1))) {
+      Counted[Level - 1] = Virtual & ~(STM_PAGE_MAP_SIZE (Level) - 1);
       Cost++;
     }
   }

@@ -18,24 +18,43 @@
 #define STM_PAGE_MAP_ADDRESS_MASK  0x000FFFFFFFFFF000ULL
 
 ///
+/// Entries of a table, and bytes that one entry of a level covers; level 0 is the lowest.
+///
+#define STM_PAGE_MAP_ENTRIES  512
+#define STM_PAGE_MAP_SHIFT(Level)  (12 + 9 * (Level))
+#define STM_PAGE_MAP_SIZE(Level)   (1ULL << STM_PAGE_MAP_SHIFT (Level))
+
+///
+/// Most pages of a pool, and words of a set of them.
+///
+#define STM_PAGE_MAP_MOST_PAGES  512
+#define STM_PAGE_MAP_WORDS       (STM_PAGE_MAP_MOST_PAGES / 64)
+
+///
 /// One set of tables. Page 0 of the pool is the top table.
 ///
+/// A table that is not needed any more is *retired*: a processor may still hold on to it
+/// in its caches of paging structures, and would read what is written there next.
+/// StmPageMapReclaim makes it free.
+///
 typedef struct {
-  UINT64    *Pool;             ///< zeroed pages of 512 entries
-  UINT64    PoolPhysical;      ///< physical address of Pool
-  UINT32    PoolPages;         ///< pages in the pool, at least 1
-  UINT32    PoolUsed;          ///< pages taken, the top table included
-  UINT64    TableAttributes;   ///< bits of an entry that refers to a table; not 0
-  UINT64    HugePages;         ///< not 0: leaves of 1 GB may be used
+  UINT64    *Pool;                       ///< pages of 512 entries
+  UINT64    PoolPhysical;                ///< physical address of Pool
+  UINT32    PoolPages;                   ///< pages in the pool, 1 to STM_PAGE_MAP_MOST_PAGES
+  UINT32    PoolUsed;                    ///< pages that were ever taken, the top table included
+  UINT64    TableAttributes;             ///< bits of an entry that refers to a table; not 0
+  UINT64    HugePages;                   ///< not 0: leaves of 1 GB may be used
+  UINT64    Retired[STM_PAGE_MAP_WORDS]; ///< a bit a page: not in use, but not yet to be written
+  UINT64    Free[STM_PAGE_MAP_WORDS];    ///< a bit a page: to be taken again
 } STM_PAGE_MAP;
 
 /**
   Start an empty set of tables.
 
   @param[out] Map              The set.
-  @param[in]  Pool             Zeroed pages.
+  @param[in]  Pool             Pages; they need not be zeroed.
   @param[in]  PoolPhysical     Their physical address, 4-KB aligned.
-  @param[in]  PoolPages        Number of pages, at least 1.
+  @param[in]  PoolPages        Number of pages, 1 to STM_PAGE_MAP_MOST_PAGES.
   @param[in]  TableAttributes  Bits of an entry that refers to a table, not 0.
   @param[in]  HugePages        TRUE if leaves of 1 GB may be used.
 **/
@@ -48,6 +67,21 @@ StmPageMapInit (
   IN  UINT32        PoolPages,
   IN  UINT64        TableAttributes,
   IN  BOOLEAN       HugePages
+  );
+
+/**
+  The table that an entry refers to.
+
+  @param[in] Map    The set.
+  @param[in] Entry  A present entry that is not a leaf.
+
+  @return Its table.
+**/
+UINT64 *
+EFIAPI
+StmPageMapTable (
+  IN CONST STM_PAGE_MAP  *Map,
+  IN UINT64              Entry
   );
 
 /**
@@ -101,6 +135,46 @@ StmPageMapChange (
   IN     UINT64        Length,
   IN     UINT64        Mask,
   IN     UINT64        Bits
+  );
+
+/**
+  Put leaves together that can be one larger leaf, and retire the tables that held them.
+  Each entry changes by one store.
+
+  @param[in,out] Map        The set.
+  @param[in]     Virtual    First address, below 2^48, of what has changed.
+  @param[in]     Length     Bytes.
+**/
+VOID
+EFIAPI
+StmPageMapMerge (
+  IN OUT STM_PAGE_MAP  *Map,
+  IN     UINT64        Virtual,
+  IN     UINT64        Length
+  );
+
+/**
+  Make the retired tables free: no processor has them in its caches any more.
+
+  @param[in,out] Map  The set.
+**/
+VOID
+EFIAPI
+StmPageMapReclaim (
+  IN OUT STM_PAGE_MAP  *Map
+  );
+
+/**
+  How many tables can still be made.
+
+  @param[in] Map  The set.
+
+  @return Tables.
+**/
+UINT32
+EFIAPI
+StmPageMapRoom (
+  IN CONST STM_PAGE_MAP  *Map
   );
 
 /**

@@ -177,214 +177,22 @@ StmProfileAt (
 }
 
 /**
-  Set or clear ReturnStatus in the headers of a list up to an offset.
+  Is anything of a space protected?
 
-  @param[in,out] List   The list, well-formed up to Limit.
-  @param[in]     Limit  Offset of the first descriptor that is left alone.
-**/
-STATIC
-VOID
-ClearReturnStatus (
-  IN OUT UINT8  *List,
-  IN     UINTN  Limit
-  )
-{
-  STM_RSC_DESC_HEADER  *Header;
-  UINTN                Offset;
-
-  for (Offset = 0; Offset < Limit; Offset += Header->Length) {
-    Header               = (STM_RSC_DESC_HEADER *)(List + Offset);
-    Header->ReturnStatus = 0;
-  }
-}
-
-/**
-  Find the END of a list of the executive monitor's.
-
-  @param[in]  List          A page.
-  @param[in]  PhysicalBits  Width of physical addresses.
-  @param[out] End           Offset of END, or of the first descriptor that is not
-                            well-formed.
-
-  @retval TRUE   The list can be parsed.
-  @retval FALSE  It cannot: a descriptor is malformed, ReturnStatus is set, there is
-                 no END before the end of the page, or the END names another page.
-**/
-STATIC
-BOOLEAN
-FindEnd (
-  IN  CONST UINT8  *List,
-  IN  UINT32       PhysicalBits,
-  OUT UINTN        *End
-  )
-{
-  CONST STM_RSC      *Resource;
-  STM_RESOURCE_KIND  Kind;
-  STM_RANGE          Range;
-  BOOLEAN            Clear;
-
-  Clear = TRUE;
-  for (*End = 0; *End < SIZE_4KB; *End += Resource->Header.Length) {
-    Resource = (CONST STM_RSC *)(List + *End);
-    Kind     = StmResourceRead (Resource, SIZE_4KB - *End, PhysicalBits, &Range);
-    if (Kind == StmResourceMalformed) {
-      return FALSE;
-    }
-
-    Clear = (BOOLEAN)(Clear && (Resource->Header.ReturnStatus == 0));
-    if (Kind == StmResourceEnd) {
-      return (BOOLEAN)(Clear && (Resource->End.ResourceListContinuation == 0));
-    }
-  }
-
-  return FALSE;
-}
-
-/**
-  Is memory of the STM's among what a descriptor names?
-
-  @param[in] Limits  Where MSEG is.
-  @param[in] Range   What it names.
+  @param[in] Profile  The profile.
+  @param[in] Space    STM_SPACE.
 
   @retval TRUE   It is.
   @retval FALSE  It is not.
 **/
-STATIC
 BOOLEAN
-NamesMseg (
-  IN CONST STM_LIMITS  *Limits,
-  IN CONST STM_RANGE   *Range
-  )
-{
-  return (BOOLEAN)((Range->Space == StmSpaceMemory) &&
-                   (Range->Base < Limits->MsegEnd) && (Range->End > Limits->MsegBase));
-}
-
-/**
-  Apply one descriptor.
-
-  @param[in,out] Profile  The profile.
-  @param[in]     Limits   What protection must respect.
-  @param[in]     Kind     Its kind.
-  @param[in]     Range    What it names.
-  @param[in]     Protect  TRUE for PROTECT_RESOURCE.
-
-  @retval STM_SUCCESS                       Done.
-  @retval ERROR_STM_UNPROTECTABLE_RESOURCE  Denied.
-  @retval ERROR_STM_OUT_OF_RESOURCES        No room.
-  @retval ERROR_STM_UNSPECIFIED             UNPROTECT_RESOURCE of the STM's memory.
-**/
-STATIC
-UINT32
-ApplyOne (
-  IN OUT STM_PROFILE        *Profile,
-  IN     CONST STM_LIMITS   *Limits,
-  IN     STM_RESOURCE_KIND  Kind,
-  IN     CONST STM_RANGE    *Range,
-  IN     BOOLEAN            Protect
-  )
-{
-  if (Kind != StmResourceRange) {
-    //
-    // Nothing of the kind is protected: it need not be unprotected.
-    //
-    return Protect ? (UINT32)ERROR_STM_UNPROTECTABLE_RESOURCE : STM_SUCCESS;
-  }
-
-  if (Protect && StmResourceIsClaimed (Limits, Range)) {
-    return (UINT32)ERROR_STM_UNPROTECTABLE_RESOURCE;
-  }
-
-  if (!Protect && NamesMseg (Limits, Range)) {
-    return (UINT32)ERROR_STM_UNSPECIFIED;
-  }
-
-  return StmProfileChange (Profile, Range, Protect) ? STM_SUCCESS : (UINT32)ERROR_STM_OUT_OF_RESOURCES;
-}
-
-/**
-  PROTECT_RESOURCE, or UNPROTECT_RESOURCE, on a profile. "StmApi.h": a resource
-  that the firmware needs is denied, the others of the list are granted; a list that
-  cannot be parsed changes nothing.
-
-  @param[in,out] Profile  The profile; usable only after STM_SUCCESS or
-                          ERROR_STM_UNPROTECTABLE_RESOURCE.
-  @param[in]     Limits   What protection must respect.
-  @param[in,out] List     A page; gets ReturnStatus in the headers of all
-                          descriptors up to the end or the first malformed one.
-  @param[in]     Protect  TRUE for PROTECT_RESOURCE.
-
-  @retval STM_SUCCESS                       All of the list is done.
-  @retval ERROR_STM_UNPROTECTABLE_RESOURCE  The firmware needs at least one resource,
-                                            or it is of a kind that is not protected.
-  @retval ERROR_STM_MALFORMED_RESOURCE_LIST The list cannot be parsed.
-  @retval ERROR_STM_OUT_OF_RESOURCES        PROTECT_RESOURCE: no room.
-  @retval ERROR_STM_UNSPECIFIED             UNPROTECT_RESOURCE: no room, or memory of
-                                            the STM is named.
-**/
-UINT32
 EFIAPI
-StmProfileApply (
-  IN OUT STM_PROFILE       *Profile,
-  IN     CONST STM_LIMITS  *Limits,
-  IN OUT UINT8             *List,
-  IN     BOOLEAN           Protect
+StmProfileHas (
+  IN CONST STM_PROFILE  *Profile,
+  IN UINT32             Space
   )
 {
-  STM_RSC            *Resource;
-  STM_RESOURCE_KIND  Kind;
-  STM_RANGE          Range;
-  UINT32             Status;
-  UINT32             One;
-  UINTN              End;
-  UINTN              Offset;
-  BOOLEAN            Parsed;
+  UINT64  Next;
 
-  Parsed = FindEnd (List, Limits->PhysicalBits, &End);
-  ClearReturnStatus (List, End);
-  if (!Parsed) {
-    return (UINT32)ERROR_STM_MALFORMED_RESOURCE_LIST;
-  }
-
-  Status = STM_SUCCESS;
-  for (Offset = 0; Offset < End; Offset += Resource->Header.Length) {
-    Resource = (STM_RSC *)(List + Offset);
-    Kind     = StmResourceRead (Resource, SIZE_4KB - Offset, Limits->PhysicalBits, &Range);
-    if (Kind == StmResourceIgnored) {
-      continue;
-    }
-
-    One = ApplyOne (Profile, Limits, Kind, &Range, Protect);
-    if (One == (UINT32)ERROR_STM_UNPROTECTABLE_RESOURCE) {
-      Status = One;
-    } else if (One != STM_SUCCESS) {
-      ClearReturnStatus (List, End);
-      return Protect ? One : (UINT32)ERROR_STM_UNSPECIFIED;
-    }
-
-    Resource->Header.ReturnStatus = (One == STM_SUCCESS) ? 1 : 0;
-  }
-
-  return Status;
-}
-
-/**
-  Deny all of a list that StmProfileApply has granted something of.
-
-  @param[in,out] List  The page.
-**/
-VOID
-EFIAPI
-StmProfileDeny (
-  IN OUT UINT8  *List
-  )
-{
-  STM_RSC_DESC_HEADER  *Header;
-
-  for (Header = (STM_RSC_DESC_HEADER *)List;
-       Header->RscType != END_OF_RESOURCES;
-       Header = (STM_RSC_DESC_HEADER *)((UINT8 *)Header + Header->Length))
-  {
-    Header->ReturnStatus = 0;
-  }
+  return (BOOLEAN)((StmProfileAt (Profile, Space, 0, &Next) != 0) || (Next != MAX_UINT64));
 }

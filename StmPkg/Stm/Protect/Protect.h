@@ -48,7 +48,8 @@ StmEptHasRoom (
   );
 
 /**
-  Bring the EPT of the SMI handler in line with a profile, within a range.
+  Bring the EPT of the SMI handler in line with a profile, within a range. Tables that
+  it takes no more are retired.
 
   @param[in,out] Shared     Shared state.
   @param[in]     Profile    The profile; StmEptHasRoom has said that there is room.
@@ -62,6 +63,146 @@ StmApplyEpt (
   );
 
 /**
+  Map 1 GB of memory above 4 GB that the SMI handler has touched, where the processor has
+  no leaves of 1 GB.
+
+  @param[in,out] Shared   Shared state.
+  @param[in]     Profile  The profile.
+  @param[in]     Address  Guest-physical address of an EPT violation.
+
+  @retval TRUE   Mapped, as the profile says.
+  @retval FALSE  It is mapped already, is none that the processor has, or there is no
+                 room.
+**/
+BOOLEAN
+StmMapOnDemand (
+  IN OUT STM_SHARED         *Shared,
+  IN     CONST STM_PROFILE  *Profile,
+  IN     UINT64             Address
+  );
+
+/**
+  Give tables of the EPT back that no processor uses any more.
+
+  @param[in,out] Processor  This processor, which is not in the SMI handler; nobody else
+                            changes what is protected meanwhile.
+**/
+VOID
+StmReclaimEpt (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+/**
+  Wait until every processor that is in the SMI handler knows what is protected now.
+
+  @param[in] Processor  This processor, which is not in the SMI handler.
+**/
+VOID
+StmShootDown (
+  IN CONST STM_PROCESSOR  *Processor
+  );
+
+///
+/// Below 4 GB: interrupt controllers and flash memory from here on.
+///
+#define STM_FIXED_MMIO  0xFEC00000ULL
+
+/**
+  Access a port.
+
+  @param[in]     Port   The port.
+  @param[in]     Size   1, 2 or 4 bytes.
+  @param[in]     Write  TRUE to write.
+  @param[in,out] Value  What to write, or gets what was read.
+**/
+VOID
+StmAccessPort (
+  IN     UINTN    Port,
+  IN     UINT32   Size,
+  IN     BOOLEAN  Write,
+  IN OUT UINT32   *Value
+  );
+
+/**
+  Access port CFCH with an address at CF8H that is there for this access only.
+
+  @param[in,out] Shared   Shared state.
+  @param[in]     Address  For CF8H.
+  @param[in]     Port     CFCH to CFFH.
+  @param[in]     Size     1, 2 or 4 bytes.
+  @param[in]     Write    TRUE to write.
+  @param[in,out] Value    What to write, or gets what was read.
+**/
+VOID
+StmAccessPciPort (
+  IN OUT STM_SHARED  *Shared,
+  IN     UINT32      Address,
+  IN     UINTN       Port,
+  IN     UINT32      Size,
+  IN     BOOLEAN     Write,
+  IN OUT UINT32      *Value
+  );
+
+/**
+  Access PCI configuration space.
+
+  @param[in]     Processor  This processor.
+  @param[in]     Place      STM_PCI_PLACE.
+  @param[in]     Size       1, 2, 4 or 8 bytes; 8, and registers from 100H on, only where
+                            Shared->EcamBase is not 0.
+  @param[in]     Write      TRUE to write.
+  @param[in,out] Value      What to write, or gets what was read.
+**/
+VOID
+StmAccessPci (
+  IN     CONST STM_PROCESSOR  *Processor,
+  IN     UINT64               Place,
+  IN     UINT32               Size,
+  IN     BOOLEAN              Write,
+  IN OUT UINT64               *Value
+  );
+
+/**
+  Read a byte of PCI configuration space: STM_READ_PCI.
+
+  @param[in] Context  STM_PROCESSOR.
+  @param[in] Place    STM_PCI_PLACE.
+
+  @return The byte.
+**/
+UINT8
+EFIAPI
+StmReadPciByte (
+  IN CONST VOID  *Context,
+  IN UINT64      Place
+  );
+
+/**
+  Find out where ECAM is.
+
+  @param[in,out] Processor  This processor; Shared->EcamBase and EcamSize are set.
+**/
+VOID
+StmFindEcam (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+/**
+  Would a write move ECAM away from where the STM guards it?
+
+  @param[in] Place   STM_PCI_PLACE.
+  @param[in] Length  Bytes.
+
+  @retval TRUE   It would.
+  @retval FALSE  It would not.
+**/
+BOOLEAN
+StmPciIsOwn (
+  IN UINT64  Place,
+  IN UINT64  Length
+  );
+
+/**
   Fill the bitmaps of the SMI handler, which are zeroed.
 
   @param[in] Shared  Shared state.
@@ -69,6 +210,64 @@ StmApplyEpt (
 VOID
 StmBuildBitmaps (
   IN CONST STM_SHARED  *Shared
+  );
+
+/**
+  Is any of these ports the STM's own?
+
+  @param[in] Port   First port.
+  @param[in] Ports  Their number.
+
+  @retval TRUE   One is.
+  @retval FALSE  None is.
+**/
+BOOLEAN
+StmPortIsOwn (
+  IN UINTN  Port,
+  IN UINTN  Ports
+  );
+
+/**
+  Read 8 bytes of a page table, of the interrupted side or of the SMI handler: what
+  the handler could read itself. STM_READ_MEMORY.
+
+  @param[in]  Context  STM_PROCESSOR.
+  @param[in]  Address  Physical address, aligned to 8 bytes.
+  @param[out] Value    What is there.
+
+  @retval TRUE   Read.
+  @retval FALSE  It is neither the handler's SMRAM nor memory that the executive monitor
+                 may name, or it is protected.
+**/
+BOOLEAN
+EFIAPI
+StmReadTable (
+  IN  CONST VOID  *Context,
+  IN  UINT64      Address,
+  OUT UINT64      *Value
+  );
+
+/**
+  Copy bytes from or to memory of the SMI handler, each one only if the EPT allows the
+  handler the access.
+
+  @param[in]     Processor  This processor, the SMM-guest VMCS current.
+  @param[in]     Linear     Linear address.
+  @param[in,out] Buffer     The bytes.
+  @param[in]     Size       Their number.
+  @param[in]     Access     STM_ACCESS_WRITE to write them; STM_ACCESS_READ, or
+                            STM_ACCESS_EXECUTE for code, to read them.
+
+  @return Bytes that were copied: fewer than Size if the next one is not mapped, or is
+          where the handler has no access.
+**/
+UINTN
+StmCopyHandlerMemory (
+  IN     CONST STM_PROCESSOR  *Processor,
+  IN     UINT64               Linear,
+  IN OUT VOID                 *Buffer,
+  IN     UINTN                Size,
+  IN     UINT32               Access
   );
 
 /**
@@ -118,17 +317,17 @@ StmCopyBiosPage (
 /**
   PROTECT_RESOURCE or UNPROTECT_RESOURCE.
 
-  @param[in] Processor  This processor.
-  @param[in] Page       Where the list is; a page that the executive monitor may name.
-  @param[in] Protect    TRUE for PROTECT_RESOURCE.
+  @param[in,out] Processor  This processor.
+  @param[in]     Page       Where the list is; a page that the executive monitor may name.
+  @param[in]     Protect    TRUE for PROTECT_RESOURCE.
 
   @return The status of the call.
 **/
 UINT32
 StmChangeProtection (
-  IN CONST STM_PROCESSOR  *Processor,
-  IN UINT64               Page,
-  IN BOOLEAN              Protect
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     UINT64         Page,
+  IN     BOOLEAN        Protect
   );
 
 /**
@@ -150,6 +349,22 @@ StmSeeProtection (
       StmSeeProtection (Processor);                                            \
     }                                                                          \
   } while (FALSE)
+
+/**
+  Is this EPT violation of memory that the SMI handler may touch, and that is only now
+  mapped?
+
+  @param[in] Processor  This processor.
+  @param[in] Address    Guest-physical address.
+
+  @retval TRUE   It is: the handler tries again.
+  @retval FALSE  It is not.
+**/
+BOOLEAN
+StmMapTouched (
+  IN CONST STM_PROCESSOR  *Processor,
+  IN UINT64               Address
+  );
 
 /**
   The accesses to a place that the executive monitor has protected.

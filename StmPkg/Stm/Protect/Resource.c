@@ -9,12 +9,10 @@
 
 #include "Resource.h"
 
-#define PORTS           0x10000
-#define PCI_PORTS_BASE  0xCF8
-#define PCI_PORTS_END   0xD00
-#define PCI_SPACE       0x1000
-#define PCI_DEVICES     32
-#define PCI_FUNCTIONS   8
+#define PORTS          0x10000
+#define PCI_SPACE      0x1000
+#define PCI_DEVICES    32
+#define PCI_FUNCTIONS  8
 
 ///
 /// The page-granular EPT rounds, "StmApi.h": STM_RSC_BGM is not reported.
@@ -150,7 +148,7 @@ ReadPorts (
   A descriptor of PCI configuration space.
 
   @param[in]  Pci    The descriptor, all of it there.
-  @param[out] Range  The ports by which configuration space is reached.
+  @param[out] Range  What it names if its path is one node.
 
   @retval StmResourcePci        Done.
   @retval StmResourceMalformed  A field or a node of the path is not allowed.
@@ -178,7 +176,11 @@ ReadPci (
     }
   }
 
-  ReadPorts (PCI_PORTS_BASE, PCI_PORTS_END - PCI_PORTS_BASE, Range);
+  Node          = &Pci->PciDevicePath[0];
+  Range->Space  = StmSpacePci;
+  Range->Access = Pci->RWAttributes;
+  Range->Base   = STM_PCI_PLACE (Pci->OriginatingBusNumber, Node->PciDevice, Node->PciFunction, Pci->Base);
+  Range->End    = Range->Base + Pci->Length;
   return StmResourcePci;
 }
 

@@ -30,8 +30,38 @@
 typedef enum {
   StmSpaceMemory,   ///< physical addresses, whole pages
   StmSpaceIo,       ///< ports
-  StmSpaceMsr       ///< MSRs; there is no protection of single bits
+  StmSpaceMsr,      ///< MSRs; there is no protection of single bits
+  StmSpacePci       ///< bytes of PCI configuration space: STM_PCI_PLACE
 } STM_SPACE;
+
+///
+/// A byte of PCI configuration space, as in the enhanced configuration access mechanism.
+///
+#define STM_PCI_PLACE(Bus, Device, Function, Offset) \
+  (((UINT64)(Bus) << 20) | ((UINT64)(Device) << 15) | ((UINT64)(Function) << 12) | (UINT64)(Offset))
+#define STM_PCI_FUNCTION_SIZE  SIZE_4KB
+
+///
+/// The ports by which the first 256 bytes of a function are reached.
+///
+#define STM_PCI_PORTS_BASE  0xCF8
+#define STM_PCI_PORTS_DATA  0xCFC
+#define STM_PCI_PORTS_END   0xD00
+
+/**
+  Read a byte of PCI configuration space, for the bus numbers of bridges.
+
+  @param[in] Context  Of the reader.
+  @param[in] Place    STM_PCI_PLACE.
+
+  @return The byte.
+**/
+typedef
+UINT8
+(EFIAPI *STM_READ_PCI)(
+  IN CONST VOID  *Context,
+  IN UINT64      Place
+  );
 
 typedef struct {
   UINT32    Space;    ///< STM_SPACE
@@ -61,13 +91,17 @@ typedef struct {
 /// What protection must respect.
 ///
 typedef struct {
-  UINT32         PhysicalBits;
-  UINT32         BiosPages;      ///< pages of BiosList that are filled
-  UINT64         TsegBase;
-  UINT64         TsegEnd;
-  UINT64         MsegBase;
-  UINT64         MsegEnd;
-  CONST UINT8    *BiosList;      ///< BiosPages pages
+  UINT32          PhysicalBits;
+  UINT32          BiosPages;     ///< pages of BiosList that are filled
+  UINT64          TsegBase;
+  UINT64          TsegEnd;
+  UINT64          MsegBase;
+  UINT64          MsegEnd;
+  CONST UINT8     *BiosList;     ///< BiosPages pages
+  UINT64          EcamBase;      ///< where memory accesses reach PCI configuration space; 0 for nowhere
+  UINT64          EcamSize;      ///< bytes
+  STM_READ_PCI    ReadPci;
+  CONST VOID      *PciContext;
 } STM_LIMITS;
 
 typedef enum {
@@ -76,7 +110,7 @@ typedef enum {
   StmResourceIgnored,     ///< IgnoreResource is set
   StmResourceRange,       ///< memory, MMIO, I/O, MSR: Range is what it names
   StmResourceTrappedIo,   ///< Range is what it names
-  StmResourcePci,         ///< Range is the ports by which configuration space is reached
+  StmResourcePci,         ///< Range is what it names if its path is one node: StmPciResolve
   StmResourceAll,
   StmResourceRegister
 } STM_RESOURCE_KIND;
@@ -99,6 +133,61 @@ StmResourceRead (
   IN  UINTN          Available,
   IN  UINT32         PhysicalBits,
   OUT STM_RANGE      *Range
+  );
+
+/**
+  Follow the path of a PCI descriptor through bridges.
+
+  @param[in]  Limits  How to read bus numbers.
+  @param[in]  Pci     The descriptor, well-formed.
+  @param[in]  Node    Which node of its path.
+  @param[out] Place   Where the configuration space of that node's function begins.
+
+  @retval TRUE   Found.
+  @retval FALSE  A node before it is no bridge to another bus.
+**/
+BOOLEAN
+EFIAPI
+StmPciFollow (
+  IN  CONST STM_LIMITS            *Limits,
+  IN  CONST STM_RSC_PCI_CFG_DESC  *Pci,
+  IN  UINTN                       Node,
+  OUT UINT64                      *Place
+  );
+
+/**
+  What a PCI descriptor names, where its path leads now.
+
+  @param[in]  Limits  How to read bus numbers.
+  @param[in]  Pci     The descriptor, well-formed.
+  @param[out] Range   The range.
+
+  @retval TRUE   Done.
+  @retval FALSE  The path leads nowhere.
+**/
+BOOLEAN
+EFIAPI
+StmPciResolve (
+  IN  CONST STM_LIMITS            *Limits,
+  IN  CONST STM_RSC_PCI_CFG_DESC  *Pci,
+  OUT STM_RANGE                   *Range
+  );
+
+/**
+  The bus numbers of a bridge on the path of a descriptor, which must stay.
+
+  @param[in]  Limits  How to read bus numbers.
+  @param[in]  Pci     The descriptor, whose path leads somewhere.
+  @param[in]  Node    The bridge.
+  @param[out] Range   The range.
+**/
+VOID
+EFIAPI
+StmPciBusNumbers (
+  IN  CONST STM_LIMITS            *Limits,
+  IN  CONST STM_RSC_PCI_CFG_DESC  *Pci,
+  IN  UINTN                       Node,
+  OUT STM_RANGE                   *Range
   );
 
 /**
@@ -182,6 +271,22 @@ StmProfileAt (
   IN  UINT32             Space,
   IN  UINT64             Place,
   OUT UINT64             *End
+  );
+
+/**
+  Is anything of a space protected?
+
+  @param[in] Profile  The profile.
+  @param[in] Space    STM_SPACE.
+
+  @retval TRUE   It is.
+  @retval FALSE  It is not.
+**/
+BOOLEAN
+EFIAPI
+StmProfileHas (
+  IN CONST STM_PROFILE  *Profile,
+  IN UINT32             Space
   );
 
 /**

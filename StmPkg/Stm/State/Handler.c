@@ -7,6 +7,7 @@
 **/
 
 #include "State.h"
+#include <Library/SynchronizationLib.h>
 #include "Guest/Guest.h"
 #include "Log/Log.h"
 
@@ -169,7 +170,11 @@ StmPrepareHandler (
       );
   }
 
-  Processor->Event = Event;
+  //
+  // Other processors have to see this before the processor reads the generation of what
+  // is protected (Protect/ShootDown.c): a locked instruction keeps that order.
+  //
+  InterlockedCompareExchange32 ((UINT32 *)&Processor->Event, StmEventNone, Event);
   StmMakeCurrent (Processor, Processor->SmmGuestVmcs);
   if (Entry.Cr3 != Processor->HandlerCr3) {
     TakeCr3 (Processor, Entry.Cr3);

@@ -70,7 +70,7 @@ EptAt (
 
   Table = TestShared ()->EptPointer & ~0xFFFULL;
   for (Level = 3; ; Level--) {
-    REQUIRE ((Table >= TEST_DYNAMIC + STM_DYNAMIC_EPT) && (Table < TEST_DYNAMIC + STM_DYNAMIC_PROFILE));
+    REQUIRE ((Table >= TEST_DYNAMIC + TEST_EPT) && (Table < TEST_DYNAMIC + TEST_EPT + TEST_EPT_PAGES * SIZE_4KB));
     Entry = ((CONST UINT64 *)(UINTN)Table)[Address >> (12 + 9 * Level) & 511];
     if ((Entry & 7) == 0) {
       return 0;

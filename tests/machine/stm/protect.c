@@ -1,91 +1,112 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* Accesses of the SMI handler, protection exceptions, lists and calls; and the scenes of one page. */
+#include "protect.h"
+
 /*
- * What the executive monitor protects, and what the SMI handler meets then.
- * SCENE_PROTECT says which run it is.
+ * Each is one instruction that may be refused, and RET. RDI is the place: of configuration
+ * space by ports what CF8H takes, with the lowest two bits of the register; of a string
+ * instruction memory, its register is string_address.
  */
-#include "stm_under_test.h"
-
-#define SCENE_CALLS   1 /* calls, and a firmware that handles protection exceptions */
-#define SCENE_ALONE   2 /* a firmware that does not */
-#define SCENE_NESTED  3 /* its handler touches the page itself */
-#define SCENE_MANY    4 /* it never helps */
-#define SCENE_PANIC   5 /* it gives up */
-#define SCENE_LISTS   6 /* lists of the firmware that are no good */
-
-#define FRAME_SIZE     224u
-#define FRAME_INFO     19u /* index of VmcsExitInstructionInfo */
-#define FRAME_LENGTH   20u
-#define FRAME_QUAL     21u
-#define FRAME_CODE     22u
-#define FRAME_RIP      23u
-#define FRAME_RSP      26u
-#define FRAME_RAX      14u
-#define FRAME_RDI      8u
-#define FRAME_CR3      16u
-#define SPE_STACK      (TSEG_BASE + 0x50000u)
-#define LOOKUP_AT      (TSEG_BASE + 0x58000u)
-#define BIOS_LIST      (TSEG_BASE + 0x60000u)
-#define BIOS_LIST_TWO  (TSEG_BASE + 0x70001u)
-#define MANY_RESOURCES 200u
-#define MENDED         0x600Du
-#define MSR_CLAIMED    0x174u
-#define MSR_FREE       0x176u
-
-enum access_kind { ACCESS_READ, ACCESS_WRITE, ACCESS_IN, ACCESS_OUT, ACCESS_RDMSR, ACCESS_WRMSR, ACCESS_KINDS, ACCESS_LOOKUP };
-
-/* Each is one instruction that may be refused, and RET. */
+#define PCI_PORT                                                                \
+    "mov %rax, %rcx\n\tmov %edi, %eax\n\tand $~3, %eax\n\tmov $0xCF8, %edx\n\tout %eax, %dx\n\t" \
+    "mov %edi, %edx\n\tand $3, %edx\n\tadd $0xCFC, %edx\n\tmov %rcx, %rax\n"
+#define PCI_STRING                                                              \
+    "mov string_address(%rip), %eax\n\tmov $0xCF8, %edx\n\tout %eax, %dx\n\tmov $0xCFC, %edx\n\t" \
+    "mov %rdi, %rsi\n\tmov $4, %ecx\n"
 __asm__(".pushsection .text\n"
-        "guarded_read:\tmov (%rdi), %eax\n\tret\n"
-        "guarded_write:\tmov %eax, (%rdi)\n\tret\n"
-        "guarded_in:\tmov %edi, %edx\n1:\tin %dx, %al\n\tret\n"
-        "guarded_out:\tmov %edi, %edx\n1:\tout %al, %dx\n\tret\n"
-        "guarded_rdmsr:\tmov %edi, %ecx\n1:\trdmsr\n\tret\n"
-        "guarded_wrmsr:\tmov %edi, %ecx\n\txor %edx, %edx\n1:\twrmsr\n\tret\n"
+        "guarded_read:\nread_at:\tmov (%rdi), %eax\n\tret\n"
+        "guarded_write:\nwrite_at:\tmov %eax, (%rdi)\n\tret\n"
+        "guarded_in:\tmov %edi, %edx\nin_at:\tin %dx, %al\n\tret\n"
+        "guarded_out:\tmov %edi, %edx\nout_at:\tout %al, %dx\n\tret\n"
+        "guarded_in32:\tmov %edi, %edx\nin32_at:\tin %dx, %eax\n\tret\n"
+        "guarded_rdmsr:\tmov %edi, %ecx\nrdmsr_at:\trdmsr\n\tret\n"
+        "guarded_wrmsr:\tmov %edi, %ecx\n\txor %edx, %edx\nwrmsr_at:\twrmsr\n\tret\n"
+        "guarded_pci_in8:\t" PCI_PORT "pci_in8_at:\tin %dx, %al\n\tret\n"
+        "guarded_pci_in16:\t" PCI_PORT "pci_in16_at:\tin %dx, %ax\n\tret\n"
+        "guarded_pci_in32:\t" PCI_PORT "pci_in32_at:\tin %dx, %eax\n\tret\n"
+        "guarded_pci_out8:\t" PCI_PORT "pci_out8_at:\tout %al, %dx\n\tret\n"
+        "guarded_pci_out16:\t" PCI_PORT "pci_out16_at:\tout %ax, %dx\n\tret\n"
+        "guarded_pci_out32:\t" PCI_PORT "pci_out32_at:\tout %eax, %dx\n\tret\n"
+        "guarded_insl:\t" PCI_STRING "insl_at:\tinsl\n\tmov %rdi, %rax\n\tret\n"
+        "guarded_outsl:\t" PCI_STRING "outsl_at:\toutsl\n\tmov %rsi, %rax\n\tret\n"
+        "guarded_rep_insb:\t" PCI_STRING "rep_insb_at:\trep insb\n\tmov %rdi, %rax\n\tadd %rcx, %rax\n\tret\n"
+        "guarded_insl32:\t" PCI_STRING "insl32_at:\taddr32 insl\n\tmov %rdi, %rax\n\tret\n"
+        "guarded_or:\nor_at:\tor %eax, (%rdi)\n\tret\n"
         "protection_entry:\n"
         "\tmov %rsp, %rdi\n\tcall protection_main\n"
         "\tmov %eax, %ebx\n\tmov $4, %eax\n\tvmcall\n"
         "\tmov %eax, protection_status(%rip)\n"
         "\txor %ebx, %ebx\n\tmov $4, %eax\n\tvmcall\n\tud2\n"
         ".popsection\n");
-extern uint8_t guarded_read[], guarded_write[], guarded_in[], guarded_out[], guarded_rdmsr[], guarded_wrmsr[];
+#define ACCESS(name) extern uint8_t guarded_##name[], name##_at[];
+ACCESS(read)
+ACCESS(write)
+ACCESS(in)
+ACCESS(out)
+ACCESS(rdmsr)
+ACCESS(wrmsr)
+ACCESS(in32)
+ACCESS(pci_in8)
+ACCESS(pci_in16)
+ACCESS(pci_in32)
+ACCESS(pci_out8)
+ACCESS(pci_out16)
+ACCESS(pci_out32)
+ACCESS(insl)
+ACCESS(outsl)
+ACCESS(rep_insb)
+ACCESS(insl32)
+ACCESS(or)
+#undef ACCESS
 extern uint8_t protection_entry[];
 
 static const struct {
-    uint8_t *code;
-    uint32_t before, length; /* bytes before the instruction, and of it */
-    uint32_t type;           /* TXT_SMM_PROTECTION_EXCEPTION_TYPE */
+    uint8_t *code, *at; /* the function, and its instruction */
+    uint32_t length;    /* with what follows it, so that RAX stays as the exception handler left it */
+    uint32_t type;      /* TXT_SMM_PROTECTION_EXCEPTION_TYPE */
 } accesses[ACCESS_KINDS] = {
-    { guarded_read, 0, 2, 1 },  { guarded_write, 0, 2, 1 }, { guarded_in, 2, 1, 4 },
-    { guarded_out, 2, 1, 4 },   { guarded_rdmsr, 2, 2, 2 }, { guarded_wrmsr, 4, 2, 2 },
+    { guarded_read, read_at, 2, 1 },
+    { guarded_write, write_at, 2, 1 },
+    { guarded_in, in_at, 1, 4 },
+    { guarded_out, out_at, 1, 4 },
+    { guarded_rdmsr, rdmsr_at, 2, 2 },
+    { guarded_wrmsr, wrmsr_at, 2, 2 },
+    { guarded_in32, in32_at, 1, 4 },
+    { guarded_pci_in8, pci_in8_at, 1, 5 },
+    { guarded_pci_in16, pci_in16_at, 2, 5 },
+    { guarded_pci_in32, pci_in32_at, 1, 5 },
+    { guarded_pci_out8, pci_out8_at, 1, 5 },
+    { guarded_pci_out16, pci_out16_at, 2, 5 },
+    { guarded_pci_out32, pci_out32_at, 1, 5 },
+    { guarded_insl, insl_at, 4, 5 },
+    { guarded_outsl, outsl_at, 4, 5 },
+    { guarded_rep_insb, rep_insb_at, 8, 5 },
+    { guarded_insl32, insl32_at, 5, 5 },
+    { guarded_or, or_at, 2, 5 },
 };
 
 volatile uint32_t nmi_count, protection_status;
 static volatile enum access_kind access_kind;
-static volatile uint64_t access_place;
-static volatile uint32_t access_value = 0xA5;
-static volatile uint32_t access_fault, exceptions, spe_choice;
-static uint64_t frame[FRAME_SIZE / 8];
+volatile uint64_t access_place;
+volatile uint64_t access_value = 0xA5, access_rax;
+volatile uint32_t string_address;
+volatile uint32_t access_fault, exceptions, spe_choice;
+uint64_t frame[FRAME_SIZE / 8];
 
 uint32_t protection_main(uint64_t *saved);
 
 static void access_now(void *arg)
 {
-    uint64_t value = access_value;
+    uint64_t value = access_value, place = access_place;
 
     (void)arg;
-    __asm__ volatile("call *%2" : "+a"(value) : "D"(access_place), "r"(accesses[access_kind].code)
-                     : "rcx", "rdx", "cc", "memory");
+    __asm__ volatile("call *%2" : "+a"(value), "+D"(place) : "r"(accesses[access_kind].code)
+                     : "rcx", "rdx", "rsi", "cc", "memory");
+    access_rax = value;
     handler_value = (uint32_t)value;
 }
 
-/* STM_ADDRESS_LOOKUP_DESCRIPTOR */
-static struct lookup {
-    uint64_t linear;
-    uint32_t length;
-    uint64_t cr3, eptp;
-    uint32_t flags, reserved;
-    uint64_t physical, mapped;
-} __attribute__((packed)) lookup;
+struct lookup lookup;
 
 /* In the SMI handler. */
 void guarded_access(void)
@@ -94,6 +115,10 @@ void guarded_access(void)
         memcpy((void *)(uintptr_t)access_place, &lookup, sizeof(lookup));
         handler_value = call_stm_at(API_LOOKUP, access_place);
         memcpy(&lookup, (void *)(uintptr_t)access_place, sizeof(lookup));
+        return;
+    }
+    if (access_kind == ACCESS_MOVES) {
+        moves_in_handler();
         return;
     }
     access_fault = try_call(access_now, NULL);
@@ -115,63 +140,61 @@ uint32_t protection_main(uint64_t *saved)
 }
 
 /* ---- lists ---- */
-static uint64_t list;      /* page with the list of a call */
-static uint32_t list_used;
+uint64_t list;      /* page with the list of a call */
+uint32_t list_used;
 
-static void put(const void *descriptor, uint32_t size)
+void put_bytes(const void *descriptor, uint32_t size)
 {
     memcpy((void *)(uintptr_t)(list + list_used), descriptor, size);
     list_used += size;
 }
 
-static void put_header(uint32_t type, uint16_t length, const uint64_t body[])
+void put_header(uint32_t type, uint16_t length, const uint64_t body[])
 {
     uint64_t header = type | (uint64_t)length << 32;
 
-    put(&header, 8);
-    put(body, length - 8u);
+    put_bytes(&header, 8);
+    put_bytes(body, length - 8u);
 }
 
-static void list_start(uint64_t page)
+void list_start(uint64_t page)
 {
     list = page;
     list_used = 0;
     memset((void *)(uintptr_t)page, 0, PAGE_SIZE);
 }
 
-static void put_memory(uint64_t base, uint64_t length, uint32_t access)
+void put_memory(uint64_t base, uint64_t length, uint32_t access)
 {
     put_header(1, 32, (uint64_t[]){ base, length, access });
 }
 
-static void put_io(uint32_t base, uint32_t length)
+void put_io(uint32_t base, uint32_t length)
 {
     put_header(2, 16, (uint64_t[]){ base | length << 16 });
 }
 
-static void put_msr(uint32_t index, uint64_t read, uint64_t write)
+void put_msr(uint32_t index, uint64_t read, uint64_t write)
 {
     put_header(4, 32, (uint64_t[]){ index, read, write });
 }
 
-static void put_end(uint64_t continuation)
+void put_end(uint64_t continuation)
 {
     put_header(0, 16, (uint64_t[]){ continuation });
 }
 
 /* ReturnStatus of the descriptor at an offset. */
-static uint32_t granted(uint32_t offset)
+uint32_t granted(uint32_t offset)
 {
     return read32(list + offset + 4) >> 16;
 }
 
 /* ---- calls ---- */
-static struct {
-    uint64_t rax, rbx, rcx, rdx, flags;
-} answer;
+struct answer answer;
 
 /* Low bits of the page and high halves of the registers do not count. */
-static void call(uint32_t number, uint64_t page, uint32_t edx)
+void call(uint32_t number, uint64_t page, uint32_t edx)
 {
     const uint64_t garbage = 0xABCD000000000000ull;
 
@@ -191,14 +214,14 @@ static void call(uint32_t number, uint64_t page, uint32_t edx)
     }
 }
 
-static void expect_list(const char *name, uint32_t number, uint32_t status)
+void expect_list(const char *name, uint32_t number, uint32_t status)
 {
     put_end(0);
     call(number, list, 0);
     check_eq("API-STATUS", name, answer.rax, status);
 }
 
-static void expect_call(const char *name, uint32_t number, uint32_t status)
+void expect_call(const char *name, uint32_t number, uint32_t status)
 {
     uint32_t value = number, ebx = 0, ecx = 0, edx = 0;
 
@@ -207,7 +230,7 @@ static void expect_call(const char *name, uint32_t number, uint32_t status)
 }
 
 /* One SMI whose handler makes an access. */
-static void handler_does(enum access_kind kind, uint64_t place)
+void handler_does(enum access_kind kind, uint64_t place)
 {
     access_kind = kind;
     access_place = place;
@@ -217,401 +240,56 @@ static void handler_does(enum access_kind kind, uint64_t place)
 }
 
 /* Refused: the firmware's exception handler sees it, and mends it. */
-static void caught(const char *name, enum access_kind kind, uint64_t place)
+void caught(const char *name, enum access_kind kind, uint64_t place)
+{
+    caught_as(name, kind, place, accesses[kind].type);
+}
+
+void caught_as(const char *name, enum access_kind kind, uint64_t place, uint32_t type)
 {
     handler_does(kind, place);
     check_eq("CAUGHT", name, exceptions, 1);
     check_eq("CAUGHT-MENDED", name, handler_value, MENDED);
-    check_eq("CAUGHT-CODE", name, frame[FRAME_CODE], accesses[kind].type);
-    check_eq("CAUGHT-RIP", name, frame[FRAME_RIP], phys(accesses[kind].code) + accesses[kind].before);
+    check_eq("CAUGHT-CODE", name, frame[FRAME_CODE], type);
+    check_eq("CAUGHT-RIP", name, frame[FRAME_RIP], phys(accesses[kind].at));
     check_eq("CAUGHT-RDI", name, frame[FRAME_RDI], place);
     check_eq("CAUGHT-CR3", name, frame[FRAME_CR3], HANDLER_TABLES);
     check_eq("CAUGHT-FAULT", name, access_fault, NO_FAULT);
 }
 
-static void allowed(const char *name, enum access_kind kind, uint64_t place)
+void allowed(const char *name, enum access_kind kind, uint64_t place)
 {
     handler_does(kind, place);
     check_eq("ALLOWED", name, exceptions, 0);
     check_eq("ALLOWED-FAULT", name, access_fault, NO_FAULT);
 }
 
-static void allowed_value(const char *name, uint64_t place, uint32_t value)
+void allowed_value(const char *name, uint64_t place, uint32_t value)
 {
     allowed(name, ACCESS_READ, place);
     check_eq("ALLOWED-VALUE", name, handler_value, value);
 }
 
-/* ---- the firmware's side, in SMM under the default treatment ---- */
-static uint64_t resources_pointer;
-
-static void set_exception_handler(void)
+void set_exception_handler(void)
 {
     write64(PSD_EXCEPTION, phys(protection_entry));
     write64(PSD_EXCEPTION + 8, SPE_STACK);
     write64(PSD_EXCEPTION + 16, SEL_DATA64 | 0x1Full << 16);
 }
 
-static void set_resources(void)
-{
-    write64(PSD_RESOURCES, resources_pointer);
-}
-
-/* Two parts, at an odd address the second; more than a page of descriptors. */
-static void make_bios_list(void)
-{
-    list_start(BIOS_LIST);
-    put_msr(MSR_CLAIMED, ~0ull, ~0ull);
-    put_end(BIOS_LIST_TWO);
-    list_start(BIOS_LIST_TWO);
-    memset((void *)(uintptr_t)list, 0, 2 * PAGE_SIZE);
-    for (unsigned i = 0; i < MANY_RESOURCES; i++) {
-        put_msr(0x200 + i, 0, 1);
-    }
-    put_io(SMI_PORT, 2);
-    put_end(0);
-}
-
-static void make_mseg_list(void)
-{
-    list_start(BIOS_LIST);
-    put_memory(MSEG_BASE, PAGE_SIZE, 1);
-    put_end(0);
-}
-
-static void make_cyclic_list(void)
-{
-    list_start(BIOS_LIST);
-    put_end(BIOS_LIST);
-}
-
-static void give_list(void (*make)(void), uint64_t pointer)
-{
-    if (make != NULL) {
-        smm_call(make);
-    }
-    resources_pointer = pointer;
-    smm_call(set_resources);
-}
-
-/* ---- scenes ---- */
-static uint64_t guarded, data_page, list_page;
-
-static void start(void)
+void start(void)
 {
     activation_vmcs();
     expect_call("initialize", API_INITIALIZE, STM_SUCCESS);
     expect_call("start", API_START, STM_SUCCESS);
 }
 
-static void stop(void)
+void stop(void)
 {
     expect_call("stop", API_STOP, STM_SUCCESS);
 }
 
-/* GET_BIOS_RESOURCES: both pages, and what cannot be had. */
-static void check_bios_resources(void)
-{
-    uint32_t offset, count = 0;
-
-    memset((void *)(uintptr_t)data_page, 0x77, PAGE_SIZE);
-    call(API_RESOURCES, data_page, 0);
-    check_eq("API-STATUS", "resources", answer.rax, STM_SUCCESS);
-    check_eq("RESOURCES", "next", answer.rdx, 1);
-    for (offset = 0; read32(data_page + offset) == 4; offset += 32) {
-        count++;
-    }
-    check_eq("RESOURCES", "first", read32(data_page + 8), MSR_CLAIMED);
-    check_eq("RESOURCES", "msrs", count, 127);
-    check_eq("RESOURCES", "end", read64(data_page + offset), 16ull << 32);
-    check_eq("RESOURCES", "end-continuation", read64(data_page + offset + 8), 0);
-
-    memset((void *)(uintptr_t)data_page, 0x77, PAGE_SIZE);
-    call(API_RESOURCES, data_page, 1);
-    check_eq("API-STATUS", "resources-two", answer.rax, STM_SUCCESS);
-    check_eq("RESOURCES", "last", answer.rdx, 0);
-    offset = (MANY_RESOURCES + 1 - 127) * 32;
-    check_eq("RESOURCES", "io", read64(data_page + offset), 2 | 16ull << 32);
-    check_eq("RESOURCES", "last-end", read64(data_page + offset + 16), 16ull << 32);
-    check_eq("RESOURCES", "nothing-behind", read64(data_page + offset + 32), 0x7777777777777777);
-
-    call(API_RESOURCES, data_page, 2);
-    check_eq("API-STATUS", "no-such-page", answer.rax, STM_PAGE_NOT_FOUND);
-    call(API_RESOURCES, data_page, ~0u);
-    check_eq("API-STATUS", "no-such-page", answer.rax, STM_PAGE_NOT_FOUND);
-    call(API_RESOURCES, MSEG_BASE, 0);
-    check_eq("API-STATUS", "page-in-mseg", answer.rax, STM_SECURITY_VIOLATION);
-    call(API_RESOURCES, SMBASE, 0);
-    check_eq("API-STATUS", "page-in-tseg", answer.rax, STM_SECURITY_VIOLATION);
-    call(API_RESOURCES, 0xFEE00000, 0);
-    check_eq("API-STATUS", "page-in-mmio", answer.rax, STM_SECURITY_VIOLATION);
-    call(API_RESOURCES, 1ull << 40, 0);
-    check_eq("API-STATUS", "page-beyond", answer.rax, STM_SECURITY_VIOLATION);
-    call(API_PROTECT, SMBASE, 0);
-    check_eq("API-STATUS", "list-in-tseg", answer.rax, STM_SECURITY_VIOLATION);
-
-    call(API_RESOURCES, ABOVE_4GB, 1);
-    check_eq("API-STATUS", "page-above-4gb", answer.rax, STM_SUCCESS);
-    check_eq("RESOURCES", "above-4gb", memcmp((void *)(uintptr_t)ABOVE_4GB, (void *)(uintptr_t)data_page, offset + 32), 0);
-}
-
-static void check_memory(void)
-{
-    caught("read", ACCESS_READ, guarded);
-    check_eq("CAUGHT", "qualification", frame[FRAME_QUAL] & 7, 1);
-    check_eq("CAUGHT", "rsp-in-stack", frame[FRAME_RSP] > TSEG_BASE && frame[FRAME_RSP] < SPE_STACK, 1);
-    caught("read-last-byte", ACCESS_READ, guarded + PAGE_SIZE - 1);
-    caught("write", ACCESS_WRITE, guarded + 8);
-    check_eq("CAUGHT", "not-written", read32(guarded + 8), 0);
-    allowed_value("page-before", guarded - PAGE_SIZE, 0x1111);
-    allowed_value("page-behind", guarded + PAGE_SIZE, 0x3333);
-
-    list_start(list_page);
-    put_memory(guarded, PAGE_SIZE, 2);
-    expect_list("unprotect-writes", API_UNPROTECT, STM_SUCCESS);
-    check_eq("RETURN-STATUS", "unprotect", granted(0), 1);
-    caught("still-read", ACCESS_READ, guarded);
-    list_start(list_page);
-    put_memory(guarded + 5, 1, 7);
-    expect_list("unprotect", API_UNPROTECT, STM_SUCCESS);
-    allowed_value("unprotected", guarded, 0x2222);
-
-    list_start(list_page);
-    put_memory(guarded, PAGE_SIZE, 2);
-    expect_list("protect-writes", API_PROTECT, STM_SUCCESS);
-    allowed_value("read-only", guarded, 0x2222);
-    caught("write-to-read-only", ACCESS_WRITE, guarded);
-    list_start(list_page);
-    put_memory(0, 1ull << 40, 7);
-    expect_list("unprotect-mseg", API_UNPROTECT, STM_UNSPECIFIED);
-    check_eq("RETURN-STATUS", "unprotect-mseg", granted(0), 0);
-    caught("write-still", ACCESS_WRITE, guarded);
-    handler_does(ACCESS_READ, MSEG_BASE);
-    check_eq("OWN", "mseg", access_fault, FAULT_GP);
-    check_eq("OWN", "mseg-no-exception", exceptions, 0);
-    list_start(list_page);
-    put_memory(guarded, PAGE_SIZE, 7);
-    expect_list("unprotect-all", API_UNPROTECT, STM_SUCCESS);
-    allowed("writable", ACCESS_WRITE, guarded + 8);
-    check_eq("ALLOWED", "written", read32(guarded + 8), 0xA5);
-}
-
-static void check_ports_and_msrs(void)
-{
-    /* What launchers in the field ask for. */
-    list_start(list_page);
-    put_io(0x60, 5);
-    put_msr(0x9B, ~0ull, ~0ull);
-    put_msr(0x1A0, 0, 1);
-    put_msr(MSR_FREE, 0, ~0ull);
-    put_msr(0x3A, 0, ~0ull);
-    expect_list("protect-field", API_PROTECT, STM_SUCCESS);
-    for (unsigned offset = 0; offset < list_used - 16; offset += offset ? 32 : 16) {
-        check_eq("RETURN-STATUS", "field", granted(offset), 1);
-    }
-    caught("in", ACCESS_IN, 0x64);
-    check_eq("CAUGHT", "port", frame[FRAME_QUAL] >> 16, 0x64);
-    check_eq("CAUGHT", "length", frame[FRAME_LENGTH], 1);
-    caught("out", ACCESS_OUT, 0x60);
-    allowed("next-port", ACCESS_IN, 0x65);
-    caught("rdmsr", ACCESS_RDMSR, 0x9B);
-    caught("wrmsr", ACCESS_WRMSR, MSR_FREE);
-    allowed("rdmsr-of-write-only", ACCESS_RDMSR, MSR_FREE);
-    list_start(list_page);
-    put_io(0x62, 3);
-    put_msr(0x9B, ~0ull, ~0ull);
-    put_msr(MSR_FREE, 1, 1);
-    put_io(0x403, 1);
-    put_msr(0x1B, 1, 1);
-    expect_list("unprotect-field", API_UNPROTECT, STM_SUCCESS);
-    allowed("in-again", ACCESS_IN, 0x64);
-    caught("in-still", ACCESS_IN, 0x61);
-    allowed("rdmsr-again", ACCESS_RDMSR, 0x9B);
-    handler_does(ACCESS_WRMSR, 0x9B);
-    check_eq("OWN", "smm-monitor-ctl", access_fault, FAULT_GP);
-    access_value = MSEG_BASE | 0x900; /* the processor itself would take it */
-    handler_does(ACCESS_WRMSR, 0x1B);
-    access_value = 0xA5;
-    check_eq("OWN", "apic-base", access_fault, FAULT_GP);
-    handler_does(ACCESS_OUT, 0x403);
-    check_eq("OWN", "record-port", access_fault, FAULT_GP);
-    allowed("wrmsr-again", ACCESS_WRMSR, MSR_FREE);
-}
-
-/* What the firmware needs is denied, the rest of the list is granted; a bad list changes nothing. */
-static void check_denied(void)
-{
-    list_start(list_page);
-    put_msr(MSR_CLAIMED, 1, 0);
-    put_memory(guarded, PAGE_SIZE, 7);
-    put_memory(TSEG_BASE - PAGE_SIZE, 2 * PAGE_SIZE, 7);
-    put_io(0xB3, 1);
-    put_header(7, 8, NULL);
-    expect_list("claimed", API_PROTECT, STM_UNPROTECTABLE_RESOURCE);
-    check_eq("RETURN-STATUS", "claimed-msr", granted(0), 0);
-    check_eq("RETURN-STATUS", "free", granted(32), 1);
-    check_eq("RETURN-STATUS", "tseg", granted(64), 0);
-    check_eq("RETURN-STATUS", "claimed-io", granted(96), 0);
-    check_eq("RETURN-STATUS", "all", granted(112), 0);
-    caught("granted-one", ACCESS_READ, guarded);
-    allowed("denied-one", ACCESS_RDMSR, MSR_CLAIMED);
-
-    list_start(list_page);
-    put_memory(guarded, PAGE_SIZE, 7);
-    put_memory(guarded, 0, 7);
-    expect_list("malformed", API_UNPROTECT, STM_MALFORMED);
-    check_eq("RETURN-STATUS", "malformed", granted(0), 0);
-    caught("nothing-changed", ACCESS_READ, guarded);
-    list_start(list_page);
-    put_memory(guarded, PAGE_SIZE, 7);
-    write32(list + 4, 32 | 1 << 16);
-    expect_list("status-set", API_UNPROTECT, STM_MALFORMED);
-    check_eq("RETURN-STATUS", "cleared", granted(0), 0);
-    list_start(list_page);
-    put_end(list_page);
-    call(API_PROTECT, list, 0);
-    check_eq("API-STATUS", "continuation", answer.rax, STM_MALFORMED);
-}
-
-/* A page in each of 48 regions of 2 MB: more tables than there are. */
-static void check_no_room(void)
-{
-    for (unsigned times = 0; times < 3; times++) {
-        list_start(list_page);
-        for (unsigned i = 0; i < 48; i++) {
-            put_memory(ABOVE_4GB + 0x100000 + i * 0x200000ull, PAGE_SIZE, 7);
-        }
-        expect_list("no-room", API_PROTECT, STM_OUT_OF_RESOURCES);
-        check_eq("RETURN-STATUS", "no-room", granted(0), 0);
-    }
-    allowed("no-room", ACCESS_READ, ABOVE_4GB + 0x100000);
-}
-
-static void check_list_above_4gb(void)
-{
-    list_start(ABOVE_4GB + PAGE_SIZE);
-    put_memory(ABOVE_4GB, PAGE_SIZE, 7);
-    expect_list("list-above-4gb", API_PROTECT, STM_SUCCESS);
-    check_eq("RETURN-STATUS", "above-4gb", granted(0), 1);
-    caught("above-4gb", ACCESS_READ, ABOVE_4GB + 0x100);
-}
-
-static void check_return_calls(void)
-{
-    spe_choice = 0x10;
-    protection_status = 0;
-    caught("reserved-choice", ACCESS_READ, guarded);
-    check_eq("API-STATUS", "reserved-choice", protection_status, STM_INVALID_PARAMETER);
-    spe_choice = 0;
-}
-
-#define LOOKUP_IA32E 0x10u /* InterruptedIa32eMode */
-
-static void look_up(const char *name, uint64_t at, const struct lookup *request, uint32_t status)
-{
-    lookup = *request;
-    lookup.physical = 0x5A5A;
-    handler_does(ACCESS_LOOKUP, at);
-    check_eq("LOOKUP", name, handler_value, status ? 1ull << 32 | status : 0);
-    check_eq("LOOKUP-INPUT", name, lookup.linear, request->linear);
-    if (status) {
-        check_eq("LOOKUP-PHYSICAL", name, lookup.physical, 0x5A5A);
-    }
-}
-
-/* `guarded` is protected. */
-static void check_lookup(void)
-{
-    const struct lookup good = { data_page + 5, 8, read_cr3(), 0, LOOKUP_IA32E, 0, 0, 0 };
-    struct lookup request = good;
-
-    look_up("found", LOOKUP_AT, &good, STM_SUCCESS);
-    check_eq("LOOKUP", "physical", lookup.physical, data_page + 5);
-    request.cr3 += 0x1000;
-    look_up("cr3", LOOKUP_AT, &request, STM_BAD_CR3);
-    request = good;
-    request.linear = 1ull << 39;
-    look_up("not-mapped", LOOKUP_AT, &request, STM_PAGE_NOT_FOUND);
-    request.linear = 1ull << 47;
-    look_up("not-canonical", LOOKUP_AT, &request, STM_PAGE_NOT_FOUND);
-    request.linear = guarded;
-    look_up("protected", LOOKUP_AT, &request, STM_SECURITY_VIOLATION);
-    request.linear = guarded - 4;
-    look_up("into-protected", LOOKUP_AT, &request, STM_SECURITY_VIOLATION);
-    request.length = 4;
-    look_up("before-protected", LOOKUP_AT, &request, STM_SUCCESS);
-    request = good;
-    request.linear = MSEG_BASE;
-    look_up("mseg", LOOKUP_AT, &request, STM_SECURITY_VIOLATION);
-    request = good;
-    request.length = 0;
-    look_up("no-bytes", LOOKUP_AT, &request, STM_UNSPECIFIED);
-    request.length = 0x10001;
-    look_up("too-long", LOOKUP_AT, &request, STM_UNSPECIFIED);
-    request = good;
-    request.linear = ~0ull - 3;
-    look_up("wraps", LOOKUP_AT, &request, STM_UNSPECIFIED);
-    request = good;
-    request.reserved = 1;
-    look_up("reserved", LOOKUP_AT, &request, STM_UNSPECIFIED);
-    request = good;
-    request.eptp = 0x1E;
-    look_up("ept-of-nobody", LOOKUP_AT, &request, STM_UNSPECIFIED);
-    request = good;
-    request.flags |= 1;
-    look_up("one-to-one", LOOKUP_AT, &request, STM_NOT_SUPPORTED);
-    look_up("outside-smram", list_page, &good, STM_UNSPECIFIED);
-    look_up("crosses-page", LOOKUP_AT + PAGE_SIZE - 8, &good, STM_UNSPECIFIED);
-}
-
-/* A first call about resources is no first call. */
-static void check_wrong_order(uint32_t number)
-{
-    activation_vmcs();
-    list_start(list_page);
-    expect_list("wrong-order", number, STM_UNSPECIFIED);
-    smi_port_write(0);
-}
-
-static void calls(void)
-{
-    check_wrong_order(API_PROTECT);
-    check_wrong_order(API_UNPROTECT);
-    check_wrong_order(API_RESOURCES);
-    smm_call(set_exception_handler);
-    give_list(make_bios_list, BIOS_LIST);
-
-    /* Before START. */
-    activation_vmcs();
-    expect_call("initialize", API_INITIALIZE, STM_SUCCESS);
-    check_bios_resources();
-    list_start(list_page);
-    put_memory(guarded, PAGE_SIZE, 7);
-    expect_list("protect", API_PROTECT, STM_SUCCESS);
-    check_eq("RETURN-STATUS", "protect", granted(0), 1);
-    expect_call("start", API_START, STM_SUCCESS);
-    check_memory();
-    check_ports_and_msrs();
-    check_denied();
-    check_no_room();
-    check_list_above_4gb();
-    check_return_calls();
-    check_lookup();
-    stop();
-
-    /* Another session protects nothing; its firmware has no list. */
-    give_list(NULL, 0);
-    start();
-    allowed("next-session", ACCESS_READ, guarded);
-    allowed("next-session-above-4gb", ACCESS_READ, ABOVE_4GB + 0x100);
-    allowed("next-session-in", ACCESS_IN, 0x61);
-    call(API_RESOURCES, data_page, 0);
-    check_eq("API-STATUS", "no-list", answer.rax, STM_SUCCESS);
-    check_eq("RESOURCES", "no-list-next", answer.rdx, 0);
-    check_eq("RESOURCES", "lone-end", read64(data_page), 16ull << 32);
-    check_eq("RESOURCES", "lone-end-continuation", read64(data_page + 8), 0);
-    stop();
-}
+uint64_t guarded, data_page, list_page;
 
 static void protected_page(void)
 {
@@ -622,25 +300,6 @@ static void protected_page(void)
     expect_shutdown("CRASH", "the STM resets the platform");
     handler_does(ACCESS_READ, guarded);
     panic("the STM survived");
-}
-
-static void refused_list(const char *name, void (*make)(void), uint64_t pointer, uint32_t status)
-{
-    give_list(make, pointer);
-    activation_vmcs();
-    expect_call(name, API_INITIALIZE, status);
-    smi_port_write(0);
-}
-
-static void lists(void)
-{
-    refused_list("mseg-claimed", make_mseg_list, BIOS_LIST, STM_UNPROTECTABLE);
-    refused_list("cyclic", make_cyclic_list, BIOS_LIST, STM_UNSPECIFIED);
-    refused_list("outside", NULL, 0x100000, STM_UNSPECIFIED);
-    refused_list("in-mseg", NULL, MSEG_BASE + 0x1000, STM_UNSPECIFIED);
-    give_list(make_bios_list, BIOS_LIST);
-    start();
-    stop();
 }
 
 void run_tests(void)
@@ -664,9 +323,13 @@ void run_tests(void)
     }
     spe_choice = SCENE_PROTECT == SCENE_PANIC ? 3 : 0;
     if (SCENE_PROTECT == SCENE_CALLS) {
-        calls();
+        run_calls();
     } else if (SCENE_PROTECT == SCENE_LISTS) {
-        lists();
+        run_lists();
+    } else if (SCENE_PROTECT == SCENE_CAPACITY) {
+        run_capacity();
+    } else if (SCENE_PROTECT == SCENE_PCI) {
+        run_pci();
     } else {
         protected_page();
     }

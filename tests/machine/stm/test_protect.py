@@ -12,8 +12,8 @@ from build_scripts.conformance.image_run import run_image
 from build_scripts.conformance.image_table import DUAL_CPU
 from tests.machine.stm.test_stm import HERE, Run, digest_defines, extra_arguments, read_run
 
-SOURCES = tuple(str(HERE / name) for name in ("firmware.c", "protect.c"))
-CALLS, ALONE, NESTED, MANY, PANIC, LISTS = range(1, 7)
+SOURCES = tuple(str(HERE / name) for name in ("firmware.c", *sorted(path.name for path in HERE.glob("protect*.c"))))
+CALLS, ALONE, NESTED, MANY, PANIC, LISTS, CAPACITY, PCI = range(1, 9)
 # A page of memory at 4 GB, where 64 MB of RAM leave nothing.
 ABOVE_4GB = (
     *("-m", "64M,slots=1,maxmem=8G"),
@@ -27,9 +27,9 @@ def image(mseg: Path, scene: int) -> Rom:
     return build_image(SOURCES, (*digest_defines(mseg), f"SCENE_PROTECT={scene}"))
 
 
-def run(qemu: Path, mseg: Path, work: Path, scene: int) -> Run:
-    extra = (*extra_arguments(work), *ABOVE_4GB)
-    return read_run(work, run_image(qemu, image(mseg, scene).rom, work, DUAL_CPU, extra, timeout=60))
+def run(qemu: Path, mseg: Path, work: Path, scene: int, cpu: str = DUAL_CPU, more: tuple[str, ...] = ()) -> Run:
+    extra = (*extra_arguments(work), *ABOVE_4GB, *more)
+    return read_run(work, run_image(qemu, image(mseg, scene).rom, work, cpu, extra, timeout=60))
 
 
 def test_calls(qemu: Path, mseg: Path, tmp_path: Path) -> None:
@@ -72,3 +72,29 @@ def test_lists_of_the_firmware(qemu: Path, mseg: Path, tmp_path: Path) -> None:
     assert result.of("crash") == []
     statuses = [record.number("status") for record in result.of("bios-resources")]
     assert [hex(status) for status in statuses] == ["0x80010017", *["0x8001000d"] * 3, "0x0"]
+
+
+@pytest.mark.parametrize("cpu", [DUAL_CPU, f"{DUAL_CPU},-vmx-ept-1gb"], ids=["1gb", "no-1gb"])
+def test_capacity(qemu: Path, mseg: Path, tmp_path: Path, cpu: str) -> None:
+    """256 ranges in 256 regions of 2 MB, again and again; out of room changes nothing, and what is given back is used.
+
+    Without EPT leaves of 1 GB (IA32_VMX_EPT_VPID_CAP[17] = 0), too.
+    """
+    result = run(qemu, mseg, tmp_path, CAPACITY, cpu)
+    assert result.outcome.problems(expect_shutdown=False) == []
+    assert len(result.outcome.checks) >= 2000
+    assert result.of("crash") == []
+
+
+def test_pci(qemu: Path, mseg: Path, tmp_path: Path) -> None:
+    """Configuration space by ports and in memory, with the chipset's ECAM and without; paths through a bridge."""
+    more = (
+        "-device",
+        "pcie-root-port,id=rootport,bus=pcie.0,addr=3,chassis=1",
+        "-device",
+        "pcie-pci-bridge,bus=rootport",
+    )
+    result = run(qemu, mseg, tmp_path, PCI, more=more)
+    assert result.outcome.problems(expect_shutdown=False) == []
+    assert len(result.outcome.checks) >= 700
+    assert result.of("crash") == []
