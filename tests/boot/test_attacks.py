@@ -13,6 +13,7 @@ import pytest
 from build_scripts.errors import ExitCode
 from build_scripts.experiments import document
 from build_scripts.experiments.attacking.catalogue import all_attacks
+from tests.support.carried import carry_out
 
 from .test_errors import run_command
 
@@ -148,14 +149,12 @@ EXPECTED = {
 
 
 @pytest.fixture(scope="module")
-def carried_out(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def carried_out(session_folder: Path) -> dict[str, Any]:
     """The document of ``run attacks``."""
-    path = tmp_path_factory.mktemp("attacks") / "attacks.json"
-    result = run_command(["run", "attacks", "--json", str(path)])
-    assert path.is_file(), result.stdout + result.stderr
-    assert result.returncode == ExitCode.OK, result.stdout + result.stderr
-    made: dict[str, Any] = json.loads(path.read_text())
-    document.validate(made)
+    run = carry_out(("attacks",), session_folder)
+    assert run.status == ExitCode.OK, run.output + run.errors
+    document.validate(run.document)
+    made: dict[str, Any] = run.document
     return made
 
 
