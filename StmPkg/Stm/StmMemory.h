@@ -19,7 +19,8 @@
     0x2A000  processor blocks, STM_PER_PROCESSOR_SIZE each:
                0x0000  SMM-transfer VMCS
                0x1000  SMM-guest VMCS
-               0x2000  crash stack, short ring, stack, STM_PROCESSOR at the top
+               0x2000  crash stack, short ring, what a domain hides,
+                       stack, STM_PROCESSOR at the top
 
   At the end of MSEG, EPT of the SMI handler: STM_EPT_LEAST_PAGES, and what MSEG has
   beyond its needed size, up to STM_EPT_MOST_PAGES.
@@ -68,5 +69,7 @@
 #define STM_BLOCK_CRASH_STACK_SIZE  0x600
 #define STM_BLOCK_RING              (STM_BLOCK_STACK + STM_BLOCK_CRASH_STACK_SIZE)
 #define STM_BLOCK_RING_RECORDS      8
+#define STM_BLOCK_HIDDEN            (STM_BLOCK_RING + STM_BLOCK_RING_RECORDS * 64)
+#define STM_BLOCK_STACK_END         (STM_BLOCK_HIDDEN + 0x280)
 
 #endif

@@ -176,6 +176,8 @@ struct VMX_CONTEXT {
   UINT32                     RingSequence;   ///< number of the next record
   UINT32                     RingFlushed;    ///< number of the first one that was not written yet
   UINT32                     Generation;     ///< of protection, when this processor last entered the handler
+  UINT32                     Domain;         ///< of this SMI: STM_DOMAIN_POLICY, without degradation; 0 for none
+  UINT32                     DomainTaken;    ///< of STM_DOMAIN_SMI
   STM_INTERRUPTED_STATE      Saved;
   STM_EXCEPTION_STATE        Exception;
   STM_STEP                   Step;
@@ -184,6 +186,14 @@ struct VMX_CONTEXT {
 };
 
 typedef VMX_CONTEXT STM_PROCESSOR;
+
+///
+/// What stands in STM_PROCESSOR otherwise, while the handler runs that must not see it.
+///
+typedef struct {
+  STM_INTERRUPTED_STATE    Saved;
+  VMX_REGISTERS            Interrupted;
+} STM_HIDDEN_STATE;
 
 #define STM_BLOCK_PROCESSOR  (STM_PER_PROCESSOR_SIZE - 0x800)
 
@@ -233,6 +243,16 @@ typedef struct STM_SHARED_STATE {
   STM_EVENT_LOG               Events;
   IA32_IDT_GATE_DESCRIPTOR    Idt[VMX_EXCEPTION_VECTORS];
 } STM_SHARED;
+
+///
+/// A function that few SMIs call: within its caller, each SMI would pay for the registers
+/// and the stack that it needs.
+///
+#if defined (__GNUC__)
+#define STM_RARE  __attribute__ ((noinline, cold))
+#else
+#define STM_RARE
+#endif
 
 ///
 /// What an exit handler returns to the entry code: the register set to load,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+import struct
 
 import pytest
 from hypothesis import given, settings
@@ -34,8 +35,10 @@ class Request(ctypes.Structure):
 
 @pytest.fixture(scope="module")
 def library(build_library: Build) -> ctypes.CDLL:
-    library = build_library("domain", "tests/host/domain_stub.c", "StmPkg/Stm/Domain/Database.c")
+    sources = ("StmPkg/Stm/Domain/Database.c", "StmPkg/Stm/Domain/Type.c")
+    library = build_library("domain", "tests/host/domain_stub.c", *sources)
     library.StmDomainFind.restype = library.StmDomainManage.restype = ctypes.c_uint32
+    library.StmDomainJudge.restype = ctypes.c_bool
     return library
 
 
@@ -149,3 +152,63 @@ def test_parameters(library: ctypes.CDLL, known: bool, vmcs: int, policy: int, a
 def test_each_field(library: ctypes.CDLL, policy: int, add: int, status: int) -> None:
     assert manage(library, Domains(), 0x1000, policy, add) == status
     assert manage(library, Domains(), 0x1001, policy, add) == INVALID_PARAMETER
+
+
+# What a type means for one SMI, by the table of domain types in docs/reference/stm-api.rst.
+
+NO_OUT, NO_IN, INTEGRITY, CONFIDENTIALITY = 1, 2, 4, 8
+TRAP_IN, TRAP_OUT, TRAP_API = 1, 2, 4
+
+
+class Smi(ctypes.Structure):
+    """STM_DOMAIN_SMI."""
+
+    _fields_ = (("type", ctypes.c_uint32), ("shown", ctypes.c_uint32), ("taken", ctypes.c_uint32))
+
+
+def judge(
+    library: ctypes.CDLL, kind: int, degradation: int, trap: int | None, size: int, reads: bool
+) -> tuple[int, int, int] | None:
+    """(type, shown, taken) of an SMI; None if it takes a degradation that is excluded."""
+    smi = Smi()
+    descriptor = None
+    if trap is not None:
+        descriptor = ctypes.create_string_buffer(struct.pack("<IHHHHHH", 6, 16, 0, 0x60, 5, trap, 0))
+    good = library.StmDomainJudge(
+        ctypes.c_uint32(kind | degradation << 6 | PRESENT),
+        descriptor,
+        ctypes.c_uint64((size - 1) | reads << 3 | 0x60 << 16),
+        ctypes.byref(smi),
+    )
+    return (smi.type, smi.shown, smi.taken) if good else None
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.integers(0, 15), st.integers(0, 15), st.one_of(st.none(), st.integers(0, 7)), st.sampled_from((1, 2, 4)),
+    st.booleans(),
+)  # fmt: skip
+def test_type_of_an_smi(
+    library: ctypes.CDLL, kind: int, degradation: int, trap: int | None, size: int, reads: bool
+) -> None:
+    mask = (1 << 8 * size) - 1
+    wanted = (kind, 0, 0)
+    if kind and trap is not None:
+        if trap & TRAP_API:
+            wanted = (0, 0, 0)
+        elif reads and trap & TRAP_IN:
+            wanted = (kind & ~NO_IN, mask, mask)
+        elif not reads and trap & TRAP_OUT:
+            wanted = (kind & ~NO_OUT, mask, 0)
+    excluded = kind & ~wanted[0] & degradation
+    assert judge(library, kind, degradation, trap, size, reads) == (None if excluded else wanted)
+
+
+def test_fully_protected_domain_by_example(library: ctypes.CDLL) -> None:
+    full = NO_OUT | NO_IN | INTEGRITY | CONFIDENTIALITY
+    assert judge(library, full, full, None, 1, False) == (full, 0, 0)
+    assert judge(library, full, full, TRAP_OUT, 1, False) is None
+    assert judge(library, full, 0, TRAP_OUT, 1, False) == (full & ~NO_OUT, 0xFF, 0)
+    assert judge(library, full, 0, TRAP_OUT, 2, True) == (full, 0, 0)
+    assert judge(library, full, 0, TRAP_IN, 4, True) == (full & ~NO_IN, 0xFFFF_FFFF, 0xFFFF_FFFF)
+    assert judge(library, INTEGRITY, CONFIDENTIALITY, TRAP_API, 1, False) == (0, 0, 0)

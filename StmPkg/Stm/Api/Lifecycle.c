@@ -79,6 +79,7 @@ Initialize (
   }
 
   Processor->State = StmProcessorInitialized;
+  StmTellPsd (Processor, DOMAIN_UNPROTECTED, XSTATE_READWRITE);
   BlockSmis (TRUE);
 
   STM_RECORD (

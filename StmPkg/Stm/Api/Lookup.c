@@ -77,7 +77,9 @@ IsInterruptedCr3 (
   Block  = Shared->Dynamic + STM_DYNAMIC_SHARED_SIZE;
   for (Slot = 0; Slot < Shared->Blocks; Slot++) {
     Other = (CONST STM_PROCESSOR *)(UINTN)(Block + STM_BLOCK_PROCESSOR);
-    if ((*(CONST volatile STM_EVENT *)&Other->Event == StmEventSmi) && (Other->Saved.Cr3 == Cr3)) {
+    if ((*(CONST volatile STM_EVENT *)&Other->Event == StmEventSmi) && (Other->Saved.Cr3 == Cr3) &&
+        ((Other->Domain & DOMAIN_CONFIDENTIALITY) == 0))
+    {
       return TRUE;
     }
 

@@ -73,4 +73,34 @@ StmDomainManage (
   IN     CONST STM_VMCS_DATABASE_REQUEST  *Request
   );
 
+///
+/// What a domain type means for one SMI.
+///
+typedef struct {
+  UINT32    Type;     ///< in force: the one of the database, or less
+  UINT32    Shown;    ///< bits of RAX that the handler sees, and DX, in spite of CONFIDENTIALITY
+  UINT32    Taken;    ///< bits of RAX that it can change in spite of it and of INTEGRITY
+} STM_DOMAIN_SMI;
+
+/**
+  Tell what the handler may see and change of an interrupted domain.
+
+  @param[in]  Policy         From StmDomainFind.
+  @param[in]  Trap           The firmware's descriptor of the port whose access caused
+                             the SMI, NULL if there is none.
+  @param[in]  Qualification  Exit qualification, if Trap is not NULL.
+  @param[out] Smi            What holds for this SMI.
+
+  @retval TRUE   Done.
+  @retval FALSE  The SMI takes a degradation that the executive monitor excludes.
+**/
+BOOLEAN
+EFIAPI
+StmDomainJudge (
+  IN  UINT32                         Policy,
+  IN  CONST STM_RSC_TRAPPED_IO_DESC  *Trap,
+  IN  UINT64                         Qualification,
+  OUT STM_DOMAIN_SMI                 *Smi
+  );
+
 #endif

@@ -26,6 +26,53 @@ StmExitSmi (
   );
 
 /**
+  Find out to which domain an SMI belongs. Called by STM_FIND_DOMAIN.
+
+  @param[in,out] Processor  This processor, the SMM-transfer VMCS current.
+  @param[in]     Vmcs       Executive-VMCS pointer.
+  @param[in]     Reason     Exit-reason field.
+**/
+VOID
+StmFindDomain (
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     UINT64         Vmcs,
+  IN     UINT32         Reason
+  ) STM_RARE;
+
+///
+/// The same, if there are any domains.
+///
+#define STM_FIND_DOMAIN(Processor, Vmcs, Reason)                               \
+  do {                                                                         \
+    if (*(volatile UINT32 *)&(Processor)->Shared->Domains.Count != 0) {        \
+      StmFindDomain (Processor, Vmcs, Reason);                                 \
+    }                                                                          \
+  } while (FALSE)
+
+/**
+  Bring back what was hidden from the handler, which has ended. Called for a domain only.
+
+  @param[in,out] Processor  This processor.
+**/
+VOID
+StmShowDomain (
+  IN OUT STM_PROCESSOR  *Processor
+  ) STM_RARE;
+
+/**
+  The end of the handler for a domain: what of its changes counts.
+
+  @param[in,out] Processor  This processor, the SMM-transfer VMCS current.
+
+  @retval TRUE   All that a handler may change.
+  @retval FALSE  No more than what is done already.
+**/
+BOOLEAN
+StmLeaveDomain (
+  IN OUT STM_PROCESSOR  *Processor
+  ) STM_RARE;
+
+/**
   RSM of the SMI handler, or of the firmware's setup or teardown code. Afterwards
   the SMM-transfer VMCS is current; for an SMI the interrupted side is ready for
   the return.

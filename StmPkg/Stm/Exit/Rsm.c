@@ -30,11 +30,15 @@ StmFinishHandler (
 {
   STM_EVENT  Event;
 
+  if (Processor->Domain != 0) {
+    StmShowDomain (Processor);
+  }
+
   StmRestoreRegisters (Processor);
   StmMakeCurrent (Processor, Processor->TransferVmcs);
   Event            = Processor->Event;
   Processor->Event = StmEventNone;
-  if (Event == StmEventSmi) {
+  if ((Event == StmEventSmi) && ((Processor->Domain == 0) || StmLeaveDomain (Processor))) {
     StmWriteInterrupted (Processor);
   }
 

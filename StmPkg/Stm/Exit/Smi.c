@@ -47,6 +47,7 @@ StmExitSmi (
   //
   Processor->SmiCount++;
   StmRing (Processor, StmRingSmi, Reason, VmRead (VMCS_EXIT_QUALIFICATION), Processor->Saved.Rip, Executive);
+  STM_FIND_DOMAIN (Processor, Executive, Reason);
   StmPrepareHandler (Processor, StmEventSmi);
   STM_SEE_PROTECTION (Processor);
   return StmEnterHandler (Processor);

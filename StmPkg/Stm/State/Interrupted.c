@@ -184,6 +184,25 @@ StmRestoreRegisters (
 }
 
 /**
+  Move SMBASE to where the handler has written it, or crash: PSD and save state follow
+  it, so it has to stay in the handler's SMRAM.
+
+  @param[in] Processor  This processor, Saved.Smbase changed.
+**/
+STATIC
+VOID
+MoveSmbase (
+  IN CONST STM_PROCESSOR  *Processor
+  )
+{
+  if (!StmInHandlerSmram (Processor->Shared, Processor->Saved.Smbase + 0x8000, 0x8000)) {
+    StmCrash (Processor, StmCrashBadState, 0, Processor->Saved.Smbase, Processor->Saved.Rip, StmBadSmbase);
+  }
+
+  VmWrite (VMCS_GUEST_SMBASE, Processor->Saved.Smbase);
+}
+
+/**
   Write what the handler changed back to the SMM-transfer VMCS, which is current:
   the processor's RSM would have read the save state, so the STM does it.
 
@@ -238,13 +257,39 @@ StmWriteInterrupted (
   }
 
   if ((Changed & STM_SAVE_CHANGED_SMBASE) != 0) {
-    //
-    // PSD and save state follow SMBASE, so it has to stay in the handler's SMRAM.
-    //
-    if (!StmInHandlerSmram (Processor->Shared, Saved->Smbase + 0x8000, 0x8000)) {
-      StmCrash (Processor, StmCrashBadState, 0, Saved->Smbase, Saved->Rip, StmBadSmbase);
-    }
+    MoveSmbase (Processor);
+  }
+}
 
-    VmWrite (VMCS_GUEST_SMBASE, Saved->Smbase);
+/**
+  Write what the handler changed of a protected domain: SMBASE, which is the firmware's,
+  and what it answers to an access to a port.
+
+  @param[in,out] Processor  This processor, the SMM-transfer VMCS current.
+  @param[in]     Taken      Bits of RAX that it may change.
+**/
+VOID
+StmWriteProtected (
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     UINT32         Taken
+  )
+{
+  CONST volatile STM_SAVE_STATE_MAP  *Map;
+  UINT64                             Smbase;
+
+  Map    = (CONST volatile STM_SAVE_STATE_MAP *)(UINTN)(Processor->Saved.Smbase + STM_SAVE_STATE_OFFSET);
+  Smbase = Map->Smbase;
+  if (Taken == MAX_UINT32) {
+    //
+    // IN to EAX clears the upper half of RAX, as every write of a 32-bit register.
+    //
+    Processor->Interrupted.Rax = (UINT32)Map->Rax;
+  } else if (Taken != 0) {
+    Processor->Interrupted.Rax = (Processor->Interrupted.Rax & ~(UINT64)Taken) | (Map->Rax & Taken);
+  }
+
+  if (Smbase != Processor->Saved.Smbase) {
+    Processor->Saved.Smbase = Smbase;
+    MoveSmbase (Processor);
   }
 }

@@ -82,6 +82,38 @@ StmReadPsd (
 }
 
 /**
+  Tell the firmware what it sees of the interrupted side: StmSmmState of its PSD.
+
+  @param[in] Processor  This processor.
+  @param[in] Type       Domain type.
+  @param[in] XState     XState policy.
+**/
+VOID
+StmTellPsd (
+  IN CONST STM_PROCESSOR  *Processor,
+  IN UINT32               Type,
+  IN UINT32               XState
+  )
+{
+  TXT_PROCESSOR_SMM_DESCRIPTOR  *Psd;
+  STM_SMM_STATE                 State;
+
+  //
+  // What is not SMRAM of the handler's is found, and told, when the PSD is read.
+  //
+  if (!StmInHandlerSmram (Processor->Shared, Processor->Saved.Smbase + 0x8000, 0x8000)) {
+    return;
+  }
+
+  Psd                = (TXT_PROCESSOR_SMM_DESCRIPTOR *)(UINTN)(Processor->Saved.Smbase + TXT_SMM_PSD_OFFSET);
+  State.DomainType   = (UINT8)Type;
+  State.XStatePolicy = (UINT8)XState;
+  State.EptEnabled   = 1;
+  State.Reserved3    = 0;
+  Psd->StmSmmState   = State;
+}
+
+/**
   Where the firmware's list of resources is, by a PSD that StmReadPsd has accepted.
 
   @param[in] Smbase  SMBASE of the processor.

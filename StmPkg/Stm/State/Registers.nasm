@@ -75,3 +75,18 @@ ASM_PFX(AsmCompareOtherRegisters):
     or      eax, edx
     or      rax, r9
     ret
+
+;
+; x87 and SSE as FNINIT and a processor's reset leave them: FCW, MXCSR, zeroes.
+;
+    align   16
+InitialFx:
+    dd      0x037F
+    times 20 db 0
+    dd      0x1F80
+    times 512 - 28 db 0
+
+global ASM_PFX(AsmScrubFx)
+ASM_PFX(AsmScrubFx):
+    fxrstor64 [InitialFx]
+    ret

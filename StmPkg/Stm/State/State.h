@@ -276,6 +276,29 @@ StmWriteInterrupted (
   );
 
 /**
+  Write what the handler changed of a protected domain: SMBASE, which is the firmware's,
+  and what it answers to an access to a port.
+
+  @param[in,out] Processor  This processor, the SMM-transfer VMCS current.
+  @param[in]     Taken      Bits of RAX that it may change.
+**/
+VOID
+StmWriteProtected (
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     UINT32         Taken
+  );
+
+/**
+  Bring x87 and SSE to their initial configuration. RSM gives the interrupted side its own
+  back in any case.
+**/
+VOID
+EFIAPI
+AsmScrubFx (
+  VOID
+  );
+
+/**
   Restore what neither the VMCS nor the save-state map holds.
 
   @param[in,out] Processor  This processor.
@@ -302,6 +325,20 @@ StmReadPsd (
   IN  UINT64             Smbase,
   IN  STM_EVENT          Event,
   OUT STM_HANDLER_ENTRY  *Entry
+  );
+
+/**
+  Tell the firmware what it sees of the interrupted side: StmSmmState of its PSD.
+
+  @param[in] Processor  This processor.
+  @param[in] Type       Domain type.
+  @param[in] XState     XState policy.
+**/
+VOID
+StmTellPsd (
+  IN CONST STM_PROCESSOR  *Processor,
+  IN UINT32               Type,
+  IN UINT32               XState
   );
 
 /**

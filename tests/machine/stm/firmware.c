@@ -34,7 +34,7 @@ static const uint8_t mseg_digest[32] = { MSEG_DIGEST };
  * CR4 is written without VMXE, as code that knows nothing of an STM does.
  */
 __asm__(".pushsection .text\n"
-        "handler_entry:\n"
+        ".globl handler_entry\nhandler_entry:\n"
         "\tmov %cr0, %rax\n\tor $0x80010023, %eax\n\tmov %rax, %cr0\n"
         "\tmov $0x668, %eax\n\tmov %rax, %cr4\n"
         "\tlidt handler_idtr(%rip)\n"
