@@ -12,17 +12,36 @@
     DEFAULT REL
     SECTION .text
 
+%define KEPT_SIZE  0x40
+
+;
+; What a function has to keep: a fault comes back from the middle of StmException, which
+; has changed some of it by then.
+;
+%macro KEEP_REGISTERS 0
+    push    rbx
+    push    rbp
+    push    rdi
+    push    rsi
+    push    r12
+    push    r13
+    push    r14
+    push    r15
+%endmacro
+
 ;
 ; ecx = MSR, rdx = where the value goes. Returns TRUE, or FALSE.
 ;
 global ASM_PFX(AsmTryReadMsr)
 ASM_PFX(AsmTryReadMsr):
     mov     r8, rdx
+    KEEP_REGISTERS
 Read:
     rdmsr
     mov     [r8], eax
     mov     [r8 + 4], edx
     mov     eax, 1
+    add     rsp, KEPT_SIZE
     ret
 
 ;
@@ -32,9 +51,11 @@ global ASM_PFX(AsmTryWriteMsr)
 ASM_PFX(AsmTryWriteMsr):
     mov     eax, edx
     shr     rdx, 32
+    KEEP_REGISTERS
 Write:
     wrmsr
     mov     eax, 1
+    add     rsp, KEPT_SIZE
     ret
 
 ;
@@ -52,5 +73,13 @@ ASM_PFX(AsmTryFailed):
     ret
 .failed:
     mov     rsp, rdx
+    pop     r15
+    pop     r14
+    pop     r13
+    pop     r12
+    pop     rsi
+    pop     rdi
+    pop     rbp
+    pop     rbx
     xor     eax, eax
     ret
