@@ -20,6 +20,7 @@
 #include "Log/Log.h"
 #include "Protect/Protect.h"
 #include "Session/Session.h"
+#include "exchange_stub.h"
 #include "shift_stub.h"
 
 ///
@@ -526,24 +527,6 @@ InterlockedIncrement (
   )
 {
   return ++*Value;
-}
-
-UINT32
-EFIAPI
-InterlockedCompareExchange32 (
-  IN OUT volatile UINT32  *Value,
-  IN     UINT32           CompareValue,
-  IN     UINT32           ExchangeValue
-  )
-{
-  UINT32  Old;
-
-  Old = *Value;
-  if (Old == CompareValue) {
-    *Value = ExchangeValue;
-  }
-
-  return Old;
 }
 
 /**

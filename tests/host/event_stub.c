@@ -11,6 +11,8 @@
 #include "Guest/Guest.h"
 #include "Session/Session.h"
 #include "State/State.h"
+#include "copy_stub.h"
+#include "exchange_stub.h"
 
 #define FIRST_PAGE  0x100000
 #define PAGES       80
@@ -112,24 +114,6 @@ StmCloseWindow (
   mOpen       = 0;
 }
 
-UINT32
-EFIAPI
-InterlockedCompareExchange32 (
-  IN OUT volatile UINT32  *Value,
-  IN     UINT32           CompareValue,
-  IN     UINT32           ExchangeValue
-  )
-{
-  UINT32  Old;
-
-  Old = *Value;
-  if (Old == CompareValue) {
-    *Value = ExchangeValue;
-  }
-
-  return Old;
-}
-
 VOID
 EFIAPI
 CpuPause (
@@ -140,23 +124,4 @@ CpuPause (
   // There is one processor: a lock that it does not get is one that it has not released.
   //
   __builtin_trap ();
-}
-
-VOID *
-CopyMem (
-  OUT VOID       *Destination,
-  IN CONST VOID  *Source,
-  IN UINTN       Length
-  )
-{
-  return __builtin_memmove (Destination, Source, Length);
-}
-
-VOID *
-ZeroMem (
-  OUT VOID  *Buffer,
-  IN UINTN  Length
-  )
-{
-  return __builtin_memset (Buffer, 0, Length);
 }

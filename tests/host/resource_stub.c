@@ -7,25 +7,7 @@
 
 #include "Protect/Resource.h"
 #include <Library/BaseMemoryLib.h>
-
-VOID *
-CopyMem (
-  OUT VOID       *Destination,
-  IN CONST VOID  *Source,
-  IN UINTN       Length
-  )
-{
-  return __builtin_memmove (Destination, Source, Length);
-}
-
-VOID *
-ZeroMem (
-  OUT VOID  *Buffer,
-  IN UINTN  Length
-  )
-{
-  return __builtin_memset (Buffer, 0, Length);
-}
+#include "copy_stub.h"
 
 UINT32
 TestProfileRanges (

@@ -9,6 +9,7 @@
 #include <Uefi.h>
 #include <Library/BaseLib.h>
 #include <Library/StmTryLib.h>
+#include "copy_stub.h"
 
 #define TEST_CS  0x38
 
@@ -77,27 +78,6 @@ AsmReadCs (
   )
 {
   return TEST_CS;
-}
-
-VOID *
-EFIAPI
-CopyMem (
-  OUT VOID        *Destination,
-  IN  CONST VOID  *Source,
-  IN  UINTN       Length
-  )
-{
-  return __builtin_memmove (Destination, Source, Length);
-}
-
-VOID *
-EFIAPI
-ZeroMem (
-  OUT VOID   *Buffer,
-  IN  UINTN  Length
-  )
-{
-  return __builtin_memset (Buffer, 0, Length);
 }
 
 ///

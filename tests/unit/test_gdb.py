@@ -53,7 +53,7 @@ def test_modules_that_the_firmware_loaded(tmp_path: Path) -> None:
 
 def test_where_a_file_was_compiled(tmp_path: Path) -> None:
     file = tmp_path / "X.debug"
-    file.write_bytes(b"\0/usr/lib\0/work/tree one/Build/OvmfStm/DEBUG_GCC/X64\0")
-    assert compiled_in(file) == "/work/tree one"
+    file.write_bytes(b"\0/usr/lib\0/src/tree one/Build/OvmfStm/DEBUG_GCC/X64\0")
+    assert compiled_in(file) == "/src/tree one"
     file.write_bytes(b"\0/usr/lib\0")
     assert compiled_in(file) is None
