@@ -97,6 +97,7 @@ StmTryEcam (
   STM_RSC           Resource;
   UINT64            Place;
   UINT64            Qualification;
+  BOOLEAN           Write;
 
   Shared = Processor->Shared;
   Place  = VmRead (VMCS_GUEST_PHYSICAL_ADDRESS) - Shared->EcamBase;
@@ -106,11 +107,15 @@ StmTryEcam (
     return FALSE;
   }
 
+  //
+  // Of an instruction that is not decoded the STM knows the first byte only.
+  //
   Qualification = VmRead (VMCS_EXIT_QUALIFICATION);
+  Write         = (BOOLEAN)((Qualification & VMX_EPT_VIOLATION_WRITE) != 0);
   if (((Qualification & VMX_EPT_VIOLATION_FETCH) != 0) || !DecodeHandler (Processor, &Move) ||
       (Place % STM_PCI_FUNCTION_SIZE + Move.Size > STM_PCI_FUNCTION_SIZE))
   {
-    *Enter = StmRaiseProtectionException (Processor, TxtSmmPciViolation);
+    *Enter = StmRaisePciException (Processor, Place, 1, Write);
     return TRUE;
   }
 
@@ -119,14 +124,14 @@ StmTryEcam (
   // the new one.
   //
   *Enter = StmResumeHandler (Processor);
-  if (Move.Write != ((Qualification & VMX_EPT_VIOLATION_WRITE) != 0)) {
+  if (Move.Write != Write) {
     return TRUE;
   }
 
   if ((StmProtectedAt (Processor, StmSpacePci, Place, Move.Size) & (Move.Write ? STM_ACCESS_WRITE : STM_ACCESS_READ)) != 0) {
-    *Enter = StmRaiseProtectionException (Processor, TxtSmmPciViolation);
+    *Enter = StmRaisePciException (Processor, Place, Move.Size, Write);
   } else if (Move.Write && StmPciIsOwn (Place, Move.Size)) {
-    StmDescribeAccess (Processor, &Resource);
+    StmDescribePci (Place, Move.Size, TRUE, &Resource);
     StmEventResource (Processor, EvtBiosAccessToUnclaimedResource, &Resource);
     VmxInjectException (EXCEPT_IA32_GP_FAULT);
   } else {

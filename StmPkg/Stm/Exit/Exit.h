@@ -164,6 +164,23 @@ StmDescribeAccess (
   );
 
 /**
+  Describe an access to PCI configuration space, on whatever way it came.
+
+  @param[in]  Place     First register, STM_PCI_PLACE.
+  @param[in]  Length    Bytes.
+  @param[in]  Write     TRUE if it was to write.
+  @param[out] Resource  A descriptor whose path is the function's own bus, device and
+                        function.
+**/
+VOID
+StmDescribePci (
+  IN  UINT64   Place,
+  IN  UINT32   Length,
+  IN  BOOLEAN  Write,
+  OUT STM_RSC  *Resource
+  );
+
+/**
   Let the processor execute INS or OUTS at another port.
 
   @param[in,out] Processor  This processor, the SMM-guest VMCS current, at the VM exit for
@@ -228,6 +245,25 @@ STM_ENTER
 StmRaiseProtectionException (
   IN OUT STM_PROCESSOR  *Processor,
   IN     UINT32         Type
+  );
+
+/**
+  Raise a protection exception in the SMI handler, for an access to PCI configuration
+  space.
+
+  @param[in,out] Processor  This processor, the SMM-guest VMCS current.
+  @param[in]     Place      First register, STM_PCI_PLACE.
+  @param[in]     Length     Bytes.
+  @param[in]     Write      TRUE if it was to write.
+
+  @return What the entry code shall do. Does not return if nobody handles it.
+**/
+STM_ENTER
+StmRaisePciException (
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     UINT64         Place,
+  IN     UINT32         Length,
+  IN     BOOLEAN        Write
   );
 
 /**

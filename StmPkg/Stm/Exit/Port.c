@@ -24,6 +24,15 @@
 #define ADDRESS_MASK  0x00FFFFFC
 
 ///
+/// Registers of configuration space that an access reaches by port CFCH.
+///
+typedef struct {
+  UINT64     Place;     ///< the first one, STM_PCI_PLACE
+  UINT32     Length;    ///< bytes, 0 if it reaches none
+  BOOLEAN    Own;       ///< the STM keeps one of them for itself
+} REGISTERS;
+
+///
 /// An access by an I/O instruction.
 ///
 typedef struct {
@@ -173,7 +182,7 @@ CarryOut (
 
   @param[in,out] Processor  This processor.
   @param[in]     Access     The access.
-  @param[out]    Own        TRUE if the STM keeps one for itself.
+  @param[out]    Registers  What it reaches.
 
   @retval TRUE   One is.
   @retval FALSE  None is.
@@ -183,26 +192,36 @@ BOOLEAN
 IsProtectedRegister (
   IN OUT STM_PROCESSOR  *Processor,
   IN     CONST ACCESS   *Access,
-  OUT    BOOLEAN        *Own
+  OUT    REGISTERS      *Registers
   )
 {
-  UINT64  Place;
-  UINTN   Index;
+  UINT64   Place;
+  UINTN    Index;
+  BOOLEAN  Protected;
 
-  *Own = FALSE;
+  ZeroMem (Registers, sizeof (*Registers));
+  Protected = FALSE;
   for (Index = 0; Index < Access->Size; Index++) {
     if (!PlaceOf (Processor, Access->Port + Index, &Place)) {
       continue;
     }
 
-    if ((StmProtectedAt (Processor, StmSpacePci, Place, 1) & (Access->Write ? STM_ACCESS_WRITE : STM_ACCESS_READ)) != 0) {
-      return TRUE;
+    //
+    // Ports CFCH to CFFH are one double word: what is reached lies together.
+    //
+    if (Registers->Length == 0) {
+      Registers->Place = Place;
     }
 
-    *Own = (BOOLEAN)(*Own || (Access->Write && StmPciIsOwn (Place, 1)));
+    Registers->Length++;
+    if ((StmProtectedAt (Processor, StmSpacePci, Place, 1) & (Access->Write ? STM_ACCESS_WRITE : STM_ACCESS_READ)) != 0) {
+      Protected = TRUE;
+    }
+
+    Registers->Own = (BOOLEAN)(Registers->Own || (Access->Write && StmPciIsOwn (Place, 1)));
   }
 
-  return FALSE;
+  return Protected;
 }
 
 /**
@@ -306,11 +325,11 @@ StmExitIo (
   IN OUT STM_PROCESSOR  *Processor
   )
 {
-  ACCESS   Access;
-  STM_RSC  Resource;
-  UINT64   Qualification;
-  UINT32   Protected;
-  BOOLEAN  Own;
+  ACCESS     Access;
+  REGISTERS  Registers;
+  STM_RSC    Resource;
+  UINT64     Qualification;
+  UINT32     Protected;
 
   Qualification = VmRead (VMCS_EXIT_QUALIFICATION);
   Decode (Qualification, &Access);
@@ -319,12 +338,17 @@ StmExitIo (
     return StmRaiseProtectionException (Processor, TxtSmmIoViolation);
   }
 
-  if (IsProtectedRegister (Processor, &Access, &Own)) {
-    return StmRaiseProtectionException (Processor, TxtSmmPciViolation);
+  if (IsProtectedRegister (Processor, &Access, &Registers)) {
+    return StmRaisePciException (Processor, Registers.Place, Registers.Length, Access.Write);
   }
 
-  if (Own || StmPortIsOwn (Access.Port, Access.Size)) {
-    StmDescribeAccess (Processor, &Resource);
+  if (Registers.Own || StmPortIsOwn (Access.Port, Access.Size)) {
+    if (Registers.Own) {
+      StmDescribePci (Registers.Place, Registers.Length, TRUE, &Resource);
+    } else {
+      StmDescribeAccess (Processor, &Resource);
+    }
+
     StmEventResource (Processor, EvtBiosAccessToUnclaimedResource, &Resource);
     VmxInjectException (EXCEPT_IA32_GP_FAULT);
     return StmResumeHandler (Processor);

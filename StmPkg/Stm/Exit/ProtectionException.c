@@ -231,6 +231,32 @@ StmRaiseProtectionException (
 }
 
 /**
+  Raise a protection exception in the SMI handler, for an access to PCI configuration
+  space: the event log names the register, not the port or the memory that led there.
+
+  @param[in,out] Processor  This processor, the SMM-guest VMCS current.
+  @param[in]     Place      First register, STM_PCI_PLACE.
+  @param[in]     Length     Bytes.
+  @param[in]     Write      TRUE if it was to write.
+
+  @return What the entry code shall do. Does not return if nobody handles it.
+**/
+STM_ENTER
+StmRaisePciException (
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     UINT64         Place,
+  IN     UINT32         Length,
+  IN     BOOLEAN        Write
+  )
+{
+  STM_ENTER  Enter;
+
+  Enter = StmRaiseProtectionException (Processor, TxtSmmPciViolation);
+  StmDescribePci (Place, Length, Write, &Processor->Exception.Resource);
+  return Enter;
+}
+
+/**
   Load the state of a violation as the firmware's exception handler has left it.
   Segments, CR0 and CR8 stay those of the violation.
 

@@ -7,6 +7,7 @@
 
 #include "Exit.h"
 #include "Guest/Guest.h"
+#include "Protect/Protect.h"
 
 ///
 /// Exit qualification for I/O instructions, table 27-5 [28-5], and for EPT violations,
@@ -59,4 +60,38 @@ StmDescribeAccess (
       Resource->Msr.WriteMask  = (Reason == VMX_REASON_WRMSR) ? MAX_UINT64 : 0;
       break;
   }
+}
+
+/**
+  Describe an access to PCI configuration space, on whatever way it came.
+
+  @param[in]  Place     First register, STM_PCI_PLACE.
+  @param[in]  Length    Bytes.
+  @param[in]  Write     TRUE if it was to write.
+  @param[out] Resource  A descriptor whose path is the function's own bus, device and
+                        function.
+**/
+VOID
+StmDescribePci (
+  IN  UINT64   Place,
+  IN  UINT32   Length,
+  IN  BOOLEAN  Write,
+  OUT STM_RSC  *Resource
+  )
+{
+  STM_RSC_PCI_CFG_DESC  *Pci;
+
+  ZeroMem (Resource, sizeof (*Resource));
+  Pci                               = &Resource->PciCfg;
+  Pci->Hdr.RscType                  = PCI_CFG_RANGE;
+  Pci->Hdr.Length                   = sizeof (*Pci);
+  Pci->RWAttributes                 = Write ? STM_RSC_PCI_CFG_W : STM_RSC_PCI_CFG_R;
+  Pci->Base                         = (UINT16)(Place % STM_PCI_FUNCTION_SIZE);
+  Pci->Length                       = (UINT16)Length;
+  Pci->OriginatingBusNumber         = (UINT8)RShiftU64 (Place, 20);
+  Pci->PciDevicePath[0].Type        = 1;
+  Pci->PciDevicePath[0].Subtype     = 1;
+  Pci->PciDevicePath[0].Length      = sizeof (STM_PCI_DEVICE_PATH_NODE);
+  Pci->PciDevicePath[0].PciDevice   = (UINT8)RShiftU64 (Place, 15) & 0x1F;
+  Pci->PciDevicePath[0].PciFunction = (UINT8)RShiftU64 (Place, 12) & 7;
 }

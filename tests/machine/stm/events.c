@@ -20,6 +20,16 @@ enum { STARTED, STOPPED, INVALID_PARAMETER, HANDLED, UNCLAIMED, GRANTED, DENIED,
 #define ENTRIES 16u
 
 #define UNKNOWN_API 0x1F234u
+
+/* The ISA bridge, 0:1F.0, and four writable bytes of it; the host bridge, and its address of ECAM. */
+#define ISA_BRIDGE  0x8000F800u
+#define PIRQ_A      0x60u
+#define HOST_BRIDGE 0x80000000u
+#define PCIEXBAR    0x60u
+#define ECAM        0xB0000000ull
+#define PCI_READ    1u
+#define PCI_WRITE   2u
+
 #define SPE_STACK   (TSEG_BASE + 0x50000u)
 
 volatile uint32_t nmi_count;
@@ -30,9 +40,13 @@ static uint32_t serial;
 __asm__(".pushsection .text\n"
         "skip_access:\n\taddq $2, 0xB8(%rsp)\n\txor %ebx, %ebx\n\tmov $4, %eax\n\tvmcall\n\tud2\n"
         "guarded_read:\tmov (%rdi), %eax\n\tret\n"
+        "guarded_in:\tmov $0xCFD, %edx\n\tin %dx, %al\n\tnop\n\tret\n"
+        "guarded_out:\tmov %edi, %eax\n\tmov $0xCFC, %edx\n\tout %eax, %dx\n\tnop\n\tret\n"
         ".popsection\n");
 extern uint8_t skip_access[];
 uint32_t guarded_read(uint64_t address);
+void guarded_in(void);
+void guarded_out(uint32_t value);
 
 /* ---- calls ---- */
 static void request(const char *name, uint32_t function, uint32_t value, uint64_t first, uint64_t second, uint32_t status)
@@ -240,6 +254,80 @@ static void check_handler(void)
     no_event("handler");
 }
 
+/* ---- PCI configuration space ---- */
+static void in_register(void)
+{
+    outl(0xCF8, ISA_BRIDGE | PIRQ_A);
+    guarded_in();
+}
+
+static void out_register(void)
+{
+    outl(0xCF8, ISA_BRIDGE | PIRQ_A);
+    guarded_out(0x80808080);
+}
+
+static void read_ecam(void)
+{
+    handler_value = guarded_read(ECAM + 0xF8000 + PIRQ_A);
+}
+
+static void write_own(void *arg)
+{
+    (void)arg;
+    outl(0xCF8, HOST_BRIDGE | PCIEXBAR);
+    guarded_out(0);
+}
+
+static void move_ecam(void)
+{
+    handler_value = try_call(write_own, NULL) == FAULT_GP;
+}
+
+/* The register is named, and not the port or the memory that leads to it. */
+static void pci_event(const char *name, uint32_t type, uint32_t device, uint32_t place, uint32_t length, uint32_t access)
+{
+    uint64_t data = event(name, type, 5);
+
+    check_eq("EVENT-PCI", name, read64(data) & 0xFFFFFFFFFFFFull, 5 | 22ull << 32); /* but for ReturnStatus */
+    check_eq("EVENT-PCI-ACCESS", name, read32(data + 8), access | place << 16);
+    check_eq("EVENT-PCI-LENGTH", name, read32(data + 12), length); /* bus 0, one node */
+    check_eq("EVENT-PCI-NODE", name, read32(data + 16), 0x60101);
+    check_eq("EVENT-PCI-DEVICE", name, read32(data + 20) & 0xFFFF, device << 8);
+}
+
+static void pci_call(uint32_t number)
+{
+    static const uint8_t descriptor[22] = { 5, 0, 0, 0, 22, 0, 0, 0, 3, 0, PIRQ_A, 0, 4, 0, 0, 0, 1, 1, 6, 0, 0, 0x1F };
+
+    memset((void *)(uintptr_t)list_page, 0, PAGE_SIZE);
+    memcpy((void *)(uintptr_t)list_page, descriptor, sizeof(descriptor));
+    write64(list_page + sizeof(descriptor), 16ull << 32);
+    expect_call("pci", number, list_page, STM_SUCCESS);
+}
+
+static void check_pci(void)
+{
+    pci_call(API_PROTECT);
+    pci_event("granted", GRANTED, 0x1F, PIRQ_A, 4, PCI_READ | PCI_WRITE);
+    handler_hook = in_register;
+    smi(HANDLER_HOOK);
+    pci_event("in", HANDLED, 0x1F, PIRQ_A + 1, 1, PCI_READ);
+    handler_hook = out_register;
+    smi(HANDLER_HOOK);
+    pci_event("out", HANDLED, 0x1F, PIRQ_A, 4, PCI_WRITE);
+    handler_hook = read_ecam;
+    smi(HANDLER_HOOK);
+    pci_event("ecam", HANDLED, 0x1F, PIRQ_A, 4, PCI_READ);
+    handler_hook = move_ecam;
+    smi(HANDLER_HOOK);
+    check_eq("EVENT-PCI-FAULT", "own", handler_value, 1);
+    pci_event("own", UNCLAIMED, 0, PCIEXBAR, 4, PCI_WRITE);
+    pci_call(API_UNPROTECT);
+    pci_event("unprotected", UNPROTECTED, 0x1F, PIRQ_A, 4, PCI_READ | PCI_WRITE);
+    no_event("pci");
+}
+
 /* Only what is wanted; entries that nobody has read are overwritten, and say so. */
 static void check_wanted(void)
 {
@@ -302,6 +390,10 @@ void run_tests(void)
     for (unsigned i = 0; i < ARRAY_SIZE(pages); i++) {
         *pages[i] = phys(page_alloc());
     }
+    outl(0xCF8, HOST_BRIDGE | (PCIEXBAR + 4));
+    outl(0xCFC, 0);
+    outl(0xCF8, HOST_BRIDGE | PCIEXBAR);
+    outl(0xCFC, (uint32_t)ECAM | 1);
     activation_vmcs();
     log_call("wrong-order", NEW_LOG, 1, STM_UNSPECIFIED);
     smi_port_write(0);
@@ -311,6 +403,7 @@ void run_tests(void)
     check_resources();
     expect_call("start", API_START, 0, STM_SUCCESS);
     check_handler();
+    check_pci();
     check_wanted();
     check_next_session();
 }

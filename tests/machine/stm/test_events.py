@@ -19,5 +19,5 @@ def test_events(qemu: Path, mseg: Path, tmp_path: Path) -> None:
     outcome = run_image(qemu, rom, tmp_path, DUAL_CPU, extra_arguments(tmp_path), timeout=60)
     result = read_run(tmp_path, outcome)
     assert outcome.problems(expect_shutdown=False) == []
-    assert len(outcome.checks) >= 150
+    assert len(outcome.checks) >= 180
     assert result.of("crash") == []
