@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from build_scripts.experiments.attacking.experiment import Attacks
+from build_scripts.experiments.events import Events
 from build_scripts.experiments.experiment import Experiment
 from build_scripts.experiments.first_light import FirstLight
 from build_scripts.experiments.kvm import Kvm
@@ -17,6 +18,7 @@ from build_scripts.experiments.standby import Standby
 EXPERIMENTS: tuple[Experiment[Any], ...] = (
     FirstLight(),
     PlainVmm(),
+    Events(),
     Standby(),
     LinuxExperiment(),
     LinuxStandby(),

@@ -36,11 +36,13 @@ class Course:
 
     Attributes:
         dies_at_wake: the guest is meant not to come back from standby, and then halts for good.
+        fw_cfg: files that its machine has beside the user's, ``NAME=VALUE``.
     """
 
     configuration: Configuration
     script: tuple[str, ...]
     dies_at_wake: bool = False
+    fw_cfg: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -127,12 +129,13 @@ class ShellExperiment(Experiment[ShellSeen]):
         if request.script is None:
             return courses
         script = read_script(request.script)
-        return tuple(Course(configuration, script) for configuration in {c.configuration: None for c in courses})
+        machines = {(course.configuration, course.fw_cfg): None for course in courses}
+        return tuple(Course(configuration, script, fw_cfg=files) for configuration, files in machines)
 
     def check(self, request: Request) -> None:
         """Read the user's files."""
-        self._asked(request)
-        fw_cfg.arguments(request.fw_cfg)
+        for course in self._asked(request):
+            fw_cfg.arguments((*course.fw_cfg, *request.fw_cfg))
 
     def boot(self, request: Request) -> ShellSeen:
         """Boot one machine after another, until one fails."""
@@ -148,7 +151,7 @@ class ShellExperiment(Experiment[ShellSeen]):
                     firmware,
                     course.script,
                     self.timeout_of(request),
-                    fw_cfg.arguments(request.fw_cfg),
+                    fw_cfg.arguments((*course.fw_cfg, *request.fw_cfg)),
                     processors=self.processors_of(request),
                     told=_teller(shown, request.verbose),
                     dies_at_wake=course.dies_at_wake,

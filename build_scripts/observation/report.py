@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from build_scripts.machine.processors import Configuration
+from build_scripts.observation.event_log import Domain, StmEvent, domains_of, events_of
 from build_scripts.observation.events import NO_ICOUNT, Kind, Record, Stream, Transition
 
 # SDM "Basic VMX Exit Reasons".
@@ -202,6 +203,8 @@ class Report:
         smis: (cause, SMI) of the demonstration.
         traced: all SMIs that the machine traced, those of the firmware and the Shell too.
         smi_count: MSR 34H at the end.
+        events: entries of the STM's event log that were read.
+        domains: what was put into the STM's VMCS database.
     """
 
     configuration: Configuration
@@ -212,6 +215,8 @@ class Report:
     written: int
     read_back: int
     activations: int
+    events: tuple[StmEvent, ...] = ()
+    domains: tuple[Domain, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The facts in the shape of the schema's definition ``boot``."""
@@ -234,6 +239,8 @@ class Report:
             "smi_count": self.smi_count,
             "variables": {"written": self.written, "read_back": self.read_back},
             "activations": self.activations,
+            "stm_events": [event.as_json() for event in self.events],
+            "domains": [domain.as_json() for domain in self.domains],
         }
 
 
@@ -270,4 +277,6 @@ def build_report(stream: Stream, configuration: Configuration) -> Report:
         written=sum(record.number("written") for record in variables),
         read_back=sum(record.number("read_back") for record in variables),
         activations=sum(event.kind == Kind.ACTIVATE for event in stream.transitions),
+        events=tuple(events_of(stream)),
+        domains=tuple(domains_of(stream)),
     )

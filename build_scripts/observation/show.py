@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from build_scripts.machine.processors import Configuration
+from build_scripts.observation.event_log import domain_words, event_words
 from build_scripts.observation.events import Kind, Record, Stream, Transition
 from build_scripts.observation.exits import ExitCounts
 from build_scripts.observation.names import EXIT_REASONS, shell_status
@@ -57,7 +58,16 @@ def _command_status(record: Record) -> str:
 
 
 def _call(record: Record) -> str:
-    names = {0x10007: "INITIALIZE_PROTECTION", 0x10001: "START", 0x10002: "STOP"}
+    names = {
+        0x10007: "INITIALIZE_PROTECTION",
+        0x10001: "START",
+        0x10002: "STOP",
+        0x10003: "PROTECT_RESOURCE",
+        0x10004: "UNPROTECT_RESOURCE",
+        0x10005: "GET_BIOS_RESOURCES",
+        0x10006: "MANAGE_VMCS_DATABASE",
+        0x10008: "MANAGE_EVENT_LOG",
+    }
     api = record.number("api")
     return f"executive monitor: VMCALL {names.get(api, hex(api))}, status {record.fields.get('status')}"
 
@@ -81,6 +91,11 @@ _TOLD: dict[tuple[str, str], Callable[[Record], str]] = {
     ("EXEC", "leave"): lambda record: "executive monitor: leaves VMX operation",
     ("EXEC", "vmxoff"): lambda record: "executive monitor: VMXOFF, the Shell continues without it",
     ("EXEC", "exits"): _exits,
+    ("EXEC", "event"): event_words,
+    ("EXEC", "event-log"): lambda record: (
+        f"STM's event log: {record.fields.get('entries')} of {record.fields.get('places')} places in use"
+    ),
+    ("EXEC", "domain"): domain_words,
     ("EXEC", "crash"): str,
     ("STM", "init"): lambda record: (
         f"STM: activated, static part of MSEG has SHA-256\n    {record.fields.get('mseg_sha256')}"

@@ -183,7 +183,7 @@ def test_failed_expectations_are_named(
 
 def test_version_one_keeps_its_members(tmp_path: Path) -> None:
     """At the top of the document of first-light, and under the same names in each boot of plain-vmm."""
-    members = {"configuration", "firmware", "smis", "smi_count", "variables", "activations"}
+    members = {"configuration", "firmware", "smis", "smi_count", "variables", "activations", "stm_events", "domains"}
     good = seen(tmp_path, booted(good_run(tmp_path)))
     first = find("first-light").facts(good)
     assert set(first) == members

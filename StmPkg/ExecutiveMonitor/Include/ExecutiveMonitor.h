@@ -111,6 +111,8 @@ struct EXEC_PARAMETERS_BLOCK {
   UINT64                          UnbackedPage;   ///< all ones
   UINT64                          RemapPage;      ///< page below 1 MB that the guest has elsewhere; 0 if there is none
   UINT64                          RemapTarget;    ///< where it has it: 4 KB, and two for EPT behind it
+  UINT64                          LogPages;       ///< EXEC_LOG_PAGES pages for the STM's event log
+  volatile UINT32                 LogPageCount;   ///< how many of them the log has; 0 without one
   UINT64                          Published;      ///< the EXECUTIVE_MONITOR_PROTOCOL: what the guest may know
   STM_SLEEP                       Sleep;          ///< what the ACPI tables say
   UINT64                          WakePage;       ///< below 1 MB, reserved: our waking routine, if Returns

@@ -12,6 +12,8 @@
 #define START_OPTIONS \
   L"[-root] [-no-stm | -smi-in-window] [-fail-last] [-refuse-stop] [-ignore-sleep] [-remap ADDRESS] [-return]"
 #define START_MOST_WORDS  9
+#define LOG_OPTIONS       L"[new [PAGES] | configure [EVENT,...] | start | stop | clear | delete]"
+#define DOMAIN_WORDS      L"add TYPE,... [read-write | read-only | scrub [KEPT-TYPE,...]] | remove"
 
 /**
   Find an option among the arguments behind the command.
@@ -201,13 +203,53 @@ ExecUnprotectCommand (
   return ExecProtect (Argv[2], FALSE);
 }
 
+/**
+  Command "log".
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @retval EFI_SUCCESS  Done.
+  @retval others       See ExecEventLog.
+**/
+STATIC
+EFI_STATUS
+ExecLogCommand (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  )
+{
+  return ExecEventLog ((Argc > 2) ? Argv[2] : NULL, (Argc > 3) ? Argv[3] : NULL);
+}
+
+/**
+  Command "domain".
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @retval EFI_SUCCESS  Done.
+  @retval others       See ExecDomain.
+**/
+STATIC
+EFI_STATUS
+ExecDomainCommand (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  )
+{
+  return ExecDomain (&Argv[2], Argc - 2);
+}
+
 STATIC CONST STM_COMMAND  mCommands[] = {
   { L"start",     START_OPTIONS, 0, START_MOST_WORDS, ExecStartCommand     },
   { L"stop",      L"",           0, 0,                ExecStopCommand      },
   { L"status",    L"",           0, 0,                ExecStatusCommand    },
   { L"exits",     L"",           0, 0,                ExecExitsCommand     },
   { L"protect",   L"PAGE",       1, 1,                ExecProtectCommand   },
-  { L"unprotect", L"PAGE",       1, 1,                ExecUnprotectCommand }
+  { L"unprotect", L"PAGE",       1, 1,                ExecUnprotectCommand },
+  { L"log",       LOG_OPTIONS,   0, 2,                ExecLogCommand       },
+  { L"domain",    DOMAIN_WORDS,  1, 4,                ExecDomainCommand    }
 };
 
 /**

@@ -14,6 +14,7 @@
 #include <Protocol/MpService.h>
 #include <Register/Intel/ArchitecturalMsr.h>
 #include <Register/Intel/Cpuid.h>
+#include <Register/Intel/StmApi.h>
 #include <Register/Vmx.h>
 #include <Library/BaseLib.h>
 #include <Library/BaseMemoryLib.h>
@@ -230,6 +231,17 @@ AsmExecHypercall (
 //
 
 /**
+  Whether the STM can be asked: says why not.
+
+  @retval TRUE   This shell is a guest, and the STM is active.
+  @retval FALSE  It is not.
+**/
+BOOLEAN
+ExecHasStm (
+  VOID
+  );
+
+/**
   Ask the executive monitor to have the STM keep its SMI handler from a page, or let
   the handler reach it again.
 
@@ -245,6 +257,103 @@ EFI_STATUS
 ExecProtect (
   IN CONST CHAR16  *Page,
   IN BOOLEAN       Protect
+  );
+
+//
+// Describe.c
+//
+
+///
+/// Of what an entry of the event log tells, in words of records.
+///
+#define EXEC_TEXT_LENGTH  160
+
+/**
+  The name of an event.
+
+  @param[in] Type  EVENT_TYPE.
+
+  @return An ASCII string; "unknown" for what the interface does not have.
+**/
+CONST CHAR8 *
+ExecEventName (
+  IN UINT32  Type
+  );
+
+///
+/// Of a name in a list, with its end.
+///
+#define EXEC_NAME_LENGTH  32
+
+/**
+  Take a name off a list.
+
+  @param[in]  Text  Names, separated by commas.
+  @param[out] Name  EXEC_NAME_LENGTH bytes; a longer name is cut.
+
+  @return What is behind the comma, NULL if there is none.
+**/
+CONST CHAR16 *
+ExecTakeName (
+  IN  CONST CHAR16  *Text,
+  OUT CHAR8         *Name
+  );
+
+/**
+  Describe what an entry of the event log tells beside its type.
+
+  @param[in]  Entry  The entry, STM_LOG_ENTRY_SIZE bytes.
+  @param[out] Text   Where to write; empty if it tells nothing.
+  @param[in]  Size   Bytes there, at least EXEC_TEXT_LENGTH.
+**/
+VOID
+ExecDescribeEntry (
+  IN  CONST STM_LOG_ENTRY  *Entry,
+  OUT CHAR8                *Text,
+  IN  UINTN                Size
+  );
+
+//
+// EventLog.c
+//
+
+/**
+  Manage the STM's event log, or show it.
+
+  @param[in] Action  Name of a sub-function; NULL to show the log.
+  @param[in] Value   Pages of a new log, events to configure, or NULL.
+
+  @retval EFI_SUCCESS            Done.
+  @retval EFI_INVALID_PARAMETER  There is no such action, or it takes another value.
+  @retval EFI_NOT_STARTED        The executive monitor does not run, or without an STM.
+  @retval EFI_NOT_FOUND          There is no log to show.
+  @retval EFI_ACCESS_DENIED      The STM refused: its status was told.
+**/
+EFI_STATUS
+ExecEventLog (
+  IN CONST CHAR16  *Action  OPTIONAL,
+  IN CONST CHAR16  *Value   OPTIONAL
+  );
+
+//
+// Domain.c
+//
+
+/**
+  Give the guest on every processor a domain type, or take it back.
+
+  @param[in] Words  add TYPE [XSTATE [KEEP]], or remove.
+  @param[in] Count  How many words.
+
+  @retval EFI_SUCCESS            Done.
+  @retval EFI_INVALID_PARAMETER  A word is not what it should be.
+  @retval EFI_NOT_STARTED        The executive monitor does not run, or without an STM.
+  @retval EFI_ACCESS_DENIED      The STM refused: its status was told.
+**/
+EFI_STATUS
+ExecDomain (
+  IN CHAR16  **Words,
+  IN UINTN   Count
   );
 
 #endif

@@ -15,7 +15,7 @@
 #define EXIT_STACK_PAGES   8
 #define CRASH_STACK_PAGES  2
 #define PROCESSOR_PAGES    (6 + EXIT_STACK_PAGES + CRASH_STACK_PAGES)
-#define SHARED_PAGES       (1 + 1 + 2 + 2 + 1 + 1 + 3)
+#define SHARED_PAGES       (1 + 1 + 2 + 2 + 1 + 1 + 3 + EXEC_LOG_PAGES)
 #define DIRECTORY_BITS     39                 ///< one page-directory-pointer table maps 512 GB
 #define LOW_MEMORY_LIMIT   0x9FFFF
 #define LARGE_PAGES        EFI_SIZE_TO_PAGES (SIZE_2MB)
@@ -121,6 +121,7 @@ ExecFillParameters (
   Parameters->EptUnbacked    = ExecTakePages (&Next, 1);
   Parameters->UnbackedPage   = ExecTakePages (&Next, 1);
   Parameters->RemapTarget    = ExecTakePages (&Next, 3);
+  Parameters->LogPages       = ExecTakePages (&Next, EXEC_LOG_PAGES);
   Parameters->PageTables     = ExecTakePages (&Next, 1 + Tables);
   Parameters->EptTables      = ExecTakePages (&Next, 1 + Tables);
   Parameters->FirstProcessor = Next;

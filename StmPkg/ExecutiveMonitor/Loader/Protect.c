@@ -8,6 +8,28 @@
 #include "ExecMon.h"
 
 /**
+  Whether the STM can be asked: says why not.
+
+  @retval TRUE   This shell is a guest, and the STM is active.
+  @retval FALSE  It is not.
+**/
+BOOLEAN
+ExecHasStm (
+  VOID
+  )
+{
+  EXECUTIVE_MONITOR_PROTOCOL  *Monitor;
+
+  Monitor = ExecFind ();
+  if ((Monitor == NULL) || (Monitor->State != ExecStateGuest) || !Monitor->StmActive) {
+    Print (L"ExecMon: this shell is no guest, or there is no STM\n");
+    return FALSE;
+  }
+
+  return TRUE;
+}
+
+/**
   Ask the executive monitor to have the STM keep its SMI handler from a page, or let
   the handler reach it again.
 
@@ -25,14 +47,11 @@ ExecProtect (
   IN BOOLEAN       Protect
   )
 {
-  EXECUTIVE_MONITOR_PROTOCOL  *Monitor;
-  UINT64                      Value;
-  UINT64                      Address;
-  UINT64                      Status;
+  UINT64  Value;
+  UINT64  Address;
+  UINT64  Status;
 
-  Monitor = ExecFind ();
-  if ((Monitor == NULL) || (Monitor->State != ExecStateGuest) || !Monitor->StmActive) {
-    Print (L"ExecMon: this shell is no guest, or there is no STM\n");
+  if (!ExecHasStm ()) {
     return EFI_NOT_STARTED;
   }
 

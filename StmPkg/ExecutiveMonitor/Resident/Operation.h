@@ -16,6 +16,25 @@
 //
 
 /**
+  Call the STM and log the call.
+
+  @param[in]     Api        API number.
+  @param[in]     Page       Physical address of the page for ECX:EBX, or 0.
+  @param[in,out] Processor  Detail is set on failure.
+
+  @retval ExecOk                The STM did it.
+  @retval ExecActivationFailed  VMfail: Detail is the VM-instruction error, 0 if
+                                there was no current VMCS.
+  @retval ExecStmRefused        Detail is the STM's status.
+**/
+EXEC_RESULT
+ExecCallStm (
+  IN     UINT32          Api,
+  IN     UINT64          Page,
+  IN OUT EXEC_PROCESSOR  *Processor
+  );
+
+/**
   Activate and start the STM on this processor.
 
   @param[in,out] Processor  StmActive and Detail are set.
@@ -55,6 +74,64 @@ ExecProtectPage (
   IN OUT EXEC_PROCESSOR  *Processor,
   IN     UINT64          Address,
   IN     BOOLEAN         Protect
+  );
+
+//
+// StmLog.c
+//
+
+/**
+  MANAGE_EVENT_LOG. A new log gets pages of our own.
+
+  @param[in,out] Processor    This processor, a guest; Detail is set on failure.
+  @param[in]     SubFunction  STM_EVENT_LOG_MANAGEMENT_REQUEST_*.
+  @param[in]     Value        PageCount, at most EXEC_LOG_PAGES, or EventEnableBitmap.
+
+  @retval ExecOk                Done.
+  @retval ExecStmRefused        Detail is the STM's status.
+  @retval ExecActivationFailed  There is no STM.
+**/
+EXEC_RESULT
+ExecManageLog (
+  IN OUT EXEC_PROCESSOR  *Processor,
+  IN     UINT32          SubFunction,
+  IN     UINT32          Value
+  );
+
+/**
+  Copy an entry of the event log to ResourceList, and mark the entry as read.
+
+  @param[in] Processor  This processor.
+  @param[in] Place      Of the entry, from 0.
+
+  @retval EXEC_HYPERCALL_SUCCESS    It is there.
+  @retval EXEC_HYPERCALL_BAD_INPUT  There is no log, or no such place in it.
+  @retval EXEC_HYPERCALL_BUSY       Another processor's STM writes there.
+**/
+UINT32
+ExecReadLog (
+  IN CONST EXEC_PROCESSOR  *Processor,
+  IN UINT64                Place
+  );
+
+//
+// StmDomain.c
+//
+
+/**
+  MANAGE_VMCS_DATABASE for the guest VMCS of every processor.
+
+  @param[in,out] Processor  This processor, a guest; Detail is set on failure.
+  @param[in]     Domain     EXEC_DOMAIN, and EXEC_DOMAIN_ADD to add.
+
+  @retval ExecOk                Done for all.
+  @retval ExecStmRefused        Detail is the STM's status; nothing has changed.
+  @retval ExecActivationFailed  There is no STM.
+**/
+EXEC_RESULT
+ExecManageDomain (
+  IN OUT EXEC_PROCESSOR  *Processor,
+  IN     UINT64          Domain
   );
 
 //

@@ -25,7 +25,6 @@
                                 there was no current VMCS.
   @retval ExecStmRefused        Detail is the STM's status.
 **/
-STATIC
 EXEC_RESULT
 ExecCallStm (
   IN     UINT32          Api,
@@ -120,7 +119,11 @@ ExecStartStm (
     );
 
   if (Processor->Activates) {
-    Result = ExecCallStm (STM_API_INITIALIZE_PROTECTION, 0, Processor);
+    //
+    // An event log ends with the STM's session.
+    //
+    Processor->Shared->LogPageCount = 0;
+    Result                          = ExecCallStm (STM_API_INITIALIZE_PROTECTION, 0, Processor);
     if (Result != ExecOk) {
       return Result;
     }

@@ -128,6 +128,23 @@ ExecExitSmi (
   );
 
 //
+// StmRequest.c
+//
+
+/**
+  EXEC_HYPERCALL_LOG, EXEC_HYPERCALL_LOG_ENTRY, EXEC_HYPERCALL_LOG_BYTES and
+  EXEC_HYPERCALL_DOMAIN.
+
+  @param[in,out] Processor  This processor.
+  @param[in,out] Registers  The guest's.
+**/
+VOID
+ExecAnswerStmRequest (
+  IN OUT EXEC_PROCESSOR  *Processor,
+  IN OUT VMX_REGISTERS   *Registers
+  );
+
+//
 // TaskSwitch.c
 //
 

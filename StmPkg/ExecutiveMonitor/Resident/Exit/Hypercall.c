@@ -125,6 +125,13 @@ ExecExitVmcall (
       ExecAnswerProtect (Context->Processor, Registers);
       return ExecResumeGuest;
 
+    case EXEC_HYPERCALL_LOG:
+    case EXEC_HYPERCALL_LOG_ENTRY:
+    case EXEC_HYPERCALL_LOG_BYTES:
+    case EXEC_HYPERCALL_DOMAIN:
+      ExecAnswerStmRequest (Context->Processor, Registers);
+      return ExecResumeGuest;
+
     case EXEC_HYPERCALL_LEAVE:
       if (!ExecIsIn64BitMode ()) {
         Registers->Rax = EXEC_HYPERCALL_BAD_INPUT;
