@@ -174,7 +174,7 @@ def attribute(smis: Iterable[Smi], stretches: list[Window]) -> list[tuple[str, S
     return [(stretch.cause, smi) for smi in smis for stretch in stretches if stretch.begin <= smi.t <= stretch.end]
 
 
-def _hash(record: Record, key: str) -> str | None:
+def _unless_dash(record: Record, key: str) -> str | None:
     value = record.fields.get(key, "-")
     return None if value == "-" else value
 
@@ -232,8 +232,9 @@ class Report:
                 "mseg_size": status.number("mseg_size"),
                 "processors_fit": status.number("processors_fit"),
                 "image_source": status.text("image_source"),
-                "image_sha256": _hash(status, "image_sha256"),
-                "mseg_sha256": _hash(status, "mseg_sha256"),
+                "image_problem": _unless_dash(status, "image_problem"),
+                "image_sha256": _unless_dash(status, "image_sha256"),
+                "mseg_sha256": _unless_dash(status, "mseg_sha256"),
             },
             "smis": [_smi_json(index, cause, smi) for index, (cause, smi) in enumerate(self.smis)],
             "smi_count": self.smi_count,

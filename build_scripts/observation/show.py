@@ -49,6 +49,8 @@ def _status(record: Record) -> str:
     passed = ", passed by fw_cfg" if fields.get("image_source") == "fw-cfg" else ""
     refused = "\n    this firmware takes no STM image from fw_cfg: it is not built for the lab"
     line += refused if fields.get("reason") == "override-forbidden" else ""
+    problem = fields.get("image_problem", "-")
+    line += "" if problem == "-" else f"\n    the image's {problem.replace(':', ': ')}"
     return f"{line}\n    STM image SHA-256{passed}\n    {fields.get('image_sha256')}"
 
 

@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from build_scripts.stm_image import layout
+from build_scripts.stm_image.problems import find_problems, relocations
 
 # Of what is read into memory. MSEG has to fit TSEG, and the lab's has 16 MB.
 LARGEST = 64 * 1024**2
@@ -16,16 +17,24 @@ LARGEST = 64 * 1024**2
 
 @dataclass(frozen=True)
 class Report:
-    """Contents of an image. Problems is empty for an image that the loader accepts and that holds nothing else."""
+    """Contents of an image. Problems is empty for an image that the loader accepts and that holds nothing else.
+
+    Attributes:
+        revisions: save-state maps that the STM can compose, as many as the static image holds.
+        lab: the header of ours; None for an image of another's.
+        notes: what the loader takes and a reader should know.
+    """
 
     file_size: int
     file_sha256: str
     hardware: layout.MsegHeader
     software: layout.SoftwareHeader
-    lab: layout.LabHeader
+    revisions: tuple[int, ...]
+    lab: layout.LabHeader | None
     gdt: tuple[int, ...]
     relocations: tuple[int, ...]
     problems: tuple[str, ...]
+    notes: tuple[str, ...]
 
     def as_json(self) -> dict[str, object]:
         """The report as JSON-compatible values."""
@@ -38,25 +47,28 @@ class Report:
             "file_sha256": self.file_sha256,
             "mseg_header": values(self.hardware),
             "software_header": values(self.software),
-            "lab_header": values(self.lab),
+            "revisions": list(self.revisions),
+            "lab_header": None if self.lab is None else values(self.lab),
             "gdt": list(self.gdt),
             "relocations": list(self.relocations),
             "problems": list(self.problems),
+            "notes": list(self.notes),
         }
 
     def text(self) -> str:
         """The report for a reader."""
         lines = [f"file      {self.file_size} bytes, SHA-256 {self.file_sha256}"]
-        titles = (
+        titles: list[tuple[str, layout.Structure]] = [
             ("MSEG header (read by the processor)", self.hardware),
             ("software header at 0x800 (read by the loader)", self.software),
-            ("lab header at 0xa00", self.lab),
-        )
+        ]
+        titles += [] if self.lab is None else [("lab header at 0xa00", self.lab)]
         for title, structure in titles:
             lines += ["", title]
             offsets = structure.offsets()
             for (name, _), field in zip(structure.FIELDS, fields(structure), strict=True):
                 lines.append(f"  +{offsets[name]:#05x} {name:<28} {getattr(structure, field.name):#x}")
+        lines += [f"         and {revision:#x}" for revision in self.revisions[1:]] if self.lab is None else []
         lines += ["", f"activation GDT at {self.hardware.gdtr_base_offset:#x}"]
         lines += [f"  {8 * index:#04x} {entry:#018x}" for index, entry in enumerate(self.gdt) if entry]
         lines += ["", "layout in MSEG"]
@@ -65,9 +77,13 @@ class Report:
         for processors in (1, 2, 4, 8, 16):
             need = layout.needed_size(self.software, processors)
             lines.append(f"  needed for {processors:2d} processors: {need // 1024} KB")
-        lines += ["", f"relocations: {len(self.relocations)}"]
-        lines += [f"  image+{offset:#x}" for offset in self.relocations]
-        lines += [""] + [f"PROBLEM: {problem}" for problem in self.problems]
+        if self.lab is None:
+            lines += ["", "no lab header: nothing is relocated, and no data page is made"]
+        else:
+            lines += ["", f"relocations: {len(self.relocations)}"]
+            lines += [f"  image+{offset:#x}" for offset in self.relocations]
+        lines += [""] + [f"NOTE: {note}" for note in self.notes]
+        lines += [f"PROBLEM: {problem}" for problem in self.problems]
         if not self.problems:
             lines.append("no problem found")
         return "\n".join(lines)
@@ -75,6 +91,11 @@ class Report:
     def map(self) -> list[tuple[str, int, int]]:
         """(name, offset in MSEG, bytes) of each part, for one processor."""
         static = self.software.static_image_size
+        if self.lab is None:
+            return [
+                ("static image", 0, static),
+                ("activation page tables", self.hardware.cr3_offset, layout.ACTIVATION_TABLES_SIZE),
+            ]
         dynamic = static + layout.ACTIVATION_TABLES_SIZE + layout.LOADER_DATA_SIZE
         return [
             ("headers and activation GDT, read-only", 0, layout.IMAGE_OFFSET),
@@ -97,28 +118,28 @@ class Report:
         ]
 
 
-def _problems(
-    size: int, hardware: layout.MsegHeader, software: layout.SoftwareHeader, lab: layout.LabHeader
-) -> list[str]:
-    """What the loader or the processor would refuse, or would carry without a use."""
-    static = software.static_image_size
-    text_end = lab.text_offset + lab.text_size
-    table_end = lab.relocation_offset + 4 * lab.relocation_count
-    rules = [
-        (lab.signature == layout.LAB_HEADER_SIGNATURE, "lab header: wrong signature"),
-        (lab.version == layout.LAB_HEADER_VERSION, "lab header: unknown version"),
-        (hardware.features == layout.MONITOR_FEATURE_IA32E, "MSEG header: not for IA-32e mode"),
-        (hardware.cr3_offset == static, "MSEG header: Cr3Offset is not StaticImageSize"),
-        (hardware.cs_selector == layout.CS_SELECTOR, "MSEG header: unexpected CS selector"),
-        (hardware.gdtr_limit == layout.GDT_LIMIT, "MSEG header: unexpected GDT limit"),
-        (lab.text_offset <= hardware.eip_offset < text_end, "MSEG header: entry point is not in the text"),
-        (static % layout.PAGE == 0, "software header: StaticImageSize is not a multiple of 4 KB"),
-        (static == lab.image_offset + lab.image_size, "headers disagree about the image's size"),
-        (software.smm_revision == layout.SMM_REVISION_ID, "software header: unknown save-state revision"),
-        (table_end <= size, "the file ends before the relocation table does"),
-        (table_end >= size, f"{size - table_end} bytes follow the relocation table and belong to nothing"),
-    ]
-    return [message for holds, message in rules if not holds]
+def _revisions(data: bytes, software: layout.SoftwareHeader) -> tuple[int, ...]:
+    """The save-state revisions that are in the file and in the static image."""
+    end = min(len(data), software.static_image_size)
+    count = max(0, min(software.revision_count, (end - layout.HEADERS_SIZE) // 4))
+    return struct.unpack_from(f"<{count}I", data, layout.HEADERS_SIZE)
+
+
+def _gdt(data: bytes, hardware: layout.MsegHeader) -> tuple[int, ...]:
+    """The descriptors of the activation GDT, as far as the file has them."""
+    start = min(hardware.gdtr_base_offset, len(data))
+    count = min((hardware.gdtr_limit & 0xFFFF) + 1, len(data) - start) // 8
+    return struct.unpack_from(f"<{count}Q", data, start)
+
+
+def _notes(revisions: tuple[int, ...], lab: layout.LabHeader | None) -> tuple[str, ...]:
+    if lab is not None or not revisions or layout.SMM_REVISION_ID in revisions:
+        return ()
+    names = ", ".join(f"{revision:#x}" for revision in revisions)
+    return (
+        f"composes the save-state map {names}; this firmware's handlers read {layout.SMM_REVISION_ID:#x}, "
+        "so they do not see the interrupted side's registers",
+    )
 
 
 def read_image(path: Path) -> bytes:
@@ -143,29 +164,30 @@ def inspect_image(data: bytes) -> Report:
     """Read an image file.
 
     Raises:
-        ValueError: the file is shorter than the header page.
+        ValueError: the file is shorter than the headers.
     """
-    if len(data) < layout.IMAGE_OFFSET:
-        raise ValueError(f"{len(data)} bytes are less than the header page of an MSEG image")
+    if len(data) < layout.HEADERS_SIZE:
+        raise ValueError(f"{len(data)} bytes are less than the headers of an MSEG image")
     hardware = layout.MsegHeader.unpack(data)
-    software = layout.SoftwareHeader.unpack(data, layout.SOFTWARE_HEADER_OFFSET)
-    lab = layout.LabHeader.unpack(data, layout.LAB_HEADER_OFFSET)
-    problems = _problems(len(data), hardware, software, lab)
-    relocations: tuple[int, ...] = ()
-    end = lab.relocation_offset + 4 * lab.relocation_count
-    if not problems and lab.relocation_offset <= end <= len(data):
-        relocations = struct.unpack_from(f"<{lab.relocation_count}I", data, lab.relocation_offset)
-        problems += [
-            f"relocation at {offset:#x} lies outside the image" for offset in relocations if offset + 8 > lab.image_size
-        ]
-    gdt = struct.unpack_from(f"<{(layout.GDT_LIMIT + 1) // 8}Q", data, layout.GDT_OFFSET)
+    software = layout.read_software_header(data)
+    lab = layout.read_lab_header(data)
+    problems = [problem.sentence for problem in find_problems(data, LARGEST)]
+    found = _revisions(data, software)
+    if lab is not None and not problems:
+        if layout.SMM_REVISION_ID not in found:
+            problems.append("software header: unknown save-state revision")
+        end = lab.relocation_offset + 4 * lab.relocation_count
+        if end < len(data):
+            problems.append(f"{len(data) - end} bytes follow the relocation table and belong to nothing")
     return Report(
         file_size=len(data),
         file_sha256=sha256(data).hexdigest(),
         hardware=hardware,
         software=software,
+        revisions=found,
         lab=lab,
-        gdt=gdt,
-        relocations=relocations,
+        gdt=_gdt(data, hardware),
+        relocations=relocations(data, lab) if lab is not None and not problems else (),
         problems=tuple(problems),
+        notes=_notes(found, lab),
     )

@@ -139,7 +139,7 @@ class MsegHeader(Structure):
 
 @dataclass(frozen=True)
 class SoftwareHeader(Structure):
-    """SOFTWARE_STM_HEADER of the STM interface with one save-state revision; sizes in bytes."""
+    """SOFTWARE_STM_HEADER of the STM interface with the first of its save-state revisions; sizes in bytes."""
 
     FIELDS = (
         ("StmSpecVerMajor", "B"),
@@ -212,12 +212,33 @@ GDT: dict[int, int] = {
 }
 
 
+#: Bytes of the two headers of the interface, without the list of revisions at their end.
+HEADERS_SIZE = SOFTWARE_HEADER_OFFSET + SoftwareHeader.offsets()["StmSmmRevID"]
+
 #: SOFTWARE_STM_HEADER.AdditionalDynamicMemorySize: all that does not grow with the processors.
 ADDITIONAL_SIZE = ACTIVATION_TABLES_SIZE + LOADER_DATA_SIZE + DYNAMIC_SHARED_SIZE
 ADDITIONAL_SIZE += SPARE_BLOCKS * PER_PROCESSOR_SIZE + EPT_LEAST_PAGES * PAGE
 
 
+def pages(size: int) -> int:
+    """A size rounded up to pages."""
+    return -(-size // PAGE) * PAGE
+
+
 def needed_size(software: SoftwareHeader, processors: int, vmcs_size: int = VMCS_REGION_SIZE) -> int:
     """Bytes of MSEG for a number of processors, the formula of edk2's STM loader."""
     per_processor = software.per_processor_size + 2 * vmcs_size
-    return software.static_image_size + software.additional_size + per_processor * processors
+    return pages(software.static_image_size) + software.additional_size + per_processor * processors
+
+
+def read_software_header(data: bytes) -> SoftwareHeader:
+    """The software header of a file of at least HEADERS_SIZE bytes; 0 for a first revision that is not there."""
+    return SoftwareHeader.unpack(data[: HEADERS_SIZE + 4].ljust(HEADERS_SIZE + 4, b"\0"), SOFTWARE_HEADER_OFFSET)
+
+
+def read_lab_header(data: bytes) -> LabHeader | None:
+    """The header of ours; None if the image has none."""
+    if len(data) < IMAGE_OFFSET:
+        return None
+    lab = LabHeader.unpack(data, LAB_HEADER_OFFSET)
+    return lab if lab.signature == LAB_HEADER_SIGNATURE else None

@@ -170,7 +170,7 @@ def test_cut_relocation_table() -> None:
 
 
 def test_short_image() -> None:
-    with pytest.raises(ValueError, match="less than the header page"):
+    with pytest.raises(ValueError, match="less than the headers"):
         inspect_image(b"x")
 
 

@@ -64,6 +64,7 @@ UefiMain (
     StmStateName ((STM_STATE)Table->State),
     StmReasonName ((STM_REASON)Table->Reason)
     );
+  Print (L"image's flaw: %a\n", StmImageProblemName ((STM_IMAGE_PROBLEM)Table->ImageProblem));
   Print (L"image from:   %a\n", StmSourceName ((STM_IMAGE_SOURCE)Table->ImageSource));
   Print (L"TSEG:         0x%lx, %ld KB\n", Table->TsegBase, Table->TsegSize / SIZE_1KB);
   Print (

@@ -107,8 +107,8 @@ PhysicalAddressBits (
 }
 
 /**
-  Make everything behind the static part as the image expects it at its first
-  activation: page tables, loader data, and nothing else.
+  Make everything behind the static part of an image of ours as it expects it at its
+  first activation: page tables, loader data, and nothing else.
 
   @param[in] Memory              MSEG and TSEG.
   @param[in] StaticSize          Bytes of the static part.
@@ -142,34 +142,54 @@ ResetMseg (
 }
 
 /**
-  Copy a checked image to MSEG, relocate it, and build what it needs there.
+  Copy a checked image to MSEG and build what it needs there.
 
-  @param[in]  File                The image file, with StmReasonNone from StmCheckImage.
+  An image of ours is relocated, and its relocation table stays behind. Of another
+  one the whole file is copied, as edk2's own loader does, and the page tables go to
+  where its header says, whatever of the file is there: only up to StaticImageSize is
+  it the image's.
+
+  @param[in]  Image               The image file, with StmReasonNone from StmCheckImage.
   @param[in]  Memory              MSEG and TSEG.
   @param[in]  NumberOfProcessors  Processors that will share MSEG.
+  @param[in]  Revision            MSEG revision identifier of the processor, for an image
+                                  that leaves it 0.
   @param[out] MsegSha256          Digest of MSEG's static part.
 
   @return Bytes of the static part.
 **/
 UINT32
 LoadStmImage (
-  IN  CONST UINT8             *File,
+  IN  CONST STM_IMAGE         *Image,
   IN  CONST STM_MEMORY_FACTS  *Memory,
   IN  UINT32                  NumberOfProcessors,
+  IN  UINT32                  Revision,
   OUT UINT8                   MsegSha256[STM_SHA256_DIGEST_SIZE]
   )
 {
-  CONST SOFTWARE_STM_HEADER  *Software;
-  UINT8                      *Mseg;
-  UINT32                     StaticSize;
+  MSEG_HEADER  *Hardware;
+  UINT8        *Mseg;
+  UINT32       StaticSize;
+  BOOLEAN      Lab;
 
   Mseg       = (UINT8 *)(UINTN)Memory->MsegBase;
-  Software   = (CONST SOFTWARE_STM_HEADER *)(File + STM_MSEG_SOFTWARE_HEADER_OFFSET);
-  StaticSize = Software->StaticImageSize;
+  Hardware   = (MSEG_HEADER *)Mseg;
+  StaticSize = ((CONST SOFTWARE_STM_HEADER *)(Image->File + STM_MSEG_SOFTWARE_HEADER_OFFSET))->StaticImageSize;
+  Lab        = StmHasLabHeader (Image->File, Image->Size);
 
-  CopyMem (Mseg, File, StaticSize);
-  Relocate (File, Memory->MsegBase, Mseg);
+  ZeroMem (Mseg, (UINTN)Memory->MsegSize);
+  CopyMem (Mseg, Image->File, Lab ? StaticSize : Image->Size);
+  Hardware->MsegHeaderRevision = Revision;
+  if (Lab) {
+    Relocate (Image->File, Memory->MsegBase, Mseg);
+  }
+
   StmSha256 (Mseg, StaticSize, MsegSha256);
-  ResetMseg (Memory, StaticSize, NumberOfProcessors, MsegSha256);
+  if (Lab) {
+    ResetMseg (Memory, StaticSize, NumberOfProcessors, MsegSha256);
+  } else {
+    BuildActivationTables ((UINT64 *)(Mseg + Hardware->Cr3Offset));
+  }
+
   return StaticSize;
 }

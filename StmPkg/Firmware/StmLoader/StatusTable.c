@@ -60,10 +60,11 @@ WriteRecord (
 
   DEBUG ((
     DEBUG_INFO,
-    "%a: %a, reason %a, image from %a, MSEG 0x%lx, 0x%lx bytes, 0x%lx needed, %lu wakes\n",
+    "%a: %a, reason %a, %a, image from %a, MSEG 0x%lx, 0x%lx bytes, 0x%lx needed, %lu wakes\n",
     gEfiCallerBaseName,
     StmStateName (Status->State),
     StmReasonName (Status->Reason),
+    StmImageProblemName (Status->ImageProblem),
     StmSourceName (Status->ImageSource),
     Status->MsegBase,
     Status->MsegSize,
@@ -75,7 +76,7 @@ WriteRecord (
     "FW",
     "status",
     "state=%a reason=%a mseg_base=0x%lx mseg_size=0x%lx mseg_needed=0x%lx "
-    "processors=%u processors_fit=%u image_source=%a image_sha256=%a mseg_sha256=%a wakes=%lu",
+    "processors=%u processors_fit=%u image_source=%a image_problem=%a image_sha256=%a mseg_sha256=%a wakes=%lu",
     StmStateName (Status->State),
     StmReasonName (Status->Reason),
     Status->MsegBase,
@@ -84,6 +85,7 @@ WriteRecord (
     Status->Processors,
     Status->ProcessorsFit,
     StmSourceName (Status->ImageSource),
+    StmImageProblemName (Status->ImageProblem),
     DigestText (Status->ImageSha256, ImageDigest),
     DigestText (Status->MsegSha256, MsegDigest),
     Status->Wakes

@@ -13,6 +13,7 @@
 
 #include <Guid/MsegSmram.h>
 #include <Guid/SmramMemoryReserve.h>
+#include <Library/BaseLib.h>
 #include <Library/BaseMemoryLib.h>
 #include <Library/DebugLib.h>
 #include <Library/HobLib.h>
@@ -85,7 +86,9 @@ TryToEnable (
 {
   STM_PROCESSOR_FACTS  Facts;
   STM_REASON           Reason;
+  STM_IMAGE_PROBLEM    Problem;
   UINT32               NumberOfProcessors;
+  UINT32               Revision;
 
   Reason = CheckProcessors (&Facts);
   if (Reason != StmReasonNone) {
@@ -109,8 +112,10 @@ TryToEnable (
              &Facts,
              NumberOfProcessors,
              Memory->MsegSize,
-             &Status->MsegNeeded
+             &Status->MsegNeeded,
+             &Problem
              );
+  Status->ImageProblem = Problem;
   if (Status->MsegNeeded != 0) {
     Status->ProcessorsFit = StmProcessorsThatFit (Image->File, Image->Size, &Facts, Memory->MsegSize);
   }
@@ -119,7 +124,14 @@ TryToEnable (
     return Reason;
   }
 
-  Status->StaticImageSize = LoadStmImage (Image->File, Memory, NumberOfProcessors, Status->MsegSha256);
+  Revision                = (UINT32)RShiftU64 (Facts.VmxMisc, 32);
+  Status->StaticImageSize = LoadStmImage (Image, Memory, NumberOfProcessors, Revision, Status->MsegSha256);
+  if (!StmHasLabHeader (Image->File, Image->Size)) {
+    Reason = KeepImage (Image, Revision);
+    if (Reason != StmReasonNone) {
+      return Reason;
+    }
+  }
 
   Reason = DenyMseg (Memory);
   return (Reason == StmReasonNone) ? EnableMseg (Memory->MsegBase) : Reason;

@@ -91,8 +91,8 @@ BuildActivationTables (
   );
 
 /**
-  Make everything behind the static part as the image expects it at its first
-  activation: page tables, loader data, and nothing else.
+  Make everything behind the static part of an image of ours as it expects it at its
+  first activation: page tables, loader data, and nothing else.
 
   @param[in] Memory              MSEG and TSEG.
   @param[in] StaticSize          Bytes of the static part.
@@ -108,20 +108,28 @@ ResetMseg (
   );
 
 /**
-  Copy a checked image to MSEG, relocate it, and build what it needs there.
+  Copy a checked image to MSEG and build what it needs there.
 
-  @param[in]  File                The image file, with StmReasonNone from StmCheckImage.
+  An image of ours is relocated, and its relocation table stays behind. Of another
+  one the whole file is copied, as edk2's own loader does, and the page tables go to
+  where its header says, whatever of the file is there: only up to StaticImageSize is
+  it the image's.
+
+  @param[in]  Image               The image file, with StmReasonNone from StmCheckImage.
   @param[in]  Memory              MSEG and TSEG.
   @param[in]  NumberOfProcessors  Processors that will share MSEG.
+  @param[in]  Revision            MSEG revision identifier of the processor, for an image
+                                  that leaves it 0.
   @param[out] MsegSha256          Digest of MSEG's static part.
 
   @return Bytes of the static part.
 **/
 UINT32
 LoadStmImage (
-  IN  CONST UINT8             *File,
+  IN  CONST STM_IMAGE         *Image,
   IN  CONST STM_MEMORY_FACTS  *Memory,
   IN  UINT32                  NumberOfProcessors,
+  IN  UINT32                  Revision,
   OUT UINT8                   MsegSha256[STM_SHA256_DIGEST_SIZE]
   );
 
@@ -158,6 +166,21 @@ OpenMseg (
 VOID
 CloseMseg (
   IN UINTN  Cr3
+  );
+
+/**
+  Keep, for the wakes, a copy of an image that is loaded anew at each: one without a
+  header of ours.
+
+  @param[in] Image     The image file, as it was loaded.
+  @param[in] Revision  MSEG revision identifier of the processor.
+
+  @return StmReasonNone, or StmReasonImageMissing if SMRAM has no room for it.
+**/
+STM_REASON
+KeepImage (
+  IN CONST STM_IMAGE  *Image,
+  IN UINT32           Revision
   );
 
 /**

@@ -8,6 +8,10 @@
   MSEG is made anew, since whatever it held belongs to an STM that standby has
   ended.
 
+  An image without a header of ours may have variables in its static part. Nothing
+  can be said about it after it has run, so it is loaded anew, from a copy in SMRAM
+  that has to be the one that was measured.
+
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
@@ -29,13 +33,91 @@ STATIC STM_STATUS_TABLE  mStatus;
 STATIC UINT32            mNumberOfProcessors;
 
 //
+// What is loaded anew at a wake, and with which revision; no file for an image of ours.
+//
+STATIC STM_IMAGE  mImage;
+STATIC UINT32     mRevision;
+
+//
 // The wake under way: how many processors have been here.
 //
 STATIC SPIN_LOCK  mLock;
 STATIC UINT32     mWoken;
 
 /**
+  Keep, for the wakes, a copy of an image that is loaded anew at each: one without a
+  header of ours.
+
+  @param[in] Image     The image file, as it was loaded.
+  @param[in] Revision  MSEG revision identifier of the processor.
+
+  @return StmReasonNone, or StmReasonImageMissing if SMRAM has no room for it.
+**/
+STM_REASON
+KeepImage (
+  IN CONST STM_IMAGE  *Image,
+  IN UINT32           Revision
+  )
+{
+  VOID  *Copy;
+
+  if (EFI_ERROR (gSmst->SmmAllocatePool (EfiRuntimeServicesData, Image->Size, &Copy))) {
+    return StmReasonImageMissing;
+  }
+
+  CopyMem (Copy, Image->File, Image->Size);
+  CopyMem (&mImage, Image, sizeof (mImage));
+  mImage.File = Copy;
+  mRevision   = Revision;
+  return StmReasonNone;
+}
+
+/**
+  Load the image that was kept, if it is still the one that was measured.
+
+  @return StmReasonNone or StmReasonImageModified.
+**/
+STATIC
+STM_REASON
+LoadAgain (
+  VOID
+  )
+{
+  UINT8  Digest[STM_SHA256_DIGEST_SIZE];
+
+  StmSha256 (mImage.File, mImage.Size, Digest);
+  if (CompareMem (Digest, mStatus.ImageSha256, sizeof (Digest)) != 0) {
+    return StmReasonImageModified;
+  }
+
+  LoadStmImage (&mImage, &mMemory, mNumberOfProcessors, mRevision, mStatus.MsegSha256);
+  return StmReasonNone;
+}
+
+/**
   Verify MSEG's static part and make the rest anew.
+
+  @return StmReasonNone or StmReasonImageModified.
+**/
+STATIC
+STM_REASON
+VerifyStatic (
+  VOID
+  )
+{
+  UINT8  Digest[STM_SHA256_DIGEST_SIZE];
+
+  StmSha256 ((VOID *)(UINTN)mMemory.MsegBase, (UINTN)mStatus.StaticImageSize, Digest);
+  if (CompareMem (Digest, mStatus.MsegSha256, sizeof (Digest)) != 0) {
+    return StmReasonImageModified;
+  }
+
+  ResetMseg (&mMemory, (UINT32)mStatus.StaticImageSize, mNumberOfProcessors, mStatus.MsegSha256);
+  return StmReasonNone;
+}
+
+/**
+  Make MSEG as it was at the end of the first boot, or find that this cannot be.
 
   @return StmReasonNone or StmReasonImageModified.
 **/
@@ -45,19 +127,11 @@ VerifyMseg (
   VOID
   )
 {
-  UINT8       Digest[STM_SHA256_DIGEST_SIZE];
   STM_REASON  Reason;
   UINTN       Cr3;
 
-  Cr3 = OpenMseg ();
-  StmSha256 ((VOID *)(UINTN)mMemory.MsegBase, (UINTN)mStatus.StaticImageSize, Digest);
-  if (CompareMem (Digest, mStatus.MsegSha256, sizeof (Digest)) == 0) {
-    Reason = StmReasonNone;
-    ResetMseg (&mMemory, (UINT32)mStatus.StaticImageSize, mNumberOfProcessors, mStatus.MsegSha256);
-  } else {
-    Reason = StmReasonImageModified;
-  }
-
+  Cr3    = OpenMseg ();
+  Reason = (mImage.File != NULL) ? LoadAgain () : VerifyStatic ();
   CloseMseg (Cr3);
   return Reason;
 }

@@ -1,6 +1,10 @@
 /** @file
   Checks of an STM image file before a byte of it reaches MSEG.
 
+  Any image is taken that obeys two headers: the MSEG header, which the processor
+  reads, and the software header, which tells the firmware how much memory the STM
+  needs. An image of ours has a third (StmMsegLayout.h).
+
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
@@ -19,6 +23,145 @@
 // IA32_VMX_MISC[63:32]: MSEG revision identifier (SDM A.6).
 //
 #define MSEG_REVISION(VmxMisc)  ((UINT32)((VmxMisc) >> 32))
+
+//
+// Both headers, but for the revision identifiers behind them.
+//
+#define HEADERS_SIZE  (STM_MSEG_SOFTWARE_HEADER_OFFSET + OFFSET_OF (SOFTWARE_STM_HEADER, StmSmmRevID))
+
+#define PAGES(Bytes)  (((UINT64)(Bytes) + SIZE_4KB - 1) & ~(UINT64)(SIZE_4KB - 1))
+
+/**
+  Whether an image has a header of ours behind those of the interface: then it is
+  relocated at the load and gets STM_LOADER_DATA.
+
+  @param[in] File      The file.
+  @param[in] FileSize  Bytes of the file.
+
+  @retval TRUE   It has.
+  @retval FALSE  It has not.
+**/
+BOOLEAN
+EFIAPI
+StmHasLabHeader (
+  IN CONST VOID  *File,
+  IN UINTN       FileSize
+  )
+{
+  CONST STM_LAB_HEADER  *Lab;
+
+  Lab = (CONST STM_LAB_HEADER *)((CONST UINT8 *)File + STM_MSEG_LAB_HEADER_OFFSET);
+  return (BOOLEAN)((FileSize >= STM_MSEG_IMAGE_OFFSET) && (Lab->Signature == STM_LAB_HEADER_SIGNATURE));
+}
+
+/**
+  Check the software header.
+
+  @param[in] Software  The header.
+  @param[in] FileSize  Bytes of the file, at least HEADERS_SIZE.
+
+  @return What is wrong with it.
+**/
+STATIC
+STM_IMAGE_PROBLEM
+CheckSoftwareHeader (
+  IN CONST SOFTWARE_STM_HEADER  *Software,
+  IN UINTN                      FileSize
+  )
+{
+  if (Software->StmSpecVerMajor != STM_SPEC_VERSION_MAJOR) {
+    return StmProblemVersion;
+  }
+
+  if (Software->StaticImageSize < HEADERS_SIZE) {
+    return StmProblemStaticShort;
+  }
+
+  if (Software->StaticImageSize > FileSize) {
+    return StmProblemStaticBeyondFile;
+  }
+
+  //
+  // Which save-state maps the STM can compose. The one that the firmware wants is in
+  // its PSD (RequiredStmSmmRevId), and it is the STM that looks there.
+  //
+  if (Software->NumberOfRevIDs == 0) {
+    return StmProblemNoRevisions;
+  }
+
+  if (HEADERS_SIZE + (UINT64)Software->NumberOfRevIDs * sizeof (UINT32) > Software->StaticImageSize) {
+    return StmProblemRevisionsOutside;
+  }
+
+  return StmProblemNone;
+}
+
+/**
+  Check what the processor will do with the MSEG header ("Activating the Dual-Monitor
+  Treatment", 34.15.6 [32.15.6]).
+
+  @param[in] Hardware  The header.
+  @param[in] Static    Bytes of the static image, a sound one.
+  @param[in] MsegSize  Bytes of MSEG.
+
+  @return What is wrong with it.
+**/
+STATIC
+STM_IMAGE_PROBLEM
+CheckMsegHeader (
+  IN CONST MSEG_HEADER  *Hardware,
+  IN UINT32             Static,
+  IN UINT64             MsegSize
+  )
+{
+  UINT32  Selector;
+
+  if ((Hardware->MonitorFeatures & ~(UINT32)MONITOR_FEATURES_IA32E) != 0) {
+    return StmProblemFeaturesReserved;
+  }
+
+  //
+  // A VMCALL from 64-bit mode would fail, and the tables that the loader makes are of
+  // 4-level paging.
+  //
+  if (Hardware->MonitorFeatures == 0) {
+    return StmProblemFeaturesMode;
+  }
+
+  if ((UINT64)Hardware->GdtrBaseOffset + (Hardware->GdtrLimit & 0xFFFF) >= Static) {
+    return StmProblemGdtOutside;
+  }
+
+  //
+  // The processor clears RPL and TI, takes 8 for 0, and 8 more for every data segment
+  // (DM-ACT-46, DM-ACT-47). It needs no descriptors, but the STM's first IRET does.
+  //
+  Selector = Hardware->CsSelector & 0xFFF8;
+  if (Selector == 0) {
+    Selector = 8;
+  }
+
+  if (Selector + 2 * sizeof (UINT64) > (UINT64)(Hardware->GdtrLimit & 0xFFFF) + 1) {
+    return StmProblemSelector;
+  }
+
+  if ((Hardware->EipOffset < HEADERS_SIZE) || (Hardware->EipOffset >= Static)) {
+    return StmProblemEntry;
+  }
+
+  if (Hardware->EspOffset > MsegSize) {
+    return StmProblemStack;
+  }
+
+  //
+  // The loader makes the page tables, at this place: only it knows where MSEG is.
+  //
+  if (Hardware->Cr3Offset % SIZE_4KB != 0) {
+    return StmProblemTablesAlignment;
+  }
+
+  return (Hardware->Cr3Offset < Static) ? StmProblemTablesInside : StmProblemNone;
+}
 
 /**
   Whether a page-granular part lies inside the image proper.
@@ -43,17 +186,16 @@ IsPageRange (
 }
 
 /**
-  Whether the three headers agree with the layout and with each other.
+  Check the header of ours, whose parts the loader and the STM follow.
 
-  @param[in] File      The file, at least STM_MSEG_IMAGE_OFFSET bytes long.
+  @param[in] File      The file, with sound headers of the interface.
   @param[in] FileSize  Bytes of the file.
 
-  @retval TRUE   They do; every offset in them may be followed.
-  @retval FALSE  They do not.
+  @return What is wrong with it.
 **/
 STATIC
-BOOLEAN
-AreHeadersSound (
+STM_IMAGE_PROBLEM
+CheckLabHeader (
   IN CONST UINT8  *File,
   IN UINTN        FileSize
   )
@@ -61,91 +203,81 @@ AreHeadersSound (
   CONST MSEG_HEADER          *Hardware;
   CONST SOFTWARE_STM_HEADER  *Software;
   CONST STM_LAB_HEADER       *Lab;
+  CONST UINT8                *Entry;
+  UINT32                     Index;
 
   Hardware = (CONST MSEG_HEADER *)File;
   Software = (CONST SOFTWARE_STM_HEADER *)(File + STM_MSEG_SOFTWARE_HEADER_OFFSET);
   Lab      = (CONST STM_LAB_HEADER *)(File + STM_MSEG_LAB_HEADER_OFFSET);
-
-  if ((Lab->Signature != STM_LAB_HEADER_SIGNATURE) || (Lab->Version != STM_LAB_HEADER_VERSION) ||
-      (Lab->HeaderSize != sizeof (*Lab)) || (Lab->ImageOffset != STM_MSEG_IMAGE_OFFSET))
+  if ((Lab->Version != STM_LAB_HEADER_VERSION) || (Lab->HeaderSize != sizeof (*Lab)) ||
+      (Lab->ImageOffset != STM_MSEG_IMAGE_OFFSET))
   {
-    return FALSE;
+    return StmProblemLabVersion;
   }
 
   if ((Lab->ImageSize == 0) || !IsPageRange (Lab, Lab->ImageOffset, Lab->ImageSize) ||
-      ((UINT64)Lab->ImageOffset + Lab->ImageSize > FileSize) ||
       !IsPageRange (Lab, Lab->TextOffset, Lab->TextSize) ||
       ((Lab->RodataSize != 0) && !IsPageRange (Lab, Lab->RodataOffset, Lab->RodataSize)))
   {
-    return FALSE;
+    return StmProblemLabParts;
+  }
+
+  if (Software->StaticImageSize != (UINT64)Lab->ImageOffset + Lab->ImageSize) {
+    return StmProblemLabSize;
+  }
+
+  if (Hardware->Cr3Offset != Software->StaticImageSize) {
+    return StmProblemLabTables;
+  }
+
+  if ((Hardware->EipOffset < Lab->TextOffset) || (Hardware->EipOffset >= (UINT64)Lab->TextOffset + Lab->TextSize)) {
+    return StmProblemLabEntry;
+  }
+
+  if (Lab->RelocationCount == 0) {
+    return StmProblemNone;
   }
 
   //
-  // The relocation table follows the image in the file and is not copied.
+  // The table follows the image in the file and is not copied.
   //
-  if ((Lab->RelocationCount != 0) &&
-      (((UINT64)Lab->RelocationOffset < (UINT64)Lab->ImageOffset + Lab->ImageSize) ||
-       ((UINT64)Lab->RelocationOffset + (UINT64)Lab->RelocationCount * sizeof (UINT32) > FileSize)))
+  if (((UINT64)Lab->RelocationOffset < (UINT64)Lab->ImageOffset + Lab->ImageSize) ||
+      ((UINT64)Lab->RelocationOffset + (UINT64)Lab->RelocationCount * sizeof (UINT32) > FileSize))
   {
-    return FALSE;
+    return StmProblemLabRelocationTable;
   }
 
-  if ((Software->StmSpecVerMajor != STM_SPEC_VERSION_MAJOR) || (Software->NumberOfRevIDs != 1) ||
-      (Software->StmSmmRevID[0] != STM_SMM_REVISION_ID) ||
-      (Software->StaticImageSize != (UINT64)Lab->ImageOffset + Lab->ImageSize))
-  {
-    return FALSE;
-  }
-
-  //
-  // "Checks on the MSEG Header", 34.15.6.2 [32.15.6.2]: the processor makes VMCALL fail
-  // on a wrong header; here it is refused before anyone tries.
-  //
-  return (BOOLEAN)((Hardware->MonitorFeatures == MONITOR_FEATURES_IA32E) &&
-                   (Hardware->GdtrBaseOffset == STM_MSEG_GDT_OFFSET) &&
-                   (Hardware->GdtrLimit == STM_MSEG_GDT_LIMIT) &&
-                   (Hardware->CsSelector == STM_MSEG_CS_SELECTOR) &&
-                   (Hardware->Cr3Offset == Software->StaticImageSize) &&
-                   (Hardware->EipOffset >= Lab->TextOffset) &&
-                   (Hardware->EipOffset < (UINT64)Lab->TextOffset + Lab->TextSize));
-}
-
-/**
-  Whether every entry of the relocation table points into the image.
-
-  @param[in] File  The file, with sound headers.
-
-  @retval TRUE   All do.
-  @retval FALSE  At least one does not.
-**/
-STATIC
-BOOLEAN
-AreRelocationsSound (
-  IN CONST UINT8  *File
-  )
-{
-  CONST STM_LAB_HEADER  *Lab;
-  CONST UINT8           *Entry;
-  UINT32                Offset;
-  UINT32                Index;
-
-  Lab   = (CONST STM_LAB_HEADER *)(File + STM_MSEG_LAB_HEADER_OFFSET);
   Entry = File + Lab->RelocationOffset;
   for (Index = 0; Index < Lab->RelocationCount; Index++, Entry += sizeof (UINT32)) {
-    Offset = *(CONST UINT32 *)Entry;
-    if ((UINT64)Offset + sizeof (UINT64) > Lab->ImageSize) {
-      return FALSE;
+    if ((UINT64)*(CONST UINT32 *)Entry + sizeof (UINT64) > Lab->ImageSize) {
+      return StmProblemLabRelocation;
     }
   }
 
-  return TRUE;
+  return StmProblemNone;
+}
+
+/**
+  Bytes of MSEG that do not grow with the processors.
+
+  @param[in] Software  Software header of the image.
+
+  @return Bytes.
+**/
+STATIC
+UINT64
+FixedSize (
+  IN CONST SOFTWARE_STM_HEADER  *Software
+  )
+{
+  return PAGES (Software->StaticImageSize) + Software->AdditionalDynamicMemorySize;
 }
 
 /**
   Bytes of MSEG that an image needs: the image as loaded, page tables, and a
   dynamic area per processor.
 
-  @param[in] Software            Software header of the image.
+  @param[in] File                The file, with sound headers.
   @param[in] FileSize            Bytes of the file.
   @param[in] VmcsSize            Bytes of a VMCS region.
   @param[in] NumberOfProcessors  Processors that share MSEG.
@@ -155,18 +287,24 @@ AreRelocationsSound (
 STATIC
 UINT64
 NeededSize (
-  IN CONST SOFTWARE_STM_HEADER  *Software,
-  IN UINT64                     FileSize,
-  IN UINT32                     VmcsSize,
-  IN UINT32                     NumberOfProcessors
+  IN CONST UINT8  *File,
+  IN UINTN        FileSize,
+  IN UINT32       VmcsSize,
+  IN UINT32       NumberOfProcessors
   )
 {
-  UINT64  Needed;
-  UINT64  Loaded;
+  CONST SOFTWARE_STM_HEADER  *Software;
+  UINT64                     Needed;
+  UINT64                     Loaded;
 
-  Needed = (UINT64)Software->StaticImageSize + Software->AdditionalDynamicMemorySize +
-           ((UINT64)Software->PerProcDynamicMemorySize + 2 * (UINT64)VmcsSize) * NumberOfProcessors;
-  Loaded = (UINT64)Software->StaticImageSize + STM_MSEG_ACTIVATION_TABLES_SIZE + STM_LOADER_DATA_SIZE;
+  Software = (CONST SOFTWARE_STM_HEADER *)(File + STM_MSEG_SOFTWARE_HEADER_OFFSET);
+  Needed   = FixedSize (Software) +
+             ((UINT64)Software->PerProcDynamicMemorySize + 2 * (UINT64)VmcsSize) * NumberOfProcessors;
+  Loaded = (UINT64)((CONST MSEG_HEADER *)File)->Cr3Offset + STM_MSEG_ACTIVATION_TABLES_SIZE;
+  if (StmHasLabHeader (File, FileSize)) {
+    Loaded += STM_LOADER_DATA_SIZE;
+  }
+
   if (Needed < Loaded) {
     Needed = Loaded;
   }
@@ -175,8 +313,9 @@ NeededSize (
 }
 
 /**
-  Whether an STM image file is well formed (StmMsegLayout.h), suits the
-  processor and fits into MSEG.
+  Whether an STM image file obeys the MSEG header and the software header, suits the
+  processor and fits into MSEG. The header of ours (StmMsegLayout.h) is checked when
+  it is there.
 
   @param[in]  File                The file.
   @param[in]  FileSize            Bytes of the file.
@@ -184,6 +323,8 @@ NeededSize (
   @param[in]  NumberOfProcessors  Processors that will share MSEG.
   @param[in]  MsegSize            Bytes of MSEG.
   @param[out] Needed              Bytes of MSEG that the image needs; 0 if the image is malformed.
+  @param[out] Problem             The field, and why, with StmReasonImageMalformed and
+                                  StmReasonMsegRevision; else StmProblemNone.
 
   @return StmReasonNone, StmReasonImageMalformed, StmReasonMsegRevision or StmReasonImageTooLarge.
 **/
@@ -195,24 +336,37 @@ StmCheckImage (
   IN  CONST STM_PROCESSOR_FACTS  *Facts,
   IN  UINT32                     NumberOfProcessors,
   IN  UINT64                     MsegSize,
-  OUT UINT64                     *Needed
+  OUT UINT64                     *Needed,
+  OUT STM_IMAGE_PROBLEM          *Problem
   )
 {
-  CONST UINT8  *Bytes;
+  CONST MSEG_HEADER          *Hardware;
+  CONST SOFTWARE_STM_HEADER  *Software;
 
-  *Needed = 0;
-  Bytes   = File;
-  if ((FileSize < STM_MSEG_IMAGE_OFFSET) || !AreHeadersSound (Bytes, FileSize) || !AreRelocationsSound (Bytes)) {
+  *Needed  = 0;
+  *Problem = StmProblemFileShort;
+  if (FileSize < HEADERS_SIZE) {
     return StmReasonImageMalformed;
   }
 
-  *Needed = NeededSize (
-              (CONST SOFTWARE_STM_HEADER *)(Bytes + STM_MSEG_SOFTWARE_HEADER_OFFSET),
-              FileSize,
-              VMCS_SIZE (Facts->VmxBasic),
-              NumberOfProcessors
-              );
-  if (((CONST MSEG_HEADER *)Bytes)->MsegHeaderRevision != MSEG_REVISION (Facts->VmxMisc)) {
+  Hardware = File;
+  Software = (CONST SOFTWARE_STM_HEADER *)((CONST UINT8 *)File + STM_MSEG_SOFTWARE_HEADER_OFFSET);
+  *Problem = CheckSoftwareHeader (Software, FileSize);
+  if (*Problem == StmProblemNone) {
+    *Problem = CheckMsegHeader (Hardware, Software->StaticImageSize, MsegSize);
+  }
+
+  if ((*Problem == StmProblemNone) && StmHasLabHeader (File, FileSize)) {
+    *Problem = CheckLabHeader (File, FileSize);
+  }
+
+  if (*Problem != StmProblemNone) {
+    return StmReasonImageMalformed;
+  }
+
+  *Needed = NeededSize (File, FileSize, VMCS_SIZE (Facts->VmxBasic), NumberOfProcessors);
+  if ((Hardware->MsegHeaderRevision != 0) && (Hardware->MsegHeaderRevision != MSEG_REVISION (Facts->VmxMisc))) {
+    *Problem = StmProblemRevision;
     return StmReasonMsegRevision;
   }
 
@@ -243,9 +397,9 @@ StmProcessorsThatFit (
   UINT64                     Each;
 
   Software = (CONST SOFTWARE_STM_HEADER *)((CONST UINT8 *)File + STM_MSEG_SOFTWARE_HEADER_OFFSET);
-  Fixed    = (UINT64)Software->StaticImageSize + Software->AdditionalDynamicMemorySize;
+  Fixed    = FixedSize (Software);
   Each     = Software->PerProcDynamicMemorySize + 2 * (UINT64)VMCS_SIZE (Facts->VmxBasic);
-  if ((Each == 0) || (Fixed + Each > MsegSize) || (NeededSize (Software, FileSize, VMCS_SIZE (Facts->VmxBasic), 1) > MsegSize)) {
+  if ((Each == 0) || (Fixed + Each > MsegSize) || (NeededSize (File, FileSize, VMCS_SIZE (Facts->VmxBasic), 1) > MsegSize)) {
     return 0;
   }
 

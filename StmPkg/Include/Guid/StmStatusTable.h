@@ -18,7 +18,7 @@
 extern EFI_GUID  gStmStatusTableGuid;
 
 #define STM_STATUS_TABLE_SIGNATURE  SIGNATURE_32 ('S', 'T', 'M', 'S')
-#define STM_STATUS_TABLE_VERSION    3
+#define STM_STATUS_TABLE_VERSION    4
 
 ///
 /// QEMU's fw_cfg file that holds an STM image to run instead of the built-in one.
@@ -42,16 +42,45 @@ typedef enum {
   StmReasonNoVmx             = 1,  ///< "no-vmx": CPUID.1:ECX[5] = 0
   StmReasonVmxLockedOut      = 2,  ///< "vmx-locked-out": IA32_FEATURE_CONTROL forbids VMXON outside SMX
   StmReasonNoDualMonitor     = 3,  ///< "no-dual-monitor": IA32_VMX_BASIC[49] = 0
-  StmReasonMsegRevision      = 4,  ///< "mseg-revision": IA32_VMX_MISC[63:32] is not the image's
+  StmReasonMsegRevision      = 4,  ///< "mseg-revision": neither 0 nor IA32_VMX_MISC[63:32]
   StmReasonNoMseg            = 5,  ///< "no-mseg": no MSEG HOB
   StmReasonMsegPlacement     = 6,  ///< "mseg-placement": misaligned or outside TSEG
   StmReasonImageMissing      = 7,  ///< "image-missing": not in any firmware volume, or no memory to read it
-  StmReasonImageMalformed    = 8,  ///< "image-malformed": header or relocation table is wrong
+  StmReasonImageMalformed    = 8,  ///< "image-malformed": STM_IMAGE_PROBLEM says which field, and why
   StmReasonImageTooLarge     = 9,  ///< "image-too-large": MSEG is smaller than the image needs
   StmReasonOverrideForbidden = 10, ///< "override-forbidden": fw_cfg has an image, this build takes none
   StmReasonMsegReachable     = 11, ///< "mseg-reachable": MSEG could not be taken out of SMM's page tables
   StmReasonImageModified     = 12  ///< "image-modified": at a wake, MSEG's static part was not what had been loaded
 } STM_REASON;
+
+///
+/// What is wrong with an image: the field, and behind the colon of its name why.
+///
+typedef enum {
+  StmProblemNone               = 0,  ///< "-"
+  StmProblemFileShort          = 1,  ///< "file:shorter-than-headers"
+  StmProblemRevision           = 2,  ///< "MsegHeaderRevision:not-the-processors"
+  StmProblemFeaturesReserved   = 3,  ///< "MonitorFeatures:reserved-bits"
+  StmProblemFeaturesMode       = 4,  ///< "MonitorFeatures:not-ia32e-mode"
+  StmProblemVersion            = 5,  ///< "StmSpecVerMajor:unknown"
+  StmProblemStaticShort        = 6,  ///< "StaticImageSize:shorter-than-headers"
+  StmProblemStaticBeyondFile   = 7,  ///< "StaticImageSize:beyond-file"
+  StmProblemNoRevisions        = 8,  ///< "NumberOfRevIDs:none"
+  StmProblemRevisionsOutside   = 9,  ///< "NumberOfRevIDs:beyond-static-image"
+  StmProblemGdtOutside         = 10, ///< "GdtrBaseOffset:outside-static-image"
+  StmProblemSelector           = 11, ///< "CsSelector:not-in-gdt"
+  StmProblemEntry              = 12, ///< "EipOffset:outside-static-image"
+  StmProblemStack              = 13, ///< "EspOffset:outside-mseg"
+  StmProblemTablesAlignment    = 14, ///< "Cr3Offset:not-a-page"
+  StmProblemTablesInside       = 15, ///< "Cr3Offset:inside-static-image"
+  StmProblemLabVersion         = 16, ///< "lab-header:unknown-version"
+  StmProblemLabParts           = 17, ///< "lab-header:parts-outside-image"
+  StmProblemLabSize            = 18, ///< "lab-header:disagrees-with-StaticImageSize"
+  StmProblemLabTables          = 19, ///< "lab-header:disagrees-with-Cr3Offset"
+  StmProblemLabEntry           = 20, ///< "lab-header:disagrees-with-EipOffset"
+  StmProblemLabRelocationTable = 21, ///< "lab-header:relocation-table-outside-file"
+  StmProblemLabRelocation      = 22  ///< "lab-header:relocation-outside-image"
+} STM_IMAGE_PROBLEM;
 
 ///
 /// Where the image comes from, or would have come from if it was refused.
@@ -82,6 +111,8 @@ typedef struct {
   UINT64    Wakes;              ///< wakes from standby at which MSEG was verified, State and Reason written anew
   UINT32    Processors;         ///< that the firmware has started
   UINT32    ProcessorsFit;      ///< for which MSEG has room with this image, 0 without a sound one
+  UINT32    ImageProblem;       ///< STM_IMAGE_PROBLEM
+  UINT32    Reserved;           ///< 0
 } STM_STATUS_TABLE;
 
 #pragma pack()

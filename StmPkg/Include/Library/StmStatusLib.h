@@ -61,8 +61,26 @@ StmCheckMemory (
   );
 
 /**
-  Whether an STM image file is well formed (StmMsegLayout.h), suits the
-  processor and fits into MSEG.
+  Whether an image has a header of ours behind those of the interface: then it is
+  relocated at the load and gets STM_LOADER_DATA.
+
+  @param[in] File      The file.
+  @param[in] FileSize  Bytes of the file.
+
+  @retval TRUE   It has.
+  @retval FALSE  It has not.
+**/
+BOOLEAN
+EFIAPI
+StmHasLabHeader (
+  IN CONST VOID  *File,
+  IN UINTN       FileSize
+  );
+
+/**
+  Whether an STM image file obeys the MSEG header and the software header, suits the
+  processor and fits into MSEG. The header of ours (StmMsegLayout.h) is checked when
+  it is there.
 
   @param[in]  File                The file.
   @param[in]  FileSize            Bytes of the file.
@@ -70,6 +88,8 @@ StmCheckMemory (
   @param[in]  NumberOfProcessors  Processors that will share MSEG.
   @param[in]  MsegSize            Bytes of MSEG.
   @param[out] Needed              Bytes of MSEG that the image needs; 0 if the image is malformed.
+  @param[out] Problem             The field, and why, with StmReasonImageMalformed and
+                                  StmReasonMsegRevision; else StmProblemNone.
 
   @return StmReasonNone, StmReasonImageMalformed, StmReasonMsegRevision or StmReasonImageTooLarge.
 **/
@@ -81,7 +101,8 @@ StmCheckImage (
   IN  CONST STM_PROCESSOR_FACTS  *Facts,
   IN  UINT32                     NumberOfProcessors,
   IN  UINT64                     MsegSize,
-  OUT UINT64                     *Needed
+  OUT UINT64                     *Needed,
+  OUT STM_IMAGE_PROBLEM          *Problem
   );
 
 /**
@@ -141,6 +162,19 @@ CONST CHAR8 *
 EFIAPI
 StmReasonName (
   IN STM_REASON  Reason
+  );
+
+/**
+  The name of an image's problem in records.
+
+  @param[in] Problem  The problem.
+
+  @return Field and cause, with a colon between; "-" for none, "?" for a number without a name.
+**/
+CONST CHAR8 *
+EFIAPI
+StmImageProblemName (
+  IN STM_IMAGE_PROBLEM  Problem
   );
 
 /**

@@ -21,18 +21,21 @@ LLVMFuzzerTestOneInput (
   UINTN        Size
   )
 {
-  STM_PROCESSOR_FACTS   Facts = { TRUE, 5, VMX_BASIC, 0 };
-  CONST STM_LAB_HEADER  *Lab;
-  UINT8                 *File;
-  UINTN                 FileSize;
-  UINT64                MsegSize;
-  UINT64                Needed;
-  UINT64                Again;
-  UINT32                Processors;
-  UINT32                Fit;
-  UINT32                Index;
-  UINT32                *Entry;
-  STM_REASON            Reason;
+  STM_PROCESSOR_FACTS        Facts = { TRUE, 5, VMX_BASIC, 0 };
+  CONST MSEG_HEADER          *Hardware;
+  CONST SOFTWARE_STM_HEADER  *Software;
+  CONST STM_LAB_HEADER       *Lab;
+  UINT8                      *File;
+  UINTN                      FileSize;
+  UINT64                     MsegSize;
+  UINT64                     Needed;
+  UINT64                     Again;
+  UINT32                     Processors;
+  UINT32                     Fit;
+  UINT32                     Index;
+  UINT32                     *Entry;
+  STM_REASON                 Reason;
+  STM_IMAGE_PROBLEM          Problem;
 
   if (Size < 4) {
     return 0;
@@ -54,7 +57,7 @@ LLVMFuzzerTestOneInput (
   }
 
   Needed = 0xDEAD;
-  Reason = StmCheckImage (File, FileSize, &Facts, Processors, MsegSize, &Needed);
+  Reason = StmCheckImage (File, FileSize, &Facts, Processors, MsegSize, &Needed, &Problem);
   FuzzCalls++;
   if (Reason == StmReasonImageMalformed) {
     REQUIRE (Needed == 0);
@@ -63,15 +66,24 @@ LLVMFuzzerTestOneInput (
   }
 
   //
-  // What the loader does with an image that is no worse than too large: it copies
-  // [0, ImageOffset + ImageSize) and adds to a UINT64 at each entry of the table.
+  // What the loader does with an image that is no worse than too large: it copies the
+  // static image or the file, makes tables behind the first, and adds to a UINT64 of
+  // one of ours at each entry of its table.
   //
-  Lab = (CONST STM_LAB_HEADER *)(File + STM_MSEG_LAB_HEADER_OFFSET);
-  REQUIRE ((UINT64)Lab->ImageOffset + Lab->ImageSize <= FileSize);
-  REQUIRE ((Lab->TextOffset >= Lab->ImageOffset) && ((UINT64)Lab->TextOffset + Lab->TextSize <= (UINT64)Lab->ImageOffset + Lab->ImageSize));
-  for (Index = 0; Index < Lab->RelocationCount; Index++) {
-    Entry = (UINT32 *)(File + Lab->RelocationOffset) + Index;
-    REQUIRE ((UINT64)*Entry + sizeof (UINT64) <= Lab->ImageSize);
+  Hardware = (CONST MSEG_HEADER *)File;
+  Software = (CONST SOFTWARE_STM_HEADER *)(File + STM_MSEG_SOFTWARE_HEADER_OFFSET);
+  REQUIRE (Software->StaticImageSize <= FileSize);
+  REQUIRE (Hardware->EipOffset < Software->StaticImageSize);
+  REQUIRE ((Hardware->Cr3Offset >= Software->StaticImageSize) && (Hardware->Cr3Offset % SIZE_4KB == 0));
+  REQUIRE (Needed >= (UINT64)Hardware->Cr3Offset + STM_MSEG_ACTIVATION_TABLES_SIZE);
+  if (StmHasLabHeader (File, FileSize)) {
+    Lab = (CONST STM_LAB_HEADER *)(File + STM_MSEG_LAB_HEADER_OFFSET);
+    REQUIRE ((UINT64)Lab->ImageOffset + Lab->ImageSize <= FileSize);
+    REQUIRE ((Lab->TextOffset >= Lab->ImageOffset) && ((UINT64)Lab->TextOffset + Lab->TextSize <= (UINT64)Lab->ImageOffset + Lab->ImageSize));
+    for (Index = 0; Index < Lab->RelocationCount; Index++) {
+      Entry = (UINT32 *)(File + Lab->RelocationOffset) + Index;
+      REQUIRE ((UINT64)*Entry + sizeof (UINT64) <= Lab->ImageSize);
+    }
   }
 
   REQUIRE (Needed >= FileSize);
@@ -79,9 +91,9 @@ LLVMFuzzerTestOneInput (
   Fit = StmProcessorsThatFit (File, FileSize, &Facts, MsegSize);
   FuzzCalls++;
   if (Fit != 0) {
-    Facts.VmxMisc = (UINT64)((CONST MSEG_HEADER *)File)->MsegHeaderRevision << 32;
-    REQUIRE (StmCheckImage (File, FileSize, &Facts, Fit, MsegSize, &Again) == StmReasonNone);
-    REQUIRE ((Fit == MAX_UINT32) || (StmCheckImage (File, FileSize, &Facts, Fit + 1, MsegSize, &Again) == StmReasonImageTooLarge));
+    Facts.VmxMisc = (UINT64)Hardware->MsegHeaderRevision << 32;
+    REQUIRE (StmCheckImage (File, FileSize, &Facts, Fit, MsegSize, &Again, &Problem) == StmReasonNone);
+    REQUIRE ((Fit == MAX_UINT32) || (StmCheckImage (File, FileSize, &Facts, Fit + 1, MsegSize, &Again, &Problem) == StmReasonImageTooLarge));
     FuzzCalls += 2;
   }
 

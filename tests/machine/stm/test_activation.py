@@ -49,6 +49,7 @@ def lines_of(checkout: Path, name: str) -> tuple[str, range]:
 def addresses(firmware: Firmware, checkout: Path) -> dict[int, str]:
     """What the first instruction at an address of MSEG shows."""
     report = inspect_image(firmware.mseg.read_bytes())
+    assert report.lab is not None
     wanted = {name: lines_of(checkout, name) for name in NAMES if ":" in name}
     found: dict[int, str] = {}
     with firmware.symbols.open("rb") as handle:

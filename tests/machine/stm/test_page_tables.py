@@ -58,6 +58,7 @@ def test_code_is_read_only_and_data_does_not_run(qemu: Path, mseg: Path, tmp_pat
         (cr3,) = struct.unpack("<Q", bytes.fromhex(gdb.request(f"p{CR3_REGISTER:x}")))
         found = list(pages(gdb, cr3 & ADDRESS))
     report = inspect_image(mseg.read_bytes())
+    assert report.lab is not None
     static = MSEG_BASE + report.software.static_image_size
     text = MSEG_BASE + report.lab.text_offset
     assert all(page.physical == page.linear for page in found)
