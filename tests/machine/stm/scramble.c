@@ -88,6 +88,8 @@ struct state {
 static struct state before, during, after;
 static uint8_t image[EXTENDED_SIZE] __attribute__((aligned(64)));
 static uint64_t supported; /* of XCR0 */
+static uint64_t supported_xss;
+static volatile uint32_t xss_fault;
 static struct component {
     uint32_t size, offset;
 } components[COMPONENTS];  /* of XSAVE's area */
@@ -234,11 +236,15 @@ static void scramble_msr(const struct msr *msr)
 
 static void scramble(void)
 {
+    uint64_t xss = 0;
+
     refused = accepted = not_refused = control_faults = 0;
     for (unsigned i = 0; i < MSRS; i++) {
         scramble_msr(&msrs[i]);
     }
     try_controls();
+    try_rdmsr(MSR_XSS, &xss);
+    xss_fault = try_wrmsr(MSR_XSS, xss ^ supported_xss);
     write_cr0(read_cr0() | CR0_CACHING);
     write_cr2(0x5A5A000);
     write_cr8(9);
@@ -280,6 +286,8 @@ static void check_scrambled(void)
     check_eq("SCRAMBLE", "refused", refused, MSRS - owned);
     check_eq("SCRAMBLE", "not-refused", not_refused, 0);
     check_eq("SCRAMBLE", "control-bits", control_faults, 4);
+    /* A processor without supervisor components need not have the MSR: the machine does not. */
+    check_eq("SCRAMBLE", "xss", xss_fault, supported_xss ? NO_FAULT : FAULT_GP);
 }
 
 static void check_bytes(const char *id, const char *name, const uint8_t *got, const uint8_t *want, unsigned size)
@@ -385,6 +393,11 @@ static void use_extended(void)
         }
     }
     xsetbv(&supported);
+    cpuid(0xD, 1, out);
+    supported_xss = (uint64_t)out[3] << 32 | out[2];
+    for (unsigned i = 2; i < COMPONENTS; i++) {
+        check("EXTENDED", "component", true, "%d: %d", i, supported >> i & 1 ? 1 : 0);
+    }
     extended_here = true;
 }
 
