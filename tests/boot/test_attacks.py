@@ -30,9 +30,24 @@ RULES = (
         "handler-reads-guest handler-writes-vmcs handler-writes-vmxon-region handler-reads-across",
     ),
     (
-        "the same of ports and MSRs",
+        "the same of ports, MSRs and PCI configuration space, which does not move away while it is protected",
         "SSB",
-        "handler-uses-protected-port handler-reads-protected-msr",
+        "handler-uses-protected-port handler-reads-protected-msr handler-writes-pci-register "
+        "handler-writes-pci-memory handler-moves-ecam",
+    ),
+    (
+        "and whichever processor asked, also of a page that the handler's processor knew as open",
+        "SSB",
+        "handler-uses-stale-mapping handler-uses-protection-that-was-lifted",
+    ),
+    ("the waking vector is memory", "SSB", "handler-writes-waking-vector"),
+    ("memory below TOLUD comes before PCI", "BBB", "handler-bar-over-tseg"),
+    ("memory below TOLUD comes before PCI; only an STM runs what is in MSEG", "-BB", "executive-bar-over-mseg"),
+    ("a handler has a limit of time under an STM, asked for or not", "-B-", "handler-never-ends"),
+    (
+        "ports of records of others than the STM are anybody's",
+        "SSS",
+        "handler-forges-executive-record guest-forges-executive-record guest-forges-firmware-record",
     ),
     (
         "MSEG is no memory of the SMI handler's, asked for or not",
@@ -128,7 +143,7 @@ RULES = (
         "a device needs nobody's permission for memory outside TSEG",
         "SSS",
         "device-writes-page device-reads-page device-writes-vmxon-region device-writes-executive "
-        "device-fwcfg-writes-page",
+        "device-fwcfg-writes-page device-writes-waking-vector",
     ),
     (
         "the chipset keeps devices out of TSEG",

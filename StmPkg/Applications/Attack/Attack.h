@@ -8,7 +8,7 @@
 #ifndef ATTACK_H_
 #define ATTACK_H_
 
-#include <Uefi.h>
+#include <PiDxe.h>
 #include <Library/BaseLib.h>
 #include <Library/BaseMemoryLib.h>
 #include <Library/StmStepLib.h>
@@ -211,6 +211,28 @@ AttackProtectPorts (
 **/
 VOID
 AttackProtectMsr (
+  IN OUT STM_STEP  *Step
+  );
+
+/**
+  Have the STM keep its SMI handler from PCI configuration space. Arguments: function, as
+  port CF8H takes it, first register and number of bytes.
+
+  @param[in,out] Step  The step.
+**/
+VOID
+AttackProtectPci (
+  IN OUT STM_STEP  *Step
+  );
+
+/**
+  Have the STM keep its SMI handler from a page, asked on another processor: as the
+  executive monitor's guest only. Arguments: number of the processor and address.
+
+  @param[in,out] Step  The step.
+**/
+VOID
+AttackProtectFrom (
   IN OUT STM_STEP  *Step
   );
 

@@ -8,6 +8,8 @@
 
 #include "Attack.h"
 #include <Library/IoLib.h>
+#include <Library/StmTryLib.h>
+#include <Protocol/MpService.h>
 #include <Register/Intel/StmApi.h>
 #include <StmHypercall.h>
 
@@ -149,6 +151,82 @@ AttackProtectMsr (
   Descriptor.Msr.ReadMask    = MAX_UINT64;
   Descriptor.Msr.WriteMask   = MAX_UINT64;
   ProtectOne (&Descriptor, Step);
+}
+
+/**
+  Have the STM keep its SMI handler from PCI configuration space. Arguments: function, as
+  port CF8H takes it, first register and number of bytes.
+
+  @param[in,out] Step  The step.
+**/
+VOID
+AttackProtectPci (
+  IN OUT STM_STEP  *Step
+  )
+{
+  STM_RSC                   Descriptor;
+  STM_PCI_DEVICE_PATH_NODE  *Node;
+
+  ZeroMem (&Descriptor, sizeof (Descriptor));
+  Descriptor.PciCfg.Hdr.RscType          = PCI_CFG_RANGE;
+  Descriptor.PciCfg.Hdr.Length           = sizeof (Descriptor.PciCfg);
+  Descriptor.PciCfg.RWAttributes         = STM_RSC_PCI_CFG_R | STM_RSC_PCI_CFG_W;
+  Descriptor.PciCfg.Base                 = (UINT16)Step->Argument[1];
+  Descriptor.PciCfg.Length               = (UINT16)Step->Argument[2];
+  Descriptor.PciCfg.OriginatingBusNumber = (UINT8)RShiftU64 (Step->Argument[0], 16);
+  Node                                   = Descriptor.PciCfg.PciDevicePath;
+  Node->Type                             = 1;
+  Node->Subtype                          = 1;
+  Node->Length                           = sizeof (*Node);
+  Node->PciDevice                        = (UINT8)RShiftU64 (Step->Argument[0], 11) & 0x1F;
+  Node->PciFunction                      = (UINT8)RShiftU64 (Step->Argument[0], 8) & 7;
+  ProtectOne (&Descriptor, Step);
+}
+
+/**
+  The hypercall of AttackProtectFrom, on the other processor.
+
+  @param[in,out] Context  The VMCALL's step.
+**/
+STATIC
+VOID
+EFIAPI
+RunElsewhere (
+  IN OUT VOID  *Context
+  )
+{
+  StmIdtLoad ();
+  StmStepRun (Context);
+  StmIdtRestore ();
+}
+
+/**
+  Have the STM keep its SMI handler from a page, asked on another processor: as the
+  executive monitor's guest only. Arguments: number of the processor and address.
+
+  @param[in,out] Step  The step.
+**/
+VOID
+AttackProtectFrom (
+  IN OUT STM_STEP  *Step
+  )
+{
+  EFI_MP_SERVICES_PROTOCOL  *Mp;
+  STM_STEP                  Vmcall;
+
+  ZeroMem (&Vmcall, sizeof (Vmcall));
+  Vmcall.Kind        = StmStepVmcall;
+  Vmcall.Argument[0] = EXEC_HYPERCALL_PROTECT;
+  Vmcall.Argument[1] = Step->Argument[1];
+  Step->Result       = StmStepRejected;
+  if ((AttackPlace () == ExecStateGuest) &&
+      !EFI_ERROR (gBS->LocateProtocol (&gEfiMpServiceProtocolGuid, NULL, (VOID **)&Mp)) &&
+      !EFI_ERROR (Mp->StartupThisAP (Mp, RunElsewhere, (UINTN)Step->Argument[0], NULL, 0, &Vmcall, NULL)))
+  {
+    Step->Result = Vmcall.Result;
+    Step->Vector = Vmcall.Vector;
+    Step->Value  = Vmcall.Value;
+  }
 }
 
 /**

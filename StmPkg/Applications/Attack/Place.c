@@ -145,8 +145,13 @@ FindExecutiveAddress (
   }
 
   //
-  // A guest does not see the processor's block.
+  // A guest does not see the executive monitor's blocks.
   //
+  if ((AsciiStrCmp (Name, "facs") == 0) && (Monitor->State == ExecStateRoot)) {
+    *Address = Monitor->Parameters->Sleep.Facs;
+    return (BOOLEAN)(*Address != 0);
+  }
+
   for (Index = 0; (Index < ARRAY_SIZE (mExecutiveNames)) && (Monitor->State == ExecStateRoot); Index++) {
     if (AsciiStrCmp (Name, mExecutiveNames[Index].Name) == 0) {
       *Address = *(UINT64 *)(UINTN)(Monitor->Parameters->FirstProcessor + mExecutiveNames[Index].Offset);

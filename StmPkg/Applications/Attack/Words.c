@@ -45,6 +45,8 @@ STATIC CONST ATTACK_OPERATION  mOperations[] = {
   { "protect",     StmStepNone,         2, AttackProtect      },
   { "protect-io",  StmStepNone,         2, AttackProtectPorts },
   { "protect-msr", StmStepNone,         1, AttackProtectMsr   },
+  { "protect-pci", StmStepNone,         3, AttackProtectPci   },
+  { "protect-cpu", StmStepNone,         2, AttackProtectFrom  },
   { "smi",         StmStepNone,         0, AttackRaiseSmi     }
 };
 

@@ -107,7 +107,7 @@ class Trace:
         ended: whether all were.
         crash: the crash record of the boot, if the attack was the last thing in it.
         status: the firmware's record of the boot.
-        records: those of the boot that came by the STM's port.
+        records: those of the boot by others than the tools of the Shell.
     """
 
     steps: tuple[Step, ...]
@@ -148,6 +148,7 @@ class Attack:
         crashes: the class of the crash record in columns in which the attack ends the platform.
         then: the Shell's commands behind the steps, of an attack that ends the platform.
         image: changes the STM image that the firmware is given, for attacks at boot.
+        processors: of the machine; more than one only as the guest.
     """
 
     attacker: Attacker
@@ -161,6 +162,7 @@ class Attack:
     crashes: Mapping[Column, str] = field(default_factory=dict)
     then: tuple[str, ...] = ()
     image: Callable[[bytes], bytes] | None = None
+    processors: int = 1
 
     def expected(self, column: Column) -> Outcome:
         """The outcome in a column."""

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from build_scripts.experiments.attacking.attack import Attack, Column, Place, Step, Trace
+from build_scripts.experiments.attacking.words import EDU
 from build_scripts.observation import outcome
 from build_scripts.observation.events import Record, Stream
 
 # QEMU's educational device, which reads and writes memory where it is told to; its own default are 28 address bits.
 MACHINE = (
     *("-fw_cfg", "name=opt/org.stmlab/test-handler,string=1"),
-    *("-device", "edu,dma_mask=0xffffffff"),
+    *("-device", f"edu,dma_mask=0xffffffff,addr={EDU >> 3:#x}"),
 )
 # The firmware's handler of protection exceptions: without one, each ends the platform.
 _SETUP = "Attack.efi setup smm.catch"
@@ -29,6 +30,7 @@ class Boot:
         script: the Shell's commands.
         alone: the attack may end the platform.
         image: the attack whose changed STM image the firmware gets.
+        processors: of the machine.
     """
 
     column: Column
@@ -36,12 +38,14 @@ class Boot:
     script: tuple[str, ...]
     alone: bool = False
     image: str | None = None
+    processors: int = 1
 
     @property
     def title(self) -> str:
         """For the progress."""
         what = self.attacks[0] if self.alone or self.image else f"{len(self.attacks)} attacks"
-        return f"{self.column.value}: {what}"
+        machine = f", {self.processors} processors" if self.processors > 1 else ""
+        return f"{self.column.value}: {what}{machine}"
 
 
 def boots_for(attacks: Mapping[str, Attack]) -> tuple[Boot, ...]:
@@ -50,12 +54,14 @@ def boots_for(attacks: Mapping[str, Attack]) -> tuple[Boot, ...]:
     for column in Column:
         applying = {name: attack for name, attack in attacks.items() if attack.applies(column)}
         together = {n: a for n, a in applying.items() if a.image is None and column not in a.crashes}
-        if together:
-            found.append(Boot(column, tuple(_in_order(together)), _script(column, together)))
+        for processors in sorted({attack.processors for attack in together.values()}):
+            there = {name: attack for name, attack in together.items() if attack.processors == processors}
+            found.append(Boot(column, tuple(_in_order(there)), _script(column, there), processors=processors))
         for name, attack in applying.items():
             if name not in together:
+                image = name if attack.image else None
                 script = _script(column, {name: attack})
-                found.append(Boot(column, (name,), script, column in attack.crashes, name if attack.image else None))
+                found.append(Boot(column, (name,), script, column in attack.crashes, image, attack.processors))
     return tuple(found)
 
 
@@ -73,11 +79,11 @@ def trace_of(name: str, boot: Boot, stream: Stream) -> Trace | None:
         if start <= record.t and (end is None or record.t <= end)
     )
     crash = outcome.crash_record(stream) if end is None or boot.alone else None
-    return Trace(steps, end is not None, crash, stream.first("FW", "status"), _of_the_stm(stream))
+    return Trace(steps, end is not None, crash, stream.first("FW", "status"), _of_monitors(stream))
 
 
-def _of_the_stm(stream: Stream) -> tuple[Record, ...]:
-    return tuple(record for record in stream.records if record.source == "STM")
+def _of_monitors(stream: Stream) -> tuple[Record, ...]:
+    return tuple(record for record in stream.records if record.source != "APP")
 
 
 def _in_order(attacks: Mapping[str, Attack]) -> list[str]:
@@ -93,9 +99,11 @@ def _script(column: Column, attacks: Mapping[str, Attack]) -> tuple[str, ...]:
             for name, attack in attacks.items()
             if attack.place is place
         ]
-        if mine:
-            lines += mine if place is Place.NATIVE else [_start(column, place), *mine, "ExecMon.efi stop"]
-        lines += [line for attack in attacks.values() if attack.place is place for line in attack.then]
+        then = [line for attack in attacks.values() if attack.place is place for line in attack.then]
+        if mine and place is not Place.NATIVE:
+            lines += [_start(column, place), *mine, *then, "ExecMon.efi stop"]
+        else:
+            lines += [*mine, *then]
     return (*lines, _END)
 
 

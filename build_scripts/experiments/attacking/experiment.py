@@ -86,7 +86,9 @@ class Attacks(Experiment[AttacksSeen]):
             for number, boot in enumerate(planned, 1):
                 with step(f"boot {number} of {len(planned)}: {boot.title}"):
                     extra = (*MACHINE, *_image_arguments(boot, attacks, firmware, Path(folder)))
-                    result = boot_configuration(_MACHINE, firmware, boot.script, self.timeout_of(request), extra)
+                    result = boot_configuration(
+                        _MACHINE, firmware, boot.script, self.timeout_of(request), extra, processors=boot.processors
+                    )
                 if request.verbose:
                     tell_command(result.run_dir)
                 boots.append((boot, result))

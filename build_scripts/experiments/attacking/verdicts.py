@@ -155,11 +155,11 @@ def survived(label: str) -> Judge:
 
 
 def forged(by: str) -> Judge:
-    """A record ``STM: ev=forged by=NAME`` is there, and the lab takes it for the STM's."""
+    """A record ``ev=forged by=NAME`` is there, and the lab takes it for that of the monitor or firmware it names."""
 
     def judge(trace: Trace) -> Verdict:
         if any(record.event == "forged" and record.text("by") == by for record in trace.records):
-            return Verdict(SUCCEEDED, "the record is there, as if the STM had written it")
+            return Verdict(SUCCEEDED, "the record is there, as if the one it names had written it")
         met = next((step.answer for step in trace.steps if step.refused), "no exception")
         return Verdict(BLOCKED, f"no such record; the attempt met {met}")
 

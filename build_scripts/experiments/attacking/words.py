@@ -7,6 +7,12 @@ MEMORY, END = 1, 0
 # Sizes of STM_RSC_MEM_DESC and STM_RSC_END, and all accesses of RWXAttributes.
 _MEMORY_BYTES, _END_BYTES, _ALL = 32, 16, 7
 _WORD = 8
+# The device that attacks move and write: bus 0, device 10H, function 0, as bits 15:8 of port CF8H have it; and where
+# its configuration space lies in memory, from the beginning of ECAM.
+EDU = 0x80
+EDU_ECAM = EDU << 12
+# For port CF8H: the chipset's register that holds the address of ECAM.
+PCIEXBAR = "80000060"
 
 
 def memory_list(base: str, length: int = 0x1000) -> str:
@@ -23,9 +29,9 @@ def memory_list(base: str, length: int = 0x1000) -> str:
     )
 
 
-def forged_record(by: str) -> str:
-    """A line as the STM writes it."""
-    return f"STM: ev=forged t=1 by={by}\n"
+def forged_record(by: str, source: str = "STM") -> str:
+    """A line as the STM writes it, or another writer of records."""
+    return f"{source}: ev=forged t=1 by={by}\n"
 
 
 def text(place: str, words: str) -> str:
