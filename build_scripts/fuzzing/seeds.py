@@ -75,6 +75,22 @@ def _walk() -> list[bytes]:
     return [bytes([shape, 7]) + entries + bytes([0, 0, 1, 2, 4, 0x80, *range(8)]) for shape in range(16)]
 
 
+def _pci() -> list[bytes]:
+    def code(text: str, shape: int = 0) -> bytes:
+        data = bytes.fromhex(text)
+        return bytes([0, shape | len(data)]) + data + (bytes(16) if shape == 0 else b"")
+
+    # MOV, MOVZX, MOVSX, MOVSXD, MOV with an immediate, with SIB, displacement, prefixes; the same of 32-bit code.
+    moves = ("8b07", "480fb607", "0fbf4708", "486303", "c744240805000000", "66c7000102", "a2" + "11" * 8, "45883c24")
+    path = bytes([1, 2, 0x40, 0, 4, 0, 0, 0, 3, 1, 9, 0, 4, 1, 20, 0, 5, 0, 0])
+    return [
+        b"".join(map(code, moves)),
+        b"".join(code(text, 0x80) for text in moves),
+        path,
+        bytes([1, 0xC0, 0, 0, 0, 0x10, 0, 7, 31]) + path,
+    ]
+
+
 def _save_state() -> list[bytes]:
     return [bytes(range(256)) * 4, bytes(600)]
 
@@ -133,6 +149,7 @@ _MADE = {
     "bios_list": _bios_list,
     "page_map": _page_map,
     "walk": _walk,
+    "pci": _pci,
     "save_state": _save_state,
     "image": _image,
 }

@@ -5,38 +5,30 @@
 
   TSEG and a few pages of the executive monitor's are mapped at their physical
   addresses, so that the STM's pointers are right. What the STM asks of the processor
-  (VMCS, MSRs, VM entries) is here.
+  (VMCS, MSRs, VM entries) is in api_processor_stub.c, parts of its own that are not
+  compiled with it in api_parts_stub.c.
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "api_stub.h"
+#include "api_stub_state.h"
 #include <sys/mman.h>
-#include <Library/SynchronizationLib.h>
 #include "Api/Api.h"
 #include "Exit/Exit.h"
 #include "Guest/Guest.h"
 #include "Log/Log.h"
 #include "Protect/Protect.h"
 #include "Session/Session.h"
-#include "exchange_stub.h"
-#include "shift_stub.h"
 
 ///
 /// Tables of an EPT that protects nothing: 512 GB in pages of 1 GB, and one of 2 MB.
 ///
 #define TEST_KEPT_TABLES  8
+
 STATIC STM_SHARED  *mShared;
-STATIC UINT64      mFields[TEST_PROCESSORS][3];
-STATIC UINT64      mMsrMisc;
-STATIC UINT64      mMonitorCtl[TEST_PROCESSORS];
-STATIC UINT32      mRunning;
-STATIC UINT8       mInside[TEST_PROCESSORS];
-STATIC UINT8       mElsewhere[SIZE_4KB];
 STATIC UINT32      mPhysicalBits;
 STATIC UINT32      mLimit;
-STATIC UINT64      mEptCapability;
 STATIC UINT32      mTablesUsed;        ///< pages of the EPT that may not be zero any more
 UINT32             TestFirmwareCode;   ///< TEST_SETUP, TEST_TEARDOWN
 UINT32             TestOpenWindows;
@@ -128,11 +120,11 @@ TestStart (
     Mapped = TRUE;
   }
 
-  mShared        = (STM_SHARED *)(UINTN)TEST_DYNAMIC;
-  mPhysicalBits  = PhysicalBits;
-  mLimit         = Limit;
-  mMsrMisc       = VMX_MISC_STORE_LMA | VMX_MISC_BLOCK_UNBLOCKING;
-  mEptCapability = EPT_CAP_WALK_4 | EPT_CAP_TABLES_WB | EPT_CAP_2MB_PAGES | EPT_CAP_INVEPT_ALL | (HugePages ? EPT_CAP_1GB_PAGES : 0);
+  mShared            = (STM_SHARED *)(UINTN)TEST_DYNAMIC;
+  mPhysicalBits      = PhysicalBits;
+  mLimit             = Limit;
+  gTestMsrMisc       = VMX_MISC_STORE_LMA | VMX_MISC_BLOCK_UNBLOCKING;
+  gTestEptCapability = EPT_CAP_WALK_4 | EPT_CAP_TABLES_WB | EPT_CAP_2MB_PAGES | EPT_CAP_INVEPT_ALL | (HugePages ? EPT_CAP_1GB_PAGES : 0);
 
   TestFirmwareCode = TEST_SETUP | TEST_TEARDOWN;
   TestOpenWindows  = 0;
@@ -141,8 +133,8 @@ TestStart (
   __builtin_memset (mShared, 0, sizeof (*mShared));
   for (Index = 0; Index < TEST_PROCESSORS; Index++) {
     __builtin_memset (TestProcessor (Index), 0, sizeof (STM_PROCESSOR));
-    mInside[Index]     = FALSE;
-    mMonitorCtl[Index] = TEST_MSEG_BASE | BIT0;
+    gTestInside[Index]     = FALSE;
+    gTestMonitorCtl[Index] = TEST_MSEG_BASE | BIT0;
     MakePsd (Index);
   }
 }
@@ -167,7 +159,7 @@ TestCapabilities (
   IN UINT64  VmxMisc
   )
 {
-  mMsrMisc = VmxMisc;
+  gTestMsrMisc = VmxMisc;
 }
 
 STM_PROCESSOR *
@@ -212,7 +204,7 @@ BuildProtection (
   UINT8                *Dynamic;
 
   Dynamic = (UINT8 *)mShared;
-  if (Platform != ((UINT64)mPhysicalBits | mEptCapability << 8)) {
+  if (Platform != ((UINT64)mPhysicalBits | gTestEptCapability << 8)) {
     __builtin_memset (Dynamic + STM_DYNAMIC_MSR_BITMAP, 0, sizeof (Bitmaps));
     __builtin_memset (Dynamic + TEST_EPT, 0, TEST_EPT_PAGES * SIZE_4KB);
     mShared->EptPool  = (UINT64)(UINTN)(Dynamic + TEST_EPT);
@@ -224,7 +216,7 @@ BuildProtection (
     StmBuildBitmaps (mShared);
     Map      = mShared->Ept;
     Pointer  = mShared->EptPointer;
-    Platform = (UINT64)mPhysicalBits | mEptCapability << 8;
+    Platform = (UINT64)mPhysicalBits | gTestEptCapability << 8;
     __builtin_memcpy (Bitmaps, Dynamic + STM_DYNAMIC_MSR_BITMAP, sizeof (Bitmaps));
     __builtin_memcpy (Tables, Dynamic + TEST_EPT, Map.PoolUsed * SIZE_4KB);
   }
@@ -253,14 +245,14 @@ BuildShared (
   Start       = OFFSET_OF (STM_SHARED, MsegBase);
   __builtin_memset ((UINT8 *)mShared + Start, 0, sizeof (*mShared) - Start);
   ((STM_PROFILE *)((UINT8 *)mShared + STM_DYNAMIC_PROFILE))->Count = 0;
-  mShared->MsegBase       = TEST_MSEG_BASE;
-  mShared->MsegEnd        = TEST_TSEG_END;
-  mShared->TsegBase       = TEST_TSEG_BASE;
-  mShared->TsegEnd        = TEST_TSEG_END;
-  mShared->Dynamic        = (UINT64)(UINTN)mShared;
-  mShared->PhysicalBits   = mPhysicalBits;
-  mShared->ProcessorLimit = mLimit;
-  mShared->BlockLimit     = TEST_PROCESSORS;
+  mShared->MsegBase                                                = TEST_MSEG_BASE;
+  mShared->MsegEnd                                                 = TEST_TSEG_END;
+  mShared->TsegBase                                                = TEST_TSEG_BASE;
+  mShared->TsegEnd                                                 = TEST_TSEG_END;
+  mShared->Dynamic                                                 = (UINT64)(UINTN)mShared;
+  mShared->PhysicalBits                                            = mPhysicalBits;
+  mShared->ProcessorLimit                                          = mLimit;
+  mShared->BlockLimit                                              = TEST_PROCESSORS;
   BuildProtection ();
 }
 
@@ -282,10 +274,10 @@ Activate (
   Processor->Shared        = mShared;
   Processor->Slot          = Index;
   Processor->State         = StmProcessorOff;
-  Processor->SmmMonitorCtl = mMonitorCtl[Index];
+  Processor->SmmMonitorCtl = gTestMonitorCtl[Index];
   Processor->Saved.Smbase  = TEST_SMBASE (Index);
   mShared->Blocks          = MAX (mShared->Blocks, Index + 1);
-  mInside[Index]           = TRUE;
+  gTestInside[Index]       = TRUE;
   return Processor;
 }
 
@@ -306,8 +298,8 @@ TestCall (
   STM_PROCESSOR  *Processor;
   STM_EVENT      Event;
 
-  mRunning  = Index;
-  Processor = mInside[Index] ? TestProcessor (Index) : Activate (Index);
+  gTestRunning = Index;
+  Processor    = gTestInside[Index] ? TestProcessor (Index) : Activate (Index);
   VmWrite (VMCS_GUEST_RFLAGS, 0x8D7);
   Processor->Interrupted.Rax = Registers[0];
   Processor->Interrupted.Rbx = Registers[1];
@@ -347,7 +339,7 @@ TestHandlerCall (
 {
   STM_PROCESSOR  *Processor;
 
-  mRunning             = Index;
+  gTestRunning         = Index;
   Processor            = TestProcessor (Index);
   Processor->Saved.Cr3 = Cr3;
   Processor->Event     = StmEventSmi;
@@ -372,7 +364,7 @@ TestIsInside (
   IN UINT32  Index
   )
 {
-  return mInside[Index];
+  return gTestInside[Index];
 }
 
 UINT64
@@ -380,373 +372,5 @@ TestMonitorCtl (
   IN UINT32  Index
   )
 {
-  return mMonitorCtl[Index];
-}
-
-//
-// What the STM asks of the processor, and of parts of its own that are not here.
-//
-STATIC
-UINT64 *
-Field (
-  IN UINT64  Number
-  )
-{
-  STATIC UINT64  Other;
-
-  switch (Number) {
-    case VMCS_GUEST_RFLAGS:
-      return &mFields[mRunning][0];
-    case VMCS_GUEST_CR3:
-      return &mFields[mRunning][1];
-    case VMCS_GUEST_INTERRUPTIBILITY_STATE:
-      return &mFields[mRunning][2];
-    default:
-      Other = 0;
-      return &Other;
-  }
-}
-
-UINT64
-EFIAPI
-VmRead (
-  IN UINT64  Number
-  )
-{
-  return *Field (Number);
-}
-
-BOOLEAN
-EFIAPI
-VmWrite (
-  IN UINT64  Number,
-  IN UINT64  Value
-  )
-{
-  *Field (Number) = Value;
-  return TRUE;
-}
-
-VOID
-EFIAPI
-VmxSkipInstruction (
-  VOID
-  )
-{
-}
-
-UINT64
-EFIAPI
-VmxReadEptCapability (
-  VOID
-  )
-{
-  return mEptCapability;
-}
-
-VMX_RESULT
-EFIAPI
-AsmInvEpt (
-  IN UINT64  Type,
-  IN UINT64  EptPointer
-  )
-{
-  return VmxSucceed;
-}
-
-VMX_RESULT
-EFIAPI
-AsmVmPtrLoad (
-  IN UINT64  Region
-  )
-{
-  return VmxSucceed;
-}
-
-UINT64
-EFIAPI
-AsmReadMsr64 (
-  IN UINT32  Index
-  )
-{
-  return (Index == MSR_IA32_SMM_MONITOR_CTL) ? mMonitorCtl[mRunning] : (Index == MSR_IA32_VMX_MISC) ? mMsrMisc : 0;
-}
-
-BOOLEAN
-EFIAPI
-AsmTryReadMsr (
-  IN  UINT32  Msr,
-  OUT UINT64  *Value
-  )
-{
-  *Value = AsmReadMsr64 (Msr);
-  return TRUE;
-}
-
-BOOLEAN
-EFIAPI
-AsmTryWriteMsr (
-  IN UINT32  Msr,
-  IN UINT64  Value
-  )
-{
-  return TRUE;
-}
-
-UINT64
-EFIAPI
-AsmWriteMsr64 (
-  IN UINT32  Index,
-  IN UINT64  Value
-  )
-{
-  if (Index == MSR_IA32_SMM_MONITOR_CTL) {
-    mMonitorCtl[mRunning] = Value;
-  }
-
-  return Value;
-}
-
-UINT32
-EFIAPI
-AsmCpuid (
-  IN  UINT32  Index,
-  OUT UINT32  *Eax  OPTIONAL,
-  OUT UINT32  *Ebx  OPTIONAL,
-  OUT UINT32  *Ecx  OPTIONAL,
-  OUT UINT32  *Edx  OPTIONAL
-  )
-{
-  return Index;
-}
-
-UINT32
-EFIAPI
-InterlockedIncrement (
-  IN volatile UINT32  *Value
-  )
-{
-  return ++*Value;
-}
-
-/**
-  One processor runs at a time: who waits here waits for ever.
-**/
-VOID
-EFIAPI
-CpuPause (
-  VOID
-  )
-{
-  __builtin_trap ();
-}
-
-VOID *
-StmOpenWindow (
-  IN CONST STM_PROCESSOR  *Processor,
-  IN UINT64               Page,
-  IN BOOLEAN              Writable
-  )
-{
-  TestOpenWindows++;
-  if (!StmPageIsExecutives (Processor->Shared, Page)) {
-    TestWorstWindow++;
-  }
-
-  if ((Page >= TEST_EXECUTIVE_BASE) && (Page < TEST_EXECUTIVE_BASE + TEST_EXECUTIVE_PAGES * SIZE_4KB)) {
-    return (VOID *)(UINTN)Page;
-  }
-
-  __builtin_memset (mElsewhere, 0, sizeof (mElsewhere));
-  return mElsewhere;
-}
-
-VOID
-StmCloseWindow (
-  IN CONST STM_PROCESSOR  *Processor
-  )
-{
-  TestOpenWindows--;
-}
-
-VOID
-StmMakeCurrent (
-  IN CONST STM_PROCESSOR  *Processor,
-  IN UINT64               Vmcs
-  )
-{
-}
-
-VOID
-StmClearOwnVmcs (
-  IN CONST STM_PROCESSOR  *Processor,
-  IN UINT64               Vmcs
-  )
-{
-}
-
-BOOLEAN
-StmSetUpSmmGuestVmcs (
-  IN OUT STM_PROCESSOR  *Processor
-  )
-{
-  return TRUE;
-}
-
-UINT64
-StmReadInterrupted (
-  IN OUT STM_PROCESSOR  *Processor
-  )
-{
-  return 0;
-}
-
-BOOLEAN
-StmRestoreRevision (
-  IN CONST STM_PROCESSOR  *Processor,
-  IN UINT64               Region
-  )
-{
-  return TRUE;
-}
-
-BOOLEAN
-StmPrepareHandler (
-  IN OUT STM_PROCESSOR  *Processor,
-  IN     STM_EVENT      Event
-  )
-{
-  if ((TestFirmwareCode & ((Event == StmEventSetup) ? TEST_SETUP : TEST_TEARDOWN)) == 0) {
-    return FALSE;
-  }
-
-  Processor->Event = Event;
-  return TRUE;
-}
-
-UINT32
-StmReturnFromProtectionException (
-  IN OUT STM_PROCESSOR  *Processor,
-  IN     UINT32         Choice
-  )
-{
-  return (UINT32)ERROR_STM_UNSPECIFIED;
-}
-
-VOID
-EFIAPI
-AsmLeave (
-  IN CONST VMX_REGISTERS  *Registers,
-  IN volatile UINT32      *Inside,
-  IN UINT64               Tables,
-  IN BOOLEAN              Launched
-  )
-{
-  mInside[mRunning] = FALSE;
-  --*Inside;
-}
-
-BOOLEAN
-StmLockRecords (
-  IN CONST STM_PROCESSOR  *Processor,
-  IN BOOLEAN              Crash
-  )
-{
-  return TRUE;
-}
-
-VOID
-StmUnlockRecords (
-  IN CONST STM_PROCESSOR  *Processor,
-  IN BOOLEAN              Taken
-  )
-{
-}
-
-VOID
-EFIAPI
-StmRecord (
-  IN UINT16       Port,
-  IN CONST CHAR8  *Source,
-  IN CONST CHAR8  *Event,
-  IN CONST CHAR8  *Format,
-  ...
-  )
-{
-}
-
-CONST CHAR8 *
-EFIAPI
-StmRecordBytes (
-  IN  CONST UINT8  *Bytes,
-  IN  UINTN        Length,
-  OUT CHAR8        *Text
-  )
-{
-  return Text;
-}
-
-VOID
-StmRing (
-  IN OUT STM_PROCESSOR  *Processor,
-  IN     STM_RING_TYPE  Type,
-  IN     UINT64         Reason,
-  IN     UINT64         Qualification,
-  IN     UINT64         Rip,
-  IN     UINT64         Address
-  )
-{
-}
-
-VOID
-StmRingFlush (
-  IN OUT STM_PROCESSOR  *Processor
-  )
-{
-}
-
-UINT64
-AsmReadTsc (
-  VOID
-  )
-{
-  STATIC UINT64  Ticks;
-
-  return Ticks++;
-}
-
-/**
-  Ports of PCI configuration space: nothing is there.
-**/
-UINT8
-IoRead8 (
-  IN UINTN  Port
-  )
-{
-  return MAX_UINT8;
-}
-
-UINT16
-IoRead16 (
-  IN UINTN  Port
-  )
-{
-  return MAX_UINT16;
-}
-
-UINT32
-IoRead32 (
-  IN UINTN  Port
-  )
-{
-  return MAX_UINT32;
-}
-
-UINT32
-IoWrite32 (
-  IN UINTN   Port,
-  IN UINT32  Value
-  )
-{
-  return Value;
+  return gTestMonitorCtl[Index];
 }

@@ -24,11 +24,11 @@
 #define TEST_DYNAMIC          (TEST_MSEG_BASE + 0x20000)
 #define TEST_EPT              0x100000   ///< from there
 #define TEST_EPT_PAGES        32
-#define TEST_SMBASE(Index)    (TEST_TSEG_BASE + (UINT64)(Index) * SIZE_64KB)
-#define TEST_BIOS_LIST        (TEST_TSEG_BASE + 0x90000)
-#define TEST_BIOS_LIST_SIZE   0x8000
-#define TEST_HANDLER_TABLES   (TEST_TSEG_BASE + 0x100000)
-#define TEST_REQUEST          (TEST_TSEG_BASE + 0x110000)
+#define TEST_SMBASE(Index)  (TEST_TSEG_BASE + (UINT64)(Index) * SIZE_64KB)
+#define TEST_BIOS_LIST       (TEST_TSEG_BASE + 0x90000)
+#define TEST_BIOS_LIST_SIZE  0x8000
+#define TEST_HANDLER_TABLES  (TEST_TSEG_BASE + 0x100000)
+#define TEST_REQUEST         (TEST_TSEG_BASE + 0x110000)
 
 #define TEST_SETUP     BIT0
 #define TEST_TEARDOWN  BIT1

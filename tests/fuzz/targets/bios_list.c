@@ -14,14 +14,14 @@
 #include <Library/BaseMemoryLib.h>
 #include "Protect/Resource.h"
 
-#define TSEG_BASE   0x6F800000ULL
-#define TSEG_SIZE   0x10000
-#define MSEG_BASE   (TSEG_BASE + 0xC000)
-#define TSEG_END    (TSEG_BASE + TSEG_SIZE)
-#define LIST_AT     0x1000
-#define LIST_ROOM   0x6000
+#define TSEG_BASE  0x6F800000ULL
+#define TSEG_SIZE  0x10000
+#define MSEG_BASE  (TSEG_BASE + 0xC000)
+#define TSEG_END   (TSEG_BASE + TSEG_SIZE)
+#define LIST_AT    0x1000
+#define LIST_ROOM  0x6000
 
-STATIC FUZZ_INPUT   mRewrites;   ///< what the other processor does: two bytes where, one byte what
+STATIC FUZZ_INPUT  mRewrites;    ///< what the other processor does: two bytes where, one byte what
 
 VOID *
 CopyMem (

@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include "Protect/PageMap.h"
 
-#define MOST_CHANGES  64
-#define POOL_PHYSICAL 0x123456000ULL
-#define TABLE_BITS    7ULL
+#define MOST_CHANGES   64
+#define POOL_PHYSICAL  0x123456000ULL
+#define TABLE_BITS     7ULL
 
 ///
 /// What was done to a range: a mapping, or a change of attribute bits.
@@ -149,14 +149,16 @@ LLVMFuzzerTestOneInput (
       //
       Done = StmPageMapRange (&Map, First, First + mDistance, Length, Bits | BIT4);
       FuzzCalls++;
-      mChanges[mCount] = (CHANGE) { First, First + Length, 0, Bits | BIT4 };
+      mChanges[mCount] = (CHANGE) {
+        First, First + Length, 0, Bits | BIT4
+      };
     } else {
       Counted[0] = MAX_UINT64;
       Counted[1] = MAX_UINT64;
       Cost       = 0;
-      if (((First | Length) & 0xFFF) == 0 && (First < 1ULL << 48) && (Length < (1ULL << 48) - First)) {
-        Cost  = StmPageMapCost (&Map, First, Counted);
-        Cost += StmPageMapCost (&Map, First + Length, Counted);
+      if ((((First | Length) & 0xFFF) == 0) && (First < 1ULL << 48) && (Length < (1ULL << 48) - First)) {
+        Cost       = StmPageMapCost (&Map, First, Counted);
+        Cost      += StmPageMapCost (&Map, First + Length, Counted);
         FuzzCalls += 2;
       }
 
@@ -164,7 +166,9 @@ LLVMFuzzerTestOneInput (
       FuzzCalls++;
       REQUIRE (Done || (Cost > Pages - Used) || (((First | Length) & 0xFFF) != 0) || (First > 1ULL << 48) || (Length > (1ULL << 48) - First));
       REQUIRE (!Done || (Map.PoolUsed - Used <= Cost) || (First + Length == 1ULL << 48));
-      mChanges[mCount] = (CHANGE) { First, First + Length, 7, Bits & 7 };
+      mChanges[mCount] = (CHANGE) {
+        First, First + Length, 7, Bits & 7
+      };
     }
 
     REQUIRE ((Map.PoolUsed >= Used) && (Map.PoolUsed <= Pages));

@@ -55,8 +55,8 @@ LLVMFuzzerTestOneInput (
     StmSaveStateCompose (&Map, &State, &Registers);
     REQUIRE ((Map.RevisionId == 0x00020064) && ((Map.Cr4 & BIT13) == 0));
     REQUIRE ((Map.Reserved1[0] == UNTOUCHED) && (Map.Reserved2[0x23] == UNTOUCHED) && (Map.Reserved3[0] == UNTOUCHED));
-    Before  = State;
-    Changed = StmSaveStateExtract (&Map, &State, &Registers);
+    Before     = State;
+    Changed    = StmSaveStateExtract (&Map, &State, &Registers);
     FuzzCalls += 2;
     REQUIRE ((Changed == 0) && (__builtin_memcmp (&Before, &State, sizeof (State)) == 0));
     if ((Count == 0) || FuzzIsEmpty (&Input)) {

@@ -187,8 +187,8 @@ LLVMFuzzerTestOneInput (
     //
     // An entry at one of few places, with a page that is one of the tables, mostly.
     //
-    Place                                 = FuzzTake (&Input, 2);
-    Linear                                = FuzzTake (&Input, 2);
+    Place                                                                                   = FuzzTake (&Input, 2);
+    Linear                                                                                  = FuzzTake (&Input, 2);
     mMemory[Place % PAGES][((Place & 0x8000) != 0) ? (Place >> 3 & 511) : (Place >> 3 & 1)] =
       (Linear & 0xFFF) | (Linear >> 12) << 12 | (((Shape & 0x80) != 0) ? FuzzTake (&Input, 8) : 0);
   }

@@ -1,0 +1,216 @@
+/** @file
+  The API's fuzz target: what must hold after every call of the profile, of the EPT and of
+  the bitmaps, by the history of all that was granted.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#include "api.h"
+
+#define MEMORY_ALL  7
+#define EXECUTE     4
+
+UINT32
+ApiMembers (
+  VOID
+  )
+{
+  UINT32  Count;
+  UINT32  Index;
+
+  Count = 0;
+  for (Index = 0; Index < API_PROCESSORS; Index++) {
+    Count += (gApiLife[Index] != Off);
+  }
+
+  return Count;
+}
+
+/**
+  What the SMI handler may do at an address, as the processor sees it: the real tables,
+  walked here.
+**/
+STATIC
+UINT32
+EptAt (
+  IN UINT64  Address
+  )
+{
+  UINT64  Table;
+  UINT64  Entry;
+  UINTN   Level;
+
+  Table = TestShared ()->EptPointer & ~0xFFFULL;
+  for (Level = 3; ; Level--) {
+    REQUIRE ((Table >= TEST_DYNAMIC + TEST_EPT) && (Table < TEST_DYNAMIC + TEST_EPT + TEST_EPT_PAGES * SIZE_4KB));
+    Entry = ((CONST UINT64 *)(UINTN)Table)[Address >> (12 + 9 * Level) & 511];
+    if ((Entry & 7) == 0) {
+      return 0;
+    }
+
+    if ((Level == 0) || ((Level < 3) && ((Entry & BIT7) != 0))) {
+      REQUIRE ((Entry & 0x000FFFFFFFFFF000ULL) == (Address & ~((1ULL << (12 + 9 * Level)) - 1)));
+      REQUIRE ((Entry & 3) != 2);
+      return (UINT32)Entry & 7;
+    }
+
+    Table = Entry & 0x000FFFFFFFFFF000ULL;
+  }
+}
+
+STATIC
+BOOLEAN
+InBitmap (
+  IN UINT64  Bitmap,
+  IN UINT64  Bit
+  )
+{
+  return (BOOLEAN)(((CONST UINT8 *)(UINTN)(TEST_DYNAMIC + Bitmap))[Bit / 8] >> (Bit % 8) & 1);
+}
+
+/**
+  One place: the profile, what enforces it, and the history agree; what is the STM's own
+  is closed whatever was asked for.
+**/
+VOID
+ApiCheckPlace (
+  IN UINT32  Space,
+  IN UINT64  Place
+  )
+{
+  UINT32  Wanted;
+  UINT64  End;
+  UINT64  Bit;
+
+  Wanted = RefProtectedAt (&gApiHistory, Space, Place);
+  REQUIRE (StmProfileAt (TestProfile (), Space, Place, &End) == Wanted);
+  REQUIRE (End > Place);
+  if (Space == SpaceMemory) {
+    if (Place >> gApiPlaces.PhysicalBits != 0) {
+      REQUIRE (Wanted == 0);
+    } else if ((Place >= TEST_MSEG_BASE) && (Place < TEST_TSEG_END)) {
+      REQUIRE (EptAt (Place) == 0);
+    } else {
+      //
+      // Execution is for SMRAM.
+      //
+      Wanted |= ((Place < TEST_TSEG_BASE) || (Place >= TEST_TSEG_END)) ? EXECUTE : 0;
+      REQUIRE (EptAt (Place) == (((Wanted & 1) != 0) ? 0 : (MEMORY_ALL & ~Wanted)));
+    }
+  } else if ((Space == SpaceIo) && (Place < 0x10000)) {
+    REQUIRE ((Wanted == 0) || InBitmap (STM_DYNAMIC_IO_BITMAP_A, Place));
+    REQUIRE ((Place != STM_RECORD_PORT_STM) || InBitmap (STM_DYNAMIC_IO_BITMAP_A, Place));
+  } else if (Space == SpaceMsr) {
+    Bit = (Place < 0x2000) ? Place : ((Place >= 0xC0000000) && (Place < 0xC0002000)) ? (Place - 0xC0000000 + 0x2000) : MAX_UINT64;
+    if (Bit != MAX_UINT64) {
+      REQUIRE (((Wanted & 1) == 0) || InBitmap (STM_DYNAMIC_MSR_BITMAP, Bit));
+      REQUIRE (((Wanted & 2) == 0) || InBitmap (STM_DYNAMIC_MSR_BITMAP + 0x800, Bit));
+      REQUIRE (((Place != 0x9B) && (Place != 0x1B)) || InBitmap (STM_DYNAMIC_MSR_BITMAP + 0x800, Bit));
+    }
+  }
+}
+
+/**
+  The whole profile: sorted, as few ranges as can be, nothing that the firmware claims,
+  and, if it is to be looked at, what is at both ends of each range.
+**/
+VOID
+ApiCheckProfile (
+  IN BOOLEAN  Places
+  )
+{
+  CONST STM_PROFILE  *Profile;
+  CONST STM_RANGE    *Range;
+  UINTN              Index;
+  REF_ITEM           Item;
+
+  Profile = TestProfile ();
+  REQUIRE (Profile->Count <= STM_PROFILE_RANGES);
+  for (Index = 0; Index < Profile->Count; Index++) {
+    Range = &Profile->Ranges[Index];
+    if (Range->Space > SpaceMsr) {
+      continue;
+    }
+
+    REQUIRE ((Range->Base < Range->End) && (Range->Access != 0));
+    if ((Index != 0) && (Range[-1].Space == Range->Space)) {
+      REQUIRE (Range[-1].End <= Range->Base);
+      REQUIRE ((Range[-1].End != Range->Base) || (Range[-1].Access != Range->Access));
+    }
+
+    REQUIRE ((Index == 0) || (Range[-1].Space <= Range->Space));
+    REQUIRE (
+      (Range->Space != SpaceMemory) || (Range->End <= TEST_TSEG_BASE) || (Range->Base >= TEST_TSEG_END)
+      );
+    Item.Space  = Range->Space;
+    Item.Access = Range->Access;
+    Item.First  = Range->Base;
+    Item.Last   = Range->End - 1;
+    REQUIRE (!RefClaims (&gApiBios, &Item));
+    if (Places) {
+      ApiCheckPlace (Range->Space, Range->Base);
+      ApiCheckPlace (Range->Space, Range->End - 1);
+    }
+  }
+}
+
+/**
+  Everywhere something may have begun or ended.
+**/
+VOID
+ApiCheckEverywhere (
+  VOID
+  )
+{
+  CONST REF_CHANGE  *Change;
+  UINT32            Index;
+
+  ApiCheckProfile (TRUE);
+  for (Index = 0; Index < gApiHistory.Count; Index++) {
+    Change = &gApiHistory.Changes[Index];
+    ApiCheckPlace (Change->Space, Change->First);
+    ApiCheckPlace (Change->Space, Change->Last + 1);
+  }
+
+  ApiCheckPlace (SpaceMemory, TEST_MSEG_BASE);
+  ApiCheckPlace (SpaceMemory, TEST_TSEG_END - 1);
+  ApiCheckPlace (SpaceMemory, TEST_TSEG_BASE);
+  ApiCheckPlace (SpaceMsr, 0x9B);
+  ApiCheckPlace (SpaceMsr, 0x1B);
+  ApiCheckPlace (SpaceIo, STM_RECORD_PORT_STM);
+}
+
+VOID
+ApiRemember (
+  IN CONST REF_ITEM  *Item,
+  IN BOOLEAN         Protect
+  )
+{
+  REF_CHANGE  *Change;
+
+  REQUIRE (gApiHistory.Count < REF_CHANGES);
+  Change          = &gApiHistory.Changes[gApiHistory.Count++];
+  Change->Space   = Item->Space;
+  Change->Access  = Item->Access;
+  Change->First   = Item->First;
+  Change->Last    = Item->Last;
+  Change->Protect = Protect;
+}
+
+BOOLEAN
+ApiInTseg (
+  IN CONST REF_ITEM  *Item
+  )
+{
+  return (BOOLEAN)((Item->Space == SpaceMemory) && (Item->First < TEST_TSEG_END) && (Item->Last >= TEST_TSEG_BASE));
+}
+
+BOOLEAN
+ApiProfileIsAsBefore (
+  VOID
+  )
+{
+  return (BOOLEAN)((gApiBefore.Count == TestProfile ()->Count) &&
+                   (__builtin_memcmp (&gApiBefore, TestProfile (), OFFSET_OF (STM_PROFILE, Ranges) + gApiBefore.Count * sizeof (STM_RANGE)) == 0));
+}
