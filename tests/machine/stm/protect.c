@@ -57,6 +57,11 @@ ACCESS(outsl)
 ACCESS(rep_insb)
 ACCESS(insl32)
 ACCESS(or)
+ACCESS(outsl_fs)
+ACCESS(outsl_fs32)
+ACCESS(insl16)
+ACCESS(insl_es)
+ACCESS(outsl_es)
 #undef ACCESS
 extern uint8_t protection_entry[];
 
@@ -83,6 +88,11 @@ static const struct {
     { guarded_rep_insb, rep_insb_at, 8, 5 },
     { guarded_insl32, insl32_at, 5, 5 },
     { guarded_or, or_at, 2, 5 },
+    { guarded_outsl_fs, outsl_fs_at, 5, 5 },
+    { guarded_outsl_fs32, outsl_fs32_at, 6, 5 },
+    { guarded_insl16, insl16_at, 4, 5 },
+    { guarded_insl_es, insl_es_at, 3, 5 },
+    { guarded_outsl_es, outsl_es_at, 4, 5 },
 };
 
 volatile uint32_t nmi_count, protection_status;
@@ -121,6 +131,7 @@ void guarded_access(void)
         moves_in_handler();
         return;
     }
+    addresses_in_handler();
     access_fault = try_call(access_now, NULL);
 }
 

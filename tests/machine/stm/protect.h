@@ -42,6 +42,8 @@ enum access_kind {
     ACCESS_PCI_IN8, ACCESS_PCI_IN16, ACCESS_PCI_IN32, ACCESS_PCI_OUT8, ACCESS_PCI_OUT16, ACCESS_PCI_OUT32,
     ACCESS_INSL, ACCESS_OUTSL, ACCESS_REP_INSB, ACCESS_INSL32,
     ACCESS_OR,
+    /* string instructions whose address is not DS or ES and a 64-bit register: protect_strings.c */
+    ACCESS_OUTSL_FS, ACCESS_OUTSL_FS32, ACCESS_INSL16, ACCESS_INSL_ES, ACCESS_OUTSL_ES,
     ACCESS_KINDS, ACCESS_LOOKUP, ACCESS_MOVES
 };
 
@@ -52,6 +54,14 @@ extern volatile uint32_t string_address;           /* for CF8H, of a string inst
 extern volatile uint32_t access_fault, exceptions, spe_choice, protection_status;
 extern uint64_t frame[FRAME_SIZE / 8]; /* of the last protection exception */
 void set_exception_handler(void);      /* in SMM */
+
+/* A register of PCI configuration space, from outside SMM; `address` is for CF8H. */
+uint32_t config_read(uint32_t address);
+void config_write(uint32_t address, uint32_t value);
+/* An access that returns `rax`, one that is a violation, one that faults; CF8H stays as it was left. */
+void value(const char *name, enum access_kind kind, uint64_t place, uint64_t rax);
+void refused(const char *name, enum access_kind kind, uint64_t place, uint32_t type);
+void faults(const char *name, enum access_kind kind, uint64_t place, uint32_t fault);
 
 /* One SMI whose handler makes an access. */
 void handler_does(enum access_kind kind, uint64_t place);
@@ -104,5 +114,7 @@ void run_capacity(void);      /* protect_capacity.c */
 void run_pci(void);           /* protect_pci.c */
 void check_moves(uint64_t base); /* protect_moves.c: at four bytes at which the STM emulates instructions */
 void moves_in_handler(void);
+void check_addresses(void);     /* protect_strings.c; registers of the ISA bridge are protected */
+void addresses_in_handler(void);
 
 #endif

@@ -20,13 +20,13 @@
 #define PCI          5u
 #define GARBAGE      0x1122334400000000ull
 
-static uint32_t config_read(uint32_t address)
+uint32_t config_read(uint32_t address)
 {
     outl(ADDRESS_PORT, address);
     return inl(DATA_PORT);
 }
 
-static void config_write(uint32_t address, uint32_t value)
+void config_write(uint32_t address, uint32_t value)
 {
     outl(ADDRESS_PORT, address);
     outl(DATA_PORT, value);
@@ -71,7 +71,7 @@ static void latch(const char *name)
     check_eq("PCI-LATCH", name, inl(ADDRESS_PORT), LEFT);
 }
 
-static void value(const char *name, enum access_kind kind, uint64_t place, uint64_t rax)
+void value(const char *name, enum access_kind kind, uint64_t place, uint64_t rax)
 {
     outl(ADDRESS_PORT, LEFT);
     access_value = GARBAGE | 0x55667788;
@@ -81,14 +81,14 @@ static void value(const char *name, enum access_kind kind, uint64_t place, uint6
     access_value = 0xA5;
 }
 
-static void refused(const char *name, enum access_kind kind, uint64_t place, uint32_t type)
+void refused(const char *name, enum access_kind kind, uint64_t place, uint32_t type)
 {
     outl(ADDRESS_PORT, LEFT);
     caught_as(name, kind, place, type);
     latch(name);
 }
 
-static void faults(const char *name, enum access_kind kind, uint64_t place, uint32_t fault)
+void faults(const char *name, enum access_kind kind, uint64_t place, uint32_t fault)
 {
     outl(ADDRESS_PORT, LEFT);
     handler_does(kind, place);
@@ -257,6 +257,7 @@ void run_pci(void)
         protect_registers(API_PROTECT);
         check_ports();
         check_strings();
+        check_addresses();
         if (ecam != 0) {
             check_ecam();
         }

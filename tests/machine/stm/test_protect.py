@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,12 @@ ABOVE_4GB = (
     *("-device", "pc-dimm,id=dimm,memdev=high,addr=0x100000000"),
 )
 EPT_VIOLATION = 48
+# String instructions with other than 64-bit addresses in DS or ES: what is allowed, and what is not.
+STRING_ADDRESSES = (
+    *("outsl-fs", "outsl-fs-32-bit", "outsl-fs-protected", "outsl-fs-32-bit-protected"),
+    *("insl-16-bit", "insl-16-bit-protected", "insl-16-bit-elsewhere"),
+    *("insl-es-base", "insl-es-base-protected", "outsl-es-override", "outsl-es-override-protected"),
+)
 
 
 def image(mseg: Path, scene: int) -> Rom:
@@ -98,3 +105,6 @@ def test_pci(qemu: Path, mseg: Path, tmp_path: Path) -> None:
     assert result.outcome.problems(expect_shutdown=False) == []
     assert len(result.outcome.checks) >= 700
     assert result.of("crash") == []
+    # Each of protect_strings.c, with configuration space reached by ports and in memory.
+    names = Counter(check.name for check in result.outcome.checks if check.rule in ("ALLOWED", "CAUGHT"))
+    assert {name: names[name] for name in STRING_ADDRESSES} == dict.fromkeys(STRING_ADDRESSES, 2)
