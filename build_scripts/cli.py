@@ -254,7 +254,9 @@ def _run_parser(commands: Commands) -> None:
     )
     _shell_options(show)
     show.add_argument(
-        "--kernel", choices=tuple(kernel.PINS), help=f"linux, linux-standby: which (default: {kernel.DEFAULT})"
+        "--kernel",
+        choices=tuple(kernel.PINS),
+        help=f"linux, linux-standby, linux-mle: which (default: {kernel.DEFAULT})",
     )
     show.add_argument(
         "--rst", type=Path, metavar="FILE", help="attacks: replace the table of this page of the documentation"
@@ -286,7 +288,7 @@ def _kvm_options(parser: argparse.ArgumentParser) -> None:
         "--kernel-args",
         default="",
         metavar="WORDS",
-        help="kvm, linux, linux-standby: further words of the kernel's command line",
+        help="kvm, linux, linux-standby, linux-mle: further words of the kernel's command line",
     )
     parser.add_argument(
         "--program", type=Path, metavar="FILE", help="kvm: a static program to run instead of the lab's"

@@ -27,6 +27,8 @@ TREE_KEY = "stmlab-key"
 # The rest of that package explains images and makes none.
 CONVERTER = tuple(f"build_scripts/stm_image/{name}.py" for name in ("__main__", "convert", "layout", "pe"))
 INPUTS = ("StmPkg", "Platform/OvmfStmPkg", *CONVERTER)
+# Of these, what no firmware is made of: a module of Linux.
+NO_INPUTS = ("StmPkg/LinuxMle",)
 # Of these, what nothing but the STM image is made of.
 STM_INPUTS = ("StmPkg/Stm", *CONVERTER)
 INPUTS_FILE = "inputs.json"
@@ -71,16 +73,22 @@ class Firmware:
         return cls(*(folder / name for name in FILES))
 
 
+def inputs(base: Path, names: tuple[str, ...] = INPUTS) -> list[Path]:
+    """The files below `base` that firmware is made of, of these files and folders."""
+    others = set(paths.files_below(*(base / name for name in NO_INPUTS)))
+    return [path for path in paths.files_below(*(base / name for name in names)) if path not in others]
+
+
 def firmware_key(tree: sources.Tree, target: str) -> str:
     """The key of finished images: our sources, the pin, the compiler, the target."""
-    files = paths.files_below(*(paths.CHECKOUT / name for name in INPUTS))
+    files = inputs(paths.CHECKOUT)
     return paths.content_key(files, [tree.identity, compiler_version(), target, TOOL_CHAIN, *FILES])
 
 
 def surroundings_key(tree: sources.Tree, target: str) -> str:
     """The key of everything in finished images but the STM."""
     own = set(paths.files_below(*(paths.CHECKOUT / name for name in STM_INPUTS)))
-    files = [path for path in paths.files_below(*(paths.CHECKOUT / name for name in INPUTS)) if path not in own]
+    files = [path for path in inputs(paths.CHECKOUT) if path not in own]
     return paths.content_key(files, [tree.identity, compiler_version(), target, TOOL_CHAIN, *FILES])
 
 

@@ -50,10 +50,7 @@ def synchronise(checkout: Path, work: Path) -> list[str]:
     Returns:
         The names of files that were written or removed.
     """
-    wanted = {
-        str(path.relative_to(checkout)): path
-        for path in paths.files_below(*(checkout / package for package in PACKAGES))
-    }
+    wanted = {str(path.relative_to(checkout)): path for path in firmware_build.inputs(checkout, PACKAGES)}
     present = {str(path.relative_to(work)) for path in paths.files_below(*(work / package for package in PACKAGES))}
     changed = sorted(present - set(wanted))
     for name in changed:

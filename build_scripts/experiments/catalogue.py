@@ -11,6 +11,7 @@ from build_scripts.experiments.experiment import Experiment
 from build_scripts.experiments.first_light import FirstLight
 from build_scripts.experiments.kvm import Kvm
 from build_scripts.experiments.linux_guest import LinuxExperiment
+from build_scripts.experiments.linux_mle import LinuxMle
 from build_scripts.experiments.linux_standby import LinuxStandby
 from build_scripts.experiments.plain_vmm import PlainVmm
 from build_scripts.experiments.standby import Standby
@@ -22,6 +23,7 @@ EXPERIMENTS: tuple[Experiment[Any], ...] = (
     Standby(),
     LinuxExperiment(),
     LinuxStandby(),
+    LinuxMle(),
     Kvm(),
     Attacks(),
 )

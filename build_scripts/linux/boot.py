@@ -107,6 +107,8 @@ def boot_linux(
     icount: bool = False,
     timeout: float = TIMEOUT_SECONDS,
     processors: int = PROCESSORS,
+    cpu: str = VMX_CPU,
+    modules: tuple[Path, ...] = (),
 ) -> LinuxRun:
     """Boot, and wait until process 1 ends the machine.
 
@@ -117,15 +119,26 @@ def boot_linux(
         icount: count instructions, with the processors in turn; slower, and one run is like the other.
         timeout: in seconds.
         processors: how many the machine has.
+        cpu: CPU model string.
+        modules: of the lab's own, for process 1 to load.
     """
     run_dir = paths.new_run_dir("linux")
-    (run_dir / "initrd").write_bytes(initramfs.build(kernel, program))
+    (run_dir / "initrd").write_bytes(initramfs.build(kernel, program, modules))
     extra = ["-m", MEMORY, "-smp", str(processors), "-kernel", str(kernel.image)]
     # What a program of the user's writes has a serial port of its own, beside the console.
     extra += ["-chardev", f"file,id=program,path={run_dir / 'program.log'}"]
     extra += ["-device", "isa-serial,chardev=program,index=1"]
     extra += ["-initrd", str(run_dir / "initrd"), "-append", " ".join([*COMMAND_LINE, *settings])]
-    guest = Guest(qemu, VMX_CPU, firmware.code, firmware.variables, icount=icount, trace=trace, extra=tuple(extra))
+    guest = Guest(
+        qemu,
+        cpu,
+        firmware.code,
+        firmware.variables,
+        icount=icount,
+        trace=trace,
+        extra=tuple(extra),
+        stm_image=firmware.override,
+    )
     try:
         ending = boot(guest, run_dir, timeout)
     finally:

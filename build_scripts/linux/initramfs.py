@@ -39,16 +39,17 @@ def _program(folder: Path) -> bytes:
     return (finished / "program").read_bytes()
 
 
-def build(kernel: Kernel, program: Path | None = None) -> bytes:
+def build(kernel: Kernel, program: Path | None = None, modules: tuple[Path, ...] = ()) -> bytes:
     """Make the archive.
 
     Args:
         program: a static program to run instead of the lab's own steps.
+        modules: further ones, of the lab's own.
     Raises:
         LabError: the compiler failed.
     """
     files = {"init": _program(SOURCES)}
-    files |= {f"lib/lab/{path.name}": path.read_bytes() for path in kernel.modules}
+    files |= {f"lib/lab/{path.name}": path.read_bytes() for path in (*kernel.modules, *modules)}
     files["lib/lab/order"] = "".join(f"{path.name}\n" for path in kernel.modules if path.name not in ALONE).encode(
         "ascii"
     )

@@ -21,6 +21,7 @@ from build_scripts.experiments.catalogue import EXPERIMENTS, NAMES, find
 from build_scripts.experiments.experiment import COMMON, DEFAULT_EXPERIMENT, OPTIONS, Expectation, Experiment, Request
 from build_scripts.experiments.kvm import Kvm, KvmSeen
 from build_scripts.experiments.linux_guest import LinuxExperiment, LinuxSeen
+from build_scripts.experiments.linux_mle import LinuxMle, MleSeen
 from build_scripts.experiments.linux_standby import VARIANTS, LinuxStandby, LinuxStandbySeen, Slept
 from build_scripts.experiments.shell import Result
 from build_scripts.experiments.shell_experiment import ShellExperiment
@@ -66,6 +67,8 @@ def nothing_seen(experiment: Experiment[Any], folder: Path) -> Any:
         run = LinuxRun(folder, GOOD_END, ())
         slept = tuple(Slept(variant, run, Stream(())) for variant in VARIANTS)
         return LinuxStandbySeen(request, experiment.processors, slept)
+    if isinstance(experiment, LinuxMle):
+        return MleSeen(request, experiment.processors, LinuxRun(folder, GOOD_END, ()), Stream(()))
     if isinstance(experiment, Attacks):
         result = Result(folder, GOOD_END, Stream(()))
         return AttacksSeen(request, all_attacks(), tuple((boot, result) for boot in boots_for(all_attacks())))

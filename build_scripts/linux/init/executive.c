@@ -111,8 +111,8 @@ static void look_around(void)
 
 void executive_guest(void)
 {
-    load_module("msr.ko");
-    load_module("efivarfs.ko");
+    load_module("msr.ko", "");
+    load_module("efivarfs.ko", "");
     report("cpuinfo", "vmx=%d", flag_in_cpuinfo());
     look_around();
     if (setting("lab.sleep")) {

@@ -8,6 +8,7 @@
  *   lab.guest=WORD        a word for the guest's kernel instead of "quiet"
  *   lab.reload=A=1,B=0;C  sets of parameters for step reload
  *   lab.role=executive    no KVM: report what a guest of the executive monitor finds
+ *   lab.role=mle          Linux itself as the executive monitor: the module of StmPkg/LinuxMle, without and with KVM
  *   lab.sleep=WAY         of that role: sleep, then look again: deep (S3), s2idle, disk (S4)
  *   lab.nights=N          how often; default 1
  *   lab.end=WAY           of that role: reboot or panic instead of a power-off
@@ -78,10 +79,16 @@ int main(void)
     char steps[256] = "kvm,guest", parameters[256];
 
     prepare();
-    bool executive = setting("lab.role") && strcmp(setting("lab.role"), "executive") == 0;
+    const char *role = setting("lab.role") ? setting("lab.role") : "";
     uname(&name);
     report("boot", "kernel=%s cpus=%ld", name.release, sysconf(_SC_NPROCESSORS_ONLN));
-    if (executive) {
+    if (strcmp(role, "mle") == 0) {
+        launcher();
+        check_log(false);
+        report("end", "done=1");
+        end_machine(setting("lab.end"));
+    }
+    if (strcmp(role, "executive") == 0) {
         executive_guest();
         check_log(true);
         if (sysconf(_SC_NPROCESSORS_ONLN) > 1) {

@@ -17,8 +17,8 @@ const char *module_settings(const char *module);
 
 /* Loads irqbypass, kvm and kvm_intel with the given parameters of the last; false if one was refused. */
 bool load_kvm(const char *parameters);
-/* Loads one module without parameters, and reports it. */
-void load_module(const char *name);
+/* Loads one module, and reports it. */
+void load_module(const char *name, const char *parameters);
 /* Removes kvm_intel and kvm. */
 bool unload_kvm(void);
 /* Reports every parameter that kvm_intel has in force. */
@@ -41,6 +41,12 @@ void sleep_and_look(const char *way, int nights, void (*look)(void));
 void variables(void);
 /* Has the kernel show the registers of one processor, asked on another. */
 void show_registers(int cpu, int from);
+/* Launches the STM from this Linux by the lab's module, uses it and stops it. */
+void launcher(void);
+/* A record beside those of firmware and monitors: what comes before it, and what after. */
+void record(const char *event, int number, const char *word);
+/* Writes to a file of the kernel's; 0, or the error. */
+int write_word(const char *path, const char *word);
 /* Ends the machine: "reboot", "panic", anything else powers it off. */
 void end_machine(const char *how);
 

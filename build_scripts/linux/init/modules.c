@@ -28,9 +28,9 @@ static int load_file(const char *name, const char *parameters)
     return error;
 }
 
-void load_module(const char *name)
+void load_module(const char *name, const char *parameters)
 {
-    report("module", "name=%s error=%d parameters=", name, load_file(name, ""));
+    report("module", "name=%s error=%d parameters=%s", name, load_file(name, parameters), parameters);
 }
 
 bool load_kvm(const char *parameters)

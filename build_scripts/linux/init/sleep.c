@@ -17,8 +17,7 @@ enum { RECORD_PORT = 0x405 };
 
 #define POWER "/sys/power/"
 
-/* 0, or the error of the write. */
-static int write_word(const char *path, const char *word)
+int write_word(const char *path, const char *word)
 {
     int file = open(path, O_WRONLY | O_CLOEXEC);
 
@@ -42,11 +41,10 @@ static int read_number(const char *path)
     return atoi(text);
 }
 
-/* A record beside those of firmware and monitors, which tells what came before a sleep and what after. */
-static void record(const char *event, int night, const char *way)
+void record(const char *event, int number, const char *word)
 {
     char line[128];
-    int length = snprintf(line, sizeof(line), "APP: ev=%s t=%llu number=%d way=%s\n", event, __rdtsc(), night, way);
+    int length = snprintf(line, sizeof(line), "APP: ev=%s t=%llu number=%d way=%s\n", event, __rdtsc(), number, word);
 
     if (ioperm(RECORD_PORT, 1, 1) == 0) {
         for (int i = 0; i < length; i++) {
@@ -69,7 +67,7 @@ static int sleep_s2idle(void)
     static bool button;
 
     if (!button) {
-        load_module("button.ko");
+        load_module("button.ko", "");
         button = true;
     }
     return write_word(POWER "state", "freeze");
