@@ -41,6 +41,7 @@ RULES = (
         "handler-uses-stale-mapping handler-uses-protection-that-was-lifted",
     ),
     ("the waking vector is memory", "SSB", "handler-writes-waking-vector"),
+    ("the firmware's rendezvous has every processor in SMM that takes the SMI", "BBB", "guest-changes-buffer"),
     ("memory below TOLUD comes before PCI", "BBB", "handler-bar-over-tseg"),
     ("memory below TOLUD comes before PCI; only an STM runs what is in MSEG", "-BB", "executive-bar-over-mseg"),
     ("a handler has a limit of time under an STM, asked for or not", "-B-", "handler-never-ends"),

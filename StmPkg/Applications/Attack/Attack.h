@@ -14,6 +14,7 @@
 #include <Library/StmStepLib.h>
 #include <Library/UefiBootServicesTableLib.h>
 #include <Library/UefiLib.h>
+#include <Protocol/MpService.h>
 
 #include "../../ExecutiveMonitor/Include/ExecutiveMonitor.h"
 
@@ -244,6 +245,48 @@ AttackProtectFrom (
 VOID
 AttackRaiseSmi (
   IN OUT STM_STEP  *Step
+  );
+
+//
+// Race.c
+//
+
+/**
+  Have another processor write to memory over and over. Arguments: number of the processor
+  and address of 8 bytes.
+
+  @param[in,out] Step  The step.
+**/
+VOID
+AttackRace (
+  IN OUT STM_STEP  *Step
+  );
+
+/**
+  Have it end. Rejected if it does not.
+
+  @param[in,out] Step  The step.
+**/
+VOID
+AttackCalm (
+  IN OUT STM_STEP  *Step
+  );
+
+/**
+  Run a routine on another processor, and wait for its end.
+
+  @param[in]     Processor  Its number.
+  @param[in]     Routine    The routine.
+  @param[in,out] Context    Its argument.
+
+  @retval TRUE   It has run.
+  @retval FALSE  There is no such processor, or it is busy.
+**/
+BOOLEAN
+AttackRunOn (
+  IN     UINT64            Processor,
+  IN     EFI_AP_PROCEDURE  Routine,
+  IN OUT VOID              *Context
   );
 
 //

@@ -9,7 +9,6 @@
 #include "Attack.h"
 #include <Library/IoLib.h>
 #include <Library/StmTryLib.h>
-#include <Protocol/MpService.h>
 #include <Register/Intel/StmApi.h>
 #include <StmHypercall.h>
 
@@ -211,18 +210,14 @@ AttackProtectFrom (
   IN OUT STM_STEP  *Step
   )
 {
-  EFI_MP_SERVICES_PROTOCOL  *Mp;
-  STM_STEP                  Vmcall;
+  STM_STEP  Vmcall;
 
   ZeroMem (&Vmcall, sizeof (Vmcall));
   Vmcall.Kind        = StmStepVmcall;
   Vmcall.Argument[0] = EXEC_HYPERCALL_PROTECT;
   Vmcall.Argument[1] = Step->Argument[1];
   Step->Result       = StmStepRejected;
-  if ((AttackPlace () == ExecStateGuest) &&
-      !EFI_ERROR (gBS->LocateProtocol (&gEfiMpServiceProtocolGuid, NULL, (VOID **)&Mp)) &&
-      !EFI_ERROR (Mp->StartupThisAP (Mp, RunElsewhere, (UINTN)Step->Argument[0], NULL, 0, &Vmcall, NULL)))
-  {
+  if ((AttackPlace () == ExecStateGuest) && AttackRunOn (Step->Argument[0], RunElsewhere, &Vmcall)) {
     Step->Result = Vmcall.Result;
     Step->Vector = Vmcall.Vector;
     Step->Value  = Vmcall.Value;

@@ -47,6 +47,9 @@ STATIC CONST ATTACK_OPERATION  mOperations[] = {
   { "protect-msr", StmStepNone,         1, AttackProtectMsr   },
   { "protect-pci", StmStepNone,         3, AttackProtectPci   },
   { "protect-cpu", StmStepNone,         2, AttackProtectFrom  },
+  { "watch",       StmStepWatch,        2, NULL               },
+  { "race",        StmStepNone,         2, AttackRace         },
+  { "calm",        StmStepNone,         0, AttackCalm         },
   { "smi",         StmStepNone,         0, AttackRaiseSmi     }
 };
 

@@ -217,6 +217,38 @@ RunVmx (
 }
 
 /**
+  Read a place again and again.
+
+  @param[in] Place  8 bytes.
+  @param[in] Reads  How often.
+
+  @return How often it held something else than the time before.
+**/
+STATIC
+UINT64
+Watch (
+  IN volatile CONST UINT64  *Place,
+  IN UINT64                 Reads
+  )
+{
+  UINT64  Last;
+  UINT64  Next;
+  UINT64  Changes;
+
+  Last = *Place;
+  for (Changes = 0; Reads > 0; Reads--) {
+    Next = *Place;
+    if (Next != Last) {
+      Changes++;
+    }
+
+    Last = Next;
+  }
+
+  return Changes;
+}
+
+/**
   Everything else.
 
   @param[in,out] Step  The step.
@@ -252,6 +284,9 @@ RunOther (
         (VOID *)(UINTN)Step->Argument[0],
         (UINTN)Step->Argument[2]
         );
+      return TRUE;
+    case StmStepWatch:
+      Step->Value = Watch ((volatile CONST UINT64 *)(UINTN)Step->Argument[0], Step->Argument[1]);
       return TRUE;
     case StmStepCall:
       Step->Value = ((STM_STEP_CODE)(UINTN)Step->Argument[0])();

@@ -145,6 +145,21 @@ def closed(label: str) -> Judge:
     return judge
 
 
+def changed_meanwhile(control: str, label: str) -> Judge:
+    """A step sees memory change while it looks; another one, at the same place, has seen that somebody changes it."""
+
+    def judge(trace: Trace) -> Verdict:
+        if trace[control].refused or trace[control].value == 0:
+            return Verdict(None, "nobody changed it")
+        if trace[label].refused:
+            return Verdict(BLOCKED, f"met {trace[label].answer}")
+        if trace[label].value != 0:
+            return Verdict(SUCCEEDED, f"it changed {trace[label].value:,} times")
+        return Verdict(BLOCKED, f"it stayed; {trace[control].value:,} changes before")
+
+    return judge
+
+
 def survived(label: str) -> Judge:
     """The platform goes on after what was to end it: the step behind it was carried out."""
 
