@@ -79,8 +79,21 @@ __asm__(".pushsection .text\n"
         ".popsection\n");
 void domain_guest(void);
 
+/* STAR, CSTAR, FMASK, TSC_AUX: what they hold when the SMI comes. */
+static const struct {
+    uint32_t number;
+    uint64_t value;
+} secret_msrs[] = {
+    { 0xC0000081, 0x0023001000000000 },
+    { 0xC0000083, 0x5555 },
+    { 0xC0000084, 0x40700 },
+    { 0xC0000103, 0x66 },
+};
+#define SECRET_MSRS ARRAY_SIZE(secret_msrs)
+
 static struct {
     uint64_t dr0, dr6, cr2, kernel_gs, lstar;
+    uint64_t dr[3], msrs[SECRET_MSRS];
     uint64_t xmm[2];
     uint32_t mxcsr, pkru;
     uint8_t psd;
@@ -119,6 +132,12 @@ static void spy(void)
     spied.cr2 = read_cr2();
     spied.kernel_gs = rdmsr(MSR_KERNEL_GS);
     spied.lstar = rdmsr(MSR_LSTAR);
+    spied.dr[0] = read_dr1();
+    spied.dr[1] = read_dr2();
+    spied.dr[2] = read_dr3();
+    for (unsigned i = 0; i < SECRET_MSRS; i++) {
+        spied.msrs[i] = rdmsr(secret_msrs[i].number);
+    }
     get_xmm(spied.xmm);
     spied.mxcsr = read_mxcsr();
     spied.psd = *(volatile uint8_t *)(uintptr_t)PSD_STATE;
@@ -153,6 +172,12 @@ static void guest_smi(const char *name)
     write_cr2(0x2222);
     wrmsr(MSR_KERNEL_GS, 0x3333);
     wrmsr(MSR_LSTAR, 0x4444);
+    write_dr1(0x1112);
+    write_dr2(0x1113);
+    write_dr3(0x1114);
+    for (unsigned i = 0; i < SECRET_MSRS; i++) {
+        wrmsr(secret_msrs[i].number, secret_msrs[i].value);
+    }
     put_xmm(secret_xmm);
     write_mxcsr(0x1FA0);
     handler_hook = spy;
@@ -182,6 +207,12 @@ static void saw_registers(const char *name, bool all, uint64_t rax, uint64_t rdx
     check_eq("SEEN-CR2", name, spied.cr2, all ? 0x2222 : 0);
     check_eq("SEEN-KERNEL-GS", name, spied.kernel_gs, all ? 0x3333 : 0);
     check_eq("SEEN-LSTAR", name, spied.lstar, all ? 0x4444 : 0);
+    for (unsigned i = 0; i < ARRAY_SIZE(spied.dr); i++) {
+        check_eq("SEEN-DR", name, spied.dr[i], all ? 0x1112 + i : 0);
+    }
+    for (unsigned i = 0; i < SECRET_MSRS; i++) {
+        check_eq("SEEN-MSR", name, spied.msrs[i], all ? secret_msrs[i].value : 0);
+    }
 }
 
 /* Whether the handler's changes of the save state have arrived; other registers come back in any case. */
@@ -196,6 +227,10 @@ static void changed(const char *name, bool all)
     check_eq("RESTORED", name, read_cr2(), 0x2222);
     check_eq("RESTORED", name, rdmsr(MSR_KERNEL_GS), 0x3333);
     check_eq("RESTORED", name, rdmsr(MSR_LSTAR), 0x4444);
+    check_eq("RESTORED", name, read_dr1() + read_dr2() + read_dr3(), 3 * 0x1113);
+    for (unsigned i = 0; i < SECRET_MSRS; i++) {
+        check_eq("RESTORED", name, rdmsr(secret_msrs[i].number), secret_msrs[i].value);
+    }
 }
 
 /* What the handler leaves in x87 and SSE never stays. */

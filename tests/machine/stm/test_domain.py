@@ -27,7 +27,7 @@ def test_calls_and_types(qemu: Path, mseg: Path, tmp_path: Path) -> None:
     """Each status of the call, and for each type what the handler sees and what it can change."""
     result = run(qemu, mseg, tmp_path, TYPES)
     assert result.outcome.problems(expect_shutdown=False) == []
-    assert len(result.outcome.checks) >= 850
+    assert len(result.outcome.checks) >= 1000
     assert result.of("crash") == []
     # Each refusal has a record.
     refused = [
