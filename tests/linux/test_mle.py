@@ -44,3 +44,12 @@ def test_giving_up_ends_with_stop(run: Carried) -> None:
     marks = [record.t for record in stream.of("APP", "mle-phase") if record.text("way") in ("between", "given-up")]
     records = [record for record in stream.records if record.source == "STM" and marks[0] < record.t < marks[1]]
     assert [record.event for record in records if record.event in ("init", "start", "stop")] == ["init", "stop"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("options", [("--kernel", "backports"), ("--processors", "1")], ids=["6.12", "one-processor"])
+def test_other_machines(options: tuple[str, ...], session_folder: Path) -> None:
+    """The 6.12 series, whose KVM is in VMX operation before its first virtual machine; a processor by itself."""
+    carried = carry_out(("linux-mle", *options), session_folder)
+    assert carried.status == 0, carried.output + carried.errors
+    assert [expectation for expectation in carried.document["expectations"] if not expectation["passed"]] == []
