@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
-"""Resource lists and the protection profile against a reference model: Protect/Resource.c, BiosList.c, Profile.c."""
+"""Resource lists and the protection profile against a reference model: StmResourceLib, and Claim.c and Profile.c."""
 
 from __future__ import annotations
 
@@ -75,9 +75,10 @@ class Profile(ctypes.Structure):
 
 @pytest.fixture(scope="module")
 def library(build_library: Build) -> ctypes.CDLL:
-    folder = "StmPkg/Stm/Protect"
-    names = ("Resource.c", "BiosList.c", "Profile.c", "List.c", "PciPath.c")
-    library = build_library("resource", "tests/host/resource_stub.c", *(f"{folder}/{name}" for name in names))
+    lists = ("StmPkg/Library/StmResourceLib/Resource.c", "StmPkg/Library/StmResourceLib/BiosList.c")
+    names = ("Claim.c", "Profile.c", "List.c", "PciPath.c")
+    protection = [f"StmPkg/Stm/Protect/{name}" for name in names]
+    library = build_library("resource", "tests/host/resource_stub.c", *lists, *protection)
     for function in (library.StmProfileApply, library.StmBiosListCopy, library.StmProfileAt):
         function.restype = ctypes.c_uint32
     assert library.TestProfileRanges() == len(Profile().ranges)

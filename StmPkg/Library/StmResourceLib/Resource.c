@@ -7,7 +7,7 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "Resource.h"
+#include <Library/StmResourceLib.h>
 
 #define PORTS          0x10000
 #define PCI_SPACE      0x1000
