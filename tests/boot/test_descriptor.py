@@ -29,6 +29,7 @@ SCRIPT = ("ExecMon.efi start", "SmiTool.efi b2 3", "ExecMon.efi stop", "reset -s
 TSEG_END = 512 << 20
 TSEG = TSEG_END - (TSEG_MEGABYTES << 20)
 PSD_OFFSET = 0xFB00
+SMM_DATA_SELECTOR = 0x20
 HANDLER_OFFSET = 0x8000
 PAGE = 0x1000
 EFER_REGISTER = 0x20  # of QEMU's gdb stub
@@ -122,12 +123,19 @@ def test_descriptor_is_complete(firmware: Firmware, smbase: int) -> None:
         descriptor = read_descriptor(gdb, smbase)
         assert descriptor.signature == b"TXTPSSIG" and descriptor.size == DESCRIPTOR_SIZE
         assert descriptor.entry_state == 0b1111
-        # No handler for protection exceptions: not one flag, and nothing to jump to.
-        assert descriptor.exception_handler == bytes(24)
+        # The handler of protection exceptions: code and stack in SMRAM, and asked about every kind of violation.
+        rip, rsp, stack_segment, kinds, reserved = struct.unpack("<QQHHI", descriptor.exception_handler)
+        assert TSEG <= rip < TSEG_END and TSEG < rsp < TSEG_END and rsp % 16 == 0, run_dir
+        assert (stack_segment, kinds, reserved) == (SMM_DATA_SELECTOR, 0b11111, 0)
         assert descriptor.address_bits == 40
-        # The resources are listed in SMRAM, on a page of their own.
+        # The resources are listed in SMRAM, on pages of their own, up to an END.
         assert TSEG <= descriptor.resources < TSEG_END and descriptor.resources % PAGE == 0, run_dir
-        assert gdb.read_memory(descriptor.resources, len(RESOURCE_END)) == RESOURCE_END
+        listed = descriptor.resources
+        while (data := gdb.read_memory(listed, len(RESOURCE_END))) != RESOURCE_END:
+            kind, length = struct.unpack_from("<IH", data)
+            assert 1 <= kind <= 4 and length in (16, 32) and listed < descriptor.resources + PAGE, run_dir
+            listed += length
+        assert listed > descriptor.resources, run_dir
         # The ACPI tables lie in ordinary memory, which the handler's page tables may leave out.
         assert descriptor.rsdp != 0
         shown = machine.monitor(f"xp /8xb {descriptor.rsdp:#x}")

@@ -1,5 +1,5 @@
 /** @file
-  Memory functions for Protect/ on the host, and sizes for the test.
+  Memory functions for lists of resources on the host, and sizes for the test.
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
@@ -8,6 +8,16 @@
 #include "Protect/Resource.h"
 #include <Library/BaseMemoryLib.h>
 #include "copy_stub.h"
+
+INTN
+CompareMem (
+  IN CONST VOID  *One,
+  IN CONST VOID  *Other,
+  IN UINTN       Length
+  )
+{
+  return __builtin_memcmp (One, Other, Length);
+}
 
 UINT32
 TestProfileRanges (

@@ -24,6 +24,8 @@ REASONS = [
     "override-forbidden",
     "mseg-reachable",
     "image-modified",
+    "resources-malformed",
+    "resources-unprotectable",
 ]
 SOURCES = ["none", "firmware-volume", "fw-cfg"]
 REFUSED = {
@@ -33,6 +35,8 @@ REFUSED = {
     "image-too-large",
     "override-forbidden",
     "image-modified",
+    "resources-malformed",
+    "resources-unprotectable",
 }
 LOCK, VMX_OUTSIDE_SMX, DUAL_MONITOR = 1 << 0, 1 << 2, 1 << 49
 REVISION = 1

@@ -89,10 +89,12 @@ AttackGetPages (
   EFI_STATUS  Status;
 
   //
-  // The tables of the attacking SMI handler end at 4 GB.
+  // The tables of the attacking SMI handler end at 4 GB. Reserved memory, like the
+  // executive monitor's: runtime-services data is what the firmware claims for its
+  // communication buffers, so that the STM would not protect it.
   //
   mPages = MAX_UINT32;
-  Status = gBS->AllocatePages (AllocateMaxAddress, EfiRuntimeServicesData, ATTACK_PAGES, &mPages);
+  Status = gBS->AllocatePages (AllocateMaxAddress, EfiReservedMemoryType, ATTACK_PAGES, &mPages);
   if (!EFI_ERROR (Status)) {
     ZeroMem ((VOID *)(UINTN)mPages, EFI_PAGES_TO_SIZE (ATTACK_PAGES));
   }

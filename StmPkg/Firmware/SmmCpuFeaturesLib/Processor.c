@@ -60,6 +60,7 @@ SmmCpuFeaturesLibConstructor (
   VOID  *Registration;
 
   ASSERT (GetFirstGuidHob (&gSmmBaseHobGuid) != NULL);
+  MonitorInitialize (SmiPhysicalAddressBits ());
   PsdInitialize ();
   return gSmst->SmmRegisterProtocolNotify (&gStmWakeProtocolGuid, StmIsLoaded, &Registration);
 }
@@ -89,6 +90,13 @@ SmmCpuFeaturesInitializeProcessor (
   )
 {
   PsdOf (CpuHotPlugData->SmBase[CpuIndex])->LocalApicId = (UINT32)ProcessorInfo[CpuIndex].ProcessorId;
+  if (IsMonarch) {
+    //
+    // A processor wakes without the STM, also one that never stopped it.
+    //
+    gSmiEntryStmStarted = 0;
+  }
+
   if (mStmWake != NULL) {
     mStmWake->WakeProcessor ();
   }

@@ -20,14 +20,13 @@
 #include <Library/UefiLib.h>
 #include <Protocol/SmmEndOfDxe.h>
 #include <Register/Intel/Cpuid.h>
-#include <Register/Intel/StmResourceDescriptor.h>
 #include <StmMsegLayout.h>
 
-//
-// The list of resources that the SMI handlers need, in a page of SMRAM that all
-// descriptors name. It has an end and nothing before it: no resource is claimed.
-//
-STATIC STM_RSC_END  *mBiosResources;
+///
+/// The stack that the STM writes the frame to, one per processor. Whatever an SMI
+/// handler has done to its own stack does not matter then.
+///
+#define EXCEPTION_STACK_PAGES  2
 
 /**
   The width of physical addresses.
@@ -58,6 +57,39 @@ PsdOf (
   )
 {
   return (TXT_PROCESSOR_SMM_DESCRIPTOR *)(SmBase + TXT_SMM_PSD_OFFSET);
+}
+
+/**
+  Name the handler of protection exceptions in a processor's descriptor.
+
+  @param[in,out] Psd  The descriptor. Without memory for a stack it names none: the STM
+                      then crashes at the first violation, and says so.
+**/
+STATIC
+VOID
+PsdFillException (
+  IN OUT TXT_PROCESSOR_SMM_DESCRIPTOR  *Psd
+  )
+{
+  STM_PROTECTION_EXCEPTION_HANDLER  *Handler;
+  EFI_STATUS                        Status;
+  EFI_PHYSICAL_ADDRESS              Stack;
+
+  Status = gSmst->SmmAllocatePages (AllocateAnyPages, EfiRuntimeServicesData, EXCEPTION_STACK_PAGES, &Stack);
+  ASSERT_EFI_ERROR (Status);
+  if (EFI_ERROR (Status)) {
+    return;
+  }
+
+  Handler                             = &Psd->StmProtectionExceptionHandler;
+  Handler->SpeRip                     = (UINTN)SmiEntryException;
+  Handler->SpeRsp                     = Stack + EFI_PAGES_TO_SIZE (EXCEPTION_STACK_PAGES);
+  Handler->SpeSs                      = SMM_DATA_SELECTOR;
+  Handler->PageViolationException     = 1;
+  Handler->MsrViolationException      = 1;
+  Handler->RegisterViolationException = 1;
+  Handler->IoViolationException       = 1;
+  Handler->PciViolationException      = 1;
 }
 
 /**
@@ -110,14 +142,9 @@ PsdFill (
   Psd->SmmGdtSize                                = (UINT32)GdtSize;
   Psd->RequiredStmSmmRevId                       = STM_SMM_REVISION_ID;
 
-  //
-  // StmProtectionExceptionHandler stays 0 as a whole. No kind of violation has
-  // its flag set, so none is to be reported to SpeRip: a handler that can do
-  // nothing about a violation but halt would turn the STM's crash record into
-  // a hang.
-  //
-  Psd->BiosHwResourceRequirementsPtr = (UINTN)mBiosResources;
+  Psd->BiosHwResourceRequirementsPtr = MonitorResources ();
   Psd->PhysicalAddressBits           = SmiPhysicalAddressBits ();
+  PsdFillException (Psd);
 }
 
 /**
@@ -162,26 +189,15 @@ PsdAtEndOfDxe (
 }
 
 /**
-  Prepare what all descriptors share: the list of BIOS resources, and the wait
-  for the end of DXE.
+  Wait for the end of DXE, when the descriptors can be completed.
 **/
 VOID
 PsdInitialize (
   VOID
   )
 {
-  EFI_STATUS            Status;
-  EFI_PHYSICAL_ADDRESS  Page;
-  VOID                  *Registration;
-
-  Status = gSmst->SmmAllocatePages (AllocateAnyPages, EfiRuntimeServicesData, 1, &Page);
-  ASSERT_EFI_ERROR (Status);
-  if (!EFI_ERROR (Status)) {
-    mBiosResources = (STM_RSC_END *)(UINTN)Page;
-    ZeroMem (mBiosResources, EFI_PAGE_SIZE);
-    mBiosResources->Hdr.RscType = END_OF_RESOURCES;
-    mBiosResources->Hdr.Length  = sizeof (*mBiosResources);
-  }
+  EFI_STATUS  Status;
+  VOID        *Registration;
 
   Status = gSmst->SmmRegisterProtocolNotify (&gEfiSmmEndOfDxeProtocolGuid, PsdAtEndOfDxe, &Registration);
   ASSERT_EFI_ERROR (Status);

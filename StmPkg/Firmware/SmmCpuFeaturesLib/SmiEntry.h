@@ -71,6 +71,12 @@ SmiEntryCommonHandler (
   VOID
   );
 
+//
+// On how many processors the STM is started: counted by SmiEntryStmSetup and
+// SmiEntryStmTeardown.
+//
+extern UINT32  gSmiEntryStmStarted;
+
 /**
   Run by the STM as its guest when the STM has been started, before the first
   SMI. It is no function: it ends with RSM.
@@ -131,11 +137,56 @@ PsdFill (
   );
 
 /**
-  Prepare what all descriptors share: the list of BIOS resources, and the wait
-  for the end of DXE.
+  Wait for the end of DXE, when the descriptors can be completed.
 **/
 VOID
 PsdInitialize (
+  VOID
+  );
+
+/**
+  Entered by the STM when an SMI handler has touched what the executive monitor
+  protects, with RSP pointing to STM_PROTECTION_EXCEPTION_STACK_FRAME_X64. It is no
+  function: it ends with RETURN_FROM_PROTECTION_EXCEPTION.
+**/
+VOID
+SmiEntryException (
+  VOID
+  );
+
+/**
+  Tell what was touched, and give up. Called by SmiEntryException on the stack of
+  exceptions.
+
+  @param[in] Frame  State of the violation.
+
+  @return EBX of RETURN_FROM_PROTECTION_EXCEPTION: the kind of violation, 1 to 5, or
+          15 for one that StmApi.h does not have. Never 0, by which the instruction
+          would be executed again.
+**/
+UINT32
+EFIAPI
+SmiProtectionException (
+  IN CONST STM_PROTECTION_EXCEPTION_STACK_FRAME_X64  *Frame
+  );
+
+/**
+  Prepare the list of resources, and offer gEfiSmMonitorInitProtocolGuid.
+
+  @param[in] PhysicalBits  Width of physical addresses.
+**/
+VOID
+MonitorInitialize (
+  IN UINT32  PhysicalBits
+  );
+
+/**
+  Where the list of resources is.
+
+  @return Physical address in SMRAM; 0 if there was no memory for it.
+**/
+UINT64
+MonitorResources (
   VOID
   );
 

@@ -94,7 +94,6 @@ BuildActivationTables (
 
   @return Bits, from CPUID.80000008H:EAX[7:0], which every processor with IA-32e mode has.
 **/
-STATIC
 UINT32
 PhysicalAddressBits (
   VOID

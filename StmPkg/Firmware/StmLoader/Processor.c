@@ -203,6 +203,38 @@ AnnounceMseg (
 }
 
 /**
+  Clear the valid bit on the first processors.
+
+  @param[in] Count  How many.
+**/
+STATIC
+VOID
+ClearMonitorControl (
+  IN UINTN  Count
+  )
+{
+  UINT64  Control;
+
+  Control = 0;
+  while (Count != 0) {
+    Count--;
+    RunOn (Count, WriteMonitorControl, &Control);
+  }
+}
+
+/**
+  Clear the valid bit on every processor that can be reached.
+**/
+VOID
+DisableMseg (
+  VOID
+  )
+{
+  WaitForProcessors ();
+  ClearMonitorControl (gSmst->NumberOfCpus);
+}
+
+/**
   Set the valid bit and the MSEG base on every processor. No code outside this
   file writes IA32_SMM_MONITOR_CTL.
 
@@ -227,12 +259,7 @@ EnableMseg (
     Status = RunOn (Index, WriteMonitorControl, &Control);
     if (EFI_ERROR (Status)) {
       DEBUG ((DEBUG_ERROR, "%a: processor %u does not answer\n", gEfiCallerBaseName, (UINT32)Index));
-      Control = 0;
-      while (Index != 0) {
-        Index--;
-        RunOn (Index, WriteMonitorControl, &Control);
-      }
-
+      ClearMonitorControl (Index);
       return StmReasonNoDualMonitor;
     }
   }

@@ -184,6 +184,7 @@ StmLoaderEntryPoint (
   PublishStatus (&Status);
   if (Status.State == StmStateEnabled) {
     PrepareWake (&Memory, (UINT32)gSmst->NumberOfCpus, &Status);
+    PrepareResourceCheck (&Memory);
   }
 
   return EFI_SUCCESS;

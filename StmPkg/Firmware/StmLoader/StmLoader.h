@@ -78,6 +78,14 @@ EnableMseg (
   );
 
 /**
+  Clear the valid bit on every processor that can be reached.
+**/
+VOID
+DisableMseg (
+  VOID
+  );
+
+/**
   Build the page tables of the activation: 4 GB identity in 2-MB pages. No entry
   has the XD bit, which is reserved while EFER.NXE is 0, as the executive monitor
   may have left it (DM-ACT-62).
@@ -105,6 +113,16 @@ ResetMseg (
   IN UINT32                  StaticSize,
   IN UINT32                  NumberOfProcessors,
   IN CONST UINT8             MsegSha256[STM_SHA256_DIGEST_SIZE]
+  );
+
+/**
+  The width of physical addresses.
+
+  @return Bits, from CPUID.80000008H:EAX[7:0], which every processor with IA-32e mode has.
+**/
+UINT32
+PhysicalAddressBits (
+  VOID
   );
 
 /**
@@ -196,6 +214,28 @@ PrepareWake (
   IN CONST STM_MEMORY_FACTS  *Memory,
   IN UINT32                  NumberOfProcessors,
   IN CONST STM_STATUS_TABLE  *Status
+  );
+
+/**
+  The STM is refused after all: publish that, and write IA32_SMM_MONITOR_CTL at no
+  wake.
+
+  @param[in] Reason  Why; not StmReasonNone.
+**/
+VOID
+RefuseAfterLoad (
+  IN STM_REASON  Reason
+  );
+
+/**
+  Wait for the lock of SMRAM, with which the list of resources is final, and check it
+  then. Only for an STM that is enabled.
+
+  @param[in] Memory  MSEG and TSEG; copied.
+**/
+VOID
+PrepareResourceCheck (
+  IN CONST STM_MEMORY_FACTS  *Memory
   );
 
 /**

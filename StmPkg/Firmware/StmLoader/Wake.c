@@ -31,6 +31,7 @@
 STATIC STM_MEMORY_FACTS  mMemory;
 STATIC STM_STATUS_TABLE  mStatus;
 STATIC UINT32            mNumberOfProcessors;
+STATIC BOOLEAN           mRefused;
 
 //
 // What is loaded anew at a wake, and with which revision; no file for an image of ours.
@@ -148,6 +149,10 @@ WakeProcessor (
   VOID
   )
 {
+  if (mRefused) {
+    return;
+  }
+
   while (!AcquireSpinLockOrFail (&mLock)) {
     CpuPause ();
   }
@@ -171,7 +176,24 @@ WakeProcessor (
   ReleaseSpinLock (&mLock);
 }
 
-STATIC STM_WAKE_PROTOCOL  mWake = { WakeProcessor };
+STATIC STM_WAKE_PROTOCOL  mWake = { WakeProcessor, &mStatus };
+
+/**
+  The STM is refused after all: publish that, and write IA32_SMM_MONITOR_CTL at no
+  wake.
+
+  @param[in] Reason  Why; not StmReasonNone.
+**/
+VOID
+RefuseAfterLoad (
+  IN STM_REASON  Reason
+  )
+{
+  mRefused       = TRUE;
+  mStatus.Reason = Reason;
+  mStatus.State  = StmStateOf (Reason);
+  UpdateStatus (&mStatus);
+}
 
 /**
   Be ready for standby. Only for an STM that is enabled: what was refused at the

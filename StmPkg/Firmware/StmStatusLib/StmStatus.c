@@ -110,6 +110,8 @@ StmStateOf (
     case StmReasonImageTooLarge:
     case StmReasonOverrideForbidden:
     case StmReasonImageModified:
+    case StmReasonResourcesMalformed:
+    case StmReasonResourcesUnprotectable:
       return StmStateRefused;
     default:
       return StmStateUnavailable;
@@ -181,6 +183,10 @@ StmReasonName (
       return "mseg-reachable";
     case StmReasonImageModified:
       return "image-modified";
+    case StmReasonResourcesMalformed:
+      return "resources-malformed";
+    case StmReasonResourcesUnprotectable:
+      return "resources-unprotectable";
     default:
       return "?";
   }

@@ -10,10 +10,9 @@
 **/
 
 #include "Attack.h"
+#include "TestHandler.h"
 
-#include <PiSmm.h>
 #include <Guid/MsegSmram.h>
-#include <Guid/StmTestHandler.h>
 #include <Library/BaseLib.h>
 #include <Library/BaseMemoryLib.h>
 #include <Library/CpuLib.h>
@@ -364,8 +363,9 @@ TestHandlerEntryPoint (
   EFI_STATUS            Status;
   UINTN                 Size;
 
-  if (!StmFwCfgOpen (STM_TEST_HANDLER_FILE, &Size)) {
-    return EFI_SUCCESS;
+  Status = TestResources ();
+  if (EFI_ERROR (Status) || !StmFwCfgOpen (STM_TEST_HANDLER_FILE, &Size)) {
+    return Status;
   }
 
   Hob = GetFirstGuidHob (&gMsegSmramGuid);

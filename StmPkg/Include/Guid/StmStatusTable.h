@@ -30,7 +30,7 @@ extern EFI_GUID  gStmStatusTableGuid;
 ///
 typedef enum {
   StmStateUnavailable = 0,      ///< "unavailable": processor or memory cannot
-  StmStateRefused     = 1,      ///< "refused": the image was not accepted
+  StmStateRefused     = 1,      ///< "refused": the image, or the list of resources, was not accepted
   StmStateEnabled     = 2       ///< "enabled": MSEG loaded, IA32_SMM_MONITOR_CTL valid
 } STM_STATE;
 
@@ -38,19 +38,21 @@ typedef enum {
 /// Why the state is what it is.
 ///
 typedef enum {
-  StmReasonNone              = 0,  ///< "none": state is enabled
-  StmReasonNoVmx             = 1,  ///< "no-vmx": CPUID.1:ECX[5] = 0
-  StmReasonVmxLockedOut      = 2,  ///< "vmx-locked-out": IA32_FEATURE_CONTROL forbids VMXON outside SMX
-  StmReasonNoDualMonitor     = 3,  ///< "no-dual-monitor": IA32_VMX_BASIC[49] = 0
-  StmReasonMsegRevision      = 4,  ///< "mseg-revision": neither 0 nor IA32_VMX_MISC[63:32]
-  StmReasonNoMseg            = 5,  ///< "no-mseg": no MSEG HOB
-  StmReasonMsegPlacement     = 6,  ///< "mseg-placement": misaligned or outside TSEG
-  StmReasonImageMissing      = 7,  ///< "image-missing": not in any firmware volume, or no memory to read it
-  StmReasonImageMalformed    = 8,  ///< "image-malformed": STM_IMAGE_PROBLEM says which field, and why
-  StmReasonImageTooLarge     = 9,  ///< "image-too-large": MSEG is smaller than the image needs
-  StmReasonOverrideForbidden = 10, ///< "override-forbidden": fw_cfg has an image, this build takes none
-  StmReasonMsegReachable     = 11, ///< "mseg-reachable": MSEG could not be taken out of SMM's page tables
-  StmReasonImageModified     = 12  ///< "image-modified": at a wake, MSEG's static part was not what had been loaded
+  StmReasonNone                   = 0,  ///< "none": state is enabled
+  StmReasonNoVmx                  = 1,  ///< "no-vmx": CPUID.1:ECX[5] = 0
+  StmReasonVmxLockedOut           = 2,  ///< "vmx-locked-out": IA32_FEATURE_CONTROL forbids VMXON outside SMX
+  StmReasonNoDualMonitor          = 3,  ///< "no-dual-monitor": IA32_VMX_BASIC[49] = 0
+  StmReasonMsegRevision           = 4,  ///< "mseg-revision": neither 0 nor IA32_VMX_MISC[63:32]
+  StmReasonNoMseg                 = 5,  ///< "no-mseg": no MSEG HOB
+  StmReasonMsegPlacement          = 6,  ///< "mseg-placement": misaligned or outside TSEG
+  StmReasonImageMissing           = 7,  ///< "image-missing": not in any firmware volume, or no memory to read it
+  StmReasonImageMalformed         = 8,  ///< "image-malformed": STM_IMAGE_PROBLEM says which field, and why
+  StmReasonImageTooLarge          = 9,  ///< "image-too-large": MSEG is smaller than the image needs
+  StmReasonOverrideForbidden      = 10, ///< "override-forbidden": fw_cfg has an image, this build takes none
+  StmReasonMsegReachable          = 11, ///< "mseg-reachable": MSEG could not be taken out of SMM's page tables
+  StmReasonImageModified          = 12, ///< "image-modified": at a wake, MSEG's static part was not what had been loaded
+  StmReasonResourcesMalformed     = 13, ///< "resources-malformed": the firmware's list of resources is so, or too long
+  StmReasonResourcesUnprotectable = 14  ///< "resources-unprotectable": it claims MSEG, or writes of MSR 9BH
 } STM_REASON;
 
 ///

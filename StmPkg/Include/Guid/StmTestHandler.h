@@ -17,6 +17,12 @@ extern EFI_GUID  gStmTestHandlerGuid;
 ///
 #define STM_TEST_HANDLER_FILE  "opt/org.stmlab/test-handler"
 
+///
+/// QEMU's fw_cfg file that names a fault in the firmware's list of resources:
+/// "malformed", "outside" (of SMRAM), "mseg" or "monitor-ctl" (claimed).
+///
+#define STM_TEST_RESOURCES_FILE  "opt/org.stmlab/test-resources"
+
 typedef enum {
   StmTestReadMseg    = 1,       ///< read a byte of MSEG
   StmTestWriteMseg   = 2,       ///< write a byte of MSEG

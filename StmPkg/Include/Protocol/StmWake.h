@@ -10,6 +10,8 @@
 #ifndef STM_WAKE_H_
 #define STM_WAKE_H_
 
+#include <Guid/StmStatusTable.h>
+
 extern EFI_GUID  gStmWakeProtocolGuid;
 
 /**
@@ -24,7 +26,8 @@ VOID
   );
 
 typedef struct {
-  STM_WAKE_PROCESSOR    WakeProcessor;
+  STM_WAKE_PROCESSOR        WakeProcessor;
+  CONST STM_STATUS_TABLE    *Status;          ///< as published last, in SMRAM
 } STM_WAKE_PROTOCOL;
 
 #endif

@@ -9,7 +9,8 @@
 ; By the STM (dual-monitor treatment): StmEntry, in 64-bit mode with the page
 ; tables, GDT and selectors of the processor's descriptor (PSD) and RSP =
 ; PSD.SmmSmiHandlerRsp. Nothing in the PSD asks for EFER.NXE, which the page
-; tables need, so StmEntry sets it where the monitor has not.
+; tables need, so StmEntry sets it where the monitor has not, and so do the
+; entries for the start and the stop of the STM.
 ;
 ; CR4.MCE is set only when the IDT is: a machine check in between would be
 ; delivered through whatever IDTR the interrupted code left (CVE-2025-3770).
@@ -46,6 +47,14 @@
 %define EFER_LME            0x100
 %define EFER_NXE            0x800
 
+%define CPUID_EXTENDED_SIGNATURE  0x80000001
+%define CPUID_XD            0x100000        ; EDX
+%define CPUID_GENU          'Genu'          ; EBX of GenuineIntel: has IA32_MISC_ENABLE
+
+%define STM_API_RETURN_FROM_EXCEPTION  4
+%define RESET_PORT          0xCF9
+%define RESET_FULL          0x0E
+
 %define CR0_KEEP            0x9FFAFFF3      ; all but CD, NW, AM, WP, TS, EM
 %define CR0_PROTECTED       0x00000023      ; NE, MP, PE
 %define CR0_LONG            0x80010023      ; PG, WP, NE, MP, PE
@@ -61,6 +70,7 @@
 extern ASM_PFX(CpuSmmDebugEntry)
 extern ASM_PFX(SmiRendezvous)
 extern ASM_PFX(CpuSmmDebugExit)
+extern ASM_PFX(SmiProtectionException)
 
 global ASM_PFX(gSmiEntryTemplate)
 global ASM_PFX(gSmiEntrySize)
@@ -71,6 +81,8 @@ global ASM_PFX(gSmiEntryParametersOffset)
 global ASM_PFX(SmiEntryCommonHandler)
 global ASM_PFX(SmiEntryStmSetup)
 global ASM_PFX(SmiEntryStmTeardown)
+global ASM_PFX(SmiEntryException)
+global ASM_PFX(gSmiEntryStmStarted)
 
     DEFAULT REL
     SECTION .text
@@ -222,12 +234,85 @@ ASM_PFX(SmiEntryCommonHandler):
     StuffRsb64
     rsm
 
-; There is no state of the SMI handlers that a start or stop of the STM changes.
+; Only EFI_SM_MONITOR_STATE_ACTIVATED depends on a start or stop of the STM: it is
+; the number of processors that have been started and not stopped.
 ASM_PFX(SmiEntryStmSetup):
-    rsm
+    lea     r8, [.nxe_ready]
+    jmp     EnableNxe
+.nxe_ready:
+    lock inc dword [ASM_PFX(gSmiEntryStmStarted)]
+    jmp     LeaveFromImage
 
 ASM_PFX(SmiEntryStmTeardown):
+    lea     r8, [.nxe_ready]
+    jmp     EnableNxe
+.nxe_ready:
+    lock dec dword [ASM_PFX(gSmiEntryStmStarted)]
+    jmp     LeaveFromImage
+
+; As in StmEntry, but that the image has no parameters without bit 63 in their
+; page-table entry: CPUID answers instead. r8 = where to go on; esi = what to
+; restore of IA32_MISC_ENABLE. Neither stack nor data may be touched.
+EnableNxe:
+    xor     esi, esi
+    mov     ecx, MSR_EFER
+    rdmsr
+    test    eax, EFER_NXE
+    jnz     .ready
+    mov     eax, CPUID_EXTENDED_SIGNATURE
+    cpuid
+    test    edx, CPUID_XD
+    jz      .ready
+    xor     eax, eax
+    cpuid
+    cmp     ebx, CPUID_GENU
+    jne     .xd_allowed
+    mov     ecx, MSR_MISC_ENABLE
+    rdmsr
+    mov     esi, edx
+    and     esi, MISC_ENABLE_XD_OFF
+    jz      .xd_allowed
+    and     edx, ~MISC_ENABLE_XD_OFF
+    wrmsr
+.xd_allowed:
+    mov     ecx, MSR_EFER
+    rdmsr
+    or      eax, EFER_NXE
+    wrmsr
+.ready:
+    jmp     r8
+
+LeaveFromImage:
+    test    esi, esi
+    jz      .leave
+    mov     ecx, MSR_MISC_ENABLE
+    rdmsr
+    or      edx, esi
+    wrmsr
+.leave:
     rsm
+
+; From the STM, in the midst of an SMI handler: EFER is that handler's. RSP points
+; to the frame, on a stack of its own.
+ASM_PFX(SmiEntryException):
+    mov     rcx, rsp
+    sub     rsp, SHADOW_SPACE
+    call    ASM_PFX(SmiProtectionException)
+    mov     ebx, eax
+    mov     eax, STM_API_RETURN_FROM_EXCEPTION
+    vmcall
+
+; A monitor that knows the interface has reset the platform by now.
+    mov     edx, RESET_PORT
+    mov     al, RESET_FULL
+.reset:
+    out     dx, al
+    jmp     .reset
+
+    SECTION .data
+
+align 4
+ASM_PFX(gSmiEntryStmStarted):       dd 0
 
     SECTION .rdata
 
