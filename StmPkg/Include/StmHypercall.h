@@ -40,6 +40,19 @@
 #define EXEC_HYPERCALL_UNPROTECT  0x4C000005
 
 ///
+/// Get a page of the list of resources that the firmware's SMI handlers need. RBX in:
+/// index of the page; RAX: EXEC_HYPERCALL_SUCCESS or an error; RBX out: index of the
+/// next page, 0 after the last one, or the STM's status. The page stays with the
+/// processor that called.
+///
+#define EXEC_HYPERCALL_RESOURCES  0x4C000006
+
+///
+/// Read eight bytes of that page. RBX in: offset, a multiple of 8; RBX out: the bytes.
+///
+#define EXEC_HYPERCALL_RESOURCE_BYTES  0x4C000007
+
+///
 /// MANAGE_EVENT_LOG. RBX in: the sub-function in bits 31:0, in bits 63:32 the number of
 /// pages (NEW_LOG, at most EXEC_LOG_PAGES) or the bitmap of events (CONFIGURE_LOG). RAX:
 /// EXEC_HYPERCALL_SUCCESS, or an error and nothing changed; RBX out: the STM's status, 0

@@ -1,5 +1,5 @@
 /** @file
-  Shell application: start, stop, status and exits of the executive monitor.
+  Shell application: the commands of the executive monitor.
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
@@ -204,6 +204,25 @@ ExecUnprotectCommand (
 }
 
 /**
+  Command "resources".
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @retval EFI_SUCCESS  Done.
+  @retval others       See ExecResources.
+**/
+STATIC
+EFI_STATUS
+ExecResourcesCommand (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  )
+{
+  return ExecResources ();
+}
+
+/**
   Command "log".
 
   @param[in] Argc  Number of arguments.
@@ -248,6 +267,7 @@ STATIC CONST STM_COMMAND  mCommands[] = {
   { L"exits",     L"",           0, 0,                ExecExitsCommand     },
   { L"protect",   L"PAGE",       1, 1,                ExecProtectCommand   },
   { L"unprotect", L"PAGE",       1, 1,                ExecUnprotectCommand },
+  { L"resources", L"",           0, 0,                ExecResourcesCommand },
   { L"log",       LOG_OPTIONS,   0, 2,                ExecLogCommand       },
   { L"domain",    DOMAIN_WORDS,  1, 4,                ExecDomainCommand    }
 };

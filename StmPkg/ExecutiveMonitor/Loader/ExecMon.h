@@ -260,6 +260,23 @@ ExecProtect (
   );
 
 //
+// Resources.c
+//
+
+/**
+  Show what the firmware's SMI handlers need, and record it.
+
+  @retval EFI_SUCCESS         Done.
+  @retval EFI_NOT_STARTED     The executive monitor does not run, or without an STM.
+  @retval EFI_ACCESS_DENIED   The STM refused: its status was told.
+  @retval EFI_PROTOCOL_ERROR  A descriptor is malformed.
+**/
+EFI_STATUS
+ExecResources (
+  VOID
+  );
+
+//
 // Describe.c
 //
 

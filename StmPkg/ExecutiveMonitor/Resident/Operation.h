@@ -76,6 +76,25 @@ ExecProtectPage (
   IN     BOOLEAN         Protect
   );
 
+/**
+  Get a page of the firmware's list of resources.
+
+  @param[in,out] Processor  This processor, a guest; Detail is set on failure. The page
+                            is at ResourceList.
+  @param[in]     Index      Which page.
+  @param[out]    Next       The next one, 0 after the last one.
+
+  @retval ExecOk                It is there.
+  @retval ExecStmRefused        Detail is the STM's status.
+  @retval ExecActivationFailed  There is no STM.
+**/
+EXEC_RESULT
+ExecGetBiosResources (
+  IN OUT EXEC_PROCESSOR  *Processor,
+  IN     UINT32          Index,
+  OUT    UINT32          *Next
+  );
+
 //
 // StmLog.c
 //

@@ -1,6 +1,6 @@
 /** @file
   The executive monitor as a client of the STM: INITIALIZE_PROTECTION, START,
-  STOP, PROTECT_RESOURCE, UNPROTECT_RESOURCE (StmApi.h).
+  STOP, PROTECT_RESOURCE, UNPROTECT_RESOURCE, GET_BIOS_RESOURCES (StmApi.h).
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
@@ -18,6 +18,7 @@
 
   @param[in]     Api        API number.
   @param[in]     Page       Physical address of the page for ECX:EBX, or 0.
+  @param[in,out] Edx        EDX.
   @param[in,out] Processor  Detail is set on failure.
 
   @retval ExecOk                The STM did it.
@@ -26,21 +27,20 @@
   @retval ExecStmRefused        Detail is the STM's status.
 **/
 EXEC_RESULT
-ExecCallStm (
+ExecCallStmEdx (
   IN     UINT32          Api,
   IN     UINT64          Page,
+  IN OUT UINT32          *Edx,
   IN OUT EXEC_PROCESSOR  *Processor
   )
 {
   UINT32  Eax;
   UINT32  Ebx;
-  UINT32  Edx;
   UINT64  Flags;
 
   Eax = Api;
   Ebx = (UINT32)Page;
-  Edx = 0;
-  AsmStmVmCall (&Eax, &Ebx, (UINT32)RShiftU64 (Page, 32), &Edx, &Flags);
+  AsmStmVmCall (&Eax, &Ebx, (UINT32)RShiftU64 (Page, 32), Edx, &Flags);
   EXEC_RECORD (
     "stm-call",
     "cpu=%u api=0x%x status=0x%x caps=0x%x flags=0x%lx",
@@ -65,6 +65,29 @@ ExecCallStm (
   }
 
   return ExecOk;
+}
+
+/**
+  The same for a call that makes nothing of EDX.
+
+  @param[in]     Api        API number.
+  @param[in]     Page       Physical address of the page for ECX:EBX, or 0.
+  @param[in,out] Processor  Detail is set on failure.
+
+  @return As ExecCallStmEdx.
+**/
+STATIC
+EXEC_RESULT
+ExecCallStm (
+  IN     UINT32          Api,
+  IN     UINT64          Page,
+  IN OUT EXEC_PROCESSOR  *Processor
+  )
+{
+  UINT32  Edx;
+
+  Edx = 0;
+  return ExecCallStmEdx (Api, Page, &Edx, Processor);
 }
 
 /**
@@ -229,4 +252,33 @@ ExecProtectPage (
            Processor->ResourceList,
            Processor
            );
+}
+
+/**
+  Get a page of the firmware's list of resources.
+
+  @param[in,out] Processor  This processor, a guest; Detail is set on failure. The page
+                            is at ResourceList.
+  @param[in]     Index      Which page.
+  @param[out]    Next       The next one, 0 after the last one.
+
+  @retval ExecOk                It is there.
+  @retval ExecStmRefused        Detail is the STM's status.
+  @retval ExecActivationFailed  There is no STM.
+**/
+EXEC_RESULT
+ExecGetBiosResources (
+  IN OUT EXEC_PROCESSOR  *Processor,
+  IN     UINT32          Index,
+  OUT    UINT32          *Next
+  )
+{
+  *Next             = Index;
+  Processor->Detail = 0;
+  if (!Processor->StmActive) {
+    return ExecActivationFailed;
+  }
+
+  ZeroMem ((VOID *)(UINTN)Processor->ResourceList, SIZE_4KB);
+  return ExecCallStmEdx (STM_API_GET_BIOS_RESOURCES, Processor->ResourceList, Next, Processor);
 }

@@ -82,6 +82,50 @@ ExecAnswerProtect (
 }
 
 /**
+  EXEC_HYPERCALL_RESOURCES.
+
+  @param[in,out] Processor  This processor.
+  @param[in,out] Registers  The guest's.
+**/
+STATIC
+VOID
+ExecAnswerResources (
+  IN OUT EXEC_PROCESSOR  *Processor,
+  IN OUT VMX_REGISTERS   *Registers
+  )
+{
+  UINT32       Next;
+  EXEC_RESULT  Result;
+
+  Result         = ExecGetBiosResources (Processor, (UINT32)Registers->Rbx, &Next);
+  Registers->Rbx = (Result == ExecOk) ? Next : Processor->Detail;
+  Registers->Rax = (Result == ExecOk) ? EXEC_HYPERCALL_SUCCESS : EXEC_HYPERCALL_STM_REFUSED;
+}
+
+/**
+  EXEC_HYPERCALL_RESOURCE_BYTES.
+
+  @param[in]     Processor  This processor.
+  @param[in,out] Registers  The guest's.
+**/
+STATIC
+VOID
+ExecAnswerResourceBytes (
+  IN     CONST EXEC_PROCESSOR  *Processor,
+  IN OUT VMX_REGISTERS         *Registers
+  )
+{
+  UINT64  Offset;
+
+  Offset         = Registers->Rbx;
+  Registers->Rax = EXEC_HYPERCALL_BAD_INPUT;
+  if ((Offset < SIZE_4KB) && ((Offset % sizeof (UINT64)) == 0)) {
+    Registers->Rbx = *(CONST UINT64 *)(UINTN)(Processor->ResourceList + Offset);
+    Registers->Rax = EXEC_HYPERCALL_SUCCESS;
+  }
+}
+
+/**
   VMCALL. Only CPL 0 may call us; above it the instruction does not exist.
 
   @param[in,out] Context  The guest's registers.
@@ -123,6 +167,14 @@ ExecExitVmcall (
     case EXEC_HYPERCALL_PROTECT:
     case EXEC_HYPERCALL_UNPROTECT:
       ExecAnswerProtect (Context->Processor, Registers);
+      return ExecResumeGuest;
+
+    case EXEC_HYPERCALL_RESOURCES:
+      ExecAnswerResources (Context->Processor, Registers);
+      return ExecResumeGuest;
+
+    case EXEC_HYPERCALL_RESOURCE_BYTES:
+      ExecAnswerResourceBytes (Context->Processor, Registers);
       return ExecResumeGuest;
 
     case EXEC_HYPERCALL_LOG:
