@@ -14,11 +14,13 @@ from build_scripts.experiments.linux_guest import LinuxExperiment
 from build_scripts.experiments.linux_mle import LinuxMle
 from build_scripts.experiments.linux_standby import LinuxStandby
 from build_scripts.experiments.plain_vmm import PlainVmm
+from build_scripts.experiments.resources import Resources
 from build_scripts.experiments.standby import Standby
 
 EXPERIMENTS: tuple[Experiment[Any], ...] = (
     FirstLight(),
     PlainVmm(),
+    Resources(),
     Events(),
     Standby(),
     LinuxExperiment(),

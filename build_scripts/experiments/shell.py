@@ -20,6 +20,8 @@ from build_scripts.observation.events import Record, Stream, read_stream
 from build_scripts.observation.follow import Follower
 
 TRACE = ("vmx_*",)
+# What the STM's SMI handler touches; thousands of lines, so only where they are asked for.
+ACCESSES = "smm_handler_access"
 FIRMWARE_LOG = "firmware.log"
 # EDK II's last words at a wake (S3Resume2Pei).
 WAKING_VECTOR = "OS waking vector"
@@ -94,6 +96,7 @@ def boot_configuration(
     processors: int = 1,
     told: Callable[[Record], None] | None = None,
     dies_at_wake: bool = False,
+    observed: bool = False,
 ) -> Result:
     """Boot the firmware on one kind of processor and read what it recorded.
 
@@ -104,6 +107,7 @@ def boot_configuration(
         processors: how many; instructions are counted only if there is one, since a count is of all together.
         told: called for each record while the guest runs.
         dies_at_wake: a guest that halts for good where the firmware hands over at a wake has come to its end.
+        observed: trace what the STM's SMI handler touches.
     """
     guest = Guest(
         qemu=find_qemu(configuration),
@@ -113,7 +117,7 @@ def boot_configuration(
         script=script,
         processors=processors,
         icount=processors == 1,
-        trace=TRACE if configuration.extended else (),
+        trace=(*TRACE, *((ACCESSES,) if observed else ())) if configuration.extended else (),
         extra=extra,
         stm_image=firmware.override,
     )

@@ -37,12 +37,14 @@ class Course:
     Attributes:
         dies_at_wake: the guest is meant not to come back from standby, and then halts for good.
         fw_cfg: files that its machine has beside the user's, ``NAME=VALUE``.
+        observed: what the STM's SMI handler touches is traced.
     """
 
     configuration: Configuration
     script: tuple[str, ...]
     dies_at_wake: bool = False
     fw_cfg: tuple[str, ...] = ()
+    observed: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,8 +131,8 @@ class ShellExperiment(Experiment[ShellSeen]):
         if request.script is None:
             return courses
         script = read_script(request.script)
-        machines = {(course.configuration, course.fw_cfg): None for course in courses}
-        return tuple(Course(configuration, script, fw_cfg=files) for configuration, files in machines)
+        machines = {(course.configuration, course.fw_cfg, course.observed): None for course in courses}
+        return tuple(Course(kind, script, fw_cfg=files, observed=seen) for kind, files, seen in machines)
 
     def check(self, request: Request) -> None:
         """Read the user's files."""
@@ -155,6 +157,7 @@ class ShellExperiment(Experiment[ShellSeen]):
                     processors=self.processors_of(request),
                     told=_teller(shown, request.verbose),
                     dies_at_wake=course.dies_at_wake,
+                    observed=course.observed,
                 )
             if request.verbose:
                 tell_command(result.run_dir)

@@ -24,7 +24,8 @@ _WRITERS = {"stm.log": {"STM"}, "executive.log": {"EXEC"}, "records.log": {"FW",
 _RECORD = re.compile(r"(FW|STM|EXEC|APP): ev=([a-z0-9-]+) t=(\d+)((?: [a-z0-9_]+=\S*)*)")
 # The last two keys may hold a phrase.
 _TRACE = re.compile(
-    r"(?:\d+@\d+\.\d+:)?(vmx_[a-z0-9_]+)((?: [a-z0-9_]+=\S*)*?)(?: demand=(?P<demand>.+?) section=(?P<section>.+))?"
+    r"(?:\d+@\d+\.\d+:)?((?:vmx|smm)_[a-z0-9_]+)((?: [a-z0-9_]+=\S*)*?)"
+    r"(?: demand=(?P<demand>.+?) section=(?P<section>.+))?"
 )
 _NUMBERS = ("cpu", "t", "icount", "vmcs", "exec_vmcs", "reason", "qual", "rip")
 _PAIR = re.compile(r"([a-z0-9_]+)=(\S*)")

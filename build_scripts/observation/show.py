@@ -83,6 +83,10 @@ def _exits(record: Record) -> str:
 # What of the records is part of the story, and how it reads; an empty text is left out.
 _TOLD: dict[tuple[str, str], Callable[[Record], str]] = {
     ("FW", "status"): _status,
+    ("FW", "protection-exception"): lambda record: (
+        f"firmware: its SMI handler touched what is protected, {record.text('kind')} violation at "
+        f"{record.fields.get('rip')}; it gives up"
+    ),
     ("APP", "script"): lambda record: f"shell: {record.text('cmd')}",
     ("APP", "script-status"): _command_status,
     ("EXEC", "vmxon"): lambda record: "executive monitor: VMXON",

@@ -18,7 +18,7 @@ from build_scripts.experiments.plain_vmm import IPIS, LEAST_VARIABLE_SMIS, PORT_
 from build_scripts.experiments.shell_experiment import ShellExperiment
 from build_scripts.experiments.standby import NIGHTS
 from build_scripts.machine.processors import Configuration
-from build_scripts.observation.events import Kind, Mode
+from build_scripts.observation.events import Kind, MachineEvent, Mode
 from tests.support.carried import Carried, carry_out
 
 from .test_errors import run_command
@@ -130,6 +130,58 @@ def test_the_page_shows_this_run(plain_vmm: Carried, checkout: Path) -> None:
         for row in plain_vmm.document["rows"]
     ]
     assert shown == found
+
+
+@pytest.fixture
+def resources(session_folder: Path) -> Carried:
+    return carry_out(("resources",), session_folder)
+
+
+def test_resources_page_shows_this_run(resources: Carried, checkout: Path) -> None:
+    """Row by row, but for memory, whose addresses are another build's elsewhere."""
+    page = (checkout / "docs/tutorial/resources.rst").read_text(encoding="utf-8")
+    cells = [line[7:] for line in page.splitlines() if line.startswith(("   * - ", "     - "))]
+    shown = [cells[index : index + 6] for index in range(6, len(cells), 6)]
+    found = []
+    for entry in resources.document["declared"]:
+        if entry["type"] != "memory":
+            last = entry["base"] + entry["length"] - 1
+            seen = [entry["access_seen"] or "none", f"{entry['places_touched']:,}"]
+            found.append([entry["type"], f"{entry['base']:#x}", f"{last:#x}", entry["access"], *seen])
+    assert shown == found
+
+
+def test_proposed_list_is_a_part_of_the_declared_one(resources: Carried) -> None:
+    """Less than the firmware declares, and all that its handlers touched; what launchers protect is in neither."""
+    made = resources.document
+    assert made["undeclared"] == [] and made["unused"] != []
+    pages = {True: 0, False: 0}
+    for proposed, listed in ((True, made["proposed"]), (False, made["declared"])):
+        pages[proposed] = sum(entry["length"] for entry in listed if entry["type"] in ("memory", "mmio"))
+        assert {entry["base"] for entry in listed if entry["type"] == "msr"} & {0x9B, 0x1A0, 0x176, 0x3A} == set()
+    assert 0 < pages[True] < pages[False]
+    for entry in made["proposed"]:
+        inside = [
+            other
+            for other in made["declared"]
+            if other["type"] == entry["type"]
+            and other["base"] <= entry["base"]
+            and entry["base"] + entry["length"] <= other["base"] + other["length"]
+            and set(entry["access"]) <= set(other["access"])
+        ]
+        assert inside, entry
+
+
+def test_handlers_were_seen_to_touch_smram_too(resources: Carried) -> None:
+    """Code, data and stack of theirs: the machine's trace is not empty for want of events."""
+    (stream,) = resources.streams
+    accesses = [event for event in stream.machine if isinstance(event, MachineEvent) and "space" in event.fields]
+    smram = {
+        event.fields["access"]
+        for event in accesses
+        if event.fields["space"] == "memory" and 0x1F00_0000 <= int(event.fields["address"], 0) < 0x2000_0000
+    }
+    assert smram == {"r", "w", "x"}
 
 
 @pytest.fixture

@@ -142,5 +142,13 @@ const char *vmx_trace_mode_name(int mode);
 void vmx_trace_transition(CPUX86State *env, const char *kind, int from,
                           uint32_t reason, uint64_t qualification,
                           uint64_t rip);
+/* The processor runs an SMI handler for the STM, and somebody wants to know. */
+bool vmx_observes_handler(CPUX86State *env);
+/*
+ * An access of that handler, allowed or not.  @space: "memory", "io" or
+ * "msr"; @access: "r", "w" or "x"; @size: of the access, a page for memory.
+ */
+void vmx_trace_access(CPUX86State *env, const char *space, const char *access,
+                      uint64_t address, uint32_t size);
 
 #endif

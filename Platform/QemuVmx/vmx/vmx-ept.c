@@ -216,6 +216,18 @@ static uint32_t ept_access_qualification(MMUAccessType access_type)
     }
 }
 
+static const char *ept_access_name(MMUAccessType access_type)
+{
+    switch (access_type) {
+    case MMU_DATA_STORE:
+        return "w";
+    case MMU_INST_FETCH:
+        return "x";
+    default:
+        return "r";
+    }
+}
+
 /*
  * Record a violation; @perm are the permissions found, none if the walk did
  * not get to the end.  Only failures write the record, so that one survives
@@ -248,7 +260,8 @@ bool vmx_ept_walk_is_load(CPUX86State *env)
  *
  * On success fills @out_paddr (with the offset inside the page) and @out_prot
  * (PAGE_READ, PAGE_WRITE, PAGE_EXEC).  PAGE_WRITE is withheld from clean pages
- * if dirty flags are in use, so that the first store comes back here.
+ * if dirty flags are in use, so that the first store comes back here; all that
+ * was not asked for is withheld while the accesses of an SMI handler are traced.
  *
  * On failure records cause and qualification in env->vmx.ept_fault, for
  * vmx_ept_fault() to complete, and returns false.
@@ -258,6 +271,7 @@ bool vmx_ept_translate(CPUX86State *env, hwaddr gpa, MMUAccessType access_type,
 {
     const uint64_t eptp = env->vmx.ctl.eptp;
     const bool ad_enabled = eptp & EPTP_AD_ENABLE;
+    const bool observed = vmx_observes_handler(env);
     const uint64_t wanted = access_type == MMU_DATA_STORE ? EPTE_WRITE :
                             access_type == MMU_INST_FETCH ? EPTE_EXEC :
                             EPTE_READ;
@@ -266,6 +280,11 @@ bool vmx_ept_translate(CPUX86State *env, hwaddr gpa, MMUAccessType access_type,
     hwaddr table;
     int level;
     int prot;
+
+    if (unlikely(observed)) {
+        vmx_trace_access(env, "memory", ept_access_name(access_type),
+                         gpa & TARGET_PAGE_MASK, TARGET_PAGE_SIZE);
+    }
 
  restart:
     perm = EPTE_RWX;
@@ -316,6 +335,12 @@ bool vmx_ept_translate(CPUX86State *env, hwaddr gpa, MMUAccessType access_type,
     }
     if (perm & EPTE_EXEC) {
         prot |= PAGE_EXEC;
+    }
+
+    if (unlikely(observed)) {
+        /* An instruction that reads and writes needs both at once. */
+        prot &= access_type == MMU_DATA_STORE ? PAGE_READ | PAGE_WRITE :
+                access_type == MMU_INST_FETCH ? PAGE_EXEC : PAGE_READ;
     }
 
     if (ad_enabled) {

@@ -333,6 +333,10 @@ void vmx_check_intercept(CPUX86State *env, uint32_t type, uint64_t param,
                 VMX_REASON_LDTR_TR, disp, ra);
         break;
     case SVM_EXIT_MSR:
+        if (unlikely(vmx_observes_handler(env))) {
+            vmx_trace_access(env, "msr", param ? "w" : "r",
+                             (uint32_t)env->regs[R_ECX], 1);
+        }
         exit_if(env, vmx_msr_exits(env, env->regs[R_ECX], param),
                 param ? VMX_REASON_WRMSR : VMX_REASON_RDMSR, 0, ra);
         break;
@@ -416,6 +420,9 @@ void vmx_check_io(CPUX86State *env, uint32_t port, uint32_t svm_param,
     uint64_t insn;
     uint8_t opcode;
 
+    if (unlikely(vmx_observes_handler(env))) {
+        vmx_trace_access(env, "io", in ? "r" : "w", port, size);
+    }
     if (vmx_proc(env, VMX_CPU_IO_BITMAPS)) {
         if (!vmx_io_bitmap_hit(env, port, size)) {
             return;

@@ -1,5 +1,5 @@
 /*
- * VMX: the trace of transitions
+ * VMX: the trace of transitions, and of what an SMI handler touches
  *
  * Copyright (c) 2026 STM Lab
  *
@@ -90,4 +90,17 @@ void vmx_trace_transition(CPUX86State *env, const char *kind, int from,
     trace_vmx_transition(cs->cpu_index, vmx_trace_time(env), icount, kind,
                          modes, env->vmx.current_vmcs, executive, reason,
                          qualification, rip);
+}
+
+bool vmx_observes_handler(CPUX86State *env)
+{
+    return trace_event_get_state_backends(TRACE_SMM_HANDLER_ACCESS) &&
+           vmx_trace_mode(env) == TRACE_MODE_HANDLER;
+}
+
+void vmx_trace_access(CPUX86State *env, const char *space, const char *access,
+                      uint64_t address, uint32_t size)
+{
+    trace_smm_handler_access(env_cpu(env)->cpu_index, vmx_trace_time(env),
+                             space, access, address, size);
 }
