@@ -56,7 +56,17 @@ Claim (
 
   Status = mMonitor->AddPiResource (Resource, 1);
   if (EFI_ERROR (Status)) {
-    DEBUG ((DEBUG_ERROR, "%a: a resource of type %u: %r\n", gEfiCallerBaseName, Resource->Header.RscType, Status));
+    //
+    // Of each type the first member behind the header says where the resource is.
+    //
+    DEBUG ((
+      DEBUG_ERROR,
+      "%a: a resource of type %u at 0x%lx: %r\n",
+      gEfiCallerBaseName,
+      Resource->Header.RscType,
+      Resource->Mem.Base,
+      Status
+      ));
     ASSERT_EFI_ERROR (Status);
   }
 }

@@ -11,6 +11,7 @@
 **/
 
 #include "ExecMon.h"
+#include <Library/StmResourceLib.h>
 
 #define EXIT_STACK_PAGES   8
 #define CRASH_STACK_PAGES  2
@@ -276,8 +277,7 @@ ExecLoad (
     return EFI_LOAD_ERROR;
   }
 
-  AsmCpuid (CPUID_VIR_PHY_ADDRESS_SIZE, &Bits, NULL, NULL, NULL);
-  Bits      &= 0xFF;
+  Bits       = StmPhysicalAddressBits ();
   Tables     = (Bits > DIRECTORY_BITS) ? (UINT32)1 << (Bits - DIRECTORY_BITS) : 1;
   ImagePages = EFI_SIZE_TO_PAGES ((UINTN)Image.ImageSize + Image.SectionAlignment);
   Pages      = ImagePages + SHARED_PAGES + 2 * (1 + (UINTN)Tables) + Processors * PROCESSOR_PAGES;

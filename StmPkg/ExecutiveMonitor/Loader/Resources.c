@@ -238,12 +238,11 @@ ExecResources (
   VOID
   )
 {
-  EXECUTIVE_MONITOR_PROTOCOL      *Monitor;
-  CPUID_VIR_PHY_ADDRESS_SIZE_EAX  Eax;
-  EFI_STATUS                      Status;
-  UINT64                          Page;
-  UINT32                          Pages;
-  UINT32                          Count;
+  EXECUTIVE_MONITOR_PROTOCOL  *Monitor;
+  EFI_STATUS                  Status;
+  UINT64                      Page;
+  UINT32                      Pages;
+  UINT32                      Count;
 
   Monitor = ExecFind ();
   if ((Monitor == NULL) || (Monitor->State != ExecStateGuest) || !Monitor->StmActive) {
@@ -251,7 +250,6 @@ ExecResources (
     return EFI_NOT_STARTED;
   }
 
-  AsmCpuid (CPUID_VIR_PHY_ADDRESS_SIZE, &Eax.Uint32, NULL, NULL, NULL);
   Print (L"ExecMon: what the firmware's SMI handlers need\n");
   Page  = 0;
   Pages = 0;
@@ -259,7 +257,7 @@ ExecResources (
   do {
     Status = GetPage (Page, &Page);
     if (!EFI_ERROR (Status)) {
-      Status = ShowPage (Eax.Bits.PhysicalAddressBits, &Count);
+      Status = ShowPage (StmPhysicalAddressBits (), &Count);
       Pages++;
     }
 

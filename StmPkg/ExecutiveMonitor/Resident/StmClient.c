@@ -26,6 +26,7 @@
                                 there was no current VMCS.
   @retval ExecStmRefused        Detail is the STM's status.
 **/
+STATIC
 EXEC_RESULT
 ExecCallStmEdx (
   IN     UINT32          Api,
@@ -76,7 +77,6 @@ ExecCallStmEdx (
 
   @return As ExecCallStmEdx.
 **/
-STATIC
 EXEC_RESULT
 ExecCallStm (
   IN     UINT32          Api,

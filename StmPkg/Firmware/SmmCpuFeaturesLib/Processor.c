@@ -11,6 +11,7 @@
 #include <Library/DebugLib.h>
 #include <Library/HobLib.h>
 #include <Library/SmmServicesTableLib.h>
+#include <Library/StmResourceLib.h>
 #include <Protocol/StmWake.h>
 
 //
@@ -60,7 +61,7 @@ SmmCpuFeaturesLibConstructor (
   VOID  *Registration;
 
   ASSERT (GetFirstGuidHob (&gSmmBaseHobGuid) != NULL);
-  MonitorInitialize (SmiPhysicalAddressBits ());
+  MonitorInitialize (StmPhysicalAddressBits ());
   PsdInitialize ();
   return gSmst->SmmRegisterProtocolNotify (&gStmWakeProtocolGuid, StmIsLoaded, &Registration);
 }

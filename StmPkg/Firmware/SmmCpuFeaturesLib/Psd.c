@@ -17,9 +17,9 @@
 #include <Library/BaseMemoryLib.h>
 #include <Library/DebugLib.h>
 #include <Library/SmmServicesTableLib.h>
+#include <Library/StmResourceLib.h>
 #include <Library/UefiLib.h>
 #include <Protocol/SmmEndOfDxe.h>
-#include <Register/Intel/Cpuid.h>
 #include <StmMsegLayout.h>
 
 ///
@@ -27,22 +27,6 @@
 /// handler has done to its own stack does not matter then.
 ///
 #define EXCEPTION_STACK_PAGES  2
-
-/**
-  The width of physical addresses.
-
-  @return Bits.
-**/
-UINT8
-SmiPhysicalAddressBits (
-  VOID
-  )
-{
-  CPUID_VIR_PHY_ADDRESS_SIZE_EAX  Eax;
-
-  AsmCpuid (CPUID_VIR_PHY_ADDRESS_SIZE, &Eax.Uint32, NULL, NULL, NULL);
-  return (UINT8)Eax.Bits.PhysicalAddressBits;
-}
 
 /**
   The processor's descriptor for the STM (PSD).
@@ -143,7 +127,7 @@ PsdFill (
   Psd->RequiredStmSmmRevId                       = STM_SMM_REVISION_ID;
 
   Psd->BiosHwResourceRequirementsPtr = MonitorResources ();
-  Psd->PhysicalAddressBits           = SmiPhysicalAddressBits ();
+  Psd->PhysicalAddressBits           = (UINT8)StmPhysicalAddressBits ();
   PsdFillException (Psd);
 }
 

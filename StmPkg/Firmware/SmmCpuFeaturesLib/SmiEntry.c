@@ -10,6 +10,7 @@
 #include <Library/BaseLib.h>
 #include <Library/BaseMemoryLib.h>
 #include <Library/DebugLib.h>
+#include <Library/StmResourceLib.h>
 #include <Register/Intel/Cpuid.h>
 
 #define CPUID_EXTENDED_XD       BIT20
@@ -109,7 +110,7 @@ SmmCpuFeaturesInstallSmiHandler (
   // PiSmmCpuDxeSmm builds page tables of five levels only for wider addresses;
   // the entry code does not set CR4.LA57.
   //
-  ASSERT (SmiPhysicalAddressBits () <= FOUR_LEVEL_PAGING_BITS);
+  ASSERT (StmPhysicalAddressBits () <= FOUR_LEVEL_PAGING_BITS);
 
   //
   // The index lies where RSP points at the entry, for both kinds of it.

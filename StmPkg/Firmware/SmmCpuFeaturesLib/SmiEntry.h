@@ -96,16 +96,6 @@ SmiEntryStmTeardown (
   );
 
 /**
-  The width of physical addresses.
-
-  @return Bits.
-**/
-UINT8
-SmiPhysicalAddressBits (
-  VOID
-  );
-
-/**
   The processor's descriptor for the STM (PSD).
 
   @param[in] SmBase  SMBASE of the processor.

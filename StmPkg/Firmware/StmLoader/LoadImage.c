@@ -9,7 +9,7 @@
 
 #include <Library/BaseLib.h>
 #include <Library/BaseMemoryLib.h>
-#include <Register/Intel/Cpuid.h>
+#include <Library/StmResourceLib.h>
 
 //
 // Page-table entry bits (SDM "4-Level Paging and 5-Level Paging", 4.5). Accessed
@@ -90,22 +90,6 @@ BuildActivationTables (
 }
 
 /**
-  The width of physical addresses.
-
-  @return Bits, from CPUID.80000008H:EAX[7:0], which every processor with IA-32e mode has.
-**/
-UINT32
-PhysicalAddressBits (
-  VOID
-  )
-{
-  CPUID_VIR_PHY_ADDRESS_SIZE_EAX  Eax;
-
-  AsmCpuid (CPUID_VIR_PHY_ADDRESS_SIZE, &Eax.Uint32, NULL, NULL, NULL);
-  return Eax.Bits.PhysicalAddressBits;
-}
-
-/**
   Make everything behind the static part of an image of ours as it expects it at its
   first activation: page tables, loader data, and nothing else.
 
@@ -136,7 +120,7 @@ ResetMseg (
   Data->TsegBase            = Memory->TsegBase;
   Data->TsegSize            = Memory->TsegSize;
   Data->NumberOfProcessors  = NumberOfProcessors;
-  Data->PhysicalAddressBits = PhysicalAddressBits ();
+  Data->PhysicalAddressBits = StmPhysicalAddressBits ();
   CopyMem (Data->MsegSha256, MsegSha256, sizeof (Data->MsegSha256));
 }
 

@@ -83,7 +83,7 @@ CheckResources (
   UINTN                 Index;
 
   ZeroMem (&Limits, sizeof (Limits));
-  Limits.PhysicalBits = PhysicalAddressBits ();
+  Limits.PhysicalBits = StmPhysicalAddressBits ();
   Limits.TsegBase     = mMemory.TsegBase;
   Limits.TsegEnd      = mMemory.TsegBase + mMemory.TsegSize;
   Limits.MsegBase     = mMemory.MsegBase;

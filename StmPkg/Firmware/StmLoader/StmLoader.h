@@ -116,16 +116,6 @@ ResetMseg (
   );
 
 /**
-  The width of physical addresses.
-
-  @return Bits, from CPUID.80000008H:EAX[7:0], which every processor with IA-32e mode has.
-**/
-UINT32
-PhysicalAddressBits (
-  VOID
-  );
-
-/**
   Copy a checked image to MSEG and build what it needs there.
 
   An image of ours is relocated, and its relocation table stays behind. Of another

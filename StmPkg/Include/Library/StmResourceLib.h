@@ -5,7 +5,7 @@
   Firmware and STM check that list with the same code: the firmware at boot, when a
   fault in it can still be told, the STM when it starts.
 
-  Pure code: compiles on the host.
+  Pure code, but for the width of physical addresses: compiles on the host.
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
@@ -105,6 +105,20 @@ typedef enum {
   StmResourceAll,
   StmResourceRegister
 } STM_RESOURCE_KIND;
+
+/**
+  The width of physical addresses, by "Enumeration of Paging Features by CPUID", 4.1.4.
+
+  Not every processor has the leaf that tells it: asked for one that it does not have, it
+  answers with another, in which the width would be 0. The maximum is therefore asked first.
+
+  @return Bits.
+**/
+UINT32
+EFIAPI
+StmPhysicalAddressBits (
+  VOID
+  );
 
 /**
   Check one descriptor and tell what it names.
