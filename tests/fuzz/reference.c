@@ -125,8 +125,8 @@ ReadItem (
 
       return (BOOLEAN)((Get (At + 8, 2) <= 3) && (Get (At + 12, 2) != 0) && (Get (At + 10, 2) + Get (At + 12, 2) <= 0x1000));
     case 6:
-      return (BOOLEAN)((Get (At + 12, 2) <= 7) && (Get (At + 14, 2) == 0) && (Get (At + 10, 2) != 0) &&
-                       (Get (At + 8, 2) + Get (At + 10, 2) <= 0x10000));
+      return (BOOLEAN)((Get (At + 12, 2) <= 7) && (Get (At + 14, 2) == 0) &&
+                       Name (Item, SpaceIo, Get (At + 8, 2), Get (At + 10, 2), 0x10000, At[12] & 3));
     case 8:
       return (BOOLEAN)((Get (At + 8, 4) < 5) && (Get (At + 12, 4) == 0));
     default:
@@ -193,7 +193,11 @@ RefClaims (
       return TRUE;
     }
 
-    if ((Claim->Space == Item->Space) && (Claim->Space != SpaceNone) && ((Claim->Access & Item->Access) != 0) &&
+    //
+    // Of trapped ports the firmware needs both directions.
+    //
+    if ((Claim->Space == Item->Space) && (Claim->Space != SpaceNone) &&
+        ((((Claim->Type == 6) ? 3 : Claim->Access) & Item->Access) != 0) &&
         (Claim->First <= Item->Last) && (Item->First <= Claim->Last))
     {
       return TRUE;

@@ -7,6 +7,8 @@ It shares nothing with the C code: a profile is a set of places, a list is read 
 from __future__ import annotations
 
 import struct
+from bisect import bisect_left
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 PAGE = 0x1000
@@ -50,6 +52,8 @@ class Descriptor:
     ignored: bool
     returned: bool
     ranges: tuple[str, int, int, int] | None = None
+    trapped: int = 0
+    """READ for In, WRITE for Out, of a descriptor of trapped I/O."""
     continuation: int = 0
     originating: int = 0
     path: tuple[tuple[int, int], ...] = ()
@@ -111,7 +115,8 @@ def parse_one(memory: bytes, offset: int, bits: int) -> Descriptor:
     body = memory[offset + 8 : offset + length]
     ranges = named(kind, body, bits)
     continuation = struct.unpack("<Q", body)[0] if kind == END else 0
-    one = Descriptor(kind, length, offset, bool(flags >> 15), bool(flags & 1), ranges, continuation)
+    trapped = body[4] & (READ | WRITE) if kind == TRAPPED else 0
+    one = Descriptor(kind, length, offset, bool(flags >> 15), bool(flags & 1), ranges, trapped, continuation)
     if kind != PCI:
         return one
     nodes = [struct.unpack_from("<BB", body, 8 + 6 * node + 4) for node in range(body[7] + 1)]
@@ -154,16 +159,45 @@ def parse(page: bytes, bits: int) -> tuple[list[Descriptor], bool]:
         offset += one.length
 
 
+Watched = dict[str, list[int]]
+"""Numbers of each space, sorted: everything is too much to count, and these stand for it."""
+
+
 @dataclass
 class Profile:
-    """What is protected."""
+    """What is protected.
+
+    Attributes:
+        watched: the places that are looked at; None for all that are named one by one.
+    """
 
     places: set[Place] = field(default_factory=set)
+    watched: Watched | None = None
 
-    @staticmethod
-    def of(ranges: tuple[str, int, int, int]) -> set[Place]:
+    def of(self, ranges: tuple[str, int, int, int]) -> set[Place]:
+        """The places of a range."""
         space, first, last, access = ranges
-        return {(space, number, each) for number in range(first, last) for each in accesses(access)}
+        numbers: Iterable[int] = range(first, last)
+        if self.watched is not None:
+            known = self.watched[space]
+            numbers = known[bisect_left(known, first) : bisect_left(known, last)]
+        return {(space, number, each) for number in numbers for each in accesses(access)}
+
+    def everything(self, limits: Limits, claims: list[Descriptor]) -> set[Place] | None:
+        """What the firmware does not need; None if it claims all there is."""
+        if any(claim.type == ALL and not claim.ignored for claim in claims):
+            return None
+        assert self.watched is not None
+        found: set[Place] = set()
+        for space, numbers in self.watched.items():
+            there_are = (READ, WRITE, EXECUTE) if space == "memory" else (READ, WRITE)
+            found |= {
+                (space, number, access)
+                for number in numbers
+                for access in there_are
+                if not self.claimed((space, number, number + 1, access), limits, claims)
+            }
+        return found
 
     def apply(self, page: bytes, limits: Limits, claims: list[Descriptor], protect: bool) -> tuple[int, list[bool]]:
         """A call: its status, and ReturnStatus of each descriptor before END."""
@@ -177,10 +211,18 @@ class Profile:
             if one.ignored:
                 granted.append(False)
                 continue
-            if one.type not in (MEM, MMIO, IO, MSR, PCI):
+            if one.type == ALL:
+                all_of_it = self.everything(limits, claims) if protect else set()
+                granted.append(all_of_it is not None)
+                places = places | (all_of_it or set()) if protect else set()
+                continue
+            if one.type not in (MEM, MMIO, IO, MSR, PCI, TRAPPED):
                 granted.append(not protect)
                 continue
             ranges = self.targets(one, limits)
+            if one.type == TRAPPED:
+                assert ranges is not None
+                ranges = [(*ranges[0][:3], one.trapped)]
             if ranges is None:
                 granted.append(not protect)
                 continue
@@ -237,4 +279,8 @@ class Profile:
                     return True
             if claim.type == PCI and space == "io" and first < 0xD00 and last > 0xCF8:
                 return True
+            if claim.type == PCI and space == "memory" and targets and limits.ecam:
+                page = limits.ecam.start // PAGE + targets[-1][1] // PCI_FUNCTION
+                if first <= page < last and targets[-1][3] & access:
+                    return True
         return False

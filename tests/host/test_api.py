@@ -203,7 +203,8 @@ class Calls(RuleBasedStateMachine):
     def nothing_else_is_protected(self) -> None:
         if self.model.members:
             assert self.stm.profile() == self.model.profile.places
-            claimed = {place for one in self.model.claims if one.ranges for place in resources.Profile.of(one.ranges)}
+            profile = self.model.profile
+            claimed = {place for one in self.model.claims if one.ranges for place in profile.of(one.ranges)}
             assert not claimed & self.model.profile.places
 
     @invariant()

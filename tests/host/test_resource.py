@@ -121,7 +121,37 @@ def end(continuation: int = 0, flags: int = 0) -> bytes:
 
 ANY = header(model.ALL, b"")
 REGISTER = header(model.REGISTER, struct.pack("<IIQQ", 2, 0, 0, 1))
-TRAPPED = header(model.TRAPPED, struct.pack("<HHHH", 0x60, 5, 1, 0))
+
+
+def trapped(base: int, length: int, flags: int) -> bytes:
+    return header(model.TRAPPED, struct.pack("<HHHH", base, length, flags, 0))
+
+
+# Everything is too much to count: places on both sides of each limit, and what the descriptors below name.
+_FUNCTIONS = [(bus, device, function) for bus in (0, 1, 4) for device in (1, 2, 3, 5, 6, 31) for function in (0, 1)]
+_ECAM_PAGES = [ECAM.start // PAGE + (bus * 32 + device) * 8 + function for bus, device, function in _FUNCTIONS]
+WATCHED: model.Watched = {
+    "memory": sorted(
+        {
+            *range(20),
+            *(
+                limit // PAGE + n
+                for limit in (TSEG.start, MSEG.start, TSEG.stop, ECAM.start, ECAM.stop)
+                for n in range(-6, 8)
+            ),
+            *(ECAM.start // PAGE + n for n in (0x1FF, 0x200)),
+            *(page + n for page in _ECAM_PAGES for n in (0, 1)),
+            (1 << BITS) // PAGE - 1,
+        }
+    ),
+    "io": sorted({*range(20), *range(0x5F, 0x67), *range(0xCF0, 0xD08), 0xFFFF}),
+    "msr": [*range(8), 0x1FFF, 0x2000, 0xC000_0080, 0xFFFF_FFFF],
+    "pci": sorted(
+        model.PCI_FUNCTION * ((bus * 32 + device) * 8 + function) + register
+        for bus, device, function in [(0, 0, 0), *_FUNCTIONS, (255, 31, 7)]
+        for register in (0, 3, 4, 5, 6, *range(0x17, 0x24), 0x105, 0x106, 0xFFB, 0xFFC, 0xFFF)
+    ),
+}
 
 # Few places, so that what is named meets; model and code walk all of them.
 addresses = st.builds(
@@ -145,8 +175,9 @@ pcis = st.builds(
     lambda path, place, access, bus: pci_path(path, place[0], place[1], access, bus),
     *(paths, registers, st.integers(0, 3), st.sampled_from((0, 0, 0, 1, 4))),
 )
-others = st.sampled_from((ANY, REGISTER, TRAPPED, pci(), pci(3), io(0xCF8, 8), memory(ECAM.start, 0x20_0000)))
-good = st.one_of(memories, memories, ports, msrs, pcis, others)
+traps = st.builds(trapped, st.integers(0, 12), st.integers(1, 6), st.integers(0, 7))
+others = st.sampled_from((ANY, REGISTER, pci(), pci(3), io(0xCF8, 8), memory(ECAM.start, 0x20_0000)))
+good = st.one_of(memories, memories, ports, msrs, pcis, traps, others)
 
 
 @st.composite
@@ -177,8 +208,9 @@ def claims_of(library: ctypes.CDLL, claims: list[bytes]) -> tuple[Limits, list[m
     return limits, model.parse(text, BITS)[0]
 
 
-def places(profile: Profile) -> set[model.Place]:
+def places(profile: Profile, watched: model.Watched | None = None) -> set[model.Place]:
     """The profile as a set; its ranges must be sorted, disjoint and as few as can be."""
+    reader = model.Profile(watched=watched)
     found: set[model.Place] = set()
     last: Range | None = None
     for one in profile.ranges[: profile.count]:
@@ -189,8 +221,7 @@ def places(profile: Profile) -> set[model.Place]:
                 assert last.end < one.base or (last.end == one.base and last.access != one.access)
         unit = PAGE if one.space == 0 else 1
         assert one.base % unit == one.end % unit == 0
-        for number in range(one.base // unit, one.end // unit):
-            found |= {(SPACES[one.space], number, access) for access in model.accesses(one.access)}
+        found |= reader.of((SPACES[one.space], one.base // unit, one.end // unit, one.access))
         last = one
     return found
 
@@ -205,7 +236,7 @@ def test_calls_as_the_model(library: ctypes.CDLL, calls: list[tuple[bool, bytes]
     """Status, ReturnStatus of each descriptor and the profile after a sequence of calls."""
     # A claim of everything and of MSEG leaves nothing to test most of the time.
     limits, claims = claims_of(library, claimed[:2])
-    profile, reference = Profile(), model.Profile()
+    profile, reference = Profile(), model.Profile(watched=WATCHED)
     for protect, page in calls:
         draft = Profile.from_buffer_copy(profile)
         text = ctypes.create_string_buffer(page, PAGE)
@@ -221,7 +252,7 @@ def test_calls_as_the_model(library: ctypes.CDLL, calls: list[tuple[bool, bytes]
         assert before == after
         if status in (model.SUCCESS, model.UNPROTECTABLE_RESOURCE):
             profile = draft
-        assert places(profile) == reference.places
+        assert places(profile, WATCHED) == reference.places
 
 
 @pytest.mark.parametrize(
@@ -271,6 +302,50 @@ def test_unprotect_of_msegs_pages_changes_nothing(library: ctypes.CDLL) -> None:
     for base, length in ((MSEG.start, PAGE), (MSEG.start - PAGE, PAGE + 1), (0, 1 << BITS)):
         draft = Profile.from_buffer_copy(profile)
         assert apply(library, draft, io(0x60, 1), memory(base, length), protect=False) == model.UNSPECIFIED
+
+
+def protect(library: ctypes.CDLL, claims: list[bytes], *descriptors: bytes) -> tuple[Profile, int]:
+    """What a first call protects, and its status."""
+    limits, _ = claims_of(library, claims)
+    profile = Profile()
+    text = ctypes.create_string_buffer((b"".join(descriptors) + end()).ljust(PAGE, b"\0"), PAGE)
+    status = library.StmProfileApply(ctypes.byref(profile), ctypes.byref(limits), text, ctypes.c_ubyte(1))
+    return profile, status
+
+
+def test_all_is_what_the_firmware_does_not_need(library: ctypes.CDLL) -> None:
+    """All but its claims and TSEG, space by space; nothing if it claims all; and all of it is given back at once."""
+    whole = {0: 1 << BITS, 1: 0x1_0000, 2: 1 << 32, 3: 1 << 28}
+    profile, status = protect(library, [memory(0x5000, PAGE, 3), io(0x60, 5), msr(0x1B, 1, 0)], ANY)
+    assert status == model.SUCCESS
+    found = [(one.space, one.base, one.end, one.access) for one in profile.ranges[: profile.count]]
+    assert found == [
+        *((0, 0, 0x5000, 7), (0, 0x5000, 0x6000, 4), (0, 0x6000, TSEG.start, 7), (0, TSEG.stop, whole[0], 7)),
+        *((1, 0, 0x60, 3), (1, 0x65, whole[1], 3)),
+        *((2, 0, 0x1B, 3), (2, 0x1B, 0x1C, 2), (2, 0x1C, whole[2], 3)),
+        (3, 0, whole[3], 3),
+    ]
+    assert apply(library, profile, memory(0x1000, PAGE), protect=False) == model.SUCCESS
+    assert apply(library, profile, ANY, protect=False) == model.SUCCESS
+    assert profile.count == 0
+    assert protect(library, [ANY], ANY)[1] == model.UNPROTECTABLE_RESOURCE
+
+
+def test_a_claim_of_configuration_space_is_one_of_its_memory(library: ctypes.CDLL) -> None:
+    """The firmware reaches 0:3.0 by ports or in memory: the executive monitor gets neither."""
+    page = memory(ECAM.start + (3 << 15), PAGE, 1)
+    for claims, wanted in (([pci()], model.UNPROTECTABLE_RESOURCE), ([], model.SUCCESS)):
+        assert hex(protect(library, claims, page)[1]) == hex(wanted)
+
+
+@pytest.mark.parametrize(("flags", "access"), [(0, 0), (1, 1), (2, 2), (3, 3), (4, 0), (7, 3)])
+def test_trapped_ports_have_directions(library: ctypes.CDLL, flags: int, access: int) -> None:
+    profile, status = protect(library, [], trapped(0x70, 2, flags))
+    assert status == model.SUCCESS
+    found = [(one.space, one.base, one.end, one.access) for one in profile.ranges[: profile.count]]
+    assert found == ([(1, 0x70, 0x72, access)] if access else [])
+    assert apply(library, profile, io(0x70, 1), trapped(0x71, 1, flags), protect=False) == model.SUCCESS
+    assert profile.count == 0
 
 
 def test_no_room(library: ctypes.CDLL) -> None:

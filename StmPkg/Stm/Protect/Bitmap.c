@@ -174,6 +174,19 @@ StmApplyBitmaps (
   End    = Range->Base;
   Access = 0;
   for (Place = Range->Base; Place < Range->End; Place++) {
+    if (Range->Space == StmSpaceMsr) {
+      //
+      // Between the two ranges that have bits, and behind them, there is nothing to do.
+      //
+      if ((Place >= MSR_RANGE) && (Place < MSR_HIGH_BASE)) {
+        Place = MSR_HIGH_BASE;
+      }
+
+      if ((Place >= Range->End) || (Place >= MSR_HIGH_BASE + MSR_RANGE)) {
+        break;
+      }
+    }
+
     if (Place >= End) {
       Access = StmProfileAt (Profile, Range->Space, Place, &End);
     }

@@ -8,12 +8,33 @@
 **/
 
 #include "Resource.h"
+#include <Library/BaseMemoryLib.h>
+
+///
+/// Most ranges that one claim stands for.
+///
+#define MOST_NEEDS  4
+
+///
+/// A claim of everything, and TSEG, meet what is protected whatever accesses it names, even
+/// none.
+///
+#define ANY_ACCESS  MAX_UINT32
+
+///
+/// Where a reader of the firmware's claims is.
+///
+typedef struct {
+  UINTN      Page;
+  UINTN      Offset;
+  BOOLEAN    Tseg;   ///< has been told
+} CURSOR;
 
 /**
-  Do two ranges of one space have a place and an access in common?
+  Do a claim and what is to be protected have a place and an access in common?
 
-  @param[in] One    A range.
-  @param[in] Other  A range.
+  @param[in] One    A range that is claimed.
+  @param[in] Other  A range that is to be protected.
 
   @retval TRUE   They do.
   @retval FALSE  They do not.
@@ -25,68 +46,169 @@ Meet (
   IN CONST STM_RANGE  *Other
   )
 {
-  return (BOOLEAN)((One->Space == Other->Space) && ((One->Access & Other->Access) != 0) &&
+  return (BOOLEAN)((One->Space == Other->Space) &&
+                   (((One->Access & Other->Access) != 0) || (One->Access == ANY_ACCESS)) &&
                    (One->Base < Other->End) && (Other->Base < One->End));
 }
 
 /**
-  Does a PCI claim of the firmware's need what is to be protected: configuration space, or
-  the ports by which it is reached?
+  Fill a range.
 
-  @param[in] Limits  How to follow its path.
-  @param[in] Pci     The claim.
-  @param[in] Range   What is to be protected.
-
-  @retval TRUE   It does.
-  @retval FALSE  It does not.
+  @param[out] Range   It.
+  @param[in]  Space   STM_SPACE.
+  @param[in]  Access  STM_ACCESS_READ and so on, or ANY_ACCESS.
+  @param[in]  Base    First place.
+  @param[in]  End     First place behind it.
 **/
 STATIC
-BOOLEAN
-IsClaimedPci (
-  IN CONST STM_LIMITS            *Limits,
-  IN CONST STM_RSC_PCI_CFG_DESC  *Pci,
-  IN CONST STM_RANGE             *Range
+VOID
+Fill (
+  OUT STM_RANGE  *Range,
+  IN  UINT32     Space,
+  IN  UINT32     Access,
+  IN  UINT64     Base,
+  IN  UINT64     End
   )
 {
-  STM_RANGE  Claim;
-
-  if (Range->Space == StmSpaceIo) {
-    return (BOOLEAN)((Range->Base < STM_PCI_PORTS_END) && (Range->End > STM_PCI_PORTS_BASE));
-  }
-
-  return (BOOLEAN)((Range->Space == StmSpacePci) && StmPciResolve (Limits, Pci, &Claim) && Meet (&Claim, Range));
+  Range->Space  = Space;
+  Range->Access = Access;
+  Range->Base   = Base;
+  Range->End    = End;
 }
 
 /**
-  Does a claim of memory need configuration space that is to be protected, where memory
-  accesses reach it?
+  What a claim of memory stands for: where memory accesses reach PCI configuration space,
+  it is that, too.
 
-  @param[in] Limits  Where that is.
-  @param[in] Claim   The claim.
-  @param[in] Range   What is to be protected.
+  @param[in]  Limits  Where that is.
+  @param[in]  Claim   The claim.
+  @param[out] Needs   The ranges.
 
-  @retval TRUE   It does.
-  @retval FALSE  It does not.
+  @return Their number.
+**/
+STATIC
+UINTN
+NeedsOfMemory (
+  IN  CONST STM_LIMITS  *Limits,
+  IN  CONST STM_RANGE   *Claim,
+  OUT STM_RANGE         *Needs
+  )
+{
+  UINT64  Base;
+  UINT64  End;
+
+  Needs[0] = *Claim;
+  Base     = MAX (Claim->Base, Limits->EcamBase);
+  End      = MIN (Claim->End, Limits->EcamBase + Limits->EcamSize);
+  if ((Limits->EcamBase == 0) || (Base >= End)) {
+    return 1;
+  }
+
+  Fill (&Needs[1], StmSpacePci, Claim->Access, Base - Limits->EcamBase, End - Limits->EcamBase);
+  return 2;
+}
+
+/**
+  What a claim of PCI configuration space stands for: the ports by which it is reached, the
+  registers, and the page of memory where they are.
+
+  @param[in]  Limits  How to follow its path, and where the memory is.
+  @param[in]  Pci     The claim.
+  @param[out] Needs   The ranges.
+
+  @return Their number.
+**/
+STATIC
+UINTN
+NeedsOfPci (
+  IN  CONST STM_LIMITS            *Limits,
+  IN  CONST STM_RSC_PCI_CFG_DESC  *Pci,
+  OUT STM_RANGE                   *Needs
+  )
+{
+  UINT64  Page;
+
+  Fill (&Needs[0], StmSpaceIo, STM_ACCESS_READ | STM_ACCESS_WRITE, STM_PCI_PORTS_BASE, STM_PCI_PORTS_END);
+  if (!StmPciResolve (Limits, Pci, &Needs[1])) {
+    return 1;
+  }
+
+  if (Needs[1].End > Limits->EcamSize) {
+    return 2;
+  }
+
+  Page = Limits->EcamBase + (Needs[1].Base & ~(UINT64)(STM_PCI_FUNCTION_SIZE - 1));
+  Fill (&Needs[2], StmSpaceMemory, Needs[1].Access, Page, Page + STM_PCI_FUNCTION_SIZE);
+  return 3;
+}
+
+/**
+  What the firmware needs, claim by claim. TSEG is its own without a claim.
+
+  @param[in]     Limits  What protection must respect.
+  @param[in,out] Cursor  Zeroed for the first claim.
+  @param[out]    Needs   The ranges that the claim stands for, MOST_NEEDS at most.
+  @param[out]    Count   Their number.
+
+  @retval TRUE   There is a claim.
+  @retval FALSE  There are no more.
 **/
 STATIC
 BOOLEAN
-IsClaimedByMmio (
-  IN CONST STM_LIMITS  *Limits,
-  IN CONST STM_RANGE   *Claim,
-  IN CONST STM_RANGE   *Range
+NextClaim (
+  IN     CONST STM_LIMITS  *Limits,
+  IN OUT CURSOR            *Cursor,
+  OUT    STM_RANGE         *Needs,
+  OUT    UINTN             *Count
   )
 {
-  STM_RANGE  Memory;
+  CONST STM_RSC      *Resource;
+  STM_RESOURCE_KIND  Kind;
+  STM_RANGE          Claim;
 
-  if ((Range->Space != StmSpacePci) || (Limits->EcamBase == 0)) {
-    return FALSE;
+  if (!Cursor->Tseg) {
+    Cursor->Tseg = TRUE;
+    Fill (&Needs[0], StmSpaceMemory, ANY_ACCESS, Limits->TsegBase, Limits->TsegEnd);
+    *Count = 1;
+    return TRUE;
   }
 
-  Memory       = *Range;
-  Memory.Space = StmSpaceMemory;
-  Memory.Base += Limits->EcamBase;
-  Memory.End  += Limits->EcamBase;
-  return Meet (Claim, &Memory);
+  while (Cursor->Page < Limits->BiosPages) {
+    Resource = (CONST STM_RSC *)(Limits->BiosList + Cursor->Page * SIZE_4KB + Cursor->Offset);
+    Kind     = StmResourceRead (Resource, SIZE_4KB - Cursor->Offset, Limits->PhysicalBits, &Claim);
+    if ((Kind == StmResourceEnd) || (Kind == StmResourceMalformed)) {
+      Cursor->Page++;
+      Cursor->Offset = 0;
+      continue;
+    }
+
+    Cursor->Offset += Resource->Header.Length;
+    switch (Kind) {
+      case StmResourceRange:
+      case StmResourceTrappedIo:
+        if (Claim.Space == StmSpaceMemory) {
+          *Count = NeedsOfMemory (Limits, &Claim, Needs);
+        } else {
+          Needs[0] = Claim;
+          *Count   = 1;
+        }
+
+        return TRUE;
+      case StmResourcePci:
+        *Count = NeedsOfPci (Limits, &Resource->PciCfg, Needs);
+        return TRUE;
+      case StmResourceAll:
+        for (*Count = 0; *Count < MOST_NEEDS; (*Count)++) {
+          Fill (&Needs[*Count], (UINT32)*Count, ANY_ACCESS, 0, MAX_UINT64);
+        }
+
+        return TRUE;
+      default:
+        break;
+    }
+  }
+
+  return FALSE;
 }
 
 /**
@@ -106,39 +228,65 @@ StmResourceIsClaimed (
   IN CONST STM_RANGE   *Range
   )
 {
-  CONST STM_RSC      *Resource;
-  STM_RESOURCE_KIND  Kind;
-  STM_RANGE          Claim;
-  UINTN              Page;
-  UINTN              Offset;
+  CURSOR     Cursor;
+  STM_RANGE  Needs[MOST_NEEDS];
+  UINTN      Count;
 
-  if ((Range->Space == StmSpaceMemory) && (Range->Base < Limits->TsegEnd) && (Range->End > Limits->TsegBase)) {
-    return TRUE;
-  }
-
-  for (Page = 0; Page < Limits->BiosPages; Page++) {
-    for (Offset = 0; Offset < SIZE_4KB; Offset += Resource->Header.Length) {
-      Resource = (CONST STM_RSC *)(Limits->BiosList + Page * SIZE_4KB + Offset);
-      Kind     = StmResourceRead (Resource, SIZE_4KB - Offset, Limits->PhysicalBits, &Claim);
-      if ((Kind == StmResourceEnd) || (Kind == StmResourceMalformed)) {
-        break;
-      }
-
-      if (Kind == StmResourceAll) {
-        return TRUE;
-      }
-
-      if ((Kind == StmResourcePci) && IsClaimedPci (Limits, &Resource->PciCfg, Range)) {
-        return TRUE;
-      }
-
-      if (((Kind == StmResourceRange) || (Kind == StmResourceTrappedIo)) &&
-          (Meet (&Claim, Range) || IsClaimedByMmio (Limits, &Claim, Range)))
-      {
+  ZeroMem (&Cursor, sizeof (Cursor));
+  while (NextClaim (Limits, &Cursor, Needs, &Count)) {
+    while (Count > 0) {
+      Count--;
+      if (Meet (&Needs[Count], Range)) {
         return TRUE;
       }
     }
   }
 
   return FALSE;
+}
+
+/**
+  The accesses to a place that the handler needs.
+
+  @param[in]  Limits  What protection must respect.
+  @param[in]  Space   STM_SPACE.
+  @param[in]  Place   Address, port, MSR or register.
+  @param[out] End     First place behind it for which the answer may differ.
+
+  @return STM_ACCESS_READ and so on.
+**/
+UINT32
+EFIAPI
+StmResourceClaimedAt (
+  IN  CONST STM_LIMITS  *Limits,
+  IN  UINT32            Space,
+  IN  UINT64            Place,
+  OUT UINT64            *End
+  )
+{
+  CURSOR     Cursor;
+  STM_RANGE  Needs[MOST_NEEDS];
+  UINTN      Count;
+  UINT32     Access;
+
+  Access = 0;
+  *End   = MAX_UINT64;
+  ZeroMem (&Cursor, sizeof (Cursor));
+  while (NextClaim (Limits, &Cursor, Needs, &Count)) {
+    while (Count > 0) {
+      Count--;
+      if ((Needs[Count].Space != Space) || (Needs[Count].End <= Place)) {
+        continue;
+      }
+
+      if (Needs[Count].Base > Place) {
+        *End = MIN (*End, Needs[Count].Base);
+      } else {
+        *End    = MIN (*End, Needs[Count].End);
+        Access |= Needs[Count].Access;
+      }
+    }
+  }
+
+  return Access & STM_ACCESS_ALL;
 }

@@ -155,118 +155,6 @@ StmCopyBiosPage (
 }
 
 /**
-  Bring EPT and bitmaps in line with a profile where a list of resources names
-  something.
-
-  @param[in,out] Shared     Shared state.
-  @param[in]     Profile    The profile; there is room for it in the EPT.
-  @param[in]     List       The list, well-formed.
-**/
-STATIC
-VOID
-ApplyList (
-  IN OUT STM_SHARED         *Shared,
-  IN     CONST STM_PROFILE  *Profile,
-  IN     CONST UINT8        *List
-  )
-{
-  CONST STM_RSC      *Resource;
-  STM_RESOURCE_KIND  Kind;
-  STM_RANGE          Range;
-  UINTN              Offset;
-
-  for (Offset = 0; ; Offset += Resource->Header.Length) {
-    Resource = (CONST STM_RSC *)(List + Offset);
-    Kind     = StmResourceRead (Resource, SIZE_4KB - Offset, Shared->PhysicalBits, &Range);
-    if (Kind == StmResourceEnd) {
-      return;
-    }
-
-    if ((Kind != StmResourceRange) || (Resource->Header.ReturnStatus == 0)) {
-      continue;
-    }
-
-    if (Range.Space == StmSpaceMemory) {
-      StmApplyEpt (Shared, Profile, &Range);
-    } else {
-      StmApplyBitmaps (Shared, Profile, &Range);
-    }
-  }
-}
-
-/**
-  Is PCI configuration space among what a list names?
-
-  @param[in] List          The STM's copy.
-  @param[in] PhysicalBits  Width of physical addresses.
-
-  @retval TRUE   It is.
-  @retval FALSE  It is not, as far as the list can be parsed.
-**/
-STATIC
-BOOLEAN
-NamesPci (
-  IN CONST UINT8  *List,
-  IN UINT32       PhysicalBits
-  )
-{
-  CONST STM_RSC      *Resource;
-  STM_RESOURCE_KIND  Kind;
-  STM_RANGE          Range;
-  UINTN              Offset;
-
-  for (Offset = 0; Offset < SIZE_4KB; Offset += Resource->Header.Length) {
-    Resource = (CONST STM_RSC *)(List + Offset);
-    Kind     = StmResourceRead (Resource, SIZE_4KB - Offset, PhysicalBits, &Range);
-    if ((Kind == StmResourceEnd) || (Kind == StmResourceMalformed)) {
-      return FALSE;
-    }
-
-    if (Kind == StmResourcePci) {
-      return TRUE;
-    }
-  }
-
-  return FALSE;
-}
-
-/**
-  Bring EPT and bitmaps in line with what a profile says of PCI configuration space.
-
-  @param[in,out] Shared    Shared state.
-  @param[in]     Profile   The profile; there is room for it in the EPT.
-  @param[in]     EcamBase  Where ECAM has been.
-  @param[in]     EcamSize  Bytes.
-**/
-STATIC
-VOID
-ApplyPci (
-  IN OUT STM_SHARED         *Shared,
-  IN     CONST STM_PROFILE  *Profile,
-  IN     UINT64             EcamBase,
-  IN     UINT64             EcamSize
-  )
-{
-  STM_RANGE  Range;
-
-  Range.Space = StmSpaceMemory;
-  Range.Base  = EcamBase;
-  Range.End   = EcamBase + EcamSize;
-  if (EcamBase != Shared->EcamBase) {
-    StmApplyEpt (Shared, Profile, &Range);
-  }
-
-  Range.Base = Shared->EcamBase;
-  Range.End  = Shared->EcamBase + Shared->EcamSize;
-  StmApplyEpt (Shared, Profile, &Range);
-  Shared->PciProtected = StmProfileHas (Profile, StmSpacePci) ? 1 : 0;
-  Range.Space          = StmSpaceIo;
-  Range.Base           = STM_PCI_PORTS_BASE;
-  Range.End            = STM_PCI_PORTS_END;
-  StmApplyBitmaps (Shared, Profile, &Range);
-}
-
-/**
   Write ReturnStatus of all descriptors of a list, up to the end or the first
   malformed one, to the executive monitor's page.
 
@@ -371,7 +259,7 @@ StmChangeProtection (
   CopyMem (Draft, Profile, sizeof (*Draft));
   EcamBase = Shared->EcamBase;
   EcamSize = Shared->EcamSize;
-  if (NamesPci (List, Shared->PhysicalBits)) {
+  if (StmNamesPci (List, Shared->PhysicalBits)) {
     StmFindEcam (Processor);
   }
 
@@ -380,8 +268,8 @@ StmChangeProtection (
   Status  = StmProfileApply (Draft, &Limits, List, Protect);
   if ((Status == STM_SUCCESS) || (Status == (UINT32)ERROR_STM_UNPROTECTABLE_RESOURCE)) {
     if (StmEptHasRoom (Shared, Draft)) {
-      ApplyList (Shared, Draft, List);
-      ApplyPci (Shared, Draft, EcamBase, EcamSize);
+      StmApplyList (Shared, Draft, List);
+      StmApplyPci (Shared, Draft, EcamBase, EcamSize);
       CopyMem (Profile, Draft, sizeof (*Profile));
       InterlockedIncrement (&Shared->Generation);
       Applied = TRUE;

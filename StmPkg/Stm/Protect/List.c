@@ -154,6 +154,56 @@ ApplyPci (
 }
 
 /**
+  Protect everything that the firmware does not need, or unprotect all that is protected.
+  The registers of the handler itself are not among it: REGISTER_VIOLATION names those.
+
+  @param[in,out] Profile  The profile.
+  @param[in]     Limits   What protection must respect.
+  @param[in]     Protect  TRUE for PROTECT_RESOURCE.
+
+  @retval STM_SUCCESS                       Done.
+  @retval ERROR_STM_UNPROTECTABLE_RESOURCE  Denied: the firmware claims everything.
+  @retval ERROR_STM_OUT_OF_RESOURCES        No room.
+**/
+STATIC
+UINT32
+ApplyAll (
+  IN OUT STM_PROFILE       *Profile,
+  IN     CONST STM_LIMITS  *Limits,
+  IN     BOOLEAN           Protect
+  )
+{
+  STM_RANGE  Range;
+  UINT64     Limit;
+  UINT64     End;
+  BOOLEAN    Any;
+
+  if (!Protect) {
+    Profile->Count = 0;
+    return STM_SUCCESS;
+  }
+
+  Any = FALSE;
+  for (Range.Space = StmSpaceMemory; Range.Space <= StmSpacePci; Range.Space++) {
+    Limit = StmSpaceSize (Range.Space, Limits->PhysicalBits);
+    for (Range.Base = 0; Range.Base < Limit; Range.Base = Range.End) {
+      Range.Access = StmSpaceAccess (Range.Space) & ~StmResourceClaimedAt (Limits, Range.Space, Range.Base, &End);
+      Range.End    = MIN (End, Limit);
+      if (Range.Access == 0) {
+        continue;
+      }
+
+      Any = TRUE;
+      if (!StmProfileChange (Profile, &Range, TRUE)) {
+        return (UINT32)ERROR_STM_OUT_OF_RESOURCES;
+      }
+    }
+  }
+
+  return Any ? STM_SUCCESS : (UINT32)ERROR_STM_UNPROTECTABLE_RESOURCE;
+}
+
+/**
   Apply one descriptor.
 
   @param[in,out] Profile  The profile.
@@ -179,11 +229,26 @@ ApplyOne (
   IN     BOOLEAN            Protect
   )
 {
+  STM_RANGE  Ports;
+
   if (Kind == StmResourcePci) {
     return ApplyPci (Profile, Limits, &Resource->PciCfg, Protect);
   }
 
-  if (Kind != StmResourceRange) {
+  if (Kind == StmResourceAll) {
+    return ApplyAll (Profile, Limits, Protect);
+  }
+
+  if (Kind == StmResourceTrappedIo) {
+    //
+    // Of the firmware the descriptor says that it wants to be called for an access; here, in
+    // which directions its handler is kept from one. Api is of a firmware's claim only.
+    //
+    Ports        = *Range;
+    Ports.Access = ((Resource->TrappedIo.In != 0) ? STM_ACCESS_READ : 0) |
+                   ((Resource->TrappedIo.Out != 0) ? STM_ACCESS_WRITE : 0);
+    Range = &Ports;
+  } else if (Kind != StmResourceRange) {
     //
     // Nothing of the kind is protected: it need not be unprotected.
     //

@@ -10,6 +10,53 @@
 #include "Resource.h"
 #include <Library/BaseMemoryLib.h>
 
+#define PORTS       0x10000
+#define MSRS        0x100000000ULL
+#define PCI_PLACES  0x10000000
+
+/**
+  How many places a space has.
+
+  @param[in] Space         STM_SPACE.
+  @param[in] PhysicalBits  Width of physical addresses.
+
+  @return Places.
+**/
+UINT64
+EFIAPI
+StmSpaceSize (
+  IN UINT32  Space,
+  IN UINT32  PhysicalBits
+  )
+{
+  switch (Space) {
+    case StmSpaceMemory:
+      return 1ULL << PhysicalBits;
+    case StmSpaceIo:
+      return PORTS;
+    case StmSpaceMsr:
+      return MSRS;
+    default:
+      return PCI_PLACES;
+  }
+}
+
+/**
+  The accesses that there are in a space.
+
+  @param[in] Space  STM_SPACE.
+
+  @return STM_ACCESS_READ and so on.
+**/
+UINT32
+EFIAPI
+StmSpaceAccess (
+  IN UINT32  Space
+  )
+{
+  return (Space == StmSpaceMemory) ? STM_ACCESS_ALL : (STM_ACCESS_READ | STM_ACCESS_WRITE);
+}
+
 /**
   A profile while it is written, in front of the ranges of the old one that are
   still to be read.

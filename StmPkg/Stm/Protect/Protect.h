@@ -285,6 +285,52 @@ StmApplyBitmaps (
   );
 
 /**
+  Bring EPT and bitmaps in line with a profile where a list of resources names
+  something.
+
+  @param[in,out] Shared     Shared state.
+  @param[in]     Profile    The profile; there is room for it in the EPT.
+  @param[in]     List       The list, well-formed.
+**/
+VOID
+StmApplyList (
+  IN OUT STM_SHARED         *Shared,
+  IN     CONST STM_PROFILE  *Profile,
+  IN     CONST UINT8        *List
+  );
+
+/**
+  Is PCI configuration space among what a list names?
+
+  @param[in] List          The STM's copy.
+  @param[in] PhysicalBits  Width of physical addresses.
+
+  @retval TRUE   It is.
+  @retval FALSE  It is not, as far as the list can be parsed.
+**/
+BOOLEAN
+StmNamesPci (
+  IN CONST UINT8  *List,
+  IN UINT32       PhysicalBits
+  );
+
+/**
+  Bring EPT and bitmaps in line with what a profile says of PCI configuration space.
+
+  @param[in,out] Shared    Shared state.
+  @param[in]     Profile   The profile; there is room for it in the EPT.
+  @param[in]     EcamBase  Where ECAM has been.
+  @param[in]     EcamSize  Bytes.
+**/
+VOID
+StmApplyPci (
+  IN OUT STM_SHARED         *Shared,
+  IN     CONST STM_PROFILE  *Profile,
+  IN     UINT64             EcamBase,
+  IN     UINT64             EcamSize
+  );
+
+/**
   Read the firmware's list of resources, unless that is done.
 
   @param[in] Processor  This processor; its PSD names the list.

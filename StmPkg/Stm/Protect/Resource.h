@@ -26,6 +26,34 @@ typedef struct {
 } STM_PROFILE;
 
 /**
+  How many places a space has.
+
+  @param[in] Space         STM_SPACE.
+  @param[in] PhysicalBits  Width of physical addresses.
+
+  @return Places.
+**/
+UINT64
+EFIAPI
+StmSpaceSize (
+  IN UINT32  Space,
+  IN UINT32  PhysicalBits
+  );
+
+/**
+  The accesses that there are in a space.
+
+  @param[in] Space  STM_SPACE.
+
+  @return STM_ACCESS_READ and so on.
+**/
+UINT32
+EFIAPI
+StmSpaceAccess (
+  IN UINT32  Space
+  );
+
+/**
   Follow the path of a PCI descriptor through bridges.
 
   @param[in]  Limits  How to read bus numbers.
@@ -95,6 +123,25 @@ EFIAPI
 StmResourceIsClaimed (
   IN CONST STM_LIMITS  *Limits,
   IN CONST STM_RANGE   *Range
+  );
+
+/**
+  The accesses to a place that the handler needs.
+
+  @param[in]  Limits  What protection must respect.
+  @param[in]  Space   STM_SPACE.
+  @param[in]  Place   Address, port, MSR or register.
+  @param[out] End     First place behind it for which the answer may differ.
+
+  @return STM_ACCESS_READ and so on.
+**/
+UINT32
+EFIAPI
+StmResourceClaimedAt (
+  IN  CONST STM_LIMITS  *Limits,
+  IN  UINT32            Space,
+  IN  UINT64            Place,
+  OUT UINT64            *End
   );
 
 /**

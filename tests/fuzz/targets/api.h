@@ -75,6 +75,14 @@ ApiRemember (
   IN BOOLEAN         Protect
   );
 
+/**
+  All of it, but for what is the firmware's.
+**/
+VOID
+ApiRememberAll (
+  IN BOOLEAN  Protect
+  );
+
 BOOLEAN
 ApiInTseg (
   IN CONST REF_ITEM  *Item

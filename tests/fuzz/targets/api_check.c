@@ -198,6 +198,58 @@ ApiRemember (
   Change->Protect = Protect;
 }
 
+STATIC
+VOID
+RememberRange (
+  IN UINT32   Space,
+  IN UINT32   Access,
+  IN UINT64   First,
+  IN UINT64   Last,
+  IN BOOLEAN  Protect
+  )
+{
+  REF_ITEM  Item;
+
+  Item.Space  = Space;
+  Item.Access = Access;
+  Item.First  = First;
+  Item.Last   = Last;
+  ApiRemember (&Item, Protect);
+}
+
+/**
+  All of it, but for what is the firmware's.
+**/
+VOID
+ApiRememberAll (
+  IN BOOLEAN  Protect
+  )
+{
+  CONST REF_ITEM  *Claim;
+  UINT32          Index;
+
+  RememberRange (SpaceMemory, MEMORY_ALL, 0, (1ULL << gApiPlaces.PhysicalBits) - 1, Protect);
+  RememberRange (SpaceIo, 3, 0, MAX_UINT16, Protect);
+  RememberRange (SpaceMsr, 3, 0, MAX_UINT32, Protect);
+  if (!Protect) {
+    return;
+  }
+
+  RememberRange (SpaceMemory, MEMORY_ALL, TEST_TSEG_BASE, TEST_TSEG_END - 1, FALSE);
+  for (Index = 0; Index < gApiBios.Count; Index++) {
+    Claim = &gApiBios.Items[Index];
+    if (Claim->Ignored) {
+      continue;
+    }
+
+    if (Claim->Type == 5) {
+      RememberRange (SpaceIo, 3, 0xCF8, 0xCFF, FALSE);
+    } else if (Claim->Space != SpaceNone) {
+      RememberRange (Claim->Space, (Claim->Type == 6) ? 3 : Claim->Access, Claim->First, Claim->Last, FALSE);
+    }
+  }
+}
+
 BOOLEAN
 ApiInTseg (
   IN CONST REF_ITEM  *Item

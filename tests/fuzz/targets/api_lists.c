@@ -84,6 +84,15 @@ ApiCallProtect (
     }
 
     Denied = (BOOLEAN)(Denied || !Granted);
+    if (Item->Type == 7) {
+      REQUIRE (Granted == !(Protect && RefClaims (&gApiBios, Item)));
+      if (Granted) {
+        ApiRememberAll (Protect);
+      }
+
+      continue;
+    }
+
     if (Item->Space == SpaceNone) {
       continue;
     }

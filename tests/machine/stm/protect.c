@@ -190,6 +190,16 @@ void put_msr(uint32_t index, uint64_t read, uint64_t write)
     put_header(4, 32, (uint64_t[]){ index, read, write });
 }
 
+void put_trapped(uint32_t base, uint32_t length, uint32_t flags)
+{
+    put_header(6, 16, (uint64_t[]){ base | length << 16 | (uint64_t)flags << 32 });
+}
+
+void put_all(void)
+{
+    put_header(7, 8, NULL);
+}
+
 void put_end(uint64_t continuation)
 {
     put_header(0, 16, (uint64_t[]){ continuation });
@@ -341,6 +351,8 @@ void run_tests(void)
         run_capacity();
     } else if (SCENE_PROTECT == SCENE_PCI) {
         run_pci();
+    } else if (SCENE_PROTECT == SCENE_ALL) {
+        run_all();
     } else {
         protected_page();
     }

@@ -16,6 +16,7 @@
 #define SCENE_LISTS   6 /* lists of the firmware that are no good */
 #define SCENE_CAPACITY 7 /* as many ranges as there is room for */
 #define SCENE_PCI     8 /* PCI configuration space, by ports and in memory */
+#define SCENE_ALL     9 /* everything; ports with a direction */
 
 #define FRAME_SIZE     224u
 #define FRAME_INFO     19u /* index of VmcsExitInstructionInfo */
@@ -94,8 +95,13 @@ void put_memory(uint64_t base, uint64_t length, uint32_t access);
 void put_io(uint32_t base, uint32_t length);
 void put_msr(uint32_t index, uint64_t read, uint64_t write);
 void put_bytes(const void *bytes, uint32_t size);
+void put_trapped(uint32_t base, uint32_t length, uint32_t flags); /* 1 In, 2 Out, 4 Api */
+void put_all(void);
 void put_end(uint64_t continuation);
 uint32_t granted(uint32_t offset); /* ReturnStatus of the descriptor at an offset */
+
+/* The firmware has another list: made in SMM, named by the PSD. */
+void give_list(void (*make)(void), uint64_t pointer);
 
 /* Low bits of the page and high halves of the registers do not count. */
 void call(uint32_t number, uint64_t page, uint32_t edx);
@@ -111,7 +117,8 @@ void run_calls(void);         /* protect_calls.c */
 void run_lists(void);
 void check_lookup(void);      /* protect_lookup.c; `guarded` is protected */
 void run_capacity(void);      /* protect_capacity.c */
-void run_pci(void);           /* protect_pci.c */
+void run_pci(void);
+void run_all(void);           /* protect_pci.c */
 void check_moves(uint64_t base); /* protect_moves.c: at four bytes at which the STM emulates instructions */
 void moves_in_handler(void);
 void check_addresses(void);     /* protect_strings.c; registers of the ISA bridge are protected */

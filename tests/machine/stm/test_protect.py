@@ -14,7 +14,7 @@ from build_scripts.conformance.image_table import DUAL_CPU
 from tests.machine.stm.test_stm import HERE, Run, digest_defines, extra_arguments, read_run
 
 SOURCES = tuple(str(HERE / name) for name in ("firmware.c", *sorted(path.name for path in HERE.glob("protect*.c"))))
-CALLS, ALONE, NESTED, MANY, PANIC, LISTS, CAPACITY, PCI = range(1, 9)
+CALLS, ALONE, NESTED, MANY, PANIC, LISTS, CAPACITY, PCI, ALL = range(1, 10)
 # A page of memory at 4 GB, where 64 MB of RAM leave nothing.
 ABOVE_4GB = (
     *("-m", "64M,slots=1,maxmem=8G"),
@@ -108,3 +108,12 @@ def test_pci(qemu: Path, mseg: Path, tmp_path: Path) -> None:
     # Each of protect_strings.c, with configuration space reached by ports and in memory.
     names = Counter(check.name for check in result.outcome.checks if check.rule in ("ALLOWED", "CAUGHT"))
     assert {name: names[name] for name in STRING_ADDRESSES} == dict.fromkeys(STRING_ADDRESSES, 2)
+
+
+@pytest.mark.parametrize("cpu", [DUAL_CPU, f"{DUAL_CPU},-vmx-ept-1gb"], ids=["1gb", "no-1gb"])
+def test_all(qemu: Path, mseg: Path, tmp_path: Path, cpu: str) -> None:
+    """Everything but what the firmware claims, by one descriptor; ports with a direction (trapped I/O)."""
+    result = run(qemu, mseg, tmp_path, ALL, cpu)
+    assert result.outcome.problems(expect_shutdown=False) == []
+    assert len(result.outcome.checks) >= 400
+    assert result.of("crash") == []

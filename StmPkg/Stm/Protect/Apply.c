@@ -1,0 +1,144 @@
+/** @file
+  EPT and bitmaps follow what is protected, where a call of the executive monitor has
+  changed it.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#include "Protect.h"
+
+/**
+  Bring EPT or bitmaps in line with a profile in a range.
+
+  @param[in,out] Shared   Shared state.
+  @param[in]     Profile  The profile; there is room for it in the EPT.
+  @param[in]     Range    Memory, ports or MSRs.
+**/
+STATIC
+VOID
+ApplyRange (
+  IN OUT STM_SHARED         *Shared,
+  IN     CONST STM_PROFILE  *Profile,
+  IN     CONST STM_RANGE    *Range
+  )
+{
+  if (Range->Space == StmSpaceMemory) {
+    StmApplyEpt (Shared, Profile, Range);
+  } else {
+    StmApplyBitmaps (Shared, Profile, Range);
+  }
+}
+
+/**
+  Bring EPT and bitmaps in line with a profile where a list of resources names
+  something.
+
+  @param[in,out] Shared     Shared state.
+  @param[in]     Profile    The profile; there is room for it in the EPT.
+  @param[in]     List       The list, well-formed.
+**/
+VOID
+StmApplyList (
+  IN OUT STM_SHARED         *Shared,
+  IN     CONST STM_PROFILE  *Profile,
+  IN     CONST UINT8        *List
+  )
+{
+  CONST STM_RSC      *Resource;
+  STM_RESOURCE_KIND  Kind;
+  STM_RANGE          Range;
+  UINTN              Offset;
+
+  for (Offset = 0; ; Offset += Resource->Header.Length) {
+    Resource = (CONST STM_RSC *)(List + Offset);
+    Kind     = StmResourceRead (Resource, SIZE_4KB - Offset, Shared->PhysicalBits, &Range);
+    if (Kind == StmResourceEnd) {
+      return;
+    }
+
+    if (Resource->Header.ReturnStatus == 0) {
+      continue;
+    }
+
+    if (Kind == StmResourceAll) {
+      for (Range.Space = StmSpaceMemory; Range.Space <= StmSpaceMsr; Range.Space++) {
+        Range.Base = 0;
+        Range.End  = StmSpaceSize (Range.Space, Shared->PhysicalBits);
+        ApplyRange (Shared, Profile, &Range);
+      }
+    } else if ((Kind == StmResourceRange) || (Kind == StmResourceTrappedIo)) {
+      ApplyRange (Shared, Profile, &Range);
+    }
+  }
+}
+
+/**
+  Is PCI configuration space among what a list names?
+
+  @param[in] List          The STM's copy.
+  @param[in] PhysicalBits  Width of physical addresses.
+
+  @retval TRUE   It is.
+  @retval FALSE  It is not, as far as the list can be parsed.
+**/
+BOOLEAN
+StmNamesPci (
+  IN CONST UINT8  *List,
+  IN UINT32       PhysicalBits
+  )
+{
+  CONST STM_RSC      *Resource;
+  STM_RESOURCE_KIND  Kind;
+  STM_RANGE          Range;
+  UINTN              Offset;
+
+  for (Offset = 0; Offset < SIZE_4KB; Offset += Resource->Header.Length) {
+    Resource = (CONST STM_RSC *)(List + Offset);
+    Kind     = StmResourceRead (Resource, SIZE_4KB - Offset, PhysicalBits, &Range);
+    if ((Kind == StmResourceEnd) || (Kind == StmResourceMalformed)) {
+      return FALSE;
+    }
+
+    if ((Kind == StmResourcePci) || (Kind == StmResourceAll)) {
+      return TRUE;
+    }
+  }
+
+  return FALSE;
+}
+
+/**
+  Bring EPT and bitmaps in line with what a profile says of PCI configuration space.
+
+  @param[in,out] Shared    Shared state.
+  @param[in]     Profile   The profile; there is room for it in the EPT.
+  @param[in]     EcamBase  Where ECAM has been.
+  @param[in]     EcamSize  Bytes.
+**/
+VOID
+StmApplyPci (
+  IN OUT STM_SHARED         *Shared,
+  IN     CONST STM_PROFILE  *Profile,
+  IN     UINT64             EcamBase,
+  IN     UINT64             EcamSize
+  )
+{
+  STM_RANGE  Range;
+
+  Range.Space = StmSpaceMemory;
+  Range.Base  = EcamBase;
+  Range.End   = EcamBase + EcamSize;
+  if (EcamBase != Shared->EcamBase) {
+    StmApplyEpt (Shared, Profile, &Range);
+  }
+
+  Range.Base = Shared->EcamBase;
+  Range.End  = Shared->EcamBase + Shared->EcamSize;
+  StmApplyEpt (Shared, Profile, &Range);
+  Shared->PciProtected = StmProfileHas (Profile, StmSpacePci) ? 1 : 0;
+  Range.Space          = StmSpaceIo;
+  Range.Base           = STM_PCI_PORTS_BASE;
+  Range.End            = STM_PCI_PORTS_END;
+  StmApplyBitmaps (Shared, Profile, &Range);
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* ALL_RESOURCES: a handler that has what its firmware claims, and nothing else. TRAPPED_IO_RANGE. */
+#include "protect.h"
+
+#define IMAGE_BASE 0x100000u
+#define PORT       0x80u /* reads and writes of it do nothing */
+#define OTHER_PORT 0x84u
+
+/* What the handler of this image needs: its variables, up to the page that it is kept from. */
+static void make_needs(void)
+{
+    list_start(BIOS_LIST);
+    put_memory(IMAGE_BASE, guarded - IMAGE_BASE, 3);
+    put_msr(MSR_CLAIMED, ~0ull, 0);
+    put_io(OTHER_PORT, 1);
+    put_end(0);
+}
+
+static void make_claim_of_all(void)
+{
+    list_start(BIOS_LIST);
+    put_all();
+    put_end(0);
+}
+
+static void all(const char *name, uint32_t number, uint32_t status)
+{
+    list_start(list_page);
+    put_all();
+    expect_list(name, number, status);
+    check_eq("RETURN-STATUS", name, granted(0), status == STM_SUCCESS);
+}
+
+static void check_closed(void)
+{
+    caught("all-read", ACCESS_READ, guarded);
+    caught("all-write", ACCESS_WRITE, guarded + 8);
+    caught("all-page-behind", ACCESS_READ, guarded + PAGE_SIZE);
+    caught("all-page-0", ACCESS_READ, 0);
+    caught("all-apic", ACCESS_READ, 0xFEE00020);
+    caught("all-above-4gb", ACCESS_READ, ABOVE_4GB + 0x100);
+    caught("all-below-tseg", ACCESS_READ, TSEG_BASE - 4);
+    allowed("all-tseg", ACCESS_READ, TSEG_BASE);
+    handler_does(ACCESS_READ, MSEG_BASE);
+    check_eq("OWN", "mseg", access_fault, FAULT_GP);
+    check_eq("OWN", "mseg-no-exception", exceptions, 0);
+    allowed_value("all-claimed-page", guarded - PAGE_SIZE, 0x1111);
+    caught("all-in", ACCESS_IN, PORT);
+    caught("all-out", ACCESS_OUT, PORT);
+    caught("all-first-port", ACCESS_IN, 0);
+    caught("all-last-port", ACCESS_IN, 0xFFFF);
+    allowed("all-claimed-port", ACCESS_IN, OTHER_PORT);
+    caught("all-beside-claimed-port", ACCESS_IN, OTHER_PORT + 1);
+    caught("all-rdmsr", ACCESS_RDMSR, MSR_FREE);
+    caught("all-rdmsr-high", ACCESS_RDMSR, 0xC0000082);
+    caught("all-rdmsr-without-a-bit", ACCESS_RDMSR, 0x2000);
+    caught("all-wrmsr", ACCESS_WRMSR, MSR_FREE);
+    allowed("all-claimed-msr", ACCESS_RDMSR, MSR_CLAIMED);
+    caught("all-wrmsr-of-claimed-reads", ACCESS_WRMSR, MSR_CLAIMED);
+}
+
+/* In: reads are protected; Out: writes; neither, also with Api: nothing. */
+static void check_trapped(void)
+{
+    for (uint32_t flags = 0; flags < 8; flags++) {
+        list_start(list_page);
+        put_trapped(PORT, 2, flags);
+        expect_list("trapped", API_PROTECT, STM_SUCCESS);
+        check_eq("RETURN-STATUS", "trapped", granted(0), 1);
+        if (flags & 1) {
+            caught("trapped-in", ACCESS_IN, PORT + 1);
+        } else {
+            allowed("trapped-in", ACCESS_IN, PORT + 1);
+        }
+        if (flags & 2) {
+            caught("trapped-out", ACCESS_OUT, PORT);
+        } else {
+            allowed("trapped-out", ACCESS_OUT, PORT);
+        }
+        allowed("trapped-beside", ACCESS_IN, PORT + 2);
+        list_start(list_page);
+        put_trapped(PORT, 2, flags);
+        expect_list("trapped", API_UNPROTECT, STM_SUCCESS);
+        allowed("trapped-in-again", ACCESS_IN, PORT + 1);
+        allowed("trapped-out-again", ACCESS_OUT, PORT);
+    }
+    list_start(list_page);
+    put_trapped(OTHER_PORT, 1, 1);
+    expect_list("trapped-claimed", API_PROTECT, STM_UNPROTECTABLE_RESOURCE);
+    check_eq("RETURN-STATUS", "trapped-claimed", granted(0), 0);
+}
+
+void run_all(void)
+{
+    give_list(make_needs, BIOS_LIST);
+    start();
+    all("all", API_PROTECT, STM_SUCCESS);
+    check_closed();
+
+    /* One page of it back; then all of it, and nothing of it is the STM's own. */
+    list_start(list_page);
+    put_memory(guarded, PAGE_SIZE, 7);
+    expect_list("one-page", API_UNPROTECT, STM_SUCCESS);
+    allowed_value("one-page", guarded, 0x2222);
+    caught("not-the-next", ACCESS_READ, guarded + PAGE_SIZE);
+    all("all-again", API_PROTECT, STM_SUCCESS);
+    caught("again", ACCESS_READ, guarded);
+    all("all-back", API_UNPROTECT, STM_SUCCESS);
+    allowed_value("back", guarded, 0x2222);
+    allowed("back-above-4gb", ACCESS_READ, ABOVE_4GB + 0x100);
+    allowed("back-in", ACCESS_IN, PORT);
+    allowed("back-rdmsr", ACCESS_RDMSR, MSR_FREE);
+    handler_does(ACCESS_READ, MSEG_BASE);
+    check_eq("OWN", "mseg-still", access_fault, FAULT_GP);
+    handler_does(ACCESS_WRMSR, 0x9B);
+    check_eq("OWN", "smm-monitor-ctl", access_fault, FAULT_GP);
+    handler_does(ACCESS_OUT, 0x403);
+    check_eq("OWN", "record-port", access_fault, FAULT_GP);
+    check_trapped();
+    stop();
+
+    /* A firmware that claims everything leaves nothing to protect. */
+    give_list(make_claim_of_all, BIOS_LIST);
+    start();
+    all("all-claimed", API_PROTECT, STM_UNPROTECTABLE_RESOURCE);
+    allowed_value("all-claimed", guarded, 0x2222);
+    stop();
+}
