@@ -3,6 +3,7 @@
 #include "protect.h"
 
 #define IMAGE_BASE 0x100000u
+#define FS_BASE    0xC0000100u
 #define PORT       0x80u /* reads and writes of it do nothing */
 #define OTHER_PORT 0x84u
 
@@ -12,6 +13,7 @@ static void make_needs(void)
     list_start(BIOS_LIST);
     put_memory(IMAGE_BASE, guarded - IMAGE_BASE, 3);
     put_msr(MSR_CLAIMED, ~0ull, 0);
+    put_msr(FS_BASE, 0, ~0ull); /* guarded_access sets it for string instructions */
     put_io(OTHER_PORT, 1);
     put_end(0);
 }
