@@ -15,6 +15,13 @@ UINT8  gTestInside[TEST_PROCESSORS];
 
 STATIC UINT8  mElsewhere[SIZE_4KB];
 
+VOID
+StmWriteCr3Targets (
+  IN BOOLEAN  Free
+  )
+{
+}
+
 VOID *
 StmOpenWindow (
   IN CONST STM_PROCESSOR  *Processor,

@@ -59,6 +59,18 @@ VmWrite (
   return TRUE;
 }
 
+BOOLEAN
+EFIAPI
+VmxWriteControls (
+  IN UINT32  Control,
+  IN UINT32  Msr,
+  IN UINT32  Wanted,
+  IN UINT32  Needed
+  )
+{
+  return TRUE;
+}
+
 VOID
 EFIAPI
 VmxSkipInstruction (

@@ -54,6 +54,8 @@ class Descriptor:
     ranges: tuple[str, int, int, int] | None = None
     trapped: int = 0
     """READ for In, WRITE for Out, of a descriptor of trapped I/O."""
+    register: tuple[int, int, int] | None = None
+    """Number of a control register, bits not to be read, bits not to be written."""
     continuation: int = 0
     originating: int = 0
     path: tuple[tuple[int, int], ...] = ()
@@ -116,7 +118,8 @@ def parse_one(memory: bytes, offset: int, bits: int) -> Descriptor:
     ranges = named(kind, body, bits)
     continuation = struct.unpack("<Q", body)[0] if kind == END else 0
     trapped = body[4] & (READ | WRITE) if kind == TRAPPED else 0
-    one = Descriptor(kind, length, offset, bool(flags >> 15), bool(flags & 1), ranges, trapped, continuation)
+    register = struct.unpack("<I4xQQ", body) if kind == REGISTER else None
+    one = Descriptor(kind, length, offset, bool(flags >> 15), bool(flags & 1), ranges, trapped, register, continuation)
     if kind != PCI:
         return one
     nodes = [struct.unpack_from("<BB", body, 8 + 6 * node + 4) for node in range(body[7] + 1)]
@@ -190,6 +193,8 @@ class Profile:
         assert self.watched is not None
         found: set[Place] = set()
         for space, numbers in self.watched.items():
+            if space == "register":
+                continue  # the handler's own
             there_are = (READ, WRITE, EXECUTE) if space == "memory" else (READ, WRITE)
             found |= {
                 (space, number, access)
@@ -216,8 +221,10 @@ class Profile:
                 granted.append(all_of_it is not None)
                 places = places | (all_of_it or set()) if protect else set()
                 continue
-            if one.type not in (MEM, MMIO, IO, MSR, PCI, TRAPPED):
-                granted.append(not protect)
+            if one.type == REGISTER:
+                bits = self.register_bits(one, claims, protect)
+                granted.append(bits is not None)
+                places = (places | bits if protect else places - bits) if bits is not None else places
                 continue
             ranges = self.targets(one, limits)
             if one.type == TRAPPED:
@@ -238,6 +245,27 @@ class Profile:
         self.places = places
         denied = any(not grant and not one.ignored for grant, one in zip(granted, descriptors, strict=True))
         return (UNPROTECTABLE_RESOURCE if denied else SUCCESS), granted
+
+    @staticmethod
+    def register_bits(one: Descriptor, claims: list[Descriptor], protect: bool) -> set[Place] | None:
+        """Bits of a control register; None if the processor tells nobody of the access, or the firmware needs any."""
+        assert one.register is not None
+        number, read, write = one.register
+        if protect:
+            # CR2; reads of CR0 and CR4.
+            if number == 1 or (read and number in (0, 3)):
+                return None
+            for claim in claims:
+                if claim.ignored or (read or write) == 0:
+                    continue
+                if claim.type == ALL:
+                    return None
+                if claim.register is None or claim.register[0] != number:
+                    continue
+                if (claim.register[1] and read) or (claim.register[2] and write):
+                    return None
+        masks = ((READ, read), (WRITE, write))
+        return {("register", 64 * number + bit, access) for access, mask in masks for bit in range(64) if mask >> bit & 1}
 
     @staticmethod
     def targets(one: Descriptor, limits: Limits) -> list[tuple[str, int, int, int]] | None:

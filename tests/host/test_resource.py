@@ -23,7 +23,7 @@ ECAM = range(0xE000_0000, 0xF000_0000)
 BRIDGES: model.Bridges = {(0, 1, 0): 1, (1, 2, 0): 4, (0, 5, 0): 0, (4, 3, 0): 1}
 LIMITS = model.Limits(BITS, TSEG, MSEG, ECAM, BRIDGES)
 BIOS_PAGES = 4
-SPACES = {0: "memory", 1: "io", 2: "msr", 3: "pci"}
+SPACES = {0: "memory", 1: "io", 2: "msr", 3: "pci", 4: "register"}
 READ_PCI = ctypes.CFUNCTYPE(ctypes.c_uint8, ctypes.c_void_p, ctypes.c_uint64)
 
 
@@ -123,6 +123,11 @@ ANY = header(model.ALL, b"")
 REGISTER = header(model.REGISTER, struct.pack("<IIQQ", 2, 0, 0, 1))
 
 
+def register(number: int, read: int, write: int) -> bytes:
+    return header(model.REGISTER, struct.pack("<IIQQ", number, 0, read, write))
+
+
+
 def trapped(base: int, length: int, flags: int) -> bytes:
     return header(model.TRAPPED, struct.pack("<HHHH", base, length, flags, 0))
 
@@ -146,6 +151,7 @@ WATCHED: model.Watched = {
     ),
     "io": sorted({*range(20), *range(0x5F, 0x67), *range(0xCF0, 0xD08), 0xFFFF}),
     "msr": [*range(8), 0x1FFF, 0x2000, 0xC000_0080, 0xFFFF_FFFF],
+    "register": [*range(5 * 64)],
     "pci": sorted(
         model.PCI_FUNCTION * ((bus * 32 + device) * 8 + function) + register
         for bus, device, function in [(0, 0, 0), *_FUNCTIONS, (255, 31, 7)]
@@ -176,8 +182,10 @@ pcis = st.builds(
     *(paths, registers, st.integers(0, 3), st.sampled_from((0, 0, 0, 1, 4))),
 )
 traps = st.builds(trapped, st.integers(0, 12), st.integers(1, 6), st.integers(0, 7))
+_masks = st.sampled_from((0, 0, 1, 0x8001_0001, 1 << 63, 2**64 - 1))
+controls = st.builds(register, st.integers(0, 4), _masks, _masks)
 others = st.sampled_from((ANY, REGISTER, pci(), pci(3), io(0xCF8, 8), memory(ECAM.start, 0x20_0000)))
-good = st.one_of(memories, memories, ports, msrs, pcis, traps, others)
+good = st.one_of(memories, memories, ports, msrs, pcis, traps, controls, others)
 
 
 @st.composite

@@ -33,8 +33,16 @@ typedef enum {
   StmSpaceMemory,   ///< physical addresses, whole pages
   StmSpaceIo,       ///< ports
   StmSpaceMsr,      ///< MSRs; there is no protection of single bits
-  StmSpacePci       ///< bytes of PCI configuration space: STM_PCI_PLACE
+  StmSpacePci,      ///< bytes of PCI configuration space: STM_PCI_PLACE
+  StmSpaceRegister  ///< bits of control registers: STM_REGISTER_PLACE
 } STM_SPACE;
+
+///
+/// A bit of a control register, by the number that a descriptor has for the register
+/// (STM_REGISTER_VIOLATION_TYPE).
+///
+#define STM_REGISTER_BITS  64
+#define STM_REGISTER_PLACE(Type, Bit)  ((UINT64)(Type) * STM_REGISTER_BITS + (Bit))
 
 ///
 /// A byte of PCI configuration space, as in the enhanced configuration access mechanism.

@@ -9,12 +9,153 @@
 #include "Exit.h"
 #include "Guest/Guest.h"
 #include "Log/Log.h"
+#include "Protect/Protect.h"
 #include "State/State.h"
 
 ///
 /// MOV to CR3 with CR4.PCIDE = 1: keep the TLB's entries. The bit is not stored.
 ///
 #define CR3_NO_INVALIDATION  BIT63
+
+#define CR0_TS    BIT3
+#define CR0_LMSW  0xF    ///< what LMSW writes
+
+#define CR8_PRIORITY  0xF
+
+/**
+  The number that a descriptor has for a control register.
+
+  @param[in] Qualification  Exit qualification.
+
+  @return STM_REGISTER_VIOLATION_TYPE.
+**/
+STATIC
+UINT32
+TypeOf (
+  IN UINT64  Qualification
+  )
+{
+  switch (VMX_CR_QUALIFICATION_NUMBER (Qualification)) {
+    case 0:
+      return StmRegisterCr0;
+    case 3:
+      return StmRegisterCr3;
+    case 4:
+      return StmRegisterCr4;
+    default:
+      return StmRegisterCr8;
+  }
+}
+
+/**
+  Which bits of the register an instruction of the SMI handler would change.
+
+  @param[in] Processor      This processor, the SMM-guest VMCS current.
+  @param[in] Qualification  Exit qualification, not of a MOV from a register.
+
+  @return The bits.
+**/
+STATIC
+UINT64
+Changed (
+  IN CONST STM_PROCESSOR  *Processor,
+  IN UINT64               Qualification
+  )
+{
+  UINT64  Value;
+
+  switch (VMX_CR_QUALIFICATION_TYPE (Qualification)) {
+    case VMX_CR_ACCESS_CLTS:
+      return VmRead (VMCS_GUEST_CR0) & CR0_TS;
+    case VMX_CR_ACCESS_LMSW:
+      return (VMX_CR_QUALIFICATION_LMSW_DATA (Qualification) ^ VmRead (VMCS_GUEST_CR0)) & CR0_LMSW;
+    default:
+      Value = VmxReadRegister (&Processor->Handler, VMX_CR_QUALIFICATION_REGISTER (Qualification));
+      break;
+  }
+
+  switch (VMX_CR_QUALIFICATION_NUMBER (Qualification)) {
+    case 0:
+      return Value ^ VmRead (VMCS_CR0_READ_SHADOW);
+    case 3:
+      return (Value & ~(UINT64)CR3_NO_INVALIDATION) ^ VmRead (VMCS_GUEST_CR3);
+    case 4:
+      return Value ^ VmRead (VMCS_CR4_READ_SHADOW);
+    default:
+      return Value ^ AsmReadCr8 ();
+  }
+}
+
+/**
+  Does the executive monitor protect what the SMI handler is about to do with a control
+  register?
+
+  @param[in]  Processor  This processor, the SMM-guest VMCS current at the VM exit.
+  @param[out] Resource   A descriptor of it.
+
+  @retval TRUE   It does.
+  @retval FALSE  It does not.
+**/
+STATIC
+BOOLEAN
+FindViolation (
+  IN  CONST STM_PROCESSOR  *Processor,
+  OUT STM_RSC              *Resource
+  )
+{
+  STM_REGISTER_VIOLATION_DESC  *Register;
+  UINT64                       Qualification;
+  UINT32                       Type;
+
+  Qualification = VmRead (VMCS_EXIT_QUALIFICATION);
+  Type          = TypeOf (Qualification);
+  ZeroMem (Resource, sizeof (*Resource));
+  Register               = &Resource->RegisterViolation;
+  Register->Hdr.RscType  = REGISTER_VIOLATION;
+  Register->Hdr.Length   = sizeof (*Register);
+  Register->RegisterType = Type;
+  if (VMX_CR_QUALIFICATION_TYPE (Qualification) == VMX_CR_ACCESS_MOV_FROM) {
+    Register->ReadMask = StmRegisterProtection (Processor, Type, STM_ACCESS_READ);
+  } else {
+    Register->WriteMask = StmRegisterProtection (Processor, Type, STM_ACCESS_WRITE) & Changed (Processor, Qualification);
+  }
+
+  return (BOOLEAN)((Register->ReadMask | Register->WriteMask) != 0);
+}
+
+/**
+  MOV to or from CR8 of the SMI handler, which the processor has only because some of the
+  register is protected.
+
+  @param[in,out] Processor      This processor, the SMM-guest VMCS current.
+  @param[in]     Qualification  Exit qualification.
+**/
+STATIC
+VOID
+MoveCr8 (
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     UINT64         Qualification
+  )
+{
+  UINT32  Number;
+  UINT64  Value;
+
+  Number = VMX_CR_QUALIFICATION_REGISTER (Qualification);
+  if (VMX_CR_QUALIFICATION_TYPE (Qualification) == VMX_CR_ACCESS_MOV_FROM) {
+    VmxWriteRegister (&Processor->Handler, Number, AsmReadCr8 ());
+    VmxSkipInstruction ();
+    return;
+  }
+
+  Value = VmxReadRegister (&Processor->Handler, Number);
+  if ((Value & ~(UINT64)CR8_PRIORITY) != 0) {
+    VmxInjectException (EXCEPT_IA32_GP_FAULT);
+    return;
+  }
+
+  AsmWriteCr8 ((UINTN)Value);
+  VmxSkipInstruction ();
+}
 
 /**
   May the SMI handler do what caused the VM exit?
@@ -51,7 +192,9 @@ IsAllowed (
 }
 
 /**
-  MOV to CR0, CR3 or CR4 of the SMI handler, and whatever else has the same exit reason.
+  MOV to and from control registers of the SMI handler, CLTS and LMSW, as far as they cause
+  VM exits. What changes a bit that the executive monitor protects, or reads a register of
+  which it protects some, is a protection exception.
 
   CR4: only what sets a bit that is the STM's causes a VM exit (STM_HANDLER_CR4_BITS), so
   each is #GP(0), as on a processor that does not have the bit. SMM under the default
@@ -67,7 +210,23 @@ StmExitControlRegister (
   IN OUT STM_PROCESSOR  *Processor
   )
 {
-  if (!IsAllowed (Processor, VmRead (VMCS_EXIT_QUALIFICATION))) {
+  UINT64     Qualification;
+  STM_RSC    Resource;
+  STM_ENTER  Enter;
+
+  if (FindViolation (Processor, &Resource)) {
+    Enter = StmRaiseProtectionException (Processor, TxtSmmRegisterViolation);
+    CopyMem (&Processor->Exception.Resource, &Resource, sizeof (Resource));
+    return Enter;
+  }
+
+  Qualification = VmRead (VMCS_EXIT_QUALIFICATION);
+  if (VMX_CR_QUALIFICATION_NUMBER (Qualification) == 8) {
+    MoveCr8 (Processor, Qualification);
+    return StmResumeHandler (Processor);
+  }
+
+  if (!IsAllowed (Processor, Qualification)) {
     VmxInjectException (EXCEPT_IA32_GP_FAULT);
     return StmResumeHandler (Processor);
   }

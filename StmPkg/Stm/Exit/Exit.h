@@ -275,7 +275,8 @@ StmRaisePciException (
 
   @retval STM_SUCCESS              The guest state is that of the frame.
   @retval ERROR_INVALID_PARAMETER  Choice is reserved, or the page tables of the frame are
-                                   not in the handler's SMRAM: nothing has changed.
+                                   not in the handler's SMRAM, or protected bits of CR3
+                                   would change: nothing has changed.
   @retval ERROR_STM_UNSPECIFIED    No protection exception is being handled: nothing has
                                    changed.
 **/

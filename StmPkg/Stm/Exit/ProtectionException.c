@@ -16,6 +16,7 @@
 #include "Event/Event.h"
 #include "Guest/Guest.h"
 #include "Log/Log.h"
+#include "Protect/Protect.h"
 #include "State/State.h"
 
 #define MOST_EXCEPTIONS  100
@@ -308,7 +309,8 @@ ReadFrame (
 
   @retval STM_SUCCESS              The guest state is that of the frame.
   @retval ERROR_INVALID_PARAMETER  Choice is reserved, or the page tables of the frame are
-                                   not in the handler's SMRAM: nothing has changed.
+                                   not in the handler's SMRAM, or protected bits of CR3
+                                   would change: nothing has changed.
   @retval ERROR_STM_UNSPECIFIED    No protection exception is being handled: nothing has
                                    changed.
 **/
@@ -320,6 +322,7 @@ StmReturnFromProtectionException (
 {
   STM_PROTECTION_EXCEPTION_STACK_FRAME_X64  Frame;
   STM_EXCEPTION_STATE                       *State;
+  UINT64                                    Changed;
 
   State = &Processor->Exception;
   if ((State->Frame == 0) || (State->Smi != Processor->SmiCount)) {
@@ -336,6 +339,11 @@ StmReturnFromProtectionException (
 
   CopyMem (&Frame, (CONST VOID *)(UINTN)State->Frame, sizeof (Frame));
   if (!StmIsHandlerCr3 (Processor->Shared, Frame.Cr3)) {
+    return (UINT32)ERROR_INVALID_PARAMETER;
+  }
+
+  Changed = Frame.Cr3 ^ VmRead (VMCS_GUEST_CR3);
+  if ((Changed & StmRegisterProtection (Processor, StmRegisterCr3, STM_ACCESS_WRITE)) != 0) {
     return (UINT32)ERROR_INVALID_PARAMETER;
   }
 

@@ -102,6 +102,17 @@ StmWriteHostArea (
   );
 
 /**
+  Say whether a load of CR3 with what the PSD says causes a VM exit: that is how firmware
+  flushes the TLB. State/Handler.c writes the value.
+
+  @param[in] Free  FALSE if it does.
+**/
+VOID
+StmWriteCr3Targets (
+  IN BOOLEAN  Free
+  );
+
+/**
   Set up the SMM-guest VMCS. Leaves the SMM-transfer VMCS current.
 
   @param[in,out] Processor  This processor.

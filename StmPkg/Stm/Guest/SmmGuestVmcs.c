@@ -19,6 +19,23 @@
   (STM_WANTED_ENTRY_CONTROLS | VMX_ENTRY_IA32E_GUEST | VMX_ENTRY_TO_SMM)
 
 /**
+  Say whether a load of CR3 with what the PSD says causes a VM exit: that is how firmware
+  flushes the TLB. State/Handler.c writes the value.
+
+  @param[in] Free  FALSE if it does.
+**/
+VOID
+StmWriteCr3Targets (
+  IN BOOLEAN  Free
+  )
+{
+  VmWrite (
+    VMCS_CR3_TARGET_COUNT,
+    (Free && ((AsmReadMsr64 (MSR_IA32_VMX_MISC) & VMX_MISC_CR3_TARGETS) != 0)) ? 1 : 0
+    );
+}
+
+/**
   Write the controls of the current VMCS.
 
   NMI exiting without virtual NMIs: IRET of the handler then leaves NMIs blocked
@@ -66,14 +83,7 @@ WriteControls (
   VmWrite (VMCS_PAGE_FAULT_ERROR_CODE_MATCH, 0);
   VmWrite (VMCS_TSC_OFFSET, 0);
 
-  //
-  // A load of CR3 with what the PSD says causes no VM exit: that is how firmware flushes
-  // the TLB (State/Handler.c writes the value).
-  //
-  VmWrite (
-    VMCS_CR3_TARGET_COUNT,
-    ((AsmReadMsr64 (MSR_IA32_VMX_MISC) & VMX_MISC_CR3_TARGETS) != 0) ? 1 : 0
-    );
+  StmWriteCr3Targets (TRUE);
   VmWrite (VMCS_IO_BITMAP_A, Shared->Dynamic + STM_DYNAMIC_IO_BITMAP_A);
   VmWrite (VMCS_IO_BITMAP_B, Shared->Dynamic + STM_DYNAMIC_IO_BITMAP_B);
   VmWrite (VMCS_MSR_BITMAP, Shared->Dynamic + STM_DYNAMIC_MSR_BITMAP);

@@ -13,7 +13,7 @@
 ///
 /// Most ranges that one claim stands for.
 ///
-#define MOST_NEEDS  4
+#define MOST_NEEDS  5
 
 ///
 /// A claim of everything, and TSEG, meet what is protected whatever accesses it names, even
@@ -196,6 +196,17 @@ NextClaim (
         return TRUE;
       case StmResourcePci:
         *Count = NeedsOfPci (Limits, &Resource->PciCfg, Needs);
+        return TRUE;
+      case StmResourceRegister:
+        Fill (
+          &Needs[0],
+          StmSpaceRegister,
+          ((Resource->RegisterViolation.ReadMask != 0) ? STM_ACCESS_READ : 0) |
+          ((Resource->RegisterViolation.WriteMask != 0) ? STM_ACCESS_WRITE : 0),
+          STM_REGISTER_PLACE (Resource->RegisterViolation.RegisterType, 0),
+          STM_REGISTER_PLACE (Resource->RegisterViolation.RegisterType + 1, 0)
+          );
+        *Count = 1;
         return TRUE;
       case StmResourceAll:
         for (*Count = 0; *Count < MOST_NEEDS; (*Count)++) {

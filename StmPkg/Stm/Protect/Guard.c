@@ -332,8 +332,40 @@ StmSeeProtection (
   IN OUT STM_PROCESSOR  *Processor
   )
 {
-  Processor->Generation = *(volatile UINT32 *)&Processor->Shared->Generation;
+  STM_SHARED  *Shared;
+
+  Shared = Processor->Shared;
+  LockProfile (Shared);
+  Processor->Generation = *(volatile UINT32 *)&Shared->Generation;
+  StmApplyRegisters (Processor, (CONST STM_PROFILE *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_PROFILE));
+  UnlockProfile (Shared);
   StmFlushEpt ();
+}
+
+/**
+  The bits of a control register that the executive monitor has protected.
+
+  @param[in] Processor  This processor.
+  @param[in] Type       STM_REGISTER_VIOLATION_TYPE.
+  @param[in] Access     STM_ACCESS_READ or STM_ACCESS_WRITE.
+
+  @return The bits.
+**/
+UINT64
+StmRegisterProtection (
+  IN CONST STM_PROCESSOR  *Processor,
+  IN UINT32               Type,
+  IN UINT32               Access
+  )
+{
+  STM_SHARED  *Shared;
+  UINT64      Bits;
+
+  Shared = Processor->Shared;
+  LockProfile (Shared);
+  Bits = StmProtectedBits ((CONST STM_PROFILE *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_PROFILE), Type, Access);
+  UnlockProfile (Shared);
+  return Bits;
 }
 
 /**

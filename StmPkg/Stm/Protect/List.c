@@ -154,6 +154,61 @@ ApplyPci (
 }
 
 /**
+  Protect or unprotect bits of a control register.
+
+  Denied is what no VM exit tells of: CR2, and reads of CR0 and CR4.
+
+  @param[in,out] Profile   The profile.
+  @param[in]     Limits    What protection must respect.
+  @param[in]     Register  The descriptor, well-formed.
+  @param[in]     Protect   TRUE for PROTECT_RESOURCE.
+
+  @retval STM_SUCCESS                       Done.
+  @retval ERROR_STM_UNPROTECTABLE_RESOURCE  Denied.
+  @retval ERROR_STM_OUT_OF_RESOURCES        No room.
+**/
+STATIC
+UINT32
+ApplyRegister (
+  IN OUT STM_PROFILE                        *Profile,
+  IN     CONST STM_LIMITS                   *Limits,
+  IN     CONST STM_REGISTER_VIOLATION_DESC  *Register,
+  IN     BOOLEAN                            Protect
+  )
+{
+  STM_RANGE  Range;
+  UINTN      Bit;
+
+  if (Protect &&
+      ((Register->RegisterType == StmRegisterCr2) ||
+       ((Register->ReadMask != 0) &&
+        ((Register->RegisterType == StmRegisterCr0) || (Register->RegisterType == StmRegisterCr4)))))
+  {
+    return (UINT32)ERROR_STM_UNPROTECTABLE_RESOURCE;
+  }
+
+  Range.Space  = StmSpaceRegister;
+  Range.Base   = STM_REGISTER_PLACE (Register->RegisterType, 0);
+  Range.End    = Range.Base + STM_REGISTER_BITS;
+  Range.Access = ((Register->ReadMask != 0) ? STM_ACCESS_READ : 0) | ((Register->WriteMask != 0) ? STM_ACCESS_WRITE : 0);
+  if (Protect && StmResourceIsClaimed (Limits, &Range)) {
+    return (UINT32)ERROR_STM_UNPROTECTABLE_RESOURCE;
+  }
+
+  for (Bit = 0; Bit < STM_REGISTER_BITS; Bit++) {
+    Range.Base   = STM_REGISTER_PLACE (Register->RegisterType, Bit);
+    Range.End    = Range.Base + 1;
+    Range.Access = (((Register->ReadMask >> Bit) & 1) != 0 ? STM_ACCESS_READ : 0) |
+                   (((Register->WriteMask >> Bit) & 1) != 0 ? STM_ACCESS_WRITE : 0);
+    if ((Range.Access != 0) && !StmProfileChange (Profile, &Range, Protect)) {
+      return (UINT32)ERROR_STM_OUT_OF_RESOURCES;
+    }
+  }
+
+  return STM_SUCCESS;
+}
+
+/**
   Protect everything that the firmware does not need, or unprotect all that is protected.
   The registers of the handler itself are not among it: REGISTER_VIOLATION names those.
 
@@ -239,6 +294,10 @@ ApplyOne (
     return ApplyAll (Profile, Limits, Protect);
   }
 
+  if (Kind == StmResourceRegister) {
+    return ApplyRegister (Profile, Limits, &Resource->RegisterViolation, Protect);
+  }
+
   if (Kind == StmResourceTrappedIo) {
     //
     // Of the firmware the descriptor says that it wants to be called for an access; here, in
@@ -248,11 +307,6 @@ ApplyOne (
     Ports.Access = ((Resource->TrappedIo.In != 0) ? STM_ACCESS_READ : 0) |
                    ((Resource->TrappedIo.Out != 0) ? STM_ACCESS_WRITE : 0);
     Range = &Ports;
-  } else if (Kind != StmResourceRange) {
-    //
-    // Nothing of the kind is protected: it need not be unprotected.
-    //
-    return Protect ? (UINT32)ERROR_STM_UNPROTECTABLE_RESOURCE : STM_SUCCESS;
   }
 
   if (Protect && StmResourceIsClaimed (Limits, Range)) {

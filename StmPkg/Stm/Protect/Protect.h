@@ -331,6 +331,35 @@ StmApplyPci (
   );
 
 /**
+  The bits of a control register that are protected.
+
+  @param[in] Profile  The profile.
+  @param[in] Type     STM_REGISTER_VIOLATION_TYPE.
+  @param[in] Access   STM_ACCESS_READ or STM_ACCESS_WRITE.
+
+  @return The bits.
+**/
+UINT64
+StmProtectedBits (
+  IN CONST STM_PROFILE  *Profile,
+  IN UINT32             Type,
+  IN UINT32             Access
+  );
+
+/**
+  Bring the SMM-guest VMCS, which is current, in line with what is protected of control
+  registers.
+
+  @param[in] Processor  This processor.
+  @param[in] Profile    The profile.
+**/
+VOID
+StmApplyRegisters (
+  IN CONST STM_PROCESSOR  *Processor,
+  IN CONST STM_PROFILE    *Profile
+  );
+
+/**
   Read the firmware's list of resources, unless that is done.
 
   @param[in] Processor  This processor; its PSD names the list.
@@ -410,6 +439,22 @@ BOOLEAN
 StmMapTouched (
   IN CONST STM_PROCESSOR  *Processor,
   IN UINT64               Address
+  );
+
+/**
+  The bits of a control register that the executive monitor has protected.
+
+  @param[in] Processor  This processor.
+  @param[in] Type       STM_REGISTER_VIOLATION_TYPE.
+  @param[in] Access     STM_ACCESS_READ or STM_ACCESS_WRITE.
+
+  @return The bits.
+**/
+UINT64
+StmRegisterProtection (
+  IN CONST STM_PROCESSOR  *Processor,
+  IN UINT32               Type,
+  IN UINT32               Access
   );
 
 /**

@@ -32,6 +32,14 @@ __asm__(".pushsection .text\n"
         "guarded_rep_insb:\t" PCI_STRING "rep_insb_at:\trep insb\n\tmov %rdi, %rax\n\tadd %rcx, %rax\n\tret\n"
         "guarded_insl32:\t" PCI_STRING "insl32_at:\taddr32 insl\n\tmov %rdi, %rax\n\tret\n"
         "guarded_or:\nor_at:\tor %eax, (%rdi)\n\tret\n"
+        "guarded_cr0:\tmov %cr0, %rax\n\txor %rdi, %rax\ncr0_at:\tmov %rax, %cr0\n\tret\n"
+        "guarded_cr3:\tmov %cr3, %rax\n\txor %rdi, %rax\ncr3_at:\tmov %rax, %cr3\n\tret\n"
+        "guarded_cr4:\tmov %cr4, %rax\n\txor %rdi, %rax\ncr4_at:\tmov %rax, %cr4\n\tret\n"
+        "guarded_cr8:\tmov %cr8, %rax\n\txor %rdi, %rax\ncr8_at:\tmov %rax, %cr8\n\tret\n"
+        "guarded_lmsw:\tsmsw %rax\n\txor %rdi, %rax\nlmsw_at:\tlmsw %ax\n\tret\n"
+        "guarded_clts:\nclts_at:\tclts\n\tret\n"
+        "guarded_read_cr3:\nread_cr3_at:\tmov %cr3, %rax\n\tret\n"
+        "guarded_read_cr8:\nread_cr8_at:\tmov %cr8, %rax\n\tret\n"
         "protection_entry:\n"
         "\tmov %rsp, %rdi\n\tcall protection_main\n"
         "\tmov %eax, %ebx\n\tmov $4, %eax\n\tvmcall\n"
@@ -62,6 +70,14 @@ ACCESS(outsl_fs32)
 ACCESS(insl16)
 ACCESS(insl_es)
 ACCESS(outsl_es)
+ACCESS(cr0)
+ACCESS(cr3)
+ACCESS(cr4)
+ACCESS(cr8)
+ACCESS(lmsw)
+ACCESS(clts)
+ACCESS(read_cr3)
+ACCESS(read_cr8)
 #undef ACCESS
 extern uint8_t protection_entry[];
 
@@ -93,6 +109,14 @@ static const struct {
     { guarded_insl16, insl16_at, 4, 5 },
     { guarded_insl_es, insl_es_at, 3, 5 },
     { guarded_outsl_es, outsl_es_at, 4, 5 },
+    { guarded_cr0, cr0_at, 3, 3 },
+    { guarded_cr3, cr3_at, 3, 3 },
+    { guarded_cr4, cr4_at, 3, 3 },
+    { guarded_cr8, cr8_at, 4, 3 },
+    { guarded_lmsw, lmsw_at, 3, 3 },
+    { guarded_clts, clts_at, 2, 3 },
+    { guarded_read_cr3, read_cr3_at, 3, 3 },
+    { guarded_read_cr8, read_cr8_at, 4, 3 },
 };
 
 volatile uint32_t nmi_count, protection_status;
@@ -193,6 +217,11 @@ void put_msr(uint32_t index, uint64_t read, uint64_t write)
 void put_trapped(uint32_t base, uint32_t length, uint32_t flags)
 {
     put_header(6, 16, (uint64_t[]){ base | length << 16 | (uint64_t)flags << 32 });
+}
+
+void put_register(uint32_t type, uint64_t read, uint64_t write)
+{
+    put_header(8, 32, (uint64_t[]){ type, read, write });
 }
 
 void put_all(void)

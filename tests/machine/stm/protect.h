@@ -16,7 +16,7 @@
 #define SCENE_LISTS   6 /* lists of the firmware that are no good */
 #define SCENE_CAPACITY 7 /* as many ranges as there is room for */
 #define SCENE_PCI     8 /* PCI configuration space, by ports and in memory */
-#define SCENE_ALL     9 /* everything; ports with a direction */
+#define SCENE_ALL     9 /* everything; ports with a direction; control registers */
 
 #define FRAME_SIZE     224u
 #define FRAME_INFO     19u /* index of VmcsExitInstructionInfo */
@@ -45,6 +45,8 @@ enum access_kind {
     ACCESS_OR,
     /* string instructions whose address is not DS or ES and a 64-bit register: protect_strings.c */
     ACCESS_OUTSL_FS, ACCESS_OUTSL_FS32, ACCESS_INSL16, ACCESS_INSL_ES, ACCESS_OUTSL_ES,
+    /* of control registers: bits to flip */
+    ACCESS_CR0, ACCESS_CR3, ACCESS_CR4, ACCESS_CR8, ACCESS_LMSW, ACCESS_CLTS, ACCESS_READ_CR3, ACCESS_READ_CR8,
     ACCESS_KINDS, ACCESS_LOOKUP, ACCESS_MOVES
 };
 
@@ -97,6 +99,7 @@ void put_msr(uint32_t index, uint64_t read, uint64_t write);
 void put_bytes(const void *bytes, uint32_t size);
 void put_trapped(uint32_t base, uint32_t length, uint32_t flags); /* 1 In, 2 Out, 4 Api */
 void put_all(void);
+void put_register(uint32_t type, uint64_t read, uint64_t write); /* 0 CR0, 1 CR2, 2 CR3, 3 CR4, 4 CR8 */
 void put_end(uint64_t continuation);
 uint32_t granted(uint32_t offset); /* ReturnStatus of the descriptor at an offset */
 

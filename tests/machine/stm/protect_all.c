@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* ALL_RESOURCES: a handler that has what its firmware claims, and nothing else. TRAPPED_IO_RANGE. */
+/* ALL_RESOURCES: a handler that has what its firmware claims, and nothing else. TRAPPED_IO_RANGE, REGISTER_VIOLATION. */
 #include "protect.h"
 
 #define IMAGE_BASE 0x100000u
@@ -92,6 +92,87 @@ static void check_trapped(void)
     check_eq("RETURN-STATUS", "trapped-claimed", granted(0), 0);
 }
 
+#define CR0      0u
+#define CR2      1u
+#define CR3      2u
+#define CR4      3u
+#define CR8      4u
+#define CR3_PCD  0x10u
+#define CR4_TSD  0x4u
+#define CR4_PCE  0x100u
+
+static void registers(const char *name, uint32_t number, uint32_t type, uint64_t read, uint64_t write)
+{
+    list_start(list_page);
+    put_register(type, read, write);
+    expect_list(name, number, STM_SUCCESS);
+    check_eq("RETURN-STATUS", name, granted(0), 1);
+}
+
+static void check_registers(void)
+{
+    static const struct {
+        uint32_t type, read, write;
+    } denied[] = { { CR2, 1, 0 }, { CR2, 0, 1 }, { CR0, 1, 0 }, { CR4, 1, 1 } };
+
+    registers("cr0", API_PROTECT, CR0, 0, CR0_WP | CR0_TS);
+    caught("cr0-wp", ACCESS_CR0, CR0_WP);
+    caught("cr0-both", ACCESS_CR0, CR0_WP | CR0_MP);
+    caught("cr0-ts", ACCESS_CR0, CR0_TS);
+    caught("lmsw-ts", ACCESS_LMSW, CR0_TS);
+    allowed("cr0-mp", ACCESS_CR0, CR0_MP);
+    allowed("lmsw-mp", ACCESS_LMSW, CR0_MP);
+    allowed("cr0-same", ACCESS_CR0, 0);
+    allowed("clts-of-0", ACCESS_CLTS, 0);
+    registers("cr0-wp", API_UNPROTECT, CR0, 0, CR0_WP);
+    allowed("cr0-wp-again", ACCESS_CR0, CR0_WP);
+    caught("cr0-ts-still", ACCESS_CR0, CR0_TS);
+    registers("cr0-ts", API_UNPROTECT, CR0, 0, CR0_TS);
+    allowed("cr0-ts-again", ACCESS_CR0, CR0_TS);
+
+    registers("cr4", API_PROTECT, CR4, 0, CR4_PCE);
+    caught("cr4-pce", ACCESS_CR4, CR4_PCE);
+    allowed("cr4-tsd", ACCESS_CR4, CR4_TSD);
+    allowed("cr4-same", ACCESS_CR4, 0);
+    handler_does(ACCESS_CR4, 0x2000);
+    check_eq("OWN", "cr4-vmxe", access_fault, FAULT_GP);
+    registers("cr4", API_UNPROTECT, CR4, 0, CR4_PCE);
+    allowed("cr4-pce-again", ACCESS_CR4, CR4_PCE);
+
+    registers("cr3", API_PROTECT, CR3, 0, ~0ull);
+    caught("cr3", ACCESS_CR3, CR3_PCD);
+    allowed("cr3-same", ACCESS_CR3, 0);
+    allowed("cr3-read", ACCESS_READ_CR3, 0);
+    check_eq("CR3", "read", access_rax, HANDLER_TABLES);
+    registers("cr3-read", API_PROTECT, CR3, 1, 0);
+    caught("cr3-read", ACCESS_READ_CR3, 0);
+    registers("cr3", API_UNPROTECT, CR3, ~0ull, ~0ull);
+    allowed("cr3-again", ACCESS_CR3, CR3_PCD);
+    allowed("cr3-read-again", ACCESS_READ_CR3, 0);
+
+    registers("cr8", API_PROTECT, CR8, 0, 1);
+    caught("cr8", ACCESS_CR8, 1);
+    allowed("cr8-other-bit", ACCESS_CR8, 2);
+    handler_does(ACCESS_CR8, 0x10);
+    check_eq("CR8", "reserved-bit", access_fault, FAULT_GP);
+    allowed("cr8-read", ACCESS_READ_CR8, 0);
+    registers("cr8-read", API_PROTECT, CR8, 8, 0);
+    caught("cr8-read", ACCESS_READ_CR8, 0);
+    registers("cr8", API_UNPROTECT, CR8, 8, 1);
+    allowed("cr8-again", ACCESS_CR8, 1);
+    allowed("cr8-read-again", ACCESS_READ_CR8, 0);
+
+    /* What no VM exit tells of. */
+    list_start(list_page);
+    for (unsigned i = 0; i < ARRAY_SIZE(denied); i++) {
+        put_register(denied[i].type, denied[i].read, denied[i].write);
+    }
+    expect_list("registers-denied", API_PROTECT, STM_UNPROTECTABLE_RESOURCE);
+    for (unsigned i = 0; i < ARRAY_SIZE(denied); i++) {
+        check_eq("RETURN-STATUS", "register-denied", granted(32 * i), 0);
+    }
+}
+
 void run_all(void)
 {
     give_list(make_needs, BIOS_LIST);
@@ -119,6 +200,7 @@ void run_all(void)
     handler_does(ACCESS_OUT, 0x403);
     check_eq("OWN", "record-port", access_fault, FAULT_GP);
     check_trapped();
+    check_registers();
     stop();
 
     /* A firmware that claims everything leaves nothing to protect. */
