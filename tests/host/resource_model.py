@@ -265,7 +265,9 @@ class Profile:
                 if (claim.register[1] and read) or (claim.register[2] and write):
                     return None
         masks = ((READ, read), (WRITE, write))
-        return {("register", 64 * number + bit, access) for access, mask in masks for bit in range(64) if mask >> bit & 1}
+        return {
+            ("register", 64 * number + bit, access) for access, mask in masks for bit in range(64) if mask >> bit & 1
+        }
 
     @staticmethod
     def targets(one: Descriptor, limits: Limits) -> list[tuple[str, int, int, int]] | None:

@@ -127,7 +127,6 @@ def register(number: int, read: int, write: int) -> bytes:
     return header(model.REGISTER, struct.pack("<IIQQ", number, 0, read, write))
 
 
-
 def trapped(base: int, length: int, flags: int) -> bytes:
     return header(model.TRAPPED, struct.pack("<HHHH", base, length, flags, 0))
 

@@ -173,10 +173,50 @@ static void check_registers(void)
     }
 }
 
+static volatile uint32_t instruction_faults[2];
+
+static void try_rdtscp(void *arg)
+{
+    (void)arg;
+    __asm__ volatile("rdtscp" : : : "rax", "rcx", "rdx");
+}
+
+static void try_invpcid(void *arg)
+{
+    static const uint64_t descriptor[2];
+
+    (void)arg;
+    __asm__ volatile("invpcid %0, %1" : : "m"(descriptor), "r"(2ull) : "memory");
+}
+
+static void try_instructions(void)
+{
+    instruction_faults[0] = try_call(try_rdtscp, NULL);
+    instruction_faults[1] = try_call(try_invpcid, NULL);
+}
+
+/* What CPUID shows the handler can execute. */
+static void check_instructions(void)
+{
+    uint32_t out[4];
+
+    cpuid(0x80000001, 0, out);
+    check_eq("CPUID", "rdtscp", out[3] >> 27 & 1, 1);
+    cpuid(7, 0, out);
+    check_eq("CPUID", "invpcid", out[1] >> 10 & 1, 1);
+    instruction_faults[0] = instruction_faults[1] = FAULT_UD;
+    handler_hook = try_instructions;
+    smi(HANDLER_HOOK);
+    handler_action = HANDLER_NOTHING;
+    check_eq("INSTRUCTION", "rdtscp", instruction_faults[0], NO_FAULT);
+    check_eq("INSTRUCTION", "invpcid", instruction_faults[1], NO_FAULT);
+}
+
 void run_all(void)
 {
     give_list(make_needs, BIOS_LIST);
     start();
+    check_instructions();
     all("all", API_PROTECT, STM_SUCCESS);
     check_closed();
 
