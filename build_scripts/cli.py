@@ -25,6 +25,7 @@ from build_scripts.commands import (
     doctor,
     fuzz,
     inspect,
+    report,
     run,
     test,
 )
@@ -134,6 +135,10 @@ def _debug(options: argparse.Namespace) -> int:
     return debug.debug(debug.Asked(options.place, options.name, tuple(options.commands)))
 
 
+def _report(options: argparse.Namespace) -> int:
+    return report.report(options.run, options.output, options.open)
+
+
 def _linux(options: argparse.Namespace) -> int:
     request = Request(
         experiment=Kvm.name,
@@ -209,6 +214,7 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
     _run_parser(commands)
     _other_boots(commands)
+    _pictures(commands)
     _measurements(commands)
     _tools(commands)
     return root
@@ -339,6 +345,23 @@ def _other_boots(commands: Commands) -> None:
     suite = commands.add_parser("test", help="run the test suite; the arguments are pytest's", add_help=False)
     suite.add_argument("pytest_arguments", nargs=argparse.REMAINDER, metavar="...", help="go to pytest")
     suite.set_defaults(function=_test)
+
+
+def _pictures(commands: Commands) -> None:
+    picture = _add(
+        commands,
+        "report",
+        "show a run as one HTML file, with a timeline of every transition",
+        examples="""
+            stmlab report                           of the last run
+            stmlab report 20261128-052913-dual-monitor-786099 --output night.html
+            stmlab report --open
+        """,
+    )
+    picture.add_argument("run", nargs="?", metavar="RUN", help="its directory, or that one's name (default: the last)")
+    picture.add_argument("--output", type=Path, metavar="FILE", help="where to (default: report.html beside its logs)")
+    picture.add_argument("--open", action="store_true", help="open it in the browser")
+    picture.set_defaults(function=_report)
 
 
 def _measurements(commands: Commands) -> None:

@@ -76,6 +76,11 @@ def state_dir() -> Path:
     return _made("XDG_STATE_HOME")
 
 
+def runs_dir() -> Path:
+    """Where `new_run_dir` makes the directories of runs."""
+    return state_dir() / "runs"
+
+
 @contextmanager
 def locked(name: str, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
     """Hold the cache's lock `name`; a second process waits for the first.
@@ -173,7 +178,7 @@ def new_run_dir(kind: str) -> Path:
     bytes) unless the state directory is deep; `machine` handles that case.
     """
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    path = state_dir() / "runs" / f"{stamp}-{kind}-{secrets.token_hex(3)}"
+    path = runs_dir() / f"{stamp}-{kind}-{secrets.token_hex(3)}"
     path.mkdir(parents=True)
     prune(path.parent, KEPT_RUNS)
     return path

@@ -23,6 +23,7 @@ COMMANDS = (
     "run",
     "linux",
     "debug",
+    "report",
     "test",
     "conformance",
     "bench",

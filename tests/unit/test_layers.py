@@ -20,7 +20,7 @@ LAYERS = (
     ("sources", "machine"),
     ("builds",),
     ("observation", "linux", "conformance"),
-    ("benchmarks", "experiments", "fuzzing"),
+    ("benchmarks", "experiments", "fuzzing", "pictures"),
     ("commands",),
     ("cli",),
     ("__main__",),
