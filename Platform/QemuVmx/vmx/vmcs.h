@@ -33,8 +33,33 @@ static inline uint64_t vmcs_read(const VMXVmcs *vmcs, unsigned field)
 }
 
 /* Bits of a field that VMWRITE can change. */
-uint64_t vmcs_field_mask(unsigned enc);
-void vmcs_write(VMXVmcs *vmcs, unsigned field, uint64_t value);
+static inline uint64_t vmcs_field_mask(unsigned enc)
+{
+    switch (VMCS_ENC_WIDTH(enc)) {
+    case VMCS_WIDTH_16:
+        return UINT16_MAX;
+    case VMCS_WIDTH_32:
+        return UINT32_MAX;
+    default:
+        return UINT64_MAX;
+    }
+}
+
+static inline void vmcs_mark_dirty(VMXVmcs *vmcs, unsigned offset,
+                                   unsigned size)
+{
+    vmcs->dirty_first = MIN(vmcs->dirty_first, offset);
+    vmcs->dirty_end = MAX(vmcs->dirty_end, offset + size);
+}
+
+static inline void vmcs_write(VMXVmcs *vmcs, unsigned field, uint64_t value)
+{
+    unsigned offset = vmcs_field_offset(field);
+
+    stq_le_p(vmcs->data + offset, value & vmcs_field_mask(field));
+    vmcs_mark_dirty(vmcs, offset, 8);
+}
+
 bool vmcs_launched(const VMXVmcs *vmcs);
 void vmcs_set_launched(VMXVmcs *vmcs, bool launched);
 void vmcs_set_abort(VMXVmcs *vmcs, uint32_t indicator);
@@ -50,6 +75,11 @@ void vmcs_field_name(unsigned enc, char name[VMX_NAME_SIZE]);
 /* All fields, each once: of 64-bit ones the full access type. */
 void vmcs_for_each_field(void (*visit)(unsigned enc, void *opaque),
                          void *opaque);
+
+/* A field in memory, by its address; it lies in one page. */
+uint64_t vmx_region_ldq(CPUX86State *env, uint64_t addr);
+void vmx_region_stl(CPUX86State *env, uint64_t addr, uint32_t value);
+void vmx_region_stq(CPUX86State *env, uint64_t addr, uint64_t value);
 
 /* 4-KByte aligned and within the physical-address width. */
 bool vmx_pointer_valid(CPUX86State *env, uint64_t addr);

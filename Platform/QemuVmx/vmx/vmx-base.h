@@ -118,6 +118,21 @@ uint32_t vmx_activity(CPUX86State *env);
 bool vmx_smi_blocked(CPUX86State *env);
 
 /* ------------------------------------------------------------------ */
+/* vmx-tlb.c: banks of the TLB; vmx.h has what QEMU's files need, too  */
+
+/*
+ * Whether entries of MMU_PHYS_IDX are for the address space of this moment: not
+ * so between the entry into SMM and the selection of its bank.
+ */
+bool vmx_tlb_physical(CPUX86State *env);
+/* Forget the linear and combined mappings of one VPID. */
+void vmx_tlb_flush_vpid(CPUX86State *env, uint16_t vpid);
+/* Forget the guest-physical and combined mappings of all EPT pointers. */
+void vmx_tlb_flush_ept(CPUX86State *env);
+/* A guest runs on with another EPT pointer. */
+void vmx_tlb_eptp_changed(CPUX86State *env);
+
+/* ------------------------------------------------------------------ */
 /* vmx-valid.c: valid values of control registers and MSRs             */
 
 /* 48-bit canonical form. */

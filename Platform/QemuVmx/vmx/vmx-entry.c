@@ -17,8 +17,8 @@
 
 #include "qemu/osdep.h"
 #include "cpu.h"
-#include "exec/cputlb.h"
 #include "tcg/helper-tcg.h"
+#include "vmx.h"
 #include "vmx-transition.h"
 
 /* "Loading Guest Segment Registers and Descriptor-Table Registers" */
@@ -157,7 +157,8 @@ static void vmx_entry_failure(CPUX86State *env, VMXEntry *entry,
     /* May abort, in which case it unmaps the VMCS that it has. */
     vmx_exit_load_host(env, entry->guest);
     vmx_vmcs_unmap(env, entry->guest);
-    tlb_flush(env_cpu(env));
+    vmx_tlb_flush_vpids(env);
+    vmx_tlb_enter(env);
     vmx_trace_transition(env, "entry-failure", from, reason, qualification,
                          rip);
 }
@@ -311,6 +312,8 @@ bool vmx_vm_entry(CPUX86State *env, bool launch)
         return false;
     }
 
+    vmx_tlb_leave(env);
+
     /*
      * Failures up to here are VMfails, the next instruction runs.  From here on
      * the SDM has them end like VM exits, in the host state of the same VMCS.
@@ -384,8 +387,11 @@ bool vmx_vm_entry(CPUX86State *env, bool launch)
     }
     if (!entry.to_root) {
         vmx_guest_enter(env);
+        if (!env->vmx.ctl.vpid) {
+            vmx_tlb_flush_vpid0(env);
+        }
     }
-    tlb_flush(env_cpu(env));
+    vmx_tlb_enter(env);
     vmx_trace_transition(env, vmx_entry_kind(&entry), from, 0, 0, env->eip);
 
     vmx_start(env, &start);

@@ -115,7 +115,7 @@ static void ept_device_stl(CPUX86State *env, hwaddr addr, uint32_t value)
 /*
  * Entries are accessed through the physical MMU index, like the tables of
  * nested paging: its softmmu TLB entries carry the memory attributes of the
- * current SMM state, and every transition flushes them.
+ * current SMM state, and SMM has a bank of the TLB of its own.
  *
  * What is not RAM is accessed without the TLB: the slow path of cpu_ld*() may
  * want to run the instruction again (-icount), which needs a return address,

@@ -15,7 +15,6 @@
 #include "qemu/osdep.h"
 #include "qemu/log.h"
 #include "cpu.h"
-#include "exec/cputlb.h"
 #include "system/runstate.h"
 #include "tcg/helper-tcg.h"
 #include "trace/trace-target_i386.h"
@@ -370,10 +369,13 @@ void vmx_do_vmexit(CPUX86State *env)
     const int from = vmx_trace_mode(env);
     const bool smm = env->hflags & HF_SMM_MASK;
     const uint64_t rip = env->eip;
+    const uint16_t vpid = env->vmx.ctl.vpid;
     VMXVmcs *v = vmx_vmcs_map(env, env->vmx.current_vmcs);
     bool nmi = e.reason == VMX_REASON_EXCEPTION_NMI &&
                (e.interruption_info & VMX_INTERRUPTION_TYPE_MASK) ==
                VMX_INTERRUPTION_TYPE_NMI;
+
+    vmx_tlb_leave(env);
 
     /*
      * Why the exit happened.  RSM of an SMI handler that is the guest of an STM
@@ -421,8 +423,10 @@ void vmx_do_vmexit(CPUX86State *env)
         /* As if the host had taken the NMI itself. */
         env->hflags2 |= HF2_NMI_MASK;
     }
-    /* The TLB knows neither VPIDs nor EPTPs. */
-    tlb_flush(env_cpu(env));
+    if (!vpid) {
+        vmx_tlb_flush_vpid0(env);
+    }
+    vmx_tlb_enter(env);
     vmx_trace_transition(env, smm ? "handler-exit" : "exit", from, e.reason,
                          e.qualification, rip);
 }

@@ -13,9 +13,10 @@
 #include "qemu/osdep.h"
 #include "cpu.h"
 #include "exec/cpu_ldst.h"
-#include "exec/cputlb.h"
+#include "exec/tlb-bank.h"
 #include "exec/helper-proto.h"
 #include "tcg/helper-tcg.h"
+#include "tlb.h"
 #include "vmx.h"
 #include "vmx-parts.h"
 
@@ -100,10 +101,10 @@ void helper_invpcid(CPUX86State *env, target_ulong operand, target_ulong type)
         raise_exception_err_ra(env, EXCP0D_GPF, 0, ra);
     }
     if (type == INVPCID_ADDRESS) {
-        tlb_flush_page(env_cpu(env), linear);
+        tlb_flush_page_selected(env_cpu(env), linear);
     } else {
         /* The TLB knows neither PCIDs nor global pages. */
-        tlb_flush(env_cpu(env));
+        x86_flush_linear(env);
     }
 }
 

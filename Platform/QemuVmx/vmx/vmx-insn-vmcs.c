@@ -134,8 +134,8 @@ void helper_vmx_vmread(CPUX86State *env, target_ulong enc, target_ulong addr,
     if (!vmx_rw_check(env, VMX_REASON_VMREAD, enc)) {
         return;
     }
-    value = x86_ldq_phys(env_cpu(env), env->vmx.current_vmcs +
-                         vmcs_field_offset(enc));
+    value = vmx_region_ldq(env, env->vmx.current_vmcs +
+                           vmcs_field_offset(enc));
     if (enc & VMCS_ENC_HIGH) {
         value >>= 32;
     }
@@ -156,7 +156,6 @@ void helper_vmx_vmwrite(CPUX86State *env, target_ulong enc, target_ulong addr,
                         uint32_t desc)
 {
     const bool code64 = env->hflags & HF_CS64_MASK;
-    CPUState *cs = env_cpu(env);
     uint64_t value;
     hwaddr field;
 
@@ -185,10 +184,10 @@ void helper_vmx_vmwrite(CPUX86State *env, target_ulong enc, target_ulong addr,
     }
     field = env->vmx.current_vmcs + vmcs_field_offset(enc);
     if (enc & VMCS_ENC_HIGH) {
-        x86_stl_phys(cs, field + 4, value);
+        vmx_region_stl(env, field + 4, value);
     } else {
         /* A 32-bit VMWRITE of a 64-bit field clears its high half. */
-        x86_stq_phys(cs, field, value & vmcs_field_mask(enc));
+        vmx_region_stq(env, field, value & vmcs_field_mask(enc));
     }
     vmx_vmsucceed(env);
 }

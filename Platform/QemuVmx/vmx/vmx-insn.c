@@ -174,7 +174,7 @@ void helper_vmx_enter(CPUX86State *env, uint32_t launch, uint32_t length)
 }
 
 /* ------------------------------------------------------------------ */
-/* Invalidation.  All of it flushes everything, which is permitted.    */
+/* Invalidation.  More than is asked for may go.                       */
 
 /* Register operands have 32 bits outside 64-bit mode. */
 static target_ulong vmx_operand(CPUX86State *env, target_ulong value)
@@ -228,9 +228,12 @@ void helper_vmx_invept(CPUX86State *env, target_ulong operand,
         vmx_vmfail(env, VMX_REASON_INVEPT, VMX_ERROR_INVALIDATION_OPERAND);
         return;
     }
-    tlb_flush(env_cpu(env));
+    vmx_tlb_flush_ept(env);
     vmx_vmsucceed(env);
 }
+
+/* Type of INVVPID; the others name a VPID. */
+#define INVVPID_ALL     2
 
 static bool invvpid_valid(CPUX86State *env, uint64_t type, uint64_t vpid,
                           uint64_t addr)
@@ -267,6 +270,10 @@ void helper_vmx_invvpid(CPUX86State *env, target_ulong operand,
         vmx_vmfail(env, VMX_REASON_INVVPID, VMX_ERROR_INVALIDATION_OPERAND);
         return;
     }
-    tlb_flush(env_cpu(env));
+    if (vmx_operand(env, type) == INVVPID_ALL) {
+        vmx_tlb_flush_vpids(env);
+    } else {
+        vmx_tlb_flush_vpid(env, vpid);
+    }
     vmx_vmsucceed(env);
 }

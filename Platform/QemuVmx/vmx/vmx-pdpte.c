@@ -12,8 +12,8 @@
 
 #include "qemu/osdep.h"
 #include "cpu.h"
-#include "exec/cputlb.h"
 #include "tcg/helper-tcg.h"
+#include "tlb.h"
 #include "vmx.h"
 #include "vmx-parts.h"
 
@@ -92,7 +92,7 @@ static void load_pdptes(CPUX86State *env, uint64_t cr3, uintptr_t retaddr)
         raise_exception_err_ra(env, EXCP0D_GPF, 0, retaddr);
     }
     memcpy(env->vmx.pdpte, pdpte, sizeof(pdpte));
-    tlb_flush(env_cpu(env));
+    x86_flush_linear(env);
 }
 
 void vmx_write_cr_pdptes(CPUX86State *env, int reg, uint64_t value,

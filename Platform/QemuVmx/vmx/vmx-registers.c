@@ -12,6 +12,7 @@
 #include "qemu/osdep.h"
 #include "cpu.h"
 #include "tcg/helper-tcg.h"
+#include "tlb.h"
 #include "vmx-base.h"
 
 /* Bits of CR0 that VM entries and VM exits do not change. */
@@ -26,8 +27,13 @@ void vmx_load_control_registers(CPUX86State *env, uint64_t cr0, uint64_t cr3,
 {
     /*
      * cpu_x86_update_cr0() changes EFER.LMA, or does nothing, depending on
-     * EFER.LME and CR4.PAE; keep it out of that and load EFER last.
+     * EFER.LME and CR4.PAE; keep it out of that and load EFER last.  Nor is
+     * there anything to flush: see vmx-tlb.c.
      */
+    env->cr[0] = (env->cr[0] & ~(target_ulong)X86_TLB_CR0_MASK) |
+                 (cr0 & X86_TLB_CR0_MASK);
+    env->cr[4] = (env->cr[4] & ~(target_ulong)X86_TLB_CR4_MASK) |
+                 (cr4 & X86_TLB_CR4_MASK);
     cpu_load_efer(env, efer & ~(uint64_t)(MSR_EFER_LME | MSR_EFER_LMA));
     cpu_x86_update_cr4(env, cr4);
     env->cr[3] = cr3;

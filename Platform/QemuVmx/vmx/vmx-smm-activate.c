@@ -11,8 +11,8 @@
 
 #include "qemu/osdep.h"
 #include "cpu.h"
-#include "exec/cputlb.h"
 #include "tcg/helper-tcg.h"
+#include "vmx.h"
 #include "vmx-transition.h"
 
 /* First 32 bytes of MSEG: what the processor has to know of the STM. */
@@ -201,6 +201,7 @@ static int vmx_activate(CPUX86State *env, uint32_t length)
     VMXVmcs *vmcs;
     int error;
 
+    vmx_tlb_leave(env);
     vmcs = vmx_vmcs_map(env, current);
     error = vmx_activation_vmcs_check(env, vmcs);
     if (error) {
@@ -253,7 +254,9 @@ static int vmx_activate(CPUX86State *env, uint32_t length)
     mseg_load_state(env, base, &header);
     /* NMIs and SMIs are blocked in the STM (DM-ACT-60). */
     env->hflags2 |= HF2_NMI_MASK | HF2_SMI_BLOCKED_MASK;
-    tlb_flush(env_cpu(env));
+    /* As an SMM VM exit does (DM-EXI-58). */
+    vmx_tlb_flush_vpid0(env);
+    vmx_tlb_enter(env);
 
     vmx_trace_transition(env, "activate", from, reason, 0, rip);
     return 0;

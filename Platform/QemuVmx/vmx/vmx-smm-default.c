@@ -51,6 +51,7 @@ void vmx_smi_default_enter(CPUX86State *env)
     const uint64_t rip = env->eip;
     const bool ept = env->hflags2 & HF2_EPT_MASK;
 
+    vmx_tlb_leave(env);
     smm->saved_vmxe = env->cr[4] & CR4_VMXE_MASK;
     smm->saved_mode = env->vmx.mode;
     smm->io.valid = false;

@@ -22,8 +22,8 @@
 
 #include "qemu/osdep.h"
 #include "cpu.h"
-#include "exec/cputlb.h"
 #include "tcg/helper-tcg.h"
+#include "vmx.h"
 #include "vmx-transition.h"
 
 /*
@@ -146,6 +146,6 @@ void vmx_smm_return_commit(CPUX86State *env, VMXEntry *entry)
     } else {
         env->hflags2 &= ~HF2_SMI_BLOCKED_MASK;
     }
-    /* Translations made with SMRAM open must not survive (DM-RET-42). */
-    tlb_flush(env_cpu(env));
+    /* Of all VPIDs and EPT pointers (DM-RET-42). */
+    vmx_tlb_flush_vpids(env);
 }

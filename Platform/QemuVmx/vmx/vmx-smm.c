@@ -23,9 +23,9 @@
 
 #include "qemu/osdep.h"
 #include "cpu.h"
-#include "exec/cputlb.h"
 #include "exec/log.h"
 #include "tcg/helper-tcg.h"
+#include "vmx.h"
 #include "vmx-transition.h"
 
 /* VMX-abort indicator: the exit would leave IA-32e mode. */
@@ -52,6 +52,8 @@ void vmx_smm_exit(CPUX86State *env, uint32_t basic, uint64_t qualification,
     uint32_t reason = basic;
     uint64_t executive, link;
     VMXVmcs *vmcs;
+
+    vmx_tlb_leave(env);
 
     /* The record of an I/O instruction is good for one SMI. */
     smm->io.valid = false;
@@ -156,7 +158,9 @@ void vmx_smm_exit(CPUX86State *env, uint32_t basic, uint64_t qualification,
      * SMM, through all entries and exits of the SMI handler.
      */
     env->hflags2 |= HF2_NMI_MASK | HF2_SMI_BLOCKED_MASK;
-    tlb_flush(env_cpu(env));
+    /* Whatever the VPID of what has been interrupted (DM-EXI-58). */
+    vmx_tlb_flush_vpid0(env);
+    vmx_tlb_enter(env);
 
     vmx_trace_transition(env, "smm-exit", from, reason, qualification, rip);
 }

@@ -126,6 +126,35 @@ typedef struct X86VMXFailure {
     char name[48];              /* of what holds the value */
 } X86VMXFailure;
 
+/* What the translations in a bank of the TLB depend on; see vmx-tlb.c. */
+typedef struct X86VMXTlbKey {
+    uint64_t cr0;
+    uint64_t cr3;
+    uint64_t cr4;
+    uint64_t efer;
+    uint64_t eptp;              /* 0 without EPT */
+    uint64_t apic_access;       /* all ones without such a page */
+    uint64_t pdpte[4];          /* with PAE paging in VMX operation */
+    uint64_t pkru;
+    uint64_t pkrs;
+    uint64_t operation;         /* VMX operation */
+} X86VMXTlbKey;
+
+typedef struct X86VMXTlbBank {
+    bool labelled;              /* with SMM and VPID */
+    bool smm;
+    uint16_t vpid;
+    uint64_t selected;          /* when it was, see X86VMXTlb.clock */
+    uint64_t nested_eptp;       /* of its guest-physical mappings */
+    X86VMXTlbKey key;           /* when it was left */
+} X86VMXTlbBank;
+
+typedef struct X86VMXTlb {
+    bool left;                  /* between vmx_tlb_leave() and _enter() */
+    uint64_t clock;             /* counts selections */
+    X86VMXTlbBank bank[8];      /* TLB_BANKS */
+} X86VMXTlb;
+
 typedef struct X86VMXState {
     uint32_t mode;              /* X86VMXMode */
     uint32_t activity;          /* active, shutdown, wait-for-SIPI */
@@ -156,6 +185,7 @@ typedef struct X86VMXState {
     X86VMXPauseLoop pause_loop;
     uint64_t pdpte[4];          /* PDPTE registers, see vmx-pdpte.c */
     X86VMXSmmState smm;
+    X86VMXTlb tlb;              /* not migrated: loadvm flushes */
 
     uint64_t displacement;      /* of its memory operand, non-root only */
     uint64_t pf_address;        /* of the last #PF, not yet in CR2 */

@@ -10,7 +10,6 @@
 
 #include "qemu/osdep.h"
 #include "cpu.h"
-#include "exec/cputlb.h"
 #include "exec/helper-proto.h"
 #include "tcg/helper-tcg.h"
 #include "vmx-parts.h"
@@ -36,8 +35,7 @@ static bool switch_eptp(CPUX86State *env)
     x86_stq_phys(cs, env->vmx.current_vmcs +
                  vmcs_field_offset(VMCS_EPT_POINTER), eptp);
     env->vmx.ctl.eptp = eptp;
-    /* Translations are not tagged with the EPTP. */
-    tlb_flush(cs);
+    vmx_tlb_eptp_changed(env);
     return true;
 }
 

@@ -131,6 +131,20 @@ static inline bool vmx_is_apic_access(CPUX86State *env, hwaddr paddr)
 }
 
 /* ------------------------------------------------------------------ */
+/* Banks of the TLB                                                    */
+
+/*
+ * Around each transition: note for the bank in use what its translations depend
+ * on, before any of that changes; select the bank of the new mode, without the
+ * translations that it must not have.
+ */
+void vmx_tlb_leave(CPUX86State *env);
+void vmx_tlb_enter(CPUX86State *env);
+/* Forget the linear and combined mappings of VPID 0, of all VPIDs. */
+void vmx_tlb_flush_vpid0(CPUX86State *env);
+void vmx_tlb_flush_vpids(CPUX86State *env);
+
+/* ------------------------------------------------------------------ */
 /* SMIs and RSM                                                        */
 
 void vmx_smi_default_enter(CPUX86State *env);

@@ -83,15 +83,6 @@ static bool end_interrupt(struct fault_frame *frame)
     return true;
 }
 
-static void invept_all(void)
-{
-    struct {
-        uint64_t eptp, zero;
-    } descriptor = {0, 0};
-
-    __asm__ volatile("invept %0, %1" : : "m"(descriptor), "r"(2ull) : "cc", "memory");
-}
-
 /* What the guest's loop and its exits need for so many round trips. */
 static void set_up(const struct trip *trip, uint64_t rounds)
 {

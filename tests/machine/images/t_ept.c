@@ -99,6 +99,7 @@ static void test_sizes(void)
     address = ELSEWHERE & ~0x1FFFFFull;
     write64(e.pd + 8 * (PROBE >> 21),
             address | EPT_RWX | EPT_WB | EPT_LARGE);
+    invept_all();
     write64(address + 0x123, 0x2222);
     region = vmcs_new_guest(g_read);
     use_ept(&e);
@@ -107,6 +108,7 @@ static void test_sizes(void)
     vmclear(region);
 
     write64(e.pdpt, EPT_RWX | EPT_WB | EPT_LARGE);
+    invept_all();
     region = vmcs_new_guest(g_read);
     use_ept(&e);
     guest_run(LAUNCH);

@@ -132,6 +132,7 @@ static uint64_t set_entry(const struct combination *c, uint32_t permission)
     write64(pt + 8 * (PD_OFFSET >> 12), (TARGET + PD_OFFSET) | EPT_RWX | EPT_WB);
     write64(pt, TARGET | EPT_RWX | EPT_WB);
     write64(entry, value);
+    invept_all();
     return entry;
 }
 

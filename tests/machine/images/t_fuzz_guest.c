@@ -245,6 +245,7 @@ static uint64_t new_guest(void)
     wr(VMCS_CR0_GUEST_HOST_MASK, one_in(4) ? (uint32_t)next_random() : 0);
     make_box();
     make_ept();
+    invept_all();
     guest_mode();
     guest_registers();
     return region;
@@ -286,6 +287,7 @@ static void go_on(uint32_t reason)
         uint64_t page = rd(VMCS_GUEST_PHYSICAL_ADDRESS) >> 12;
 
         write64(ept_pd, ept_pt | EPT_RWX);
+        invept_all();
         if (page < 512) {
             write64(ept_pt + 8 * page, BOX | page << 12 | EPT_LEAF);
             return;

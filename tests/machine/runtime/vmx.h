@@ -45,6 +45,14 @@ DEFINE_VMX_MEMORY(vmptrld, "vmptrld")
     }
 
 DEFINE_VMX_PLAIN(vmxoff, "vmxoff")
+
+/* After a change of EPT paging structures: forget what was made of them. */
+static inline void invept_all(void)
+{
+    const uint64_t descriptor[2] = {0, 0};
+
+    __asm__ volatile("invept %0, %1" : : "m"(descriptor), "r"(2ull) : "cc", "memory");
+}
 DEFINE_VMX_PLAIN(vmcall, "vmcall")
 DEFINE_VMX_PLAIN(vmlaunch_plain, "vmlaunch")
 DEFINE_VMX_PLAIN(vmresume_plain, "vmresume")
