@@ -61,6 +61,63 @@ typedef enum {
 } STM_PROCESSOR_STATE;
 
 ///
+/// What the STM keeps of the interrupted side's VMCS fields: all others go from the VMCS
+/// to the save state. State/Registers.nasm fills it.
+///
+typedef struct {
+  UINT64    Executive;       ///< executive-VMCS pointer
+  UINT64    Link;            ///< VMCS-link pointer
+  UINT64    Qualification;   ///< exit qualification
+  UINT64    Smbase;
+  UINT64    Rip;
+  //
+  // Of the latest SMI, once its save state is composed.
+  //
+  UINT64    Rsp;
+  UINT64    Rflags;
+  UINT64    Cr3;
+  //
+  // Pointers that are known to be none into SMRAM: most SMIs come with the same ones.
+  //
+  UINT64    KnownExecutive;
+  UINT64    KnownLink;
+} STM_INTERRUPTED;
+
+///
+/// Parts of a PSD that decide how the SMI handler is entered, as they were read.
+///
+typedef struct {
+  UINT64    Smbase;     ///< of the processor; 0 for no PSD
+  UINT64    Words[8];   ///< Signature, entry state and selectors, CR3, RIP, RSP, GDT and its size
+  UINT64    Tss;        ///< where the TSS descriptor is
+  UINT64    TssLow;     ///< the bits of it that hold the base
+  UINT32    TssHigh;
+} STM_PSD_COPY;
+
+///
+/// State with which the SMI handler starts: what State/Registers.nasm writes besides
+/// constants.
+///
+typedef struct {
+  UINT64          Rip;
+  UINT64          Rsp;
+  UINT64          Cr0;
+  UINT64          Cr3;
+  UINT64          Cr4;
+  UINT64          Efer;
+  UINT64          GdtBase;
+  UINT64          GdtLimit;
+  UINT64          TrBase;
+  UINT64          Cs;
+  UINT64          Ds;
+  UINT64          Ss;
+  UINT64          Other;       ///< ES, FS and GS
+  UINT64          Tr;
+  UINT64          TimeLimit;   ///< start value of the VMX-preemption timer
+  STM_PSD_COPY    Psd;         ///< where this is from
+} STM_HANDLER_ENTRY;
+
+///
 /// Registers of the interrupted side that no VMCS holds, and that every handler could
 /// change without a VM exit. State/Registers.nasm fills it.
 ///
@@ -70,6 +127,8 @@ typedef struct {
   UINT64    Cr2;
   UINT64    KernelGsBase;   ///< SWAPGS exchanges it
   UINT64    Cr8;            ///< the APIC's task priority, which has other ways to it
+  UINT64    Cr0;            ///< of the STM, with CD and NW of the interrupted side
+  UINT64    Reserved;
   UINT8     Fx[512];        ///< FXSAVE64
 } STM_OTHER_REGISTERS;
 
@@ -82,7 +141,8 @@ typedef struct {
 ///
 /// What RSM of the handler has to give back because the handler has written it.
 ///
-#define STM_RESTORE_MSR  BIT0   ///< the first of STM_KEPT_MSRS bits
+#define STM_RESTORE_MSR      BIT0    ///< the first of STM_KEPT_MSRS bits
+#define STM_RESTORE_SHADOWS  BIT31   ///< read shadows of CR0 and CR4 in the SMM-guest VMCS
 
 ///
 /// A protection exception of the SMI handler while the firmware handles it.
@@ -147,7 +207,6 @@ struct VMX_CONTEXT {
   VMX_REGISTERS              Interrupted;
   VMX_REGISTERS              Handler;
   struct STM_SHARED_STATE    *Shared;
-  UINT64                     Reserved1;
   UINT32                     Slot;
   UINT32                     ApicId;
   STM_PROCESSOR_STATE        State;
@@ -164,6 +223,7 @@ struct VMX_CONTEXT {
   UINT32                     HandlerLimit;   ///< start value of the VMX-preemption timer
   UINT32                     ExitCost;       ///< what a VM exit of the handler takes from it
   UINT64                     SmmMonitorCtl;  ///< IA32_SMM_MONITOR_CTL before START
+  UINT64                     Efer;           ///< at the activation
   UINT64                     HandlerCr3;     ///< of the PSD, checked; MOV to CR3 of it is free
   UINT64                     Msrs[STM_KEPT_MSRS];
   STM_OTHER_REGISTERS        Other;          ///< aligned to 16 bytes, as FXSAVE wants it
@@ -178,7 +238,8 @@ struct VMX_CONTEXT {
   UINT32                     Generation;     ///< of protection, when this processor last entered the handler
   UINT32                     Domain;         ///< of this SMI: STM_DOMAIN_POLICY, without degradation; 0 for none
   UINT32                     DomainTaken;    ///< of STM_DOMAIN_SMI
-  STM_INTERRUPTED_STATE      Saved;
+  STM_INTERRUPTED            Saved;
+  STM_HANDLER_ENTRY          Entry;          ///< of the handler's latest start
   STM_EXCEPTION_STATE        Exception;
   STM_STEP                   Step;
   STM_PCI_ADDRESS            PciAddress;
@@ -191,8 +252,7 @@ typedef VMX_CONTEXT STM_PROCESSOR;
 /// What stands in STM_PROCESSOR otherwise, while the handler runs that must not see it.
 ///
 typedef struct {
-  STM_INTERRUPTED_STATE    Saved;
-  VMX_REGISTERS            Interrupted;
+  VMX_REGISTERS    Interrupted;
 } STM_HIDDEN_STATE;
 
 #define STM_BLOCK_PROCESSOR  (STM_PER_PROCESSOR_SIZE - 0x800)
@@ -256,10 +316,12 @@ typedef struct STM_SHARED_STATE {
 
 ///
 /// What an exit handler returns to the entry code: the register set to load,
-/// plus STM_ENTER_RESUME for VMRESUME instead of VMLAUNCH.
+/// plus STM_ENTER_RESUME for VMRESUME instead of VMLAUNCH. With STM_ENTER_SAVE_STATE the
+/// registers are those of the save-state map there, and VMRESUME enters.
 ///
 typedef UINTN STM_ENTER;
 
-#define STM_ENTER_RESUME  BIT0
+#define STM_ENTER_RESUME      BIT0
+#define STM_ENTER_SAVE_STATE  BIT1
 
 #endif

@@ -74,12 +74,11 @@ StmSetUpSmmGuestVmcs (
   return TRUE;
 }
 
-UINT64
+VOID
 StmReadInterrupted (
   IN OUT STM_PROCESSOR  *Processor
   )
 {
-  return 0;
 }
 
 BOOLEAN

@@ -29,51 +29,31 @@ StmDispatchHandlerExit (
   IN OUT STM_PROCESSOR  *Processor
   );
 
-/**
-  RSM: the handler is done, and what follows depends on what it ran for.
-
-  @param[in,out] Processor  This processor, the SMM-guest VMCS current.
-
-  @return What the entry code shall do.
-**/
-STATIC
 STM_ENTER
 EFIAPI
-CompleteRsm (
+StmDispatchRsm (
   IN OUT STM_PROCESSOR  *Processor
-  )
-{
-  switch (StmFinishHandler (Processor)) {
-    case StmEventSetup:
-      return StmApiCompleteStart (Processor);
-    case StmEventTeardown:
-      return StmApiCompleteStop (Processor);
-    default:
-      return StmReturn (Processor);
-  }
-}
+  );
 
 ///
-/// SMM VM exits. An empty place is an unexpected exit.
+/// SMM VM exits but SMIs. An empty place is an unexpected exit.
 ///
 /// Pointers only: the image holds no other data that the loader has to place in a
 /// writable section (build_scripts/stm_image).
 ///
 STATIC CONST VMX_EXIT_HANDLER  mSmmExits[VMX_EXIT_PLACES] = {
-  [VMX_REASON_IO_SMI]    = StmExitSmi,
-  [VMX_REASON_OTHER_SMI] = StmExitSmi,
-  [VMX_REASON_VMCALL]    = StmApiExecutive
+  [VMX_REASON_VMCALL] = StmApiExecutive
 };
 
 ///
 /// VM exits of the SMI handler. What it can cause has a place; an empty one is an
-/// exit that the controls of the SMM-guest VMCS exclude.
+/// exit that the controls of the SMM-guest VMCS exclude, or RSM, which has a way of its
+/// own: every SMI takes it.
 ///
 STATIC CONST VMX_EXIT_HANDLER  mHandlerExits[VMX_EXIT_PLACES] = {
   [VMX_REASON_TRIPLE_FAULT]      = StmExitTripleFault,
   [VMX_REASON_CPUID]             = StmExitCpuid,
   [VMX_REASON_INVD]              = StmExitInvd,
-  [VMX_REASON_RSM]               = CompleteRsm,
   [VMX_REASON_VMCALL]            = StmApiHandler,
   [VMX_REASON_CR_ACCESS]         = StmExitControlRegister,
   [VMX_REASON_IO]                = StmExitIo,
@@ -103,23 +83,57 @@ StmDispatchSmmExit (
   VMX_EXIT_HANDLER  Handler;
   UINT32            Reason;
 
-  Reason  = (UINT32)VmRead (VMCS_EXIT_REASON);
+  //
+  // An SMM VM exit leaves the launch state of the SMM-transfer VMCS "launched", so
+  // the next entry takes VMRESUME.
+  //
+  Reason = (UINT32)VmRead (VMCS_EXIT_REASON);
+  switch (Reason & (VMX_REASON_ENTRY_FAILURE | VMX_REASON_BASIC_MASK)) {
+    case VMX_REASON_IO_SMI:
+    case VMX_REASON_OTHER_SMI:
+      Processor->TransferLaunched = TRUE;
+      return StmExitSmi (Processor, Reason);
+    default:
+      break;
+  }
+
   Handler = VmxFindExitHandler (mSmmExits, Reason);
   if (Handler == NULL) {
     return StmExitUnexpected (Processor, Reason);
   }
 
-  //
-  // An SMM VM exit leaves the launch state of the SMM-transfer VMCS "launched", so
-  // the next entry takes VMRESUME.
-  //
   Processor->TransferLaunched = TRUE;
   return Handler (Processor);
 }
 
 /**
-  VM exits of the SMI handler: called by Entry/Exit.nasm, the SMM-guest VMCS is
-  current.
+  RSM: the handler is done, and what follows depends on what it ran for. Called by
+  Entry/Exit.nasm, the SMM-guest VMCS is current.
+
+  @param[in,out] Processor  This processor; nobody needs the handler's registers any more.
+
+  @return What the entry code shall do.
+**/
+STM_ENTER
+EFIAPI
+StmDispatchRsm (
+  IN OUT STM_PROCESSOR  *Processor
+  )
+{
+  Processor->SmmGuestLaunched = TRUE;
+  switch (StmFinishHandler (Processor)) {
+    case StmEventSetup:
+      return StmApiCompleteStart (Processor);
+    case StmEventTeardown:
+      return StmApiCompleteStop (Processor);
+    default:
+      return StmFinishSmi (Processor);
+  }
+}
+
+/**
+  VM exits of the SMI handler other than RSM: called by Entry/Exit.nasm, the SMM-guest
+  VMCS is current.
 
   @param[in,out] Processor  This processor, registers in Handler.
 
@@ -142,10 +156,6 @@ StmDispatchHandlerExit (
   }
 
   Processor->SmmGuestLaunched = TRUE;
-  if (Reason == VMX_REASON_RSM) {
-    return Handler (Processor);
-  }
-
   if (Processor->Step.Active) {
     StmEndStep (Processor);
   }

@@ -14,8 +14,19 @@
 
 %include "VmxRegisters.inc"
 
+%define VMCS_EXIT_REASON  0x4402
+%define VMX_REASON_RSM    17
+
+%define REGISTERS_SIZE  (15 * 8)            ; what PUSH_REGISTERS pushes
+
+;
+; %1 = place in the save-state map, from its end (StmSaveStateLib.h).
+;
+%define SAVED(Place)  rax + 0x200 - 8 * (Place)
+
 extern ASM_PFX(StmDispatchSmmExit)
 extern ASM_PFX(StmDispatchHandlerExit)
+extern ASM_PFX(StmDispatchRsm)
 extern ASM_PFX(StmEntryFailed)
 
 ;
@@ -37,11 +48,13 @@ ASM_PFX(AsmSmmExit):
 ; VMCS knows; the processor takes guest state from it, and the general-purpose
 ; registers from here.
 ;
-; rax = STM_ENTER: register set, bit 0 for VMRESUME. RSP is STM_PROCESSOR - 20H and
-; stays so.
+; rax = STM_ENTER: register set, bit 0 for VMRESUME; with bit 1 a save-state map. RSP is
+; STM_PROCESSOR - 20H and stays so.
 ;
 global ASM_PFX(AsmEnter)
 ASM_PFX(AsmEnter):
+    test    al, 2
+    jnz     .smi
     test    al, 1
     jnz     .resume
     LOAD_REGISTERS
@@ -57,11 +70,50 @@ ASM_PFX(AsmEnter):
     jmp     ASM_PFX(AsmEnter)
 
 ;
-; VM exits of the SMI handler arrive here, RSM among them. Its registers go to
-; STM_PROCESSOR.Handler, the second set; RCX and RSP end up as for the first.
+; The end of an SMI. RSM would take the registers from the save state, where the handler
+; may have changed them. Each is read once, since other processors in SMM can write there.
+;
+.smi:
+    and     al, ~3
+    mov     rcx, [SAVED(2)]
+    mov     rdx, [SAVED(3)]
+    mov     rbx, [SAVED(4)]
+    mov     rbp, [SAVED(6)]
+    mov     rsi, [SAVED(7)]
+    mov     rdi, [SAVED(8)]
+    mov     r8, [SAVED(9)]
+    mov     r9, [SAVED(10)]
+    mov     r10, [SAVED(11)]
+    mov     r11, [SAVED(12)]
+    mov     r12, [SAVED(13)]
+    mov     r13, [SAVED(14)]
+    mov     r14, [SAVED(15)]
+    mov     r15, [SAVED(16)]
+    mov     rax, [SAVED(1)]
+    vmresume
+    add     rsp, 0x20 + REGISTERS_SIZE  ; refused: keep them, as an SMM VM exit does
+    PUSH_REGISTERS
+    sub     rsp, 0x20
+    jmp     .failed
+
+;
+; VM exits of the SMI handler arrive here, RSM among them. After RSM its registers are of
+; no use. Otherwise they go to STM_PROCESSOR.Handler, the second set; RCX and RSP end up as
+; for the first.
 ;
 global ASM_PFX(AsmSmmGuestExit)
 ASM_PFX(AsmSmmGuestExit):
+    mov     [rsp - REGISTERS_SIZE], rax ; its place in the set
+    mov     eax, VMCS_EXIT_REASON
+    vmread  rax, rax
+    cmp     eax, VMX_REASON_RSM
+    jne     .other
+    lea     rcx, [rsp - REGISTERS_SIZE - 0x80]
+    lea     rsp, [rcx - 0x20]
+    call    ASM_PFX(StmDispatchRsm)
+    jmp     ASM_PFX(AsmEnter)
+.other:
+    mov     rax, [rsp - REGISTERS_SIZE]
     PUSH_REGISTERS
     lea     rcx, [rsp - 0x80]
     lea     rsp, [rcx - 0x20]

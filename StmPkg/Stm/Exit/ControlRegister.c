@@ -231,6 +231,7 @@ StmExitControlRegister (
     return StmResumeHandler (Processor);
   }
 
+  Processor->Restore |= STM_RESTORE_SHADOWS;
   if (!VmxEmulateControlRegister (&Processor->Handler, NULL)) {
     StmCrashFromVmcs (Processor, StmCrashUnexpectedExit);
   }

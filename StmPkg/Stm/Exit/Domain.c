@@ -112,9 +112,9 @@ HiddenOf (
 }
 
 /**
-  Put the interrupted state of a confidential domain out of the handler's sight: the
-  save state is composed, and the handler entered, with zeroes. DX and the accumulator of
-  an access to a port are left, if the handler is to serve it.
+  Put the interrupted registers of a confidential domain out of the handler's sight: it is
+  entered with zeroes, and so is the save state composed (State/Handler.c). DX and the
+  accumulator of an access to a port are left, if the handler is to serve it.
 
   @param[in,out] Processor  This processor.
   @param[in]     Shown      Bits of RAX.
@@ -130,11 +130,8 @@ Hide (
   UINTN             Index;
 
   Hidden              = HiddenOf (Processor);
-  Hidden->Saved       = Processor->Saved;
   Hidden->Interrupted = Processor->Interrupted;
-  ZeroMem (&Processor->Saved, sizeof (Processor->Saved));
   ZeroMem (&Processor->Interrupted, sizeof (Processor->Interrupted));
-  Processor->Saved.Smbase    = Hidden->Saved.Smbase;
   Processor->Interrupted.Rax = Hidden->Interrupted.Rax & Shown;
   if (Shown != 0) {
     Processor->Interrupted.Rdx = (UINT16)Hidden->Interrupted.Rdx;
@@ -231,7 +228,6 @@ StmShowDomain (
   )
 {
   if ((Processor->Domain & DOMAIN_CONFIDENTIALITY) != 0) {
-    Processor->Saved       = HiddenOf (Processor)->Saved;
     Processor->Interrupted = HiddenOf (Processor)->Interrupted;
   }
 }

@@ -16,13 +16,14 @@
   SMM VM exit for an SMI, reason 5 or 6.
 
   @param[in,out] Processor  This processor, the SMM-transfer VMCS current.
+  @param[in]     Reason     Exit-reason field.
 
   @return What the entry code shall do.
 **/
 STM_ENTER
-EFIAPI
 StmExitSmi (
-  IN OUT STM_PROCESSOR  *Processor
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     UINT32         Reason
   );
 
 /**
@@ -74,8 +75,7 @@ StmLeaveDomain (
 
 /**
   RSM of the SMI handler, or of the firmware's setup or teardown code. Afterwards
-  the SMM-transfer VMCS is current; for an SMI the interrupted side is ready for
-  the return.
+  the SMM-transfer VMCS is current.
 
   @param[in,out] Processor  This processor, the SMM-guest VMCS current.
 
@@ -83,6 +83,18 @@ StmLeaveDomain (
 **/
 STM_EVENT
 StmFinishHandler (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+/**
+  The end of an SMI: return to the interrupted side with what the handler changed of it.
+
+  @param[in,out] Processor  This processor, the SMM-transfer VMCS current.
+
+  @return What the entry code shall do.
+**/
+STM_ENTER
+StmFinishSmi (
   IN OUT STM_PROCESSOR  *Processor
   );
 

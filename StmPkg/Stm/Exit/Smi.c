@@ -20,20 +20,17 @@
   what it expects from the STM.
 
   @param[in,out] Processor  This processor, the SMM-transfer VMCS current.
+  @param[in]     Reason     Exit-reason field.
 
   @return What the entry code shall do.
 **/
 STM_ENTER
-EFIAPI
 StmExitSmi (
-  IN OUT STM_PROCESSOR  *Processor
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     UINT32         Reason
   )
 {
-  UINT64  Executive;
-  UINT32  Reason;
-
-  Executive = StmReadInterrupted (Processor);
-  Reason    = (UINT32)VmRead (VMCS_EXIT_REASON);
+  StmReadInterrupted (Processor);
 
   //
   // The SMI came before a pending MTF VM exit, which would be lost (DM-INT-25).
@@ -46,8 +43,15 @@ StmExitSmi (
   // A record in memory: a port write each SMI would cost more than the handler.
   //
   Processor->SmiCount++;
-  StmRing (Processor, StmRingSmi, Reason, VmRead (VMCS_EXIT_QUALIFICATION), Processor->Saved.Rip, Executive);
-  STM_FIND_DOMAIN (Processor, Executive, Reason);
+  StmRing (
+    Processor,
+    StmRingSmi,
+    Reason,
+    Processor->Saved.Qualification,
+    Processor->Saved.Rip,
+    Processor->Saved.Executive
+    );
+  STM_FIND_DOMAIN (Processor, Processor->Saved.Executive, Reason);
   StmPrepareHandler (Processor, StmEventSmi);
   STM_SEE_PROTECTION (Processor);
   return StmEnterHandler (Processor);

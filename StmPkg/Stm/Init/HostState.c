@@ -136,8 +136,8 @@ StmEnterHostState (
   // The executive monitor's EFER is part of the guest state, but the activating
   // VMCS holds it only if its controls say so (DM-ACT-33): keep it.
   //
-  Processor->Saved.Efer = AsmReadMsr64 (MSR_IA32_EFER);
-  AsmWriteMsr64 (MSR_IA32_EFER, Processor->Saved.Efer | EFER_NXE);
+  Processor->Efer = AsmReadMsr64 (MSR_IA32_EFER);
+  AsmWriteMsr64 (MSR_IA32_EFER, Processor->Efer | EFER_NXE);
 
   Cr0.UintN   = AsmReadCr0 ();
   Cr0.Bits.WP = 1;

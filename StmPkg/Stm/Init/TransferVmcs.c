@@ -73,7 +73,7 @@ StmSetUpTransferVmcs (
   // (DM-ACT-37, DM-EXI-32).
   //
   Entry = VmRead (VMCS_ENTRY_CONTROLS) & VMX_ENTRY_IA32E_GUEST;
-  Efer  = Processor->Saved.Efer & ~(UINT64)(EFER_LME | EFER_LMA);
+  Efer  = Processor->Efer & ~(UINT64)(EFER_LME | EFER_LMA);
   if (Entry != 0) {
     Efer |= EFER_LME | EFER_LMA;
   }

@@ -20,96 +20,37 @@
 
 #define EFER_LME  BIT8
 #define EFER_LMA  BIT10
-#define EFER_NXE  BIT11
 
-#define TSS64_LIMIT  0x67
+STATIC
+BOOLEAN
+TakePsd (
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     STM_EVENT      Event
+  ) STM_RARE;
 
-#define DATA_SEGMENT(Name)                                                     \
-  { VMCS_GUEST_##Name##_BASE,          0 },                                    \
-  { VMCS_GUEST_##Name##_LIMIT,         MAX_UINT32 },                           \
-  { VMCS_GUEST_##Name##_ACCESS_RIGHTS, VMX_ACCESS_DATA }
-
-///
-/// Everything that is the same for each entry. The handler may have changed any
-/// of it, so it is written each time.
-///
-STATIC CONST VMX_FIELD_VALUE  mHandlerConstants[] = {
-  DATA_SEGMENT (ES),
-  DATA_SEGMENT (SS),
-  DATA_SEGMENT (DS),
-  DATA_SEGMENT (FS),
-  DATA_SEGMENT (GS),
-  { VMCS_GUEST_CS_BASE,0                                          },
-  { VMCS_GUEST_CS_LIMIT,MAX_UINT32                                 },
-  { VMCS_GUEST_CS_ACCESS_RIGHTS,VMX_ACCESS_CODE64                          },
-  { VMCS_GUEST_LDTR_SELECTOR,0                                          },
-  { VMCS_GUEST_LDTR_BASE,0                                          },
-  { VMCS_GUEST_LDTR_LIMIT,0                                          },
-  { VMCS_GUEST_LDTR_ACCESS_RIGHTS,VMX_ACCESS_UNUSABLE                        },
-  { VMCS_GUEST_TR_LIMIT,TSS64_LIMIT                                },
-  { VMCS_GUEST_TR_ACCESS_RIGHTS,VMX_ACCESS_TSS64_BUSY                      },
-  { VMCS_GUEST_IDTR_BASE,0                                          },
-  { VMCS_GUEST_IDTR_LIMIT,0                                          },
-  { VMCS_GUEST_DR7, 0x400                                      },
-  { VMCS_GUEST_IA32_DEBUGCTL,0                                          },
-  { VMCS_GUEST_RFLAGS,2                                          },
-  { VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS,0                                          },
-  { VMCS_GUEST_IA32_SYSENTER_CS,0                                          },
-  { VMCS_GUEST_IA32_SYSENTER_ESP,0                                          },
-  { VMCS_GUEST_IA32_SYSENTER_EIP,0                                          },
-  { VMCS_GUEST_ACTIVITY_STATE,VMX_ACTIVITY_ACTIVE                        },
-  { VMCS_GUEST_IA32_PAT,VMX_HOST_PAT                               },
-  { VMCS_CR4_READ_SHADOW,HANDLER_CR4                                },
-  { VMCS_GUEST_INTERRUPTIBILITY_STATE,VMX_BLOCKING_BY_SMI | VMX_BLOCKING_BY_NMI  },
-  { VMCS_ENTRY_INTERRUPTION_INFO,0                                          }
-};
-
-/**
-  Write the guest state of the SMI handler to the SMM-guest VMCS, which is current.
-
-  @param[in] Processor  This processor.
-  @param[in] Entry      From StmReadPsd.
-**/
 STATIC
 VOID
-WriteHandlerState (
-  IN CONST STM_PROCESSOR      *Processor,
-  IN CONST STM_HANDLER_ENTRY  *Entry
+HideSaveState (
+  IN CONST STM_PROCESSOR  *Processor
+  ) STM_RARE;
+
+/**
+  Write the read shadows of CR0 and CR4 with which the SMI handler starts. Only the STM
+  changes them, at a VM exit that few handlers cause.
+
+  @param[in] Processor  This processor, the SMM-guest VMCS current.
+**/
+VOID
+StmWriteReadShadows (
+  IN CONST STM_PROCESSOR  *Processor
   )
 {
-  UINT64  Cr0;
-  UINT64  Efer;
-
-  Cr0  = HANDLER_CR0 | Processor->HandlerCr0Fixed0;
-  Efer = EFER_LME | EFER_LMA | ((Entry->ExecuteDisable != 0) ? EFER_NXE : 0);
-
-  VMX_FIELD_VALUE  List[] = {
-    { VMCS_GUEST_CR0,         Cr0                                       },
-    { VMCS_CR0_READ_SHADOW,   Cr0                                       },
-    { VMCS_GUEST_CR4,         HANDLER_CR4 | Processor->HandlerCr4Fixed0 },
-    { VMCS_GUEST_CR3,         Entry->Cr3                                },
-    { VMCS_GUEST_IA32_EFER,   Efer                                      },
-    { VMCS_GUEST_RIP,         Entry->Rip                                },
-    { VMCS_GUEST_RSP,         Entry->Rsp                                },
-    { VMCS_GUEST_CS_SELECTOR, Entry->Cs                                 },
-    { VMCS_GUEST_SS_SELECTOR, Entry->Ss                                 },
-    { VMCS_GUEST_DS_SELECTOR, Entry->Ds                                 },
-    { VMCS_GUEST_ES_SELECTOR, Entry->Other                              },
-    { VMCS_GUEST_FS_SELECTOR, Entry->Other                              },
-    { VMCS_GUEST_GS_SELECTOR, Entry->Other                              },
-    { VMCS_GUEST_TR_SELECTOR, Entry->Tr                                 },
-    { VMCS_GUEST_TR_BASE,     Entry->TrBase                             },
-    { VMCS_GUEST_GDTR_BASE,   Entry->GdtBase                            },
-    { VMCS_GUEST_GDTR_LIMIT,  Entry->GdtSize - 1                        }
-  };
-
-  AsmVmWriteList (mHandlerConstants, ARRAY_SIZE (mHandlerConstants));
-  AsmVmWriteList (List, ARRAY_SIZE (List));
-  VmWrite (VMCS_PREEMPTION_TIMER_VALUE, Processor->HandlerLimit);
+  VmWrite (VMCS_CR0_READ_SHADOW, HANDLER_CR0 | Processor->HandlerCr0Fixed0);
+  VmWrite (VMCS_CR4_READ_SHADOW, HANDLER_CR4);
 }
 
 /**
-  Take new page tables of the PSD for an entry to the SMI handler.
+  Take new page tables of the PSD for entries to the SMI handler.
 
   @param[in,out] Processor  This processor, the SMM-guest VMCS current.
   @param[in]     Cr3        The PSD's.
@@ -130,6 +71,74 @@ TakeCr3 (
 }
 
 /**
+  Find out how the SMI handler is entered: at the first start of it, and when its PSD has
+  changed.
+
+  @param[in,out] Processor  This processor, the SMM-transfer VMCS current, before and
+                            afterwards.
+  @param[in]     Event      What the handler runs for.
+
+  @retval TRUE   Processor->Entry is filled.
+  @retval FALSE  The firmware has no setup or teardown code.
+**/
+STATIC
+BOOLEAN
+TakePsd (
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     STM_EVENT      Event
+  )
+{
+  STM_HANDLER_ENTRY  *Entry;
+  UINT64             Smbase;
+
+  Entry  = &Processor->Entry;
+  Smbase = Processor->Saved.Smbase;
+  if (!StmReadPsd (Processor->Shared, Smbase, Event, Entry) || ((Event == StmEventSmi) && (Entry->Rip == 0))) {
+    StmCrash (Processor, StmCrashBadState, 0, Smbase, Processor->Saved.Rip, StmBadPsd);
+  }
+
+  if (Entry->Rip == 0) {
+    return FALSE;
+  }
+
+  Entry->Cr0       = HANDLER_CR0 | Processor->HandlerCr0Fixed0;
+  Entry->Cr4       = HANDLER_CR4 | Processor->HandlerCr4Fixed0;
+  Entry->Efer     |= EFER_LME | EFER_LMA;
+  Entry->TimeLimit = Processor->HandlerLimit;
+  StmMakeCurrent (Processor, Processor->SmmGuestVmcs);
+  StmWriteReadShadows (Processor);
+  if (Entry->Cr3 != Processor->HandlerCr3) {
+    TakeCr3 (Processor, Entry->Cr3);
+  }
+
+  StmMakeCurrent (Processor, Processor->TransferVmcs);
+  return TRUE;
+}
+
+/**
+  Compose a save state without anything of the interrupted side: it is confidential. What
+  is left of its general-purpose registers the handler may see.
+
+  @param[in] Processor  This processor.
+**/
+STATIC
+VOID
+HideSaveState (
+  IN CONST STM_PROCESSOR  *Processor
+  )
+{
+  STM_INTERRUPTED_STATE  Nothing;
+
+  ZeroMem (&Nothing, sizeof (Nothing));
+  Nothing.Smbase = Processor->Saved.Smbase;
+  StmSaveStateCompose (
+    (STM_SAVE_STATE_MAP *)(UINTN)(Processor->Saved.Smbase + STM_SAVE_STATE_OFFSET),
+    &Nothing,
+    &Processor->Interrupted
+    );
+}
+
+/**
   Make everything ready for an entry to the SMI handler: its save state, the
   SMM-guest VMCS current, its guest state.
 
@@ -145,15 +154,10 @@ StmPrepareHandler (
   IN     STM_EVENT      Event
   )
 {
-  STM_HANDLER_ENTRY  Entry;
-  UINT64             Smbase;
+  UINT64  Smbase;
 
   Smbase = Processor->Saved.Smbase;
-  if (!StmReadPsd (Processor->Shared, Smbase, Event, &Entry) || ((Event == StmEventSmi) && (Entry.Rip == 0))) {
-    StmCrash (Processor, StmCrashBadState, 0, Smbase, Processor->Saved.Rip, StmBadPsd);
-  }
-
-  if (Entry.Rip == 0) {
+  if (((Event != StmEventSmi) || !StmPsdIsSame (&Processor->Entry.Psd, Smbase)) && !TakePsd (Processor, Event)) {
     return FALSE;
   }
 
@@ -163,11 +167,16 @@ StmPrepareHandler (
   // Setup and teardown interrupt nobody.
   //
   if (Event == StmEventSmi) {
-    StmSaveStateCompose (
-      (STM_SAVE_STATE_MAP *)(UINTN)(Smbase + STM_SAVE_STATE_OFFSET),
-      &Processor->Saved,
-      &Processor->Interrupted
-      );
+    if ((Processor->Domain & DOMAIN_CONFIDENTIALITY) == 0) {
+      AsmComposeSaveState (
+        (STM_SAVE_STATE_MAP *)(UINTN)(Smbase + STM_SAVE_STATE_OFFSET),
+        &Processor->Saved,
+        &Processor->Interrupted,
+        &Processor->Other
+        );
+    } else {
+      HideSaveState (Processor);
+    }
   }
 
   //
@@ -175,11 +184,10 @@ StmPrepareHandler (
   // is protected (Protect/ShootDown.c): a locked instruction keeps that order.
   //
   InterlockedCompareExchange32 ((UINT32 *)&Processor->Event, StmEventNone, Event);
-  StmMakeCurrent (Processor, Processor->SmmGuestVmcs);
-  if (Entry.Cr3 != Processor->HandlerCr3) {
-    TakeCr3 (Processor, Entry.Cr3);
+  if (!AsmMakeCurrent (&Processor->SmmGuestVmcs)) {
+    StmMakeCurrent (Processor, Processor->SmmGuestVmcs);
   }
 
-  WriteHandlerState (Processor, &Entry);
+  AsmWriteHandlerState (&Processor->Entry);
   return TRUE;
 }

@@ -11,46 +11,21 @@
 
 #define RFLAGS_IF  BIT9
 
-///
-/// CR0.NW and CR0.CD.
-///
-#define CR0_CACHE  (BIT29 | BIT30)
+#define RFLAGS_WRITABLE  0x003D7FD5   ///< everything defined except VM, which would change the mode
+#define RFLAGS_FIXED     BIT1
 
-#define SEGMENT_FIELDS(Name)                                                   \
-  VMCS_GUEST_##Name##_SELECTOR, VMCS_GUEST_##Name##_LIMIT,                     \
-  VMCS_GUEST_##Name##_ACCESS_RIGHTS, VMCS_GUEST_##Name##_BASE
+STATIC
+VOID
+CheckPointers (
+  IN OUT STM_PROCESSOR  *Processor
+  ) STM_RARE;
 
-///
-/// In the order of STM_INTERRUPTED_STATE, Es to Smbase.
-///
-STATIC CONST UINT16  mInterruptedFields[] = {
-  SEGMENT_FIELDS (ES),
-  SEGMENT_FIELDS (CS),
-  SEGMENT_FIELDS (SS),
-  SEGMENT_FIELDS (DS),
-  SEGMENT_FIELDS (FS),
-  SEGMENT_FIELDS (GS),
-  SEGMENT_FIELDS (LDTR),
-  SEGMENT_FIELDS (TR),
-  VMCS_GUEST_GDTR_LIMIT,
-  VMCS_GUEST_GDTR_BASE,
-  VMCS_GUEST_IDTR_LIMIT,
-  VMCS_GUEST_IDTR_BASE,
-  VMCS_GUEST_CR0,
-  VMCS_GUEST_CR3,
-  VMCS_GUEST_CR4,
-  VMCS_GUEST_DR7,
-  VMCS_GUEST_IA32_EFER,
-  VMCS_GUEST_RSP,
-  VMCS_GUEST_RIP,
-  VMCS_GUEST_RFLAGS,
-  VMCS_GUEST_SMBASE
-};
-
-STATIC_ASSERT (
-  ARRAY_SIZE (mInterruptedFields) * sizeof (UINT64) == OFFSET_OF (STM_INTERRUPTED_STATE, Dr6),
-  "one field for each member up to Smbase"
-  );
+STATIC
+VOID
+TakeChanges (
+  IN OUT STM_PROCESSOR          *Processor,
+  IN     CONST STM_INTERRUPTED  *New
+  ) STM_RARE;
 
 /**
   Refuse pointers of the executive monitor into SMRAM: the return from SMM would
@@ -88,41 +63,56 @@ RefusePointers (
 }
 
 /**
-  Read the interrupted state from the SMM-transfer VMCS, which is current, and
-  refuse pointers of the executive monitor into SMRAM.
+  Look at pointers of the executive monitor that the STM has not seen.
 
-  All of it is read before the handler runs, since the handler may ask for any of
-  it in its save state.
+  @param[in,out] Processor  This processor, Saved read from the SMM-transfer VMCS, which is
+                            current.
+**/
+STATIC
+VOID
+CheckPointers (
+  IN OUT STM_PROCESSOR  *Processor
+  )
+{
+  STM_INTERRUPTED  *Saved;
+
+  Saved = &Processor->Saved;
+  if (StmPageInSmram (Processor->Shared, Saved->Executive) ||
+      ((Saved->Link != VMCS_POINTER_NONE) && StmPageInSmram (Processor->Shared, Saved->Link)))
+  {
+    RefusePointers (Processor, Saved->Executive);
+    AsmReadInterrupted (Saved);
+    return;
+  }
+
+  Saved->KnownExecutive = Saved->Executive;
+  Saved->KnownLink      = Saved->Link;
+}
+
+/**
+  Read from the SMM-transfer VMCS, which is current, what the STM itself has to know of
+  the interrupted side, and refuse pointers of the executive monitor into SMRAM.
 
   @param[in,out] Processor  This processor.
-
-  @return The executive-VMCS pointer.
 **/
-UINT64
+VOID
 StmReadInterrupted (
   IN OUT STM_PROCESSOR  *Processor
   )
 {
-  UINT64  Executive;
-  UINT64  Link;
+  STM_INTERRUPTED  *Saved;
 
+  Saved             = &Processor->Saved;
   Processor->Mended = 0;
-  Executive         = VmRead (VMCS_EXECUTIVE_VMCS_POINTER);
-  Link              = VmRead (VMCS_LINK_POINTER);
-  if (StmPageInSmram (Processor->Shared, Executive) ||
-      ((Link != VMCS_POINTER_NONE) && StmPageInSmram (Processor->Shared, Link)))
-  {
-    RefusePointers (Processor, Executive);
+  AsmReadInterrupted (Saved);
+  if (((Saved->Executive ^ Saved->KnownExecutive) | (Saved->Link ^ Saved->KnownLink)) != 0) {
+    CheckPointers (Processor);
   }
-
-  AsmVmReadList (mInterruptedFields, (UINT64 *)&Processor->Saved, ARRAY_SIZE (mInterruptedFields));
 
   //
   // An SMM VM exit leaves these as they were (DM-EXI-61).
   //
   AsmReadOtherRegisters (&Processor->Other);
-  Processor->Saved.Dr6 = Processor->Other.Dr6;
-  return Executive;
 }
 
 /**
@@ -136,6 +126,7 @@ RestoreOther (
   IN CONST STM_OTHER_REGISTERS  *Was
   )
 {
+  AsmWriteCr0 (Was->Cr0);
   AsmWriteDr0 (Was->Dr[0]);
   AsmWriteDr1 (Was->Dr[1]);
   AsmWriteDr2 (Was->Dr[2]);
@@ -154,28 +145,20 @@ RestoreOther (
   than writing them. x87 and SSE are always loaded: compilers use them, and to find out
   is dearer. What else XSAVE manages the handler cannot reach (Exit/ControlRegister.c).
 
-  @param[in,out] Processor  This processor.
+  @param[in,out] Processor  This processor, the SMM-guest VMCS current.
 **/
 VOID
 StmRestoreRegisters (
   IN OUT STM_PROCESSOR  *Processor
   )
 {
-  UINT64  Cr0;
-
   if (Processor->Restore != 0) {
     StmRestoreMsrs (Processor);
-    Processor->Restore = 0;
-  }
+    if ((Processor->Restore & STM_RESTORE_SHADOWS) != 0) {
+      StmWriteReadShadows (Processor);
+    }
 
-  //
-  // Of CR0, VM exits and VM entries do not load CD and NW: caching would stay as
-  // the handler set it ("Loading Host Control Registers, Debug Registers, MSRs",
-  // 27.5.1 [28.5.1]).
-  //
-  Cr0 = AsmReadCr0 ();
-  if (((Cr0 ^ Processor->Saved.Cr0) & CR0_CACHE) != 0) {
-    AsmWriteCr0 ((Cr0 & ~(UINT64)CR0_CACHE) | (Processor->Saved.Cr0 & CR0_CACHE));
+    Processor->Restore = 0;
   }
 
   if (AsmCompareOtherRegisters (&Processor->Other) != 0) {
@@ -203,35 +186,55 @@ MoveSmbase (
 }
 
 /**
-  Write what the handler changed back to the SMM-transfer VMCS, which is current:
-  the processor's RSM would have read the save state, so the STM does it.
+  Write RFLAGS as the handler changed it.
 
-  @param[in,out] Processor  This processor.
+  @param[in,out] Saved   Kept state, its RFLAGS the interrupted one.
+  @param[in]     Rflags  What the handler wrote.
 **/
+STATIC
 VOID
-StmWriteInterrupted (
-  IN OUT STM_PROCESSOR  *Processor
+WriteRflags (
+  IN OUT STM_INTERRUPTED  *Saved,
+  IN     UINT32           Rflags
   )
 {
-  STM_INTERRUPTED_STATE  *Saved;
-  UINT32                 Changed;
+  Saved->Rflags = (Rflags & RFLAGS_WRITABLE) | RFLAGS_FIXED | (Saved->Rflags & ~(UINT64)RFLAGS_WRITABLE);
+  VmWrite (VMCS_GUEST_RFLAGS, Saved->Rflags);
 
-  Saved   = &Processor->Saved;
-  Changed = StmSaveStateExtract (
-              (CONST STM_SAVE_STATE_MAP *)(UINTN)(Saved->Smbase + STM_SAVE_STATE_OFFSET),
-              Saved,
-              &Processor->Interrupted
-              );
-  if ((Changed & ~(UINT32)STM_SAVE_CHANGED_REGISTERS) == 0) {
-    return;
+  //
+  // Blocking by STI needs IF = 1, "Checks on Guest Non-Register State",
+  // 26.3.1.5 [27.3.1.5].
+  //
+  if ((Saved->Rflags & RFLAGS_IF) == 0) {
+    VmWrite (
+      VMCS_GUEST_INTERRUPTIBILITY_STATE,
+      VmRead (VMCS_GUEST_INTERRUPTIBILITY_STATE) & ~(UINT64)VMX_BLOCKING_BY_STI
+      );
+  }
+}
+
+/**
+  Write what the handler changed of RSP, RIP, RFLAGS and SMBASE.
+
+  @param[in,out] Processor  This processor, the SMM-transfer VMCS current.
+  @param[in]     New        The four.
+**/
+STATIC
+VOID
+TakeChanges (
+  IN OUT STM_PROCESSOR          *Processor,
+  IN     CONST STM_INTERRUPTED  *New
+  )
+{
+  STM_INTERRUPTED  *Saved;
+
+  Saved = &Processor->Saved;
+  if (New->Rsp != Saved->Rsp) {
+    VmWrite (VMCS_GUEST_RSP, New->Rsp);
   }
 
-  if ((Changed & STM_SAVE_CHANGED_RSP) != 0) {
-    VmWrite (VMCS_GUEST_RSP, Saved->Rsp);
-  }
-
-  if ((Changed & STM_SAVE_CHANGED_RIP) != 0) {
-    VmWrite (VMCS_GUEST_RIP, Saved->Rip);
+  if (New->Rip != Saved->Rip) {
+    VmWrite (VMCS_GUEST_RIP, New->Rip);
 
     //
     // A handler that sends a halted program elsewhere wants it to run.
@@ -241,24 +244,51 @@ StmWriteInterrupted (
     }
   }
 
-  if ((Changed & STM_SAVE_CHANGED_RFLAGS) != 0) {
-    VmWrite (VMCS_GUEST_RFLAGS, Saved->Rflags);
-
-    //
-    // Blocking by STI needs IF = 1, "Checks on Guest Non-Register State",
-    // 26.3.1.5 [27.3.1.5].
-    //
-    if ((Saved->Rflags & RFLAGS_IF) == 0) {
-      VmWrite (
-        VMCS_GUEST_INTERRUPTIBILITY_STATE,
-        VmRead (VMCS_GUEST_INTERRUPTIBILITY_STATE) & ~(UINT64)VMX_BLOCKING_BY_STI
-        );
-    }
+  if (New->Rflags != Saved->Rflags) {
+    WriteRflags (Saved, (UINT32)New->Rflags);
   }
 
-  if ((Changed & STM_SAVE_CHANGED_SMBASE) != 0) {
+  if (New->Smbase != Saved->Smbase) {
+    Saved->Smbase = New->Smbase;
     MoveSmbase (Processor);
   }
+}
+
+/**
+  Write what the handler changed back to the SMM-transfer VMCS, which is current: the
+  processor's RSM would have read the save state, so the STM does it.
+
+  A handler may change general-purpose registers, RSP, RIP, RFLAGS without VM and reserved
+  bits, and SMBASE. The map's other members are read-only for handlers and ignored. Each
+  member is read exactly once, since other processors in SMM can write the map; the entry
+  code reads the general-purpose registers.
+
+  @param[in,out] Processor  This processor.
+
+  @return What the entry code shall do.
+**/
+STM_ENTER
+StmWriteInterrupted (
+  IN OUT STM_PROCESSOR  *Processor
+  )
+{
+  CONST volatile STM_SAVE_STATE_MAP  *Map;
+  CONST STM_INTERRUPTED              *Saved;
+  STM_INTERRUPTED                    New;
+
+  Saved      = &Processor->Saved;
+  Map        = (CONST volatile STM_SAVE_STATE_MAP *)(UINTN)(Saved->Smbase + STM_SAVE_STATE_OFFSET);
+  New.Rsp    = Map->Rsp;
+  New.Rip    = Map->Rip;
+  New.Rflags = Map->Rflags;
+  New.Smbase = Map->Smbase;
+  if (((New.Rsp ^ Saved->Rsp) | (New.Rip ^ Saved->Rip) | (New.Rflags ^ Saved->Rflags) |
+       (New.Smbase ^ Saved->Smbase)) != 0)
+  {
+    TakeChanges (Processor, &New);
+  }
+
+  return (STM_ENTER)Map | STM_ENTER_SAVE_STATE;
 }
 
 /**

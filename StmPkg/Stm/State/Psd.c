@@ -8,16 +8,43 @@
 
 #include "State.h"
 
+#define EFER_NXE  BIT11
+
+///
+/// Place of a member of the PSD in STM_PSD_COPY.Words, and which 8 bytes of the PSD these
+/// are.
+///
+#define PSD_WORD(Member)  (OFFSET_OF (TXT_PROCESSOR_SMM_DESCRIPTOR, Member) / sizeof (UINT64))
+
+STATIC CONST UINT8  mWords[] = {
+  PSD_WORD (Signature),
+  PSD_WORD (SmmEntryState),
+  PSD_WORD (SmmSs),
+  PSD_WORD (SmmCr3),
+  PSD_WORD (SmmSmiHandlerRip),
+  PSD_WORD (SmmSmiHandlerRsp),
+  PSD_WORD (SmmGdtPtr),
+  PSD_WORD (SmmGdtSize)
+};
+
+STATIC_ASSERT (ARRAY_SIZE (mWords) == ARRAY_SIZE (((STM_PSD_COPY *)0)->Words), "one word each");
+
+///
+/// Base of a 64-bit TSS descriptor: "TSS Descriptor in 64-bit mode", 7.2.3 [7.2.3]. The
+/// handler may mark the TSS busy.
+///
+#define TSS_BASE_LOW  0xFF0000FFFFFF0000ULL
+
 /**
   Copy and check the PSD at SMBASE + TXT_SMM_PSD_OFFSET.
 
-  The PSD lies in SMRAM that the firmware can write at any time, so each member
-  is read once, and what the STM itself will dereference is checked.
+  The PSD lies in SMRAM that the firmware can write at any time, so each part of it is read
+  once, and the copy is checked for what the STM itself will dereference.
 
   @param[in]  Shared  Shared state.
   @param[in]  Smbase  SMBASE of the processor.
   @param[in]  Event   Which entry point to take.
-  @param[out] Entry   What an entry to the handler needs.
+  @param[out] Entry   What an entry to the handler needs of it.
 
   @retval TRUE   Usable. Entry->Rip is 0 if the firmware has no code for Event.
   @retval FALSE  SMBASE or PSD are outside the handler's SMRAM or malformed.
@@ -30,55 +57,100 @@ StmReadPsd (
   OUT STM_HANDLER_ENTRY  *Entry
   )
 {
-  CONST volatile TXT_PROCESSOR_SMM_DESCRIPTOR  *Psd;
-  CONST volatile UINT32                        *Tss;
+  CONST volatile UINT64         *Source;
+  TXT_PROCESSOR_SMM_DESCRIPTOR  Psd;
+  UINTN                         Index;
 
+  Entry->Psd.Smbase = 0;
   if (!StmInHandlerSmram (Shared, Smbase + 0x8000, 0x8000)) {
     return FALSE;
   }
 
-  Psd = (CONST volatile TXT_PROCESSOR_SMM_DESCRIPTOR *)(UINTN)(Smbase + TXT_SMM_PSD_OFFSET);
-  if ((Psd->Signature != TXT_PROCESSOR_SMM_DESCRIPTOR_SIGNATURE) ||
-      (Psd->RequiredStmSmmRevId != STM_SMM_REVISION_ID))
-  {
+  Source = (CONST volatile UINT64 *)(UINTN)(Smbase + TXT_SMM_PSD_OFFSET);
+  for (Index = 0; Index < ARRAY_SIZE (mWords); Index++) {
+    Entry->Psd.Words[Index]         = Source[mWords[Index]];
+    ((UINT64 *)&Psd)[mWords[Index]] = Entry->Psd.Words[Index];
+  }
+
+  if ((Psd.Signature != TXT_PROCESSOR_SMM_DESCRIPTOR_SIGNATURE) || (Psd.RequiredStmSmmRevId != STM_SMM_REVISION_ID)) {
     return FALSE;
   }
 
   switch (Event) {
     case StmEventSetup:
-      Entry->Rip = Psd->SmmStmSetupRip;
+      Entry->Rip = Source[PSD_WORD (SmmStmSetupRip)];
       break;
     case StmEventTeardown:
-      Entry->Rip = Psd->SmmStmTeardownRip;
+      Entry->Rip = Source[PSD_WORD (SmmStmTeardownRip)];
       break;
     default:
-      Entry->Rip = Psd->SmmSmiHandlerRip;
+      Entry->Rip = Psd.SmmSmiHandlerRip;
       break;
   }
 
-  Entry->Rsp            = Psd->SmmSmiHandlerRsp;
-  Entry->Cr3            = Psd->SmmCr3;
-  Entry->Cs             = Psd->SmmCs;
-  Entry->Ds             = Psd->SmmDs;
-  Entry->Ss             = Psd->SmmSs;
-  Entry->Other          = Psd->SmmOtherSegment;
-  Entry->Tr             = Psd->SmmTr;
-  Entry->GdtBase        = Psd->SmmGdtPtr;
-  Entry->GdtSize        = Psd->SmmGdtSize;
-  Entry->ExecuteDisable = Psd->SmmEntryState.ExecutionDisableOutsideSmrr;
-  if ((Entry->GdtSize < sizeof (UINT64)) || (Entry->GdtSize > SIZE_64KB) ||
-      ((UINT32)Entry->Tr + 2 * sizeof (UINT64) > Entry->GdtSize) ||
-      !StmInHandlerSmram (Shared, Entry->GdtBase, Entry->GdtSize))
+  Entry->Rsp      = Psd.SmmSmiHandlerRsp;
+  Entry->Cr3      = Psd.SmmCr3;
+  Entry->Cs       = Psd.SmmCs;
+  Entry->Ds       = Psd.SmmDs;
+  Entry->Ss       = Psd.SmmSs;
+  Entry->Other    = Psd.SmmOtherSegment;
+  Entry->Tr       = Psd.SmmTr;
+  Entry->GdtBase  = Psd.SmmGdtPtr;
+  Entry->GdtLimit = (UINT64)Psd.SmmGdtSize - 1;
+  Entry->Efer     = (Psd.SmmEntryState.ExecutionDisableOutsideSmrr != 0) ? EFER_NXE : 0;
+  if ((Psd.SmmGdtSize < sizeof (UINT64)) || (Psd.SmmGdtSize > SIZE_64KB) ||
+      (Entry->Tr + 2 * sizeof (UINT64) > Psd.SmmGdtSize) ||
+      !StmInHandlerSmram (Shared, Entry->GdtBase, Psd.SmmGdtSize))
   {
     return FALSE;
   }
 
-  //
-  // Base of a 64-bit TSS descriptor: "TSS Descriptor in 64-bit mode", 7.2.3 [7.2.3].
-  //
-  Tss           = (CONST volatile UINT32 *)(UINTN)(Entry->GdtBase + (Entry->Tr & 0xFFF8));
-  Entry->TrBase = (Tss[0] >> 16) | ((Tss[1] & 0xFF) << 16) | (Tss[1] & 0xFF000000) | ((UINT64)Tss[2] << 32);
+  Entry->Psd.Tss     = Entry->GdtBase + (Entry->Tr & 0xFFF8);
+  Entry->Psd.TssLow  = *(CONST volatile UINT64 *)(UINTN)Entry->Psd.Tss & TSS_BASE_LOW;
+  Entry->Psd.TssHigh = *(CONST volatile UINT32 *)(UINTN)(Entry->Psd.Tss + sizeof (UINT64));
+  Entry->TrBase      = (RShiftU64 (Entry->Psd.TssLow, 16) & 0xFFFFFF) | (RShiftU64 (Entry->Psd.TssLow, 32) & 0xFF000000) |
+                       LShiftU64 (Entry->Psd.TssHigh, 32);
+  if (Event == StmEventSmi) {
+    Entry->Psd.Smbase = Smbase;
+  }
+
   return TRUE;
+}
+
+/**
+  Is the PSD still the one that StmReadPsd has read for an SMI? To look is a third of the
+  work of reading it. The firmware may change it at any time, so the STM goes by its copy
+  either way.
+
+  @param[in] Psd     Copy of its parts.
+  @param[in] Smbase  SMBASE of the processor.
+
+  @retval TRUE   It is: the entry made from it holds.
+  @retval FALSE  It is not.
+**/
+BOOLEAN
+StmPsdIsSame (
+  IN CONST STM_PSD_COPY  *Psd,
+  IN UINT64              Smbase
+  )
+{
+  CONST volatile UINT64  *Now;
+
+  if (Psd->Smbase != Smbase) {
+    return FALSE;
+  }
+
+  Now = (CONST volatile UINT64 *)(UINTN)(Smbase + TXT_SMM_PSD_OFFSET);
+  return (BOOLEAN)(((Now[PSD_WORD (Signature)] ^ Psd->Words[0]) |
+                    (Now[PSD_WORD (SmmEntryState)] ^ Psd->Words[1]) |
+                    (Now[PSD_WORD (SmmSs)] ^ Psd->Words[2]) |
+                    (Now[PSD_WORD (SmmCr3)] ^ Psd->Words[3]) |
+                    (Now[PSD_WORD (SmmSmiHandlerRip)] ^ Psd->Words[4]) |
+                    (Now[PSD_WORD (SmmSmiHandlerRsp)] ^ Psd->Words[5]) |
+                    (Now[PSD_WORD (SmmGdtPtr)] ^ Psd->Words[6]) |
+                    (Now[PSD_WORD (SmmGdtSize)] ^ Psd->Words[7]) |
+                    ((*(CONST volatile UINT64 *)(UINTN)Psd->Tss & TSS_BASE_LOW) ^ Psd->TssLow) |
+                    (*(CONST volatile UINT32 *)(UINTN)(Psd->Tss + sizeof (UINT64)) ^ Psd->TssHigh)) == 0);
 }
 
 /**

@@ -10,24 +10,6 @@
 
 #include "StmState.h"
 
-///
-/// The part of the PSD that an SMI needs, copied from SMRAM once per entry.
-///
-typedef struct {
-  UINT16    Cs;
-  UINT16    Ds;
-  UINT16    Ss;
-  UINT16    Other;
-  UINT16    Tr;
-  UINT8     ExecuteDisable;
-  UINT64    Cr3;
-  UINT64    Rip;
-  UINT64    Rsp;
-  UINT64    GdtBase;
-  UINT32    GdtSize;
-  UINT64    TrBase;
-} STM_HANDLER_ENTRY;
-
 /**
   Does a range lie in TSEG and outside MSEG?
 
@@ -90,6 +72,61 @@ BOOLEAN
 StmPageIsExecutives (
   IN CONST STM_SHARED  *Shared,
   IN UINT64            Page
+  );
+
+/**
+  Make one of a processor's VMCSs current, on the path of an SMI.
+
+  @param[in] Vmcs  Where its address is.
+
+  @retval TRUE   Done.
+  @retval FALSE  The processor refuses it: StmMakeCurrent tells, and ends.
+**/
+BOOLEAN
+EFIAPI
+AsmMakeCurrent (
+  IN CONST UINT64  *Vmcs
+  );
+
+/**
+  Read what the STM itself has to know of the interrupted side: STM_INTERRUPTED up to Rip.
+
+  @param[out] Saved  It. The SMM-transfer VMCS is current.
+**/
+VOID
+EFIAPI
+AsmReadInterrupted (
+  OUT STM_INTERRUPTED  *Saved
+  );
+
+/**
+  Compose the save state of an SMI from the SMM-transfer VMCS, which is current. Reserved
+  bytes of the map keep their contents.
+
+  @param[out]    Map        The map, SMBASE + STM_SAVE_STATE_OFFSET.
+  @param[in,out] Saved      From AsmReadInterrupted; gets its other members.
+  @param[in]     Registers  Interrupted general-purpose registers.
+  @param[in]     Other      For DR6.
+**/
+VOID
+EFIAPI
+AsmComposeSaveState (
+  OUT    STM_SAVE_STATE_MAP         *Map,
+  IN OUT STM_INTERRUPTED            *Saved,
+  IN     CONST VMX_REGISTERS        *Registers,
+  IN     CONST STM_OTHER_REGISTERS  *Other
+  );
+
+/**
+  Write the state with which the SMI handler starts to the SMM-guest VMCS, which is
+  current.
+
+  @param[in] Entry  The state.
+**/
+VOID
+EFIAPI
+AsmWriteHandlerState (
+  IN CONST STM_HANDLER_ENTRY  *Entry
   );
 
 /**
@@ -220,14 +257,12 @@ StmRestoreMsrs (
   );
 
 /**
-  Read the interrupted state from the SMM-transfer VMCS, which is current, and
-  refuse pointers of the executive monitor into SMRAM.
+  Read from the SMM-transfer VMCS, which is current, what the STM itself has to know of
+  the interrupted side, and refuse pointers of the executive monitor into SMRAM.
 
   @param[in,out] Processor  This processor.
-
-  @return The executive-VMCS pointer.
 **/
-UINT64
+VOID
 StmReadInterrupted (
   IN OUT STM_PROCESSOR  *Processor
   );
@@ -269,8 +304,10 @@ StmReflectEntryFailure (
   Write what the handler changed back to the SMM-transfer VMCS, which is current.
 
   @param[in,out] Processor  This processor.
+
+  @return What the entry code shall do.
 **/
-VOID
+STM_ENTER
 StmWriteInterrupted (
   IN OUT STM_PROCESSOR  *Processor
   );
@@ -301,7 +338,7 @@ AsmScrubFx (
 /**
   Restore what neither the VMCS nor the save-state map holds.
 
-  @param[in,out] Processor  This processor.
+  @param[in,out] Processor  This processor, the SMM-guest VMCS current.
 **/
 VOID
 StmRestoreRegisters (
@@ -314,7 +351,7 @@ StmRestoreRegisters (
   @param[in]  Shared  Shared state.
   @param[in]  Smbase  SMBASE of the processor.
   @param[in]  Event   Which entry point to take.
-  @param[out] Entry   What an entry to the handler needs.
+  @param[out] Entry   What an entry to the handler needs of it.
 
   @retval TRUE   Usable. Entry->Rip is 0 if the firmware has no code for Event.
   @retval FALSE  SMBASE or PSD are outside the handler's SMRAM or malformed.
@@ -325,6 +362,21 @@ StmReadPsd (
   IN  UINT64             Smbase,
   IN  STM_EVENT          Event,
   OUT STM_HANDLER_ENTRY  *Entry
+  );
+
+/**
+  Is the PSD still the one that StmReadPsd has read for an SMI?
+
+  @param[in] Psd     Copy of its parts.
+  @param[in] Smbase  SMBASE of the processor.
+
+  @retval TRUE   It is: the entry made from it holds.
+  @retval FALSE  It is not.
+**/
+BOOLEAN
+StmPsdIsSame (
+  IN CONST STM_PSD_COPY  *Psd,
+  IN UINT64              Smbase
   );
 
 /**
@@ -366,6 +418,16 @@ StmPsdExceptionHandler (
   IN  UINT64                            Smbase,
   OUT STM_PROTECTION_EXCEPTION_HANDLER  *Handler,
   OUT UINT16                            *Cs
+  );
+
+/**
+  Write the read shadows of CR0 and CR4 with which the SMI handler starts.
+
+  @param[in] Processor  This processor, the SMM-guest VMCS current.
+**/
+VOID
+StmWriteReadShadows (
+  IN CONST STM_PROCESSOR  *Processor
   );
 
 /**

@@ -43,8 +43,8 @@ HOST_FIELDS = 13
 #: How Entry/Exit.nasm starts on an SMM VM exit: all registers pushed, RCX = RSP.
 PUSHES = bytes.fromhex("4157415641554154415341524151415057565553525150")
 SMM_EXIT = PUSHES + bytes.fromhex("4889e14883ec20e8")
-#: How it starts on a VM exit of the SMI handler: the second register set, RCX = its start.
-HANDLER_EXIT = PUSHES + bytes.fromhex("488d4c2480")
+#: How it starts on a VM exit of the SMI handler: RAX put away, and the exit reason asked for.
+HANDLER_EXIT = bytes.fromhex("4889442488b802440000")
 
 
 @dataclass(frozen=True)
