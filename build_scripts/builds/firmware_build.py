@@ -9,7 +9,8 @@ import re
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass
+import zipfile
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from build_scripts import cache, paths
@@ -22,8 +23,6 @@ PLATFORM = Path("Platform/OvmfStmPkg/PlatformBuild.py")
 OUTPUT = Path("Build/OvmfStm")
 TOOL_CHAIN = "GCC"
 ARCHITECTURE = "X64"
-# In a build tree: the key of what it was built of.
-TREE_KEY = "stmlab-key"
 # The rest of that package explains images and makes none.
 CONVERTER = tuple(f"build_scripts/stm_image/{name}.py" for name in ("__main__", "convert", "layout", "pe"))
 INPUTS = ("StmPkg", "Platform/OvmfStmPkg", *CONVERTER)
@@ -42,6 +41,11 @@ FILES = {
     "Stm.json": STM_OUTPUT / "Stm.json",
     "Stm.debug": STM_OUTPUT.with_name("DEBUG") / "Stm.debug",
 }
+# Symbols of the modules that a debugger is asked for, ``NAME.debug`` each: the SMM drivers and the executive monitor.
+# All modules would make a set of images six times as large.
+MODULES = "modules.zip"
+SMM_MODULE = re.compile(r"^MODULE_TYPE = (?:SMM_CORE|DXE_SMM_DRIVER)$", re.MULTILINE)
+EXECUTIVE = "ExecutiveMonitorResident.debug"
 # edk2's build names each module when it begins with it.
 MODULE_LINE = re.compile(r"(Building \.\.\. \S+\.inf|Generating \S+ FV)")
 TARGETS = ("DEBUG", "RELEASE", "NOOPT")
@@ -58,6 +62,7 @@ class Firmware:
         description: the converter's description of `mseg`, JSON.
         symbols: the STM with its symbols (ELF), for a debugger; see `STM_LOAD_OFFSET`.
         override: an STM image for fw_cfg, if `mseg` is not the one that `code` carries.
+        modules: the archive `MODULES`; finished images have one, a build tree has not.
     """
 
     code: Path
@@ -66,11 +71,12 @@ class Firmware:
     description: Path
     symbols: Path
     override: Path | None = None
+    modules: Path | None = None
 
     @classmethod
     def in_folder(cls, folder: Path) -> Firmware:
         """The images of a finished folder."""
-        return cls(*(folder / name for name in FILES))
+        return replace(cls(*(folder / name for name in FILES)), modules=folder / MODULES)
 
 
 def inputs(base: Path, names: tuple[str, ...] = INPUTS) -> list[Path]:
@@ -82,14 +88,14 @@ def inputs(base: Path, names: tuple[str, ...] = INPUTS) -> list[Path]:
 def firmware_key(tree: sources.Tree, target: str) -> str:
     """The key of finished images: our sources, the pin, the compiler, the target."""
     files = inputs(paths.CHECKOUT)
-    return paths.content_key(files, [tree.identity, compiler_version(), target, TOOL_CHAIN, *FILES])
+    return paths.content_key(files, [tree.identity, compiler_version(), target, TOOL_CHAIN, *FILES, MODULES])
 
 
 def surroundings_key(tree: sources.Tree, target: str) -> str:
     """The key of everything in finished images but the STM."""
     own = set(paths.files_below(*(paths.CHECKOUT / name for name in STM_INPUTS)))
     files = [path for path in inputs(paths.CHECKOUT) if path not in own]
-    return paths.content_key(files, [tree.identity, compiler_version(), target, TOOL_CHAIN, *FILES])
+    return paths.content_key(files, [tree.identity, compiler_version(), target, TOOL_CHAIN, *FILES, MODULES])
 
 
 def finished_firmware(target: str = "DEBUG") -> Firmware | None:
@@ -174,40 +180,6 @@ def compile_info() -> Path:
     return output / "CompileInfo" / "compile_commands.json"
 
 
-def firmware_in_tree(target: str = "DEBUG") -> tuple[Firmware, Path]:
-    """The images of the checkout's build tree, and the folder with the symbols of their modules, ``NAME.debug``.
-
-    Finished images come without those. The tree is built unless it is that of this checkout's sources.
-
-    Raises:
-        LabError: the source could not be obtained, or the build failed.
-    """
-    edk2 = sources.sound("edk2")
-    output = paths.CHECKOUT / OUTPUT / f"{target}_{TOOL_CHAIN}"
-    name = f"firmware-{cache.identity_of(str(paths.CHECKOUT))}"
-    with paths.locked(name, say):
-        if not _tree_is_current(output, firmware_key(edk2, target)):
-            log = paths.cache_dir() / f"{name}.log"
-            _build_tree(target, edk2, "building the firmware for its modules' symbols", log)
-    return Firmware(*(output / source for source in FILES.values())), output / ARCHITECTURE
-
-
-def _tree_is_current(output: Path, key: str) -> bool:
-    stamp = output / TREE_KEY
-    return stamp.is_file() and stamp.read_text(encoding="ascii") == key
-
-
-def _build_tree(target: str, edk2: sources.Tree, title: str, log: Path) -> Path:
-    """Run stuart in the checkout, and note what the tree was built of; returns the folder of its results."""
-    key = firmware_key(edk2, target)
-    output = _run_stuart(target, edk2.path, title, log)
-    for source in FILES.values():
-        if not (output / source).is_file():
-            raise LabError(f"the build produced no {source.name}", log=log)
-    (output / TREE_KEY).write_text(key, encoding="ascii")
-    return output
-
-
 def build_firmware(target: str = "DEBUG") -> Firmware:
     """The images of this checkout, built if no finished ones fit.
 
@@ -233,11 +205,27 @@ def build_firmware(target: str = "DEBUG") -> Firmware:
 def _build(target: str, finished: Path, log: Path) -> None:
     """Run stuart in the checkout, and copy the images into the folder `finished`."""
     tree = sources.sound("edk2")
-    output = _build_tree(target, tree, f"building the firmware ({target})", log)
+    output = _run_stuart(target, tree.path, f"building the firmware ({target})", log)
     for name, source in FILES.items():
+        if not (output / source).is_file():
+            raise LabError(f"the build produced no {source.name}", log=log)
         shutil.copyfile(output / source, finished / name)
+    _pack_symbols(output / ARCHITECTURE, finished / MODULES)
     inputs = {"edk2": tree.version, "surroundings": surroundings_key(tree, target)}
     (finished / INPUTS_FILE).write_text(json.dumps(inputs))
+
+
+def _pack_symbols(modules: Path, archive: Path) -> None:
+    """Pack `MODULES` from the folder where edk2's build has each module with its makefile."""
+    made_by = sorted(
+        path for path in modules.rglob("GNUmakefile") if SMM_MODULE.search(path.read_text(encoding="utf-8"))
+    )
+    files = {file.name: file for path in made_by for file in path.parent.glob("DEBUG/*.debug")}
+    if (modules / EXECUTIVE).is_file():
+        files[EXECUTIVE] = modules / EXECUTIVE
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, file in files.items():
+            packed.write(file, name)
 
 
 def _need_writable_checkout() -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +30,6 @@ PLACES = (STM, SMI, HANDLER)
 _ENTRIES = {STM: "StmDispatchSmmExit", SMI: "SmiRendezvous"}
 # Both boots execute these, so that everything is loaded to the same place in both.
 SCRIPT = ("ExecMon.efi start", "SmiTool.efi b2 3", "ExecMon.efi stop", "reset -s")
-EXECUTIVE = "ExecutiveMonitorResident.debug"
 EXECUTIVE_ALIGNMENT = 2 << 20
 
 
@@ -95,7 +95,7 @@ def _where_loaded(firmware: Firmware) -> Loaded:
 
 
 def _modules(loaded: Loaded, folder: Path) -> list[SymbolFile]:
-    """Symbols of the SMM drivers."""
+    """Symbols of the SMM drivers, of those in the folder."""
     drivers = loaded_modules(loaded.log, smm=True).items()
     files = [SymbolFile(folder / Path(name).with_suffix(".debug"), base) for base, name in drivers]
     return [file for file in files if file.path.is_file()]
@@ -120,21 +120,21 @@ def debug(asked: Asked) -> int:
         LabError: an argument is bad, a build or the boot before it failed, or there is no GDB.
     """
     _check(asked)
-    if asked.place == STM:
-        firmware, folder = find_firmware(None), None
-    else:
-        firmware, folder = firmware_build.firmware_in_tree()
+    firmware = find_firmware(None)
     qemu = find_qemu(Configuration.DUAL_MONITOR)
     loaded = _where_loaded(firmware)
     symbols = [SymbolFile(firmware.symbols, loaded.mseg + IMAGE_OFFSET)]
-    if folder is not None:
+    run_dir = paths.new_run_dir("debug")
+    if asked.place != STM and firmware.modules is not None:
+        folder = run_dir / "symbols"
+        with zipfile.ZipFile(firmware.modules) as packed:
+            packed.extractall(folder)
         drivers = _modules(loaded, folder)
         if asked.name is not None:
             _check_function(asked.name, drivers)
         symbols += drivers
         if loaded.executive is not None:
-            symbols.append(SymbolFile(folder / EXECUTIVE, loaded.executive))
-    run_dir = paths.new_run_dir("debug")
+            symbols.append(SymbolFile(folder / firmware_build.EXECUTIVE, loaded.executive))
     socket = run_dir / "gdb.sock"
     guest = Guest(
         qemu=qemu,

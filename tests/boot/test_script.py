@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,7 @@ def test_firmware_of_zeros(
     """What never ran reported nothing; nothing is said about VMX."""
     zeros = tmp_path / "OVMF_CODE.fd"
     zeros.write_bytes(bytes(firmware.code.stat().st_size))
-    empty = Firmware(zeros, firmware.variables, firmware.mseg, firmware.description, firmware.symbols)
+    empty = replace(firmware, code=zeros)
     monkeypatch.setattr(shell, "firmware_to_boot", lambda: empty)
     assert run.run(Request(timeout=5.0)) == ExitCode.GUEST_HUNG
     said = capsys.readouterr()

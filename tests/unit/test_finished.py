@@ -15,6 +15,8 @@ from build_scripts.builds.qemu_build import extended_qemu
 from build_scripts.errors import LabError
 from build_scripts.sources import sources
 
+KEPT = (*firmware_build.FILES, firmware_build.MODULES)
+
 
 @pytest.fixture(autouse=True)
 def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -68,12 +70,12 @@ def test_damaged_machine_is_built_again(harm: Callable[[Path], None], monkeypatc
 
 
 @pytest.mark.parametrize("harm", [_unlink, _truncate, _zero])
-@pytest.mark.parametrize("name", firmware_build.FILES)
+@pytest.mark.parametrize("name", KEPT)
 def test_damaged_firmware_is_built_again(
     name: str, harm: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So is a firmware of which any file is, such as the variable store that each boot copies."""
-    builder = Builder(*firmware_build.FILES)
+    builder = Builder(*KEPT)
     monkeypatch.setattr(firmware_build, "_build", lambda _target, folder, _log: builder(folder))
     firmware = build_firmware()
     harm(firmware.code.with_name(name))
