@@ -79,9 +79,7 @@ def processors_of(result: Result, event: str) -> Counter[int]:
     ("processors", "threads"),
     [
         *((processors, threads) for processors in (1, 2) for threads in THREADS),
-        (4, "multi"),
-        pytest.param(4, "single", marks=pytest.mark.long),
-        *(pytest.param(processors, threads, marks=pytest.mark.long) for processors in (8, 16) for threads in THREADS),
+        *(pytest.param(many, threads, marks=pytest.mark.long) for many in (4, 8, 16) for threads in THREADS),
     ],
 )
 def test_every_processor(processors: int, threads: str, boot_processors: Boot) -> None:

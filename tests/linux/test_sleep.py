@@ -102,7 +102,7 @@ def test_monitor_returns(boot_executive: BootExecutive) -> None:
     assert new_lines(guest, plain) == []
 
 
-@pytest.mark.parametrize("processors", [1, 2, 4])
+@pytest.mark.parametrize("processors", [1, 2, pytest.param(4, marks=pytest.mark.long)])
 def test_monitor_returns_on_processors_that_run_at_once(processors: int, boot_executive: BootExecutive) -> None:
     run = boot_executive(processors, options="-return", settings=asked("deep", NIGHTS))
     assert_monitor_returned(run, checked(run), NIGHTS, processors)

@@ -126,7 +126,7 @@ def test_apic_identifiers_are_32_bits_wide(qemu: Path, mseg: Path, tmp_path: Pat
     check_rounds(outcome, records, mseg, 2, rounds)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("processors", [2, 4])
 def test_start_and_stop_thousands_of_times(qemu: Path, mseg: Path, tmp_path: Path, processors: int) -> None:
     rounds = 5000 // processors * 2
