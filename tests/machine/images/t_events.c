@@ -69,6 +69,23 @@ static bool smi_inside_nmi(struct fault_frame *frame)
     return frame->vector == 2;
 }
 
+static void iret_in_handler(void)
+{
+    iret_here();
+}
+
+/* The same, but that the SMI handler only executes IRET, and the NMI comes behind RSM. */
+static bool smi_inside_nmi_and_iret(struct fault_frame *frame)
+{
+    if (frame->vector == 2 && nmis++ == 0) {
+        smm_call(iret_in_handler);
+        self_ipi(IPI_NMI, 0);
+        wait_a_little();
+        nested_before_iret = nmis;
+    }
+    return frame->vector == 2;
+}
+
 static void test_nmi_inside_nmi(const char *name)
 {
     nmis = 0;
@@ -77,6 +94,15 @@ static void test_nmi_inside_nmi(const char *name)
     wait_a_little();
     fault_hook = count_events;
     /* DM-DEF-25: NMIs were blocked before the SMI and stay so until IRET. */
+    check_eq("DM-DEF-25", name, nested_before_iret, 1);
+    check_eq("DM-DEF-25", name, nmis, 2);
+
+    nmis = 0;
+    fault_hook = smi_inside_nmi_and_iret;
+    self_ipi(IPI_NMI, 0);
+    wait_a_little();
+    fault_hook = count_events;
+    /* DM-DEF-25: the handler's IRET unblocked them in SMM only. */
     check_eq("DM-DEF-25", name, nested_before_iret, 1);
     check_eq("DM-DEF-25", name, nmis, 2);
 }
