@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 import textwrap
 from collections.abc import Callable
@@ -16,6 +15,7 @@ import argcomplete
 from build_scripts import __version__, disk
 from build_scripts.builds.firmware_build import TARGETS
 from build_scripts.commands import (
+    arguments,
     bench,
     build,
     compile_commands,
@@ -25,10 +25,12 @@ from build_scripts.commands import (
     doctor,
     fuzz,
     inspect,
+    model,
     report,
     run,
     test,
 )
+from build_scripts.conformance import shards
 from build_scripts.conformance.rules import SUITES
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.experiments import catalogue
@@ -44,9 +46,10 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction["_Parser"]
 
 Command = Callable[[argparse.Namespace], int]
-MOST_PROCESSORS = 64
 # A minute or so for all targets.
 FUZZ_RUNS = 50_000
+# Half a minute.
+MODEL_SEQUENCES = 10_000
 # The processor that goes with a QEMU; without a word about it the experiment decides.
 _QEMUS = {None: None, "extended": Configuration.DUAL_MONITOR, "stock": Configuration.STOCK}
 
@@ -120,6 +123,10 @@ def _conformance(options: argparse.Namespace) -> int:
     return conformance.conformance(options.suite, options.json, options.page)
 
 
+def _model(options: argparse.Namespace) -> int:
+    return model.model(options.sequences, options.seed, options.shard, options.json)
+
+
 def _bench(options: argparse.Namespace) -> int:
     return bench.bench(options.json, options.rst, options.quick, options.exact)
 
@@ -167,28 +174,6 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(int(ExitCode.USAGE), f"stmlab: {message}; '{self.prog} --help' lists what there is\n")
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds greater than 0")
-    return value
-
-
-def _processors(text: str) -> int:
-    if not (text.isdecimal() and 1 <= int(text) <= MOST_PROCESSORS):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 1 to {MOST_PROCESSORS}")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    if not (text.isdecimal() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number greater than 0")
-    return int(text)
 
 
 def _add(commands: Commands, name: str, help_text: str, *, description: str = "", examples: str = "") -> _Parser:
@@ -250,10 +235,13 @@ def _run_parser(commands: Commands) -> None:
         "--script", type=Path, metavar="FILE", help="run these Shell commands instead; end them with 'reset -s'"
     )
     show.add_argument(
-        "--processors", type=_processors, metavar="N", help="how many the machine has (default: the experiment's)"
+        "--processors",
+        type=arguments.processors,
+        metavar="N",
+        help="how many the machine has (default: the experiment's)",
     )
     show.add_argument(
-        "--timeout", type=_seconds, metavar="SECONDS", help="limit of each boot (default: the experiment's)"
+        "--timeout", type=arguments.seconds, metavar="SECONDS", help="limit of each boot (default: the experiment's)"
     )
     show.add_argument(
         "-v", "--verbose", action="store_true", help="show each step while the guest runs, and QEMU's command line"
@@ -314,7 +302,7 @@ def _other_boots(commands: Commands) -> None:
         """,
     )
     _kvm_options(own)
-    own.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="limit of the boot")
+    own.add_argument("--timeout", type=arguments.seconds, metavar="SECONDS", help="limit of the boot")
     own.set_defaults(function=_linux)
 
     session = _add(
@@ -376,6 +364,34 @@ def _measurements(commands: Commands) -> None:
     rules.add_argument("--page", type=Path, metavar="FILE", help="write the page of the documentation")
     rules.set_defaults(function=_conformance)
 
+    program = _add(
+        commands,
+        "model",
+        "compare the machine with the rules as a program, on random sequences",
+        examples="""
+            stmlab model                            some thousand sequences
+            stmlab model --sequences 100000 --shard 2/4 --json part-2.json
+            stmlab model --seed 4711 --sequences 1
+        """,
+    )
+    program.add_argument(
+        "--sequences",
+        type=arguments.count,
+        default=MODEL_SEQUENCES,
+        metavar="N",
+        help=f"how many, one a seed (default: {MODEL_SEQUENCES})",
+    )
+    program.add_argument("--seed", type=arguments.number, default=0, metavar="N", help="the first seed (default: 0)")
+    program.add_argument(
+        "--shard",
+        type=arguments.shard,
+        default=shards.WHOLE,
+        metavar="I/N",
+        help="carry out this share of the seeds only",
+    )
+    program.add_argument("--json", type=Path, metavar="FILE", help="write the numbers, and what differs")
+    program.set_defaults(function=_model)
+
     cost = _add(commands, "bench", "measure what VMX costs, used and unused", examples="stmlab bench --json bench.json")
     cost.add_argument("--json", type=Path, metavar="FILE", help="write the numbers")
     cost.add_argument("--rst", type=Path, metavar="FILE", help="replace the tables of this page of the documentation")
@@ -399,8 +415,12 @@ def _measurements(commands: Commands) -> None:
     random.add_argument("targets", nargs="*", metavar="TARGET", help="which ones (default: all)")
     random.add_argument("--list", action="store_true", help="name the targets and end")
     length = random.add_mutually_exclusive_group()
-    length.add_argument("--runs", type=_count, metavar="N", help=f"inputs for each target (default: {FUZZ_RUNS})")
-    length.add_argument("--calls", type=_count, metavar="N", help="go on until N calls were made by all targets")
+    length.add_argument(
+        "--runs", type=arguments.count, metavar="N", help=f"inputs for each target (default: {FUZZ_RUNS})"
+    )
+    length.add_argument(
+        "--calls", type=arguments.count, metavar="N", help="go on until N calls were made by all targets"
+    )
     random.add_argument(
         "--seed", type=int, default=0, metavar="N", help="repeat a run (default: another one each time)"
     )

@@ -26,6 +26,7 @@ COMMANDS = (
     "report",
     "test",
     "conformance",
+    "model",
     "bench",
     "fuzz",
     "compile-commands",

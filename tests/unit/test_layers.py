@@ -20,7 +20,7 @@ LAYERS = (
     ("sources", "machine"),
     ("builds",),
     ("observation", "linux", "conformance"),
-    ("benchmarks", "experiments", "fuzzing", "pictures"),
+    ("benchmarks", "experiments", "fuzzing", "model", "pictures"),
     ("commands",),
     ("cli",),
     ("__main__",),
