@@ -25,6 +25,7 @@ from build_scripts.commands import (
     doctor,
     fuzz,
     inspect,
+    merge,
     model,
     report,
     run,
@@ -120,7 +121,11 @@ def _compile_commands(options: argparse.Namespace) -> int:
 
 
 def _conformance(options: argparse.Namespace) -> int:
-    return conformance.conformance(options.suite, options.json, options.page)
+    if options.merge:
+        return merge.merge(options.files, options.json)
+    if options.suite is None:
+        raise LabError("which table of rules?", ExitCode.USAGE, remedy=f"--suite {' or --suite '.join(SUITES)}")
+    return conformance.conformance(options.suite, options.shard, options.json, options.page)
 
 
 def _model(options: argparse.Namespace) -> int:
@@ -357,9 +362,18 @@ def _measurements(commands: Commands) -> None:
         commands,
         "conformance",
         "run the machine's test images and report rule by rule",
-        examples="stmlab conformance --suite dual-monitor",
+        examples="""
+            stmlab conformance --suite dual-monitor
+            stmlab conformance --suite vmx --shard 1/2 --json 1.json
+            stmlab conformance merge 1.json 2.json --json whole.json
+        """,
     )
-    rules.add_argument("--suite", choices=SUITES, required=True, help="which table of rules")
+    rules.add_argument("merge", nargs="?", choices=("merge",), help="put results of shares together, also of 'model'")
+    rules.add_argument("files", nargs="*", type=Path, metavar="FILE", help="merge: what each share has written")
+    rules.add_argument("--suite", choices=SUITES, help="which table of rules")
+    rules.add_argument(
+        "--shard", type=arguments.shard, default=shards.WHOLE, metavar="I/N", help="run this share of the images only"
+    )
     rules.add_argument("--json", type=Path, metavar="FILE", help="write the status of every rule")
     rules.add_argument("--page", type=Path, metavar="FILE", help="write the page of the documentation")
     rules.set_defaults(function=_conformance)

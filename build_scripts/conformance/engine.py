@@ -20,7 +20,6 @@ from build_scripts.conformance.image_run import Outcome, run_image
 from build_scripts.conformance.image_table import Image
 from build_scripts.conformance.rules import Rule, RuleTable
 from build_scripts.errors import LabError
-from build_scripts.machine import processors
 from build_scripts.progress import step
 from build_scripts.tables import compact_table
 
@@ -86,7 +85,7 @@ class Evidence:
 def judge(rule: Rule, evidence: Evidence) -> Verdict:
     """A rule passes if a check named it and none of them failed."""
     if failures := evidence.failed.get(rule.id):
-        return Verdict(rule, Status.FAILED, "; ".join(failures))
+        return Verdict(rule, Status.FAILED, "; ".join(sorted(failures)))
     if rule.untestable:
         return Verdict(rule, Status.UNTESTABLE, rule.untestable)
     if rule.unconfirmed:
@@ -139,13 +138,17 @@ def summary(table: RuleTable, verdicts: list[Verdict]) -> Table:
     return shown
 
 
-def as_json(suite: str, machine: Path, verdicts: list[Verdict], problems: list[str]) -> dict[str, object]:
-    """The facts, checked against the schema."""
+def as_json(suite: str, machine: str, verdicts: list[Verdict], problems: list[str]) -> dict[str, object]:
+    """The facts, checked against the schema.
+
+    Args:
+        machine: its name and version.
+    """
     rules = [{"id": v.rule.id, "area": v.rule.area, "status": v.status.value, "reason": v.reason} for v in verdicts]
     facts: dict[str, object] = {
         "schema_version": 2,
         "suite": suite,
-        "machine": f"QEMU {processors.version(machine)}",
+        "machine": machine,
         "problems": problems,
         "rules": rules,
     }
