@@ -31,8 +31,8 @@ class Rule:
     """One rule of a table.
 
     untestable says why no image can see it; unconfirmed what the manual leaves
-    open, so that a check of it says nothing about other processors; untested
-    that there is no check yet.
+    open, so that a check of it says nothing about other processors, and choice
+    what this machine does there; untested that there is no check yet.
     """
 
     id: str
@@ -42,6 +42,7 @@ class Rule:
     untestable: str = ""
     unconfirmed: str = ""
     untested: bool = False
+    choice: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,15 @@ def load(suite: str) -> RuleTable:
     for section in data["section"]:
         area = section["area"]
         untestable, unconfirmed = section.get("untestable", {}), section.get("unconfirmed", {})
-        untested = section.get("untested", [])
+        untested, choices = section.get("untested", []), section.get("choice", {})
+        if choices.keys() != unconfirmed.keys():
+            raise ValueError(f"left open or chosen, but not both: {sorted(choices.keys() ^ unconfirmed.keys())}")
         if stray := {*untestable, *unconfirmed, *untested} - {*section["rules"]}:
             raise ValueError(f"marked, but no rule of that section: {sorted(stray)}")
         for name, text in section["rules"].items():
             if name in rules or name.split("-")[1] != area or area not in data["areas"]:
                 raise ValueError(f"{name} does not belong in area {area}, or is there twice")
-            marks = (untestable.get(name, ""), unconfirmed.get(name, ""), name in untested)
+            marks = (untestable.get(name, ""), unconfirmed.get(name, ""), name in untested, choices.get(name, ""))
             rules[name] = Rule(name, area, section["title"], text, *marks)
     return RuleTable(suite, data["areas"], rules)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from build_scripts.conformance import choices
 from build_scripts.conformance.image_build import IMAGES
 from build_scripts.conformance.rules import SUITES, known_rules, load
 
@@ -48,6 +49,19 @@ def test_reasons_are_true(suite: str) -> None:
         assert "no check" not in rule.unconfirmed, f"{rule.id}: that is untested"
         if rule.untestable or rule.untested:
             assert rule.id not in named, rule.id
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_every_choice_has_a_check(suite: str) -> None:
+    """What the manual leaves open is tested as this machine's choice."""
+    rules = load(suite).rules.values()
+    assert {rule.id for rule in rules if rule.unconfirmed} - _named() == set()
+    assert all(rule.choice.endswith(".") for rule in rules if rule.unconfirmed)
+
+
+def test_page_of_choices_is_current(checkout: Path) -> None:
+    """It is what choices.page() makes of the tables."""
+    assert (checkout / "docs" / "reference" / "choices.rst").read_text(encoding="utf-8") == choices.page()
 
 
 @pytest.mark.parametrize("suite", SUITES)
