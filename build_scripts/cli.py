@@ -8,7 +8,6 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
 
 import argcomplete
 
@@ -31,6 +30,7 @@ from build_scripts.commands import (
     run,
     test,
 )
+from build_scripts.commands.arguments import Commands, add
 from build_scripts.conformance import shards
 from build_scripts.conformance.rules import SUITES
 from build_scripts.errors import ExitCode, LabError
@@ -42,9 +42,6 @@ from build_scripts.linux import kernel
 from build_scripts.machine.processors import Configuration
 from build_scripts.processes import Terminated, reader_is_gone, signals_end_the_block
 from build_scripts.progress import show_output
-
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction["_Parser"]
 
 Command = Callable[[argparse.Namespace], int]
 # A minute or so for all targets.
@@ -174,27 +171,9 @@ def _completion(options: argparse.Namespace) -> int:
     return completion.completion(options.shell)
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence; the whole grammar is what --help is for."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(int(ExitCode.USAGE), f"stmlab: {message}; '{self.prog} --help' lists what there is\n")
-
-
-def _add(commands: Commands, name: str, help_text: str, *, description: str = "", examples: str = "") -> _Parser:
-    """A command's parser: one line for the list, a sentence or two and examples for its own --help."""
-    return commands.add_parser(
-        name,
-        help=help_text,
-        description=description or f"{help_text[0].upper()}{help_text[1:]}.",
-        epilog=f"examples:\n{textwrap.indent(textwrap.dedent(examples).strip(), '  ')}" if examples else None,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-
-
 def parser() -> argparse.ArgumentParser:
     """The grammar of the command line."""
-    root = _Parser(
+    root = arguments.Parser(
         prog="stmlab",
         description=textwrap.dedent(_DESCRIPTION).strip(),
         epilog=textwrap.dedent(_EPILOG).strip(),
@@ -211,7 +190,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _run_parser(commands: Commands) -> None:
-    show = _add(
+    show = add(
         commands,
         "run",
         "carry out an experiment: boot, and show what each SMI does",
@@ -295,7 +274,7 @@ def _kvm_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _other_boots(commands: Commands) -> None:
-    own = _add(
+    own = add(
         commands,
         "linux",
         "another name of 'run kvm': the distribution's KVM in the machine",
@@ -310,7 +289,7 @@ def _other_boots(commands: Commands) -> None:
     own.add_argument("--timeout", type=arguments.seconds, metavar="SECONDS", help="limit of the boot")
     own.set_defaults(function=_linux)
 
-    session = _add(
+    session = add(
         commands,
         "debug",
         "boot under GDB, and stop in the STM or in an SMI handler",
@@ -341,7 +320,7 @@ def _other_boots(commands: Commands) -> None:
 
 
 def _pictures(commands: Commands) -> None:
-    picture = _add(
+    picture = add(
         commands,
         "report",
         "show a run as one HTML file, with a timeline of every transition",
@@ -358,7 +337,7 @@ def _pictures(commands: Commands) -> None:
 
 
 def _measurements(commands: Commands) -> None:
-    rules = _add(
+    rules = add(
         commands,
         "conformance",
         "run the machine's test images and report rule by rule",
@@ -378,7 +357,7 @@ def _measurements(commands: Commands) -> None:
     rules.add_argument("--page", type=Path, metavar="FILE", help="write the page of the documentation")
     rules.set_defaults(function=_conformance)
 
-    program = _add(
+    program = add(
         commands,
         "model",
         "compare the machine with the rules as a program, on random sequences",
@@ -406,14 +385,14 @@ def _measurements(commands: Commands) -> None:
     program.add_argument("--json", type=Path, metavar="FILE", help="write the numbers, and what differs")
     program.set_defaults(function=_model)
 
-    cost = _add(commands, "bench", "measure what VMX costs, used and unused", examples="stmlab bench --json bench.json")
+    cost = add(commands, "bench", "measure what VMX costs, used and unused", examples="stmlab bench --json bench.json")
     cost.add_argument("--json", type=Path, metavar="FILE", help="write the numbers")
     cost.add_argument("--rst", type=Path, metavar="FILE", help="replace the tables of this page of the documentation")
     cost.add_argument("--exact", action="store_true", help="count what the STM does in an SMI, and measure no time")
     cost.add_argument("--quick", action="store_true", help="a little of everything; the numbers mean nothing")
     cost.set_defaults(function=_bench)
 
-    random = _add(
+    random = add(
         commands,
         "fuzz",
         "try the STM's pure C with random inputs, under sanitizers",
@@ -444,7 +423,7 @@ def _measurements(commands: Commands) -> None:
 
 
 def _tools(commands: Commands) -> None:
-    machine = _add(
+    machine = add(
         commands,
         "build",
         "build the machine and the firmware and say where they are",
@@ -454,7 +433,7 @@ def _tools(commands: Commands) -> None:
     machine.add_argument("-v", "--verbose", action="store_true", help="show what the builds print")
     machine.set_defaults(function=_build)
 
-    editor = _add(
+    editor = add(
         commands,
         "compile-commands",
         "tell an editor's language server how the C code is compiled",
@@ -463,14 +442,14 @@ def _tools(commands: Commands) -> None:
     editor.add_argument("--output", type=Path, metavar="FILE", help="where to (default: the top of the checkout)")
     editor.set_defaults(function=_compile_commands)
 
-    image = _add(commands, "inspect", "explain an STM image (MSEG file)", examples="stmlab inspect Stm.mseg")
+    image = add(commands, "inspect", "explain an STM image (MSEG file)", examples="stmlab inspect Stm.mseg")
     image.add_argument("file", type=Path, metavar="FILE", help="such as the Stm.mseg that 'build' names")
     image.set_defaults(function=_inspect)
 
-    check = _add(commands, "doctor", "check the environment and name a remedy for each problem")
+    check = add(commands, "doctor", "check the environment and name a remedy for each problem")
     check.set_defaults(function=_doctor)
 
-    shell = _add(
+    shell = add(
         commands,
         "completion",
         "print shell code that completes commands and options",

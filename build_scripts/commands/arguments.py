@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
-"""Values of the command line's options; each raises `ArgumentTypeError` with a sentence for what is none."""
+"""The parser of a command, and the values of options: `ArgumentTypeError` has a sentence for what is none."""
 
 from __future__ import annotations
 
 import argparse
 import math
+import textwrap
+from typing import NoReturn, TypeAlias
 
 from build_scripts.conformance import shards
+from build_scripts.errors import ExitCode
+
+Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 MOST_PROCESSORS = 64
 
@@ -49,3 +54,22 @@ def shard(text: str) -> shards.Shard:
         return shards.parse(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence; the whole grammar is what --help is for."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say it, and end."""
+        self.exit(int(ExitCode.USAGE), f"stmlab: {message}; '{self.prog} --help' lists what there is\n")
+
+
+def add(commands: Commands, name: str, help_text: str, *, description: str = "", examples: str = "") -> Parser:
+    """A command's parser: one line for the list, a sentence or two and examples for its own --help."""
+    return commands.add_parser(
+        name,
+        help=help_text,
+        description=description or f"{help_text[0].upper()}{help_text[1:]}.",
+        epilog=f"examples:\n{textwrap.indent(textwrap.dedent(examples).strip(), '  ')}" if examples else None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
