@@ -46,8 +46,8 @@ from build_scripts.progress import show_output
 Command = Callable[[argparse.Namespace], int]
 # A minute or so for all targets.
 FUZZ_RUNS = 50_000
-# Half a minute.
-MODEL_SEQUENCES = 10_000
+# Five seconds.
+MODEL_SEQUENCES = 2_000
 # The processor that goes with a QEMU; without a word about it the experiment decides.
 _QEMUS = {None: None, "extended": Configuration.DUAL_MONITOR, "stock": Configuration.STOCK}
 
