@@ -115,6 +115,7 @@ typedef struct {
   UINT32    NumberOfProcessors;  ///< blocks the dynamic area has room for
   UINT32    PhysicalAddressBits; ///< CPUID.80000008H:EAX[7:0]
   UINT8     MsegSha256[32];      ///< of MSEG [0, StaticImageSize) after relocation
+  UINT64    RendezvousTicks;     ///< how long an SMI waits for other processors, in ticks of the TSC; 0: it does not
 } STM_LOADER_DATA;
 
 #pragma pack()

@@ -195,6 +195,22 @@ typedef struct {
 } STM_PCI_ADDRESS;
 
 ///
+/// Where a processor of the session is, under the rendezvous policy (Exit/Rendezvous.c).
+///
+typedef enum {
+  StmPresenceOutside,   ///< outside SMM, or in a call
+  StmPresenceCalled,    ///< the same, but the STM has sent it an SMI
+  StmPresenceParked,    ///< the same, and it did not come: its SMI is pending
+  StmPresenceInside     ///< from its SMM VM exit for an SMI to its return
+} STM_PRESENCE;
+
+typedef struct {
+  UINT64    Ticks;     ///< how long an SMI waits for other processors; 0: there is no rendezvous
+  UINT32    Lock;      ///< of Running, and of Presence of all processors
+  UINT32    Running;   ///< processors from their SMM VM exit to the end of their handler
+} STM_RENDEZVOUS;
+
+///
 /// State of one processor, at the top of its block. The two register sets come
 /// first: VM exits push them, so their place fixes HOST_RSP of both VMCSs
 /// (Entry/Exit.nasm).
@@ -243,6 +259,7 @@ struct VMX_CONTEXT {
   STM_EXCEPTION_STATE        Exception;
   STM_STEP                   Step;
   STM_PCI_ADDRESS            PciAddress;
+  STM_PRESENCE               Presence;       ///< locked by STM_RENDEZVOUS.Lock
   VMX_HOST_TABLES            Host;
 };
 
@@ -301,6 +318,7 @@ typedef struct STM_SHARED_STATE {
   STM_PAGE_MAP                Ept;
   STM_DOMAINS                 Domains;
   STM_EVENT_LOG               Events;
+  STM_RENDEZVOUS              Rendezvous;
   IA32_IDT_GATE_DESCRIPTOR    Idt[VMX_EXCEPTION_VECTORS];
 } STM_SHARED;
 

@@ -122,6 +122,7 @@ ResetMseg (
   Data->NumberOfProcessors  = NumberOfProcessors;
   Data->PhysicalAddressBits = StmPhysicalAddressBits ();
   CopyMem (Data->MsegSha256, MsegSha256, sizeof (Data->MsegSha256));
+  TellPolicy (Data);
 }
 
 /**

@@ -175,6 +175,7 @@ StmLoaderEntryPoint (
     StmSha256 (Image.File, Image.Size, Status.ImageSha256);
   }
 
+  FindPolicy ();
   Status.Reason = TryToEnable (&Memory, &Image, Found, &Status);
   Status.State  = StmStateOf (Status.Reason);
   if (Image.File != NULL) {

@@ -99,6 +99,24 @@ BuildActivationTables (
   );
 
 /**
+  Find out which optional policies the STM is to enforce.
+**/
+VOID
+FindPolicy (
+  VOID
+  );
+
+/**
+  Tell the STM which optional policies it is to enforce.
+
+  @param[out] Data  The loader's data.
+**/
+VOID
+TellPolicy (
+  OUT STM_LOADER_DATA  *Data
+  );
+
+/**
   Make everything behind the static part of an image of ours as it expects it at its
   first activation: page tables, loader data, and nothing else.
 

@@ -26,6 +26,12 @@ extern EFI_GUID  gStmStatusTableGuid;
 #define STM_IMAGE_OVERRIDE_FILE  "opt/org.stmlab/stm-image"
 
 ///
+/// fw_cfg file that replaces PcdStmRendezvousLimit, if PcdStmImageOverride is TRUE: a
+/// decimal number.
+///
+#define STM_RENDEZVOUS_FILE  "opt/org.stmlab/stm-rendezvous"
+
+///
 /// State of the STM. The record grammar uses the names in the comments.
 ///
 typedef enum {

@@ -24,6 +24,8 @@ extern ASM_PFX(AsmEnter)
 extern ASM_PFX(AsmExceptionStubs)
 extern ASM_PFX(AsmSmmExit)
 extern ASM_PFX(AsmSmmGuestExit)
+extern ASM_PFX(AsmGatherSmmExit)
+extern ASM_PFX(AsmGatherSmmGuestExit)
 
 global ASM_PFX(_ModuleEntryPoint)
 ASM_PFX(_ModuleEntryPoint):
@@ -47,6 +49,12 @@ ASM_PFX(_ModuleEntryPoint):
     lea     rdx, [ASM_PFX(AsmExceptionStubs)]
     lea     r8, [ASM_PFX(AsmSmmExit)]
     lea     r9, [ASM_PFX(AsmSmmGuestExit)]
+    mov     rax, cr3
+    cmp     qword [rax + STM_RENDEZVOUS_FROM_TABLES], 0
+    je      .alone
+    lea     r8, [ASM_PFX(AsmGatherSmmExit)]
+    lea     r9, [ASM_PFX(AsmGatherSmmGuestExit)]
+.alone:
     sub     rsp, 0x20
     call    ASM_PFX(StmActivate)        ; the processor's block, on its own tables
 

@@ -10,30 +10,12 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "StmState.h"
+#include "Entry.h"
 #include "Api/Api.h"
 #include "Exit/Exit.h"
 #include "Guest/Guest.h"
 #include "Log/Log.h"
 #include "Protect/Protect.h"
-
-STM_ENTER
-EFIAPI
-StmDispatchSmmExit (
-  IN OUT STM_PROCESSOR  *Processor
-  );
-
-STM_ENTER
-EFIAPI
-StmDispatchHandlerExit (
-  IN OUT STM_PROCESSOR  *Processor
-  );
-
-STM_ENTER
-EFIAPI
-StmDispatchRsm (
-  IN OUT STM_PROCESSOR  *Processor
-  );
 
 ///
 /// SMM VM exits but SMIs. An empty place is an unexpected exit.

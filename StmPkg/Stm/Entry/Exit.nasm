@@ -27,6 +27,8 @@
 extern ASM_PFX(StmDispatchSmmExit)
 extern ASM_PFX(StmDispatchHandlerExit)
 extern ASM_PFX(StmDispatchRsm)
+extern ASM_PFX(StmGatherSmmExit)
+extern ASM_PFX(StmGatherRsm)
 extern ASM_PFX(StmEntryFailed)
 
 ;
@@ -97,25 +99,44 @@ ASM_PFX(AsmEnter):
     jmp     .failed
 
 ;
-; VM exits of the SMI handler arrive here, RSM among them. After RSM its registers are of
-; no use. Otherwise they go to STM_PROCESSOR.Handler, the second set; RCX and RSP end up as
-; for the first.
+; SMM VM exits under the rendezvous policy.
 ;
-global ASM_PFX(AsmSmmGuestExit)
-ASM_PFX(AsmSmmGuestExit):
+global ASM_PFX(AsmGatherSmmExit)
+ASM_PFX(AsmGatherSmmExit):
+    PUSH_REGISTERS
+    mov     rcx, rsp
+    sub     rsp, 0x20
+    call    ASM_PFX(StmGatherSmmExit)
+    jmp     ASM_PFX(AsmEnter)
+
+;
+; VM exits of the SMI handler arrive here, RSM among them. After RSM, which goes to %1,
+; its registers are of no use. Otherwise they go to STM_PROCESSOR.Handler, the second set;
+; RCX and RSP end up as for the first.
+;
+%macro SMM_GUEST_EXIT 1
     mov     [rsp - REGISTERS_SIZE], rax ; its place in the set
     mov     eax, VMCS_EXIT_REASON
     vmread  rax, rax
     cmp     eax, VMX_REASON_RSM
-    jne     .other
+    jne     %%other
     lea     rcx, [rsp - REGISTERS_SIZE - 0x80]
     lea     rsp, [rcx - 0x20]
-    call    ASM_PFX(StmDispatchRsm)
+    call    %1
     jmp     ASM_PFX(AsmEnter)
-.other:
+%%other:
     mov     rax, [rsp - REGISTERS_SIZE]
     PUSH_REGISTERS
     lea     rcx, [rsp - 0x80]
     lea     rsp, [rcx - 0x20]
     call    ASM_PFX(StmDispatchHandlerExit)
     jmp     ASM_PFX(AsmEnter)
+%endmacro
+
+global ASM_PFX(AsmSmmGuestExit)
+ASM_PFX(AsmSmmGuestExit):
+    SMM_GUEST_EXIT ASM_PFX(StmDispatchRsm)
+
+global ASM_PFX(AsmGatherSmmGuestExit)
+ASM_PFX(AsmGatherSmmGuestExit):
+    SMM_GUEST_EXIT ASM_PFX(StmGatherRsm)

@@ -74,6 +74,27 @@ StmLeaveDomain (
   ) STM_RARE;
 
 /**
+  An SMI: wait for the other processors. Called for the rendezvous policy only.
+
+  @param[in,out] Processor  This processor, at its SMM VM exit.
+**/
+VOID
+StmRendezvousArrive (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+/**
+  The handler of an SMI has ended: wait for the others' to end. Called for the rendezvous
+  policy only.
+
+  @param[in,out] Processor  This processor, ready for the return from SMM.
+**/
+VOID
+StmRendezvousLeave (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+/**
   RSM of the SMI handler, or of the firmware's setup or teardown code. Afterwards
   the SMM-transfer VMCS is current.
 

@@ -60,6 +60,21 @@ StmCloseWindow (
   );
 
 /**
+  Send an SMI to another processor.
+
+  @param[in] Processor  This processor, its window closed.
+  @param[in] ApicId     Whom.
+
+  @retval TRUE   Sent.
+  @retval FALSE  This processor's local APIC is disabled, or cannot address the other one.
+**/
+BOOLEAN
+StmSendSmi (
+  IN CONST STM_PROCESSOR  *Processor,
+  IN UINT32               ApicId
+  );
+
+/**
   Make one of this processor's VMCSs current, or crash: the region lies in MSEG
   and is the STM's own.
 

@@ -16,6 +16,10 @@
 // Entry/Layout.inc
 //
 STATIC_ASSERT (STM_DYNAMIC_FROM_TABLES == 0x7000, "Layout.inc: STM_DYNAMIC_FROM_TABLES");
+STATIC_ASSERT (
+  STM_MSEG_ACTIVATION_TABLES_SIZE + OFFSET_OF (STM_LOADER_DATA, RendezvousTicks) == 0x6050,
+  "Layout.inc: STM_RENDEZVOUS_FROM_TABLES"
+  );
 STATIC_ASSERT (OFFSET_OF (STM_SHARED, Lock) == 0, "Layout.inc: STM_SHARED_LOCK");
 STATIC_ASSERT (STM_DYNAMIC_ENTRY_STACK + SIZE_4KB == 0x2000, "Layout.inc: STM_ENTRY_STACK_TOP");
 STATIC_ASSERT (OFFSET_OF (STM_PROCESSOR, Interrupted) == 0, "Exit.nasm");
@@ -85,6 +89,7 @@ TakeLoaderData (
   Shared->Dynamic          = (UINT64)(UINTN)Shared;
   Shared->ActivationTables = Tables;
   Shared->PhysicalBits     = Loader->PhysicalAddressBits;
+  Shared->Rendezvous.Ticks = Loader->RendezvousTicks;
   CopyMem (Shared->MsegSha256, Loader->MsegSha256, sizeof (Shared->MsegSha256));
 
   First  = Shared->Dynamic + STM_DYNAMIC_SHARED_SIZE;

@@ -16,6 +16,16 @@
 #define SCENE_CRASH  3 /* all crash at the same time */
 #define SCENE_FLAT   4 /* all started; SMIs, one processor after the other */
 #define SCENE_GUARD  5 /* a page protected under the handler of another processor */
+/*
+ * And under the rendezvous policy with a limit of RENDEZVOUS ticks, 0 for none: fetch, in
+ * which processor 1 writes what the handler of processor 0 reads, and absent, in which
+ * processor 1 cannot take an SMI.
+ */
+#ifndef RENDEZVOUS
+#define RENDEZVOUS 0
+#endif
+#define LOADER_RENDEZVOUS 80u /* STM_LOADER_DATA.RendezvousTicks */
+#define FETCHES           20000u
 
 #define MANY_AT   0x8000u
 #define ICR_HIGH  0xFEE00310u
@@ -132,9 +142,25 @@ static void read_guarded(void)
     panic("the handler has read what is protected");
 }
 
+/* A word that the handler of processor 0 fetches twice and more, and who writes it. */
+static volatile uint32_t buffer, fetching, differing, written_enough;
+
+static void fetch(void)
+{
+    uint32_t first = buffer;
+
+    for (unsigned i = 0; i < FETCHES && !differing; i++) {
+        differing = buffer != first;
+        __asm__ volatile("pause" : : : "memory");
+    }
+}
+
 /* In the STM's guest. */
 void many_handler(uint64_t cpu)
 {
+    if (cpu == 0 && fetching) {
+        fetch();
+    }
     if (cpu == 1 && read_at) {
         read_guarded();
     }
@@ -237,13 +263,39 @@ static void late(uint32_t cpu)
     processors[cpu].wrong_status = call(API_INITIALIZE);
 }
 
-static void (*const phases[])(uint32_t cpu) = { NULL, rounds, start, stop, crash, smis, late };
+/* Outside SMM but for SMIs. */
+static void writes(uint32_t cpu)
+{
+    (void)cpu;
+    while (!written_enough) {
+        buffer++;
+    }
+}
+
+static void initialize(uint32_t cpu)
+{
+    activation(cpu);
+    processors[cpu].wrong_status = call(API_INITIALIZE);
+}
+
+/* The second half of START: the STM is active here already. */
+static void go(uint32_t cpu)
+{
+    processors[cpu].wrong_status = call(API_START);
+}
+
+static void (*const phases[])(uint32_t cpu) = {
+    NULL, rounds, start, stop, crash, smis, late, writes, initialize, go
+};
 #define PHASE_ROUNDS 1
 #define PHASE_START  2
 #define PHASE_STOP   3
 #define PHASE_CRASH  4
 #define PHASE_SMIS   5
 #define PHASE_LATE   6
+#define PHASE_WRITES 7
+#define PHASE_INITIALIZE 8
+#define PHASE_GO     9
 
 static void prepare(uint32_t cpu)
 {
@@ -314,9 +366,22 @@ static void write_psd(uint32_t cpu)
            (size_t)(many_stub_end - many_stub));
 }
 
+/* The loader's data follow the activation tables, on a page of their own. */
+static void announce_rendezvous(void)
+{
+    for (uint32_t at = MSEG_BASE; at < MSEG_BASE + 0x200000; at += PAGE_SIZE) {
+        if (memcmp((const void *)(uintptr_t)at, "STMLOADR", 8) == 0) {
+            write64(at + LOADER_RENDEZVOUS, RENDEZVOUS);
+            return;
+        }
+    }
+    panic("no data of the loader");
+}
+
 static void firmware(void)
 {
     load_stm(ANNOUNCED);
+    announce_rendezvous();
     for (uint32_t cpu = 0; cpu < PROCESSORS; cpu++) {
         write_psd(cpu);
         processors[cpu].vmxon = vmcs_alloc();
@@ -503,11 +568,45 @@ static void scene_guard(void)
     }
 }
 
+/* The SMI is one that processor 0 sends to itself: nobody but the STM calls processor 1. */
+static void scene_fetch(void)
+{
+    open();
+    check_eq("MANY", "start", ask(1, PHASE_START), STM_SUCCESS);
+    processors[1].phase = 0x10000 | PHASE_WRITES;
+    wait_for(&buffer, 1000);
+    fetching = 1;
+    one_smi(0);
+    fetching = 0;
+    check("MANY", "double-fetch", (differing == 0) == (RENDEZVOUS != 0), "%d", differing);
+    written_enough = 1;
+    wait_for(&processors[1].done, 0x10000 | PHASE_WRITES);
+    check_eq("MANY", "called", processors[1].smis, RENDEZVOUS != 0);
+    check_eq("MANY", "stop", ask(1, PHASE_STOP), STM_SUCCESS);
+    check_eq("MANY", "stop-0", call(API_STOP), STM_SUCCESS);
+}
+
+/* Between INITIALIZE_PROTECTION and START processor 1 blocks SMIs. */
+static void scene_absent(void)
+{
+    open();
+    check_eq("MANY", "initialize-1", ask(1, PHASE_INITIALIZE), STM_SUCCESS);
+    one_smi(0);
+    one_smi(0);
+    check_eq("MANY", "absent", processors[1].smis, 0);
+    check_eq("MANY", "start-1", ask(1, PHASE_GO), STM_SUCCESS);
+    check_eq("MANY", "pending", processors[1].smis, 1);
+    one_smi(0);
+    check_eq("MANY", "called", processors[1].smis, 2);
+    check_eq("MANY", "stop", ask(1, PHASE_STOP), STM_SUCCESS);
+    check_eq("MANY", "stop-0", call(API_STOP), STM_SUCCESS);
+}
+
 void run_tests(void)
 {
     static void (*const scenes[])(void) = {
         scene_rounds, scene_room, scene_fails, scene_crash, scene_flat, scene_late,
-        scene_guard
+        scene_guard, scene_fetch, scene_absent
     };
 
     firmware();
