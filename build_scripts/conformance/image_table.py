@@ -164,6 +164,7 @@ TABLE = (
     # With it, before it is active.
     Image("enabling", ("t_enabling.c",), defines=("DUAL=1",), at_least=40),
     Image("smm-init", ("t_smm_init.c",), at_least=28),
+    Image("smrr", ("t_smrr.c",), at_least=20),
     Image("platform", ("t_platform.c",), at_least=18),
     Image("msr", ("t_msr.c",), at_least=106),
     Image("vmx-insn", ("t_vmx_insn.c", "compat.asm"), at_least=183),

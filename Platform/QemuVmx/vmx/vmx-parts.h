@@ -33,6 +33,13 @@ int vmx_smm_rdmsr(CPUX86State *env, uint32_t index, uint64_t *value);
 int vmx_smm_wrmsr(CPUX86State *env, uint32_t index, uint64_t value);
 
 /* ------------------------------------------------------------------ */
+/* vmx-smrr.c: MSRs 1F2H and 1F3H                                      */
+
+int vmx_smrr_rdmsr(CPUX86State *env, uint32_t index, uint64_t *value);
+int vmx_smrr_wrmsr(CPUX86State *env, uint32_t index, uint64_t value);
+void vmx_smrr_update(CPUX86State *env);
+
+/* ------------------------------------------------------------------ */
 /* vmx-caps.c: capability MSRs                                         */
 
 bool vmx_exit_controls_allowed(CPUX86State *env, uint32_t value);

@@ -40,7 +40,7 @@ int vmx_smm_rdmsr(CPUX86State *env, uint32_t index, uint64_t *value)
         *value = env->smbase;
         return 0;
     default:
-        return 1;
+        return vmx_smrr_rdmsr(env, index, value);
     }
 }
 
@@ -64,6 +64,6 @@ int vmx_smm_wrmsr(CPUX86State *env, uint32_t index, uint64_t value)
     case MSR_IA32_SMBASE:
         return -1;              /* read-only (DM-ENA-28) */
     default:
-        return 1;
+        return vmx_smrr_wrmsr(env, index, value);
     }
 }

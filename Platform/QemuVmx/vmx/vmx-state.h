@@ -177,6 +177,8 @@ typedef struct X86VMXState {
     uint64_t vmxon_ptr;
     uint64_t current_vmcs;
     uint64_t smm_monitor_ctl;   /* IA32_SMM_MONITOR_CTL */
+    uint64_t smrr_base;         /* IA32_SMRR_PHYSBASE */
+    uint64_t smrr_mask;         /* IA32_SMRR_PHYSMASK */
     uint64_t debugctl;          /* IA32_DEBUGCTL */
     X86VMXControls ctl;
     X86VMXExit exit;

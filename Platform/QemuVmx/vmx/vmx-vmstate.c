@@ -24,6 +24,7 @@ static bool vmx_needed(void *opaque)
     return env->vmx.smm.saved_inhibit ||
            (cpu_has_vmx(env) &&
             (vmx_in_operation(env) || env->vmx.smm_monitor_ctl ||
+             env->vmx.smrr_base || env->vmx.smrr_mask ||
              env->vmx.debugctl || env->vmx.smm.saved_vmxe ||
              env->vmx.smm.saved_mode != VMX_MODE_NONE));
 }
@@ -43,6 +44,7 @@ static int vmx_post_load(void *opaque, int version_id)
     if (env->vmx.timer_running) {
         vmx_timer_resume(env);
     }
+    vmx_smrr_update(env);
     return 0;
 }
 
@@ -59,6 +61,25 @@ static const VMStateDescription vmstate_vmx_io_smi = {
         VMSTATE_UINT64(rsi, X86VMXIoSmi),
         VMSTATE_UINT64(rdi, X86VMXIoSmi),
         VMSTATE_UINT64(linear, X86VMXIoSmi),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
+static bool vmx_smrr_needed(void *opaque)
+{
+    X86CPU *cpu = opaque;
+
+    return cpu->env.vmx.smrr_base || cpu->env.vmx.smrr_mask;
+}
+
+static const VMStateDescription vmstate_vmx_smrr = {
+    .name = "cpu/tcg_vmx/smrr",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .needed = vmx_smrr_needed,
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT64(env.vmx.smrr_base, X86CPU),
+        VMSTATE_UINT64(env.vmx.smrr_mask, X86CPU),
         VMSTATE_END_OF_LIST()
     }
 };
@@ -163,6 +184,7 @@ const VMStateDescription vmstate_x86_tcg_vmx = {
         &vmstate_vmx_pdptes,
         &vmstate_vmx_pause_loop,
         &vmstate_vmx_init_exit,
+        &vmstate_vmx_smrr,
         NULL
     }
 };

@@ -156,6 +156,12 @@ void vmx_io_smi_record(CPUX86State *env, uint32_t port, uint32_t size, bool in,
                        uintptr_t retaddr);
 
 /* ------------------------------------------------------------------ */
+/* SMRR                                                                */
+
+/* From tcg_cpu_realizefn(): the root of the address space outside SMM. */
+MemoryRegion *vmx_smrr_root(CPUState *cs);
+
+/* ------------------------------------------------------------------ */
 /* Savevm                                                              */
 
 /* Subsection of vmstate_x86_cpu. */
