@@ -90,8 +90,8 @@ typedef struct {
   UINT64    Smbase;     ///< of the processor; 0 for no PSD
   UINT64    Words[8];   ///< Signature, entry state and selectors, CR3, RIP, RSP, GDT and its size
   UINT64    Tss;        ///< where the TSS descriptor is
-  UINT64    TssLow;     ///< the bits of it that hold the base
-  UINT32    TssHigh;
+  UINT64    TssLow;     ///< the bits of its first half that hold the base
+  UINT64    TssHigh;
 } STM_PSD_COPY;
 
 ///
@@ -293,6 +293,7 @@ typedef struct STM_SHARED_STATE {
   UINT64                      MsegEnd;
   UINT64                      TsegBase;
   UINT64                      TsegEnd;
+  UINT64                      ImageBase;        ///< of what the image's pointers are offsets
   UINT64                      Dynamic;
   UINT64                      HostCr3;
   UINT64                      EptPointer;
@@ -310,6 +311,7 @@ typedef struct STM_SHARED_STATE {
   UINT32                      BlockLimit;       ///< blocks there is room for
   UINT32                      RingRecords;      ///< records of a part of the ring
   UINT32                      PhysicalBits;
+  UINT32                      NoSmram;          ///< not 0: nothing says where SMRAM is
   UINT32                      ProfileLock;      ///< 1 while a processor changes what is protected
   UINT32                      Generation;       ///< of protection: counts its changes
   UINT32                      BiosPages;        ///< pages of the firmware's list, 0 before it is read

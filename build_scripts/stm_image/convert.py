@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
 """Converter: Stm.efi, as GenFw links it, into Stm.mseg (StmMsegLayout.h).
 
-File: page 0 with the three headers and the activation GDT | image | relocation
-table. The image is link output without the relocation section, with all debug
-data zeroed: that holds the path of the build directory, and the same inputs
-shall give the same image.
+File: page 0 with the three headers and the activation GDT | image. The image is
+link output without the relocation section, with all debug data zeroed: that holds
+the path of the build directory, and the same inputs shall give the same image.
+
+Nothing has to be relocated, so that a firmware that only copies can load it: code
+is position-independent, and what pointers there are, the tables of exit handlers,
+hold addresses as linked, to which the STM adds where it is.
 """
 
 from __future__ import annotations
@@ -23,13 +26,13 @@ class ImageError(Exception):
 
 @dataclass(frozen=True)
 class Image:
-    """A finished image: the file's bytes and what is in its headers."""
+    """A finished image: the file's bytes, what is in its headers, and where its pointers are, from the link base."""
 
     data: bytes
     hardware: layout.MsegHeader
     software: layout.SoftwareHeader
     lab: layout.LabHeader
-    relocations: tuple[int, ...]
+    pointers: tuple[int, ...]
 
     def facts(self) -> dict[str, object]:
         """Facts for tests and documentation; sizes and offsets in bytes."""
@@ -47,7 +50,7 @@ class Image:
             "text_size": self.lab.text_size,
             "rodata_offset": self.lab.rodata_offset,
             "rodata_size": self.lab.rodata_size,
-            "relocations": list(self.relocations),
+            "pointers": list(self.pointers),
         }
 
 
@@ -111,6 +114,8 @@ def convert(efi: bytes, mseg_revision: int = layout.MSEG_REVISION) -> Image:
     for offset in pe.relocations:
         if offset + 8 > end:
             raise ImageError(f"relocation at {offset:#x} lies outside the image")
+    if pe.link_base:
+        raise ImageError(f"linked at {pe.link_base:#x}, not at 0, from which the STM takes its pointers")
     if not text.address <= pe.entry < text.end:
         raise ImageError(f"entry point {pe.entry:#x} is not in .text")
     image = bytes(body)
@@ -152,10 +157,9 @@ def convert(efi: bytes, mseg_revision: int = layout.MSEG_REVISION) -> Image:
         rodata_size=tables.size if tables else 0,
         link_base=pe.link_base,
         relocation_offset=static_size,
-        relocation_count=len(pe.relocations),
+        relocation_count=0,
     )
-    table = struct.pack(f"<{len(pe.relocations)}I", *pe.relocations)
-    data = _first_page(hardware, software, lab) + image + table
+    data = _first_page(hardware, software, lab) + image
     return Image(data, hardware, software, lab, pe.relocations)
 
 

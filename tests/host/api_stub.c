@@ -89,6 +89,7 @@ MakePsd (
   __builtin_memset (Psd, 0, sizeof (*Psd));
   Psd->Signature           = TXT_PROCESSOR_SMM_DESCRIPTOR_SIGNATURE;
   Psd->RequiredStmSmmRevId = STM_SMM_REVISION_ID;
+  Psd->SmmEntryState.Intel64Mode = 1;
   Psd->SmmSmiHandlerRip    = TEST_TSEG_BASE + 0x8000;
   Psd->SmmCr3              = TEST_HANDLER_TABLES;
   Psd->SmmGdtPtr           = TEST_TSEG_BASE + 0x80000;

@@ -26,4 +26,41 @@ StmSha256 (
   OUT UINT8       Digest[STM_SHA256_DIGEST_SIZE]
   );
 
+///
+/// FIPS 180-4, 4.2.2, for those who add blocks themselves.
+///
+extern CONST UINT32  gStmSha256Constants[64];
+
+/**
+  Add blocks to an intermediate hash value.
+
+  @param[in,out] State   8 words.
+  @param[in]     Data    The blocks, 64 bytes each.
+  @param[in]     Blocks  Their number, not 0.
+**/
+typedef
+VOID
+(EFIAPI *STM_SHA256_BLOCKS)(
+  IN OUT UINT32       *State,
+  IN     CONST UINT8  *Data,
+  IN     UINTN        Blocks
+  );
+
+/**
+  StmSha256 by somebody's way to add blocks.
+
+  @param[in]  Data    Bytes to hash; may be NULL if Size is 0.
+  @param[in]  Size    Number of bytes, below 2^61.
+  @param[in]  Add     The way.
+  @param[out] Digest  The digest, most significant byte of H0 first.
+**/
+VOID
+EFIAPI
+StmSha256With (
+  IN  CONST VOID         *Data,
+  IN  UINTN              Size,
+  IN  STM_SHA256_BLOCKS  Add,
+  OUT UINT8              Digest[STM_SHA256_DIGEST_SIZE]
+  );
+
 #endif

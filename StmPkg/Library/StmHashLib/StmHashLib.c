@@ -18,7 +18,7 @@
 ///
 /// FIPS 180-4, 4.2.2: fractional parts of the cube roots of the first 64 primes.
 ///
-STATIC CONST UINT32  mRoundConstant[SHA256_ROUNDS] = {
+CONST UINT32  gStmSha256Constants[SHA256_ROUNDS] = {
   0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
   0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
   0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
@@ -95,7 +95,7 @@ AddBlock (
   for (Index = 0; Index < SHA256_ROUNDS; Index++) {
     Word       = Work[4];
     Temporary1 = Work[7] + (RotateRight (Word, 6) ^ RotateRight (Word, 11) ^ RotateRight (Word, 25)) +
-                 ((Work[4] & Work[5]) ^ (~Work[4] & Work[6])) + mRoundConstant[Index] + Schedule[Index];
+                 ((Work[4] & Work[5]) ^ (~Work[4] & Work[6])) + gStmSha256Constants[Index] + Schedule[Index];
     Word       = Work[0];
     Temporary2 = (RotateRight (Word, 2) ^ RotateRight (Word, 13) ^ RotateRight (Word, 22)) +
                  ((Work[0] & Work[1]) ^ (Work[0] & Work[2]) ^ (Work[1] & Work[2]));
@@ -109,6 +109,90 @@ AddBlock (
 
   for (Slot = 0; Slot < SHA256_STATE_WORDS; Slot++) {
     State[Slot] += Work[Slot];
+  }
+}
+
+/**
+  Add blocks to the state: STM_SHA256_BLOCKS of any processor.
+
+  @param[in,out] State   The intermediate hash value.
+  @param[in]     Data    The blocks.
+  @param[in]     Blocks  Their number.
+**/
+STATIC
+VOID
+EFIAPI
+AddBlocks (
+  IN OUT UINT32       *State,
+  IN     CONST UINT8  *Data,
+  IN     UINTN        Blocks
+  )
+{
+  for ( ; Blocks > 0; Blocks--) {
+    AddBlock (State, Data);
+    Data += SHA256_BLOCK_SIZE;
+  }
+}
+
+/**
+  StmSha256 by somebody's way to add blocks.
+
+  @param[in]  Data    Bytes to hash; may be NULL if Size is 0.
+  @param[in]  Size    Number of bytes, below 2^61.
+  @param[in]  Add     The way.
+  @param[out] Digest  The digest, most significant byte of H0 first.
+**/
+VOID
+EFIAPI
+StmSha256With (
+  IN  CONST VOID         *Data,
+  IN  UINTN              Size,
+  IN  STM_SHA256_BLOCKS  Add,
+  OUT UINT8              Digest[STM_SHA256_DIGEST_SIZE]
+  )
+{
+  UINT32       State[SHA256_STATE_WORDS];
+  UINT8        Tail[SHA256_BLOCK_SIZE];
+  CONST UINT8  *Bytes;
+  UINTN        Remaining;
+  UINTN        Index;
+  UINT64       BitLength;
+
+  Bytes = Data;
+  for (Index = 0; Index < SHA256_STATE_WORDS; Index++) {
+    State[Index] = mInitialState[Index];
+  }
+
+  Remaining = Size % SHA256_BLOCK_SIZE;
+  if (Size != Remaining) {
+    Add (State, Bytes, Size / SHA256_BLOCK_SIZE);
+    Bytes += Size - Remaining;
+  }
+
+  //
+  // Padding (5.1.1): a one bit, zeros, the length in bits. If the length does
+  // not fit after the data, it goes into a block of its own.
+  //
+  for (Index = 0; Index < SHA256_BLOCK_SIZE; Index++) {
+    Tail[Index] = (Index < Remaining) ? Bytes[Index] : 0;
+  }
+
+  Tail[Remaining] = 0x80;
+  if (Remaining >= SHA256_LENGTH_OFFSET) {
+    Add (State, Tail, 1);
+    for (Index = 0; Index < SHA256_BLOCK_SIZE; Index++) {
+      Tail[Index] = 0;
+    }
+  }
+
+  BitLength = (UINT64)Size << 3;
+  for (Index = 0; Index < sizeof (UINT64); Index++) {
+    Tail[SHA256_LENGTH_OFFSET + Index] = (UINT8)(BitLength >> (56 - 8 * Index));
+  }
+
+  Add (State, Tail, 1);
+  for (Index = 0; Index < STM_SHA256_DIGEST_SIZE; Index++) {
+    Digest[Index] = (UINT8)(State[Index / 4] >> (24 - 8 * (Index % 4)));
   }
 }
 
@@ -127,46 +211,5 @@ StmSha256 (
   OUT UINT8       Digest[STM_SHA256_DIGEST_SIZE]
   )
 {
-  UINT32       State[SHA256_STATE_WORDS];
-  UINT8        Tail[SHA256_BLOCK_SIZE];
-  CONST UINT8  *Bytes;
-  UINTN        Remaining;
-  UINTN        Index;
-  UINT64       BitLength;
-
-  Bytes = Data;
-  for (Index = 0; Index < SHA256_STATE_WORDS; Index++) {
-    State[Index] = mInitialState[Index];
-  }
-
-  for (Remaining = Size; Remaining >= SHA256_BLOCK_SIZE; Remaining -= SHA256_BLOCK_SIZE) {
-    AddBlock (State, Bytes);
-    Bytes += SHA256_BLOCK_SIZE;
-  }
-
-  //
-  // Padding (5.1.1): a one bit, zeros, the length in bits. If the length does
-  // not fit after the data, it goes into a block of its own.
-  //
-  for (Index = 0; Index < SHA256_BLOCK_SIZE; Index++) {
-    Tail[Index] = (Index < Remaining) ? Bytes[Index] : 0;
-  }
-
-  Tail[Remaining] = 0x80;
-  if (Remaining >= SHA256_LENGTH_OFFSET) {
-    AddBlock (State, Tail);
-    for (Index = 0; Index < SHA256_BLOCK_SIZE; Index++) {
-      Tail[Index] = 0;
-    }
-  }
-
-  BitLength = (UINT64)Size << 3;
-  for (Index = 0; Index < sizeof (UINT64); Index++) {
-    Tail[SHA256_LENGTH_OFFSET + Index] = (UINT8)(BitLength >> (56 - 8 * Index));
-  }
-
-  AddBlock (State, Tail);
-  for (Index = 0; Index < STM_SHA256_DIGEST_SIZE; Index++) {
-    Digest[Index] = (UINT8)(State[Index / 4] >> (24 - 8 * (Index % 4)));
-  }
+  StmSha256With (Data, Size, AddBlocks, Digest);
 }

@@ -210,4 +210,16 @@ StmApiAddressLookup (
   IN OUT STM_PROCESSOR  *Processor
   );
 
+/**
+  Look for what would keep the first SMI from its handler.
+
+  @param[in] Processor  This processor.
+
+  @return Name of the member of the PSD, or SMBASE. NULL if all is well.
+**/
+CONST CHAR8 *
+StmFindPsdProblem (
+  IN CONST STM_PROCESSOR  *Processor
+  );
+
 #endif

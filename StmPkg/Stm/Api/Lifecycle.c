@@ -51,6 +51,7 @@ Initialize (
   )
 {
   STM_HANDLER_ENTRY  Entry;
+  CONST CHAR8        *Problem;
   UINT32             Status;
   CHAR8              Digest[2 * sizeof (Processor->Shared->MsegSha256) + 1];
 
@@ -58,6 +59,12 @@ Initialize (
     //
     // Returns rely on exits to store EFER.LMA (DM-EXI-32).
     //
+    return (UINT32)ERROR_STM_UNSPECIFIED;
+  }
+
+  Problem = StmFindPsdProblem (Processor);
+  if (Problem != NULL) {
+    STM_RECORD (Processor, "refused", "cpu=%u reason=psd member=%a smbase=0x%lx", Processor->Slot, Problem, Processor->Saved.Smbase);
     return (UINT32)ERROR_STM_UNSPECIFIED;
   }
 

@@ -20,7 +20,7 @@
 ///
 /// SMM VM exits but SMIs. An empty place is an unexpected exit.
 ///
-/// Pointers only: the image holds no other data that the loader has to place in a
+/// Pointers only, as linked: the image holds no other data that a linker places in a
 /// writable section (build_scripts/stm_image).
 ///
 STATIC CONST VMX_EXIT_HANDLER  mSmmExits[VMX_EXIT_PLACES] = {
@@ -47,6 +47,25 @@ STATIC CONST VMX_EXIT_HANDLER  mHandlerExits[VMX_EXIT_PLACES] = {
   [VMX_REASON_XSETBV]            = StmExitUndefined,
   [VMX_EXIT_VMX_INSTRUCTION]     = StmExitUndefined
 };
+
+/**
+  Where a function of the tables is. They hold addresses as linked, since nobody has to
+  relocate the image: any firmware may copy it anywhere.
+
+  @param[in] Processor  This processor.
+  @param[in] Linked     From a table, not NULL.
+
+  @return The function.
+**/
+STATIC
+VMX_EXIT_HANDLER
+Placed (
+  IN CONST STM_PROCESSOR  *Processor,
+  IN VMX_EXIT_HANDLER     Linked
+  )
+{
+  return (VMX_EXIT_HANDLER)((UINTN)Linked + (UINTN)Processor->Shared->ImageBase);
+}
 
 /**
   SMM VM exits: called by Entry/Exit.nasm. The processor has made the SMM-transfer
@@ -85,7 +104,7 @@ StmDispatchSmmExit (
   }
 
   Processor->TransferLaunched = TRUE;
-  return Handler (Processor);
+  return Placed (Processor, Handler)(Processor);
 }
 
 /**
@@ -152,7 +171,7 @@ StmDispatchHandlerExit (
     VmRead (VMCS_GUEST_RIP),
     (Reason == VMX_REASON_EPT_VIOLATION) ? VmRead (VMCS_GUEST_PHYSICAL_ADDRESS) : 0
     );
-  Enter = Handler (Processor);
+  Enter = Placed (Processor, Handler)(Processor);
   STM_SEE_PROTECTION (Processor);
   return Enter;
 }

@@ -11,6 +11,9 @@
 #include "Guest/Guest.h"
 #include "Log/Log.h"
 #include "Session/Session.h"
+#include <Register/Intel/Cpuid.h>
+
+#define CPUID_SHA  BIT29   ///< CPUID.(7,0):EBX
 
 //
 // Entry/Layout.inc
@@ -86,6 +89,7 @@ TakeLoaderData (
   Shared->MsegEnd          = Loader->MsegBase + Loader->MsegSize;
   Shared->TsegBase         = Loader->TsegBase;
   Shared->TsegEnd          = Loader->TsegBase + Loader->TsegSize;
+  Shared->ImageBase        = Loader->MsegBase + STM_MSEG_IMAGE_OFFSET;
   Shared->Dynamic          = (UINT64)(UINTN)Shared;
   Shared->ActivationTables = Tables;
   Shared->PhysicalBits     = Loader->PhysicalAddressBits;
@@ -117,6 +121,42 @@ TakeLoaderData (
 }
 
 /**
+  Hash the static part of MSEG, with the SHA extensions if the processor has them: in
+  general-purpose registers it takes ten times the instructions.
+
+  @param[in]  Shared  Shared state with the memory map filled in.
+  @param[in]  Tables  Where the static part ends.
+  @param[out] Digest  The digest.
+**/
+STATIC
+VOID
+HashImage (
+  IN  CONST STM_SHARED  *Shared,
+  IN  UINT64            Tables,
+  OUT UINT8             Digest[STM_SHA256_DIGEST_SIZE]
+  )
+{
+  CONST VOID                                   *Image;
+  CPUID_STRUCTURED_EXTENDED_FEATURE_FLAGS_EBX  Ebx;
+  UINT32                                       Leaves;
+  UINTN                                        Size;
+
+  Image      = (CONST VOID *)(UINTN)Shared->MsegBase;
+  Size       = (UINTN)(Tables - Shared->MsegBase);
+  Ebx.Uint32 = 0;
+  AsmCpuid (CPUID_SIGNATURE, &Leaves, NULL, NULL, NULL);
+  if (Leaves >= CPUID_STRUCTURED_EXTENDED_FEATURE_FLAGS) {
+    AsmCpuidEx (CPUID_STRUCTURED_EXTENDED_FEATURE_FLAGS, 0, NULL, &Ebx.Uint32, NULL, NULL);
+  }
+
+  if ((Ebx.Uint32 & CPUID_SHA) != 0) {
+    StmSha256With (Image, Size, AsmSha256Blocks, Digest);
+  } else {
+    StmSha256 (Image, Size, Digest);
+  }
+}
+
+/**
   Work of the first processor inside: zero the shared part of the dynamic area,
   check the image, build what all processors share.
 
@@ -127,7 +167,7 @@ TakeLoaderData (
   instruction to go, the VM entry from its own (Session/Leave.nasm).
 
   @param[in,out] Shared  Start of the dynamic area.
-  @param[in]     Loader  The loader's data.
+  @param[in]     Loader  The loader's data, if it is one of ours.
   @param[in]     Tables  Physical address of the activation page tables.
   @param[in]     Stubs   First exception stub.
 **/
@@ -140,12 +180,22 @@ ActivateFirst (
   IN     UINTN                  Stubs
   )
 {
-  UINT8   Digest[STM_SHA256_DIGEST_SIZE];
-  UINTN   Start;
-  UINT32  Problem;
+  UINT8            Digest[STM_SHA256_DIGEST_SIZE];
+  STM_LOADER_DATA  Found;
+  BOOLEAN          Told;
+  BOOLEAN          Placed;
+  UINTN            Start;
+  UINT32           Problem;
 
   Start = OFFSET_OF (STM_SHARED, MsegBase);
   ZeroMem ((UINT8 *)Shared + Start, STM_DYNAMIC_ENTRY_STACK - Start);
+  Told   = (BOOLEAN)(Loader->Signature == STM_LOADER_DATA_SIGNATURE);
+  Placed = TRUE;
+  if (!Told) {
+    Placed = StmFindPlace (Tables, &Found);
+    Loader = &Found;
+  }
+
   if (!TakeLoaderData (Shared, Loader, Tables)) {
     StmCrash (NULL, StmCrashBadState, 0, 0, 0, StmBadLoaderData);
   }
@@ -155,15 +205,19 @@ ActivateFirst (
     STM_DYNAMIC_RING - STM_DYNAMIC_MSR_BITMAP
     );
 
-  StmSha256 ((CONST VOID *)(UINTN)Shared->MsegBase, (UINTN)(Tables - Shared->MsegBase), Digest);
-  if (CompareMem (Digest, Shared->MsegSha256, sizeof (Digest)) != 0) {
+  HashImage (Shared, Tables, Digest);
+  if (Told && (CompareMem (Digest, Shared->MsegSha256, sizeof (Digest)) != 0)) {
     StmCrash (NULL, StmCrashImageModified, 0, 0, 0, 0);
   }
+
+  CopyMem (Shared->MsegSha256, Digest, sizeof (Digest));
 
   Problem = StmBuildShared (Shared, Stubs);
   if (Problem != 0) {
     StmCrash (NULL, StmCrashBadState, 0, 0, 0, Problem);
   }
+
+  Shared->NoSmram = !Placed;
 }
 
 /**
@@ -317,6 +371,14 @@ StmActivateProcessor (
 {
   StmSetUpTransferVmcs (Processor);
   *(volatile UINT32 *) &Processor->Shared->Lock = 0;
+  if (Processor->Shared->NoSmram) {
+    //
+    // Which memory the handler's is nobody knows, so it cannot be run.
+    //
+    STM_RECORD (Processor, "refused", "cpu=%u reason=no-smrr", Processor->Slot);
+    Processor->Refused = (UINT32)ERROR_STM_UNSPECIFIED;
+  }
+
   if (Processor->Refused != STM_SUCCESS) {
     return StmApiAnswer (Processor, Processor->Refused);
   }

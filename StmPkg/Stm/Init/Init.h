@@ -10,6 +10,27 @@
 
 #include "StmState.h"
 
+///
+/// Windows there are, less one for the processor that is refused.
+///
+#define STM_MOST_PROCESSORS  511
+
+/**
+  Say what a loader of ours would have said. No digest: nobody has told what the image
+  must be.
+
+  @param[in]  Tables  Physical address of the activation page tables.
+  @param[out] Place   Filled in.
+
+  @retval TRUE   Done.
+  @retval FALSE  Nothing says where SMRAM is: TsegBase and TsegSize are MSEG's.
+**/
+BOOLEAN
+StmFindPlace (
+  IN  UINT64           Tables,
+  OUT STM_LOADER_DATA  *Place
+  );
+
 /**
   Build the STM's page tables, IDT, EPT and bitmaps: once, by the first
   processor.
@@ -36,6 +57,22 @@ VOID
 StmEnterHostState (
   IN     STM_SHARED     *Shared,
   IN OUT STM_PROCESSOR  *Processor
+  );
+
+/**
+  Add blocks to a SHA-256 state with the SHA extensions: STM_SHA256_BLOCKS. x87 and SSE
+  state comes out as it went in.
+
+  @param[in,out] State   8 words.
+  @param[in]     Data    The blocks, 64 bytes each.
+  @param[in]     Blocks  Their number, not 0.
+**/
+VOID
+EFIAPI
+AsmSha256Blocks (
+  IN OUT UINT32       *State,
+  IN     CONST UINT8  *Data,
+  IN     UINTN        Blocks
   );
 
 /**

@@ -35,6 +35,12 @@ STATIC_ASSERT (ARRAY_SIZE (mWords) == ARRAY_SIZE (((STM_PSD_COPY *)0)->Words), "
 ///
 #define TSS_BASE_LOW  0xFF0000FFFFFF0000ULL
 
+///
+/// Bits of the second 8 bytes of a 16-byte descriptor that are 0, and are the type of an
+/// 8-byte descriptor in their place.
+///
+#define TSS_TYPE_HIGH  0x00001F0000000000ULL
+
 /**
   Copy and check the PSD at SMBASE + TXT_SMM_PSD_OFFSET.
 
@@ -72,7 +78,9 @@ StmReadPsd (
     ((UINT64 *)&Psd)[mWords[Index]] = Entry->Psd.Words[Index];
   }
 
-  if ((Psd.Signature != TXT_PROCESSOR_SMM_DESCRIPTOR_SIGNATURE) || (Psd.RequiredStmSmmRevId != STM_SMM_REVISION_ID)) {
+  if ((Psd.Signature != TXT_PROCESSOR_SMM_DESCRIPTOR_SIGNATURE) ||
+      ((Psd.RequiredStmSmmRevId != STM_SMM_REVISION_ID) && (Psd.RequiredStmSmmRevId != 0)))
+  {
     return FALSE;
   }
 
@@ -99,19 +107,29 @@ StmReadPsd (
   Entry->GdtLimit = (UINT64)Psd.SmmGdtSize - 1;
   Entry->Efer     = (Psd.SmmEntryState.ExecutionDisableOutsideSmrr != 0) ? EFER_NXE : 0;
   if ((Psd.SmmGdtSize < sizeof (UINT64)) || (Psd.SmmGdtSize > SIZE_64KB) ||
-      (Entry->Tr + 2 * sizeof (UINT64) > Psd.SmmGdtSize) ||
+      (Entry->Tr + sizeof (UINT64) > Psd.SmmGdtSize) ||
       !StmInHandlerSmram (Shared, Entry->GdtBase, Psd.SmmGdtSize))
   {
     return FALSE;
   }
 
-  Entry->Psd.Tss     = Entry->GdtBase + (Entry->Tr & 0xFFF8);
-  Entry->Psd.TssLow  = *(CONST volatile UINT64 *)(UINTN)Entry->Psd.Tss & TSS_BASE_LOW;
-  Entry->Psd.TssHigh = *(CONST volatile UINT32 *)(UINTN)(Entry->Psd.Tss + sizeof (UINT64));
-  Entry->TrBase      = (RShiftU64 (Entry->Psd.TssLow, 16) & 0xFFFFFF) | (RShiftU64 (Entry->Psd.TssLow, 32) & 0xFF000000) |
-                       LShiftU64 (Entry->Psd.TssHigh, 32);
-  if (Event == StmEventSmi) {
-    Entry->Psd.Smbase = Smbase;
+  //
+  // Some firmware has a TSS descriptor of 8 bytes: then the GDT ends there, or what follows
+  // is another descriptor, which has a type where the second half of a TSS has none. One
+  // at the end is not remembered: an SMI looks at 16 bytes.
+  //
+  Entry->Psd.Tss    = Entry->GdtBase + (Entry->Tr & 0xFFF8);
+  Entry->Psd.TssLow = *(CONST volatile UINT64 *)(UINTN)Entry->Psd.Tss & TSS_BASE_LOW;
+  Entry->TrBase     = (RShiftU64 (Entry->Psd.TssLow, 16) & 0xFFFFFF) | (RShiftU64 (Entry->Psd.TssLow, 32) & 0xFF000000);
+  if (Entry->Tr + 2 * sizeof (UINT64) <= Psd.SmmGdtSize) {
+    Entry->Psd.TssHigh = *(CONST volatile UINT64 *)(UINTN)(Entry->Psd.Tss + sizeof (UINT64));
+    if ((Entry->Psd.TssHigh & TSS_TYPE_HIGH) == 0) {
+      Entry->TrBase |= LShiftU64 (Entry->Psd.TssHigh, 32);
+    }
+
+    if (Event == StmEventSmi) {
+      Entry->Psd.Smbase = Smbase;
+    }
   }
 
   return TRUE;
@@ -150,7 +168,7 @@ StmPsdIsSame (
                     (Now[PSD_WORD (SmmGdtPtr)] ^ Psd->Words[6]) |
                     (Now[PSD_WORD (SmmGdtSize)] ^ Psd->Words[7]) |
                     ((*(CONST volatile UINT64 *)(UINTN)Psd->Tss & TSS_BASE_LOW) ^ Psd->TssLow) |
-                    (*(CONST volatile UINT32 *)(UINTN)(Psd->Tss + sizeof (UINT64)) ^ Psd->TssHigh)) == 0);
+                    (*(CONST volatile UINT64 *)(UINTN)(Psd->Tss + sizeof (UINT64)) ^ Psd->TssHigh)) == 0);
 }
 
 /**

@@ -15,10 +15,7 @@
 #define TABLE_FLAGS 0x63u
 #define LARGE_FLAGS 0xE3u
 
-#define FILE_STATIC_SIZE       0x804u
-#define FILE_RELOCATION_OFFSET 0xA30u
-#define FILE_RELOCATION_COUNT  0xA34u
-#define IMAGE_OFFSET           0x1000u
+#define FILE_STATIC_SIZE 0x804u
 
 /* An unusual value, so that reserved bytes of the map show who wrote them. */
 #define UNTOUCHED 0xA5
@@ -364,21 +361,11 @@ void load_stm(uint32_t processors)
 {
     uint8_t *mseg = (uint8_t *)(uintptr_t)MSEG_BASE;
     uint32_t size = *(const uint32_t *)(mseg_file + FILE_STATIC_SIZE);
-    uint32_t count = *(const uint32_t *)(mseg_file + FILE_RELOCATION_COUNT);
-    const uint32_t *entry =
-        (const uint32_t *)(mseg_file +
-                           *(const uint32_t *)(mseg_file +
-                                               FILE_RELOCATION_OFFSET));
     uint64_t tables = MSEG_BASE + size, loader = tables + 0x6000;
 
     build_handler_tables();
     memset(mseg, 0, 0x200000);
     memcpy(mseg, mseg_file, size);
-    for (uint32_t i = 0; i < count; i++) {
-        uint64_t *pointer = (uint64_t *)(mseg + IMAGE_OFFSET + entry[i]);
-
-        *pointer += MSEG_BASE + IMAGE_OFFSET;
-    }
     write64(tables, (tables + PAGE_SIZE) | TABLE_FLAGS);
     for (unsigned i = 0; i < 4; i++) {
         write64(tables + PAGE_SIZE + 8 * i,
@@ -387,6 +374,11 @@ void load_stm(uint32_t processors)
     for (uint64_t i = 0; i < 2048; i++) {
         write64(tables + 2 * PAGE_SIZE + 8 * i, i << 21 | LARGE_FLAGS);
     }
+#ifdef COPIED
+    (void)loader;
+    (void)processors;
+    (void)mseg_digest;
+#else
     memcpy((void *)(uintptr_t)loader, "STMLOADR", 8);
     write64(loader + 8, MSEG_BASE);
     write64(loader + 16, 0x200000);
@@ -395,6 +387,7 @@ void load_stm(uint32_t processors)
     write32(loader + 40, processors);
     write32(loader + 44, 40);
     memcpy((void *)(uintptr_t)(loader + 48), mseg_digest, sizeof(mseg_digest));
+#endif
 }
 
 static void put16(uint32_t offset, uint16_t value)

@@ -22,7 +22,7 @@ CR0_WP, EFER_NXE = 1 << 16, 1 << 11
 # changes. The compiler puts one function into another, so where C is looked for is told by file and function.
 STEPS = (
     ("takes the lock of the one entry stack", "_ModuleEntryPoint"),
-    ("compares the hash of MSEG's static part", "StmPkg/Library/StmHashLib/StmHashLib.c:StmSha256"),
+    ("compares the hash of MSEG's static part", "StmPkg/Stm/Init/Activate.c:HashImage"),
     ("and builds the tables", "StmPkg/Stm/Protect/Ept.c:StmBuildEpt"),
     ("takes its processor's block, found by its APIC ID", "StmPkg/Library/VmxMonitorLib/Capability.c:VmxReadApicId"),
     ("loads that block's GDT and TR and the shared IDT", "AsmLoadTables"),

@@ -1,0 +1,151 @@
+/** @file
+  INITIALIZE_PROTECTION looks at the PSD, so that no firmware finds out by a crash at its
+  first SMI that the STM cannot enter its handler.
+
+  The firmware can change its PSD at any time. What an SMI finds there is checked again,
+  for the STM's own sake (State/Psd.c), and by the processor.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#include "Api.h"
+#include "Guest/Guest.h"
+#include "Protect/Protect.h"
+#include "State/State.h"
+
+//
+// RPL and TI of a selector. The handler starts at privilege level 0, and VM entry wants
+// the RPL of SS and of every usable data segment no lower ("Checks on Guest Segment
+// Registers", 26.3.1.2 [27.3.1.2]).
+//
+#define SELECTOR_RPL_TI  7
+
+/**
+  Is a linear address canonical?
+
+  @param[in] Address  The address.
+
+  @retval TRUE   Bits 63:47 are equal.
+  @retval FALSE  They are not.
+**/
+STATIC
+BOOLEAN
+IsCanonical (
+  IN UINT64  Address
+  )
+{
+  return (BOOLEAN)((INT64)LShiftU64 (Address, 16) >> 16 == (INT64)Address);
+}
+
+/**
+  Does code begin at an address of the handler's, where alone it may execute?
+
+  @param[in] Processor  This processor.
+  @param[in] Cr3        The handler's page tables, in its SMRAM.
+  @param[in] Linear     Linear address.
+
+  @retval TRUE   It is mapped into the handler's SMRAM.
+  @retval FALSE  It is not.
+**/
+STATIC
+BOOLEAN
+IsCode (
+  IN CONST STM_PROCESSOR  *Processor,
+  IN UINT64               Cr3,
+  IN UINT64               Linear
+  )
+{
+  STM_ADDRESS_SPACE  Space;
+  UINT64             Physical;
+
+  ZeroMem (&Space, sizeof (Space));
+  Space.Cr3     = Cr3;
+  Space.Ia32e   = TRUE;
+  Space.Read    = StmReadTable;
+  Space.Context = Processor;
+  return (BOOLEAN)(IsCanonical (Linear) && StmWalk (&Space, Linear, &Physical) &&
+                   StmInHandlerSmram (Processor->Shared, Physical, 1));
+}
+
+/**
+  Look for what would keep the first SMI from its handler.
+
+  @param[in] Processor  This processor.
+
+  @return Name of the member of the PSD, or SMBASE. NULL if all is well.
+**/
+CONST CHAR8 *
+StmFindPsdProblem (
+  IN CONST STM_PROCESSOR  *Processor
+  )
+{
+  TXT_PROCESSOR_SMM_DESCRIPTOR  Psd;
+  UINT64                        Smbase;
+
+  Smbase = Processor->Saved.Smbase;
+  if (!StmInHandlerSmram (Processor->Shared, Smbase + 0x8000, 0x8000)) {
+    return "SMBASE";
+  }
+
+  CopyMem (&Psd, (CONST VOID *)(UINTN)(Smbase + TXT_SMM_PSD_OFFSET), sizeof (Psd));
+  if (Psd.Signature != TXT_PROCESSOR_SMM_DESCRIPTOR_SIGNATURE) {
+    return "Signature";
+  }
+
+  if ((Psd.RequiredStmSmmRevId != 0) && (Psd.RequiredStmSmmRevId != STM_SMM_REVISION_ID)) {
+    return "RequiredStmSmmRevId";
+  }
+
+  if (Psd.SmmEntryState.Intel64Mode == 0) {
+    return "SmmEntryState";
+  }
+
+  if ((Psd.SmmCs & SELECTOR_RPL_TI) != 0) {
+    return "SmmCs";
+  }
+
+  if ((Psd.SmmDs & SELECTOR_RPL_TI) != 0) {
+    return "SmmDs";
+  }
+
+  if ((Psd.SmmSs & SELECTOR_RPL_TI) != 0) {
+    return "SmmSs";
+  }
+
+  if ((Psd.SmmOtherSegment & SELECTOR_RPL_TI) != 0) {
+    return "SmmOtherSegment";
+  }
+
+  if ((Psd.SmmGdtSize < sizeof (UINT64)) || (Psd.SmmGdtSize > SIZE_64KB)) {
+    return "SmmGdtSize";
+  }
+
+  if (!StmInHandlerSmram (Processor->Shared, Psd.SmmGdtPtr, Psd.SmmGdtSize)) {
+    return "SmmGdtPtr";
+  }
+
+  if (((Psd.SmmTr & SELECTOR_RPL_TI) != 0) || ((UINT32)Psd.SmmTr + sizeof (UINT64) > Psd.SmmGdtSize)) {
+    return "SmmTr";
+  }
+
+  if ((RShiftU64 (Psd.SmmCr3, Processor->Shared->PhysicalBits) != 0) ||
+      !StmIsHandlerCr3 (Processor->Shared, Psd.SmmCr3))
+  {
+    return "SmmCr3";
+  }
+
+  if (!IsCode (Processor, Psd.SmmCr3, Psd.SmmSmiHandlerRip)) {
+    return "SmmSmiHandlerRip";
+  }
+
+  if ((Psd.SmmStmSetupRip != 0) && !IsCode (Processor, Psd.SmmCr3, Psd.SmmStmSetupRip)) {
+    return "SmmStmSetupRip";
+  }
+
+  if ((Psd.SmmStmTeardownRip != 0) && !IsCode (Processor, Psd.SmmCr3, Psd.SmmStmTeardownRip)) {
+    return "SmmStmTeardownRip";
+  }
+
+  return NULL;
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * The real STM under a firmware that only copies: the file to MSEG, six pages of
+ * tables at Cr3Offset, a PSD, SMRR.  No relocation, no page of data for the STM.
+ */
+#include "stm_under_test.h"
+
+#define MSR_MTRRCAP        0xFEu
+#define MSR_SMRR_PHYSBASE  0x1F2u
+#define MSR_SMRR_PHYSMASK  0x1F3u
+#define MTRRCAP_SMRR       (1u << 11)
+#define SMRR_WRITE_BACK    6u
+#define SMRR_VALID         0x800u
+#define SMRR_MASK          (0xFFFFFFFFu & ~(TSEG_SIZE - 1))
+
+#define PSD_SETUP    (PSD + 0x28u)
+#define PSD_TEARDOWN (PSD + 0x30u)
+#define PSD_REVISION (PSD + 0x54u)
+
+#ifndef SMIS
+#define SMIS 200u
+#endif
+
+volatile uint32_t nmi_count;
+
+void guarded_access(void)
+{
+}
+
+static void expect_status(const char *name, uint32_t number, uint32_t status)
+{
+    uint32_t value = number, ebx = 0, ecx = 0, edx = 0;
+
+    __asm__ volatile("vmcall" : "+a"(value), "+b"(ebx), "+c"(ecx), "+d"(edx) : : "cc", "memory");
+    check_eq("COPIED-CALL", name, value, status);
+}
+
+static void set_smrr(void)
+{
+    wrmsr(MSR_SMRR_PHYSBASE, TSEG_BASE | SMRR_WRITE_BACK);
+    wrmsr(MSR_SMRR_PHYSMASK, SMRR_MASK | SMRR_VALID);
+}
+
+/* As a firmware leaves it that needs no setup and reads no save state. */
+static void make_psd_spare(void)
+{
+    write64(PSD_SETUP, 0);
+    write64(PSD_TEARDOWN, 0);
+    write32(PSD_REVISION, 0);
+}
+
+static void session(const char *name)
+{
+    uint32_t handled = handler_count;
+
+    activation_vmcs();
+    expect_status(name, API_INITIALIZE, STM_SUCCESS);
+    expect_status(name, API_START, STM_SUCCESS);
+    for (unsigned i = 0; i < SMIS; i++) {
+        smi(HANDLER_NOTHING);
+    }
+    check_eq("COPIED-SMIS", name, handler_count - handled, SMIS);
+    smi(HANDLER_CPUID);
+    check_eq("COPIED-SMIS", "exit-of-the-handler", handler_value != HANDLER_SILENT, 1);
+    smi(HANDLER_READ_MSEG);
+    check_eq("COPIED-MSEG", "closed-to-the-handler", handler_value, FAULT_GP);
+    expect_status(name, API_STOP, STM_SUCCESS);
+}
+
+/* What no SMI could be entered with: each named by the STM, and refused before START. */
+static const struct {
+    uint32_t place, size;
+    uint64_t value;
+} broken[] = {
+    { PSD, 8, 0 },                          /* Signature */
+    { PSD + 0x54, 4, 0x12345678 },          /* RequiredStmSmmRevId */
+    { PSD + 0x10, 1, 0x0D },                /* SmmEntryState: 32-bit, with paging */
+    { PSD + 0x14, 2, SEL_CODE64 | 3 },      /* SmmCs */
+    { PSD + 0x16, 2, SEL_DATA64 | 3 },      /* SmmDs */
+    { PSD + 0x18, 2, SEL_DATA64 | 1 },      /* SmmSs */
+    { PSD + 0x1A, 2, SEL_DATA64 | 4 },      /* SmmOtherSegment */
+    { PSD + 0x50, 4, 4 },                   /* SmmGdtSize */
+    { PSD + 0x48, 8, 0x100000 },            /* SmmGdtPtr */
+    { PSD + 0x1C, 2, 0xFFF8 },              /* SmmTr */
+    { PSD + 0x20, 8, 0x100000 },            /* SmmCr3 */
+    { PSD + 0x38, 8, 1ull << 63 },          /* SmmSmiHandlerRip: not canonical, */
+    { PSD + 0x38, 8, 0x40000000 },          /* not in SMRAM, */
+    { PSD + 0x38, 8, 0 },                   /* not there */
+    { PSD + 0x28, 8, 0x40000000 },          /* SmmStmSetupRip */
+    { PSD + 0x30, 8, 1ull << 62 },          /* SmmStmTeardownRip */
+};
+static volatile unsigned which;
+static uint8_t kept[8];
+
+static void break_psd(void)
+{
+    memcpy(kept, (void *)(uintptr_t)broken[which].place, broken[which].size);
+    memcpy((void *)(uintptr_t)broken[which].place, &broken[which].value, broken[which].size);
+}
+
+static void mend_psd(void)
+{
+    memcpy((void *)(uintptr_t)broken[which].place, kept, broken[which].size);
+}
+
+static void refused_psds(void)
+{
+    for (which = 0; which < ARRAY_SIZE(broken); which++) {
+        smm_call(break_psd);
+        activation_vmcs();
+        expect_status("broken-PSD", API_INITIALIZE, STM_UNSPECIFIED);
+        smm_call(mend_psd);
+    }
+}
+
+/* A TSS descriptor of 8 bytes at the end of the GDT, and in front of another one. */
+static void short_tss(void)
+{
+    write32(PSD + 0x50, read32(PSD + 0x50) - 8);
+}
+
+static void followed_tss(void)
+{
+    uint64_t next = read64(PSD_GDT) + (read32(PSD + 0x1C) & 0xFFF8) + 8;
+
+    write32(PSD + 0x50, read32(PSD + 0x50) + 8);
+    write64(next, 0x00CF93000000FFFF);
+}
+
+void run_tests(void)
+{
+    firmware_start();
+    vmx_start();
+    smm_monitor_ctl(MSEG_BASE | 1);
+    check_eq("SMRR", "announced", rdmsr(MSR_MTRRCAP) & MTRRCAP_SMRR, MTRRCAP_SMRR);
+    check_eq("SMRR", "written-outside-smm", try_wrmsr(MSR_SMRR_PHYSMASK, 0), FAULT_GP);
+
+    activation_vmcs();
+    expect_status("without-SMRR", API_INITIALIZE, STM_UNSPECIFIED);
+
+    smm_call(set_smrr);
+    check_eq("SMRR", "base", rdmsr(MSR_SMRR_PHYSBASE), TSEG_BASE | SMRR_WRITE_BACK);
+    check_eq("SMRR", "mask", rdmsr(MSR_SMRR_PHYSMASK), SMRR_MASK | SMRR_VALID);
+    session("as-ours");
+    smm_call(make_psd_spare);
+    session("with-a-spare-PSD");
+    refused_psds();
+    smm_call(short_tss);
+    session("with-a-short-TSS");
+    smm_call(followed_tss);
+    session("with-a-descriptor-behind-it");
+}

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""The real STM under a firmware that only copies it: it finds by itself where it is, and by SMRR where SMRAM is."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from build_scripts.conformance.image_build import build_image
+from build_scripts.conformance.image_run import run_image
+from build_scripts.conformance.image_table import DUAL_CPU
+from build_scripts.observation.events import Kind
+from build_scripts.stm_image import inspect_image
+
+from .test_stm import HERE, Run, digest_defines, extra_arguments, read_run, smi_groups
+
+SOURCES = tuple(str(HERE / name) for name in ("firmware.c", "copied.c"))
+SESSIONS, SMIS = 4, 200
+MEMBERS = (
+    *("Signature", "RequiredStmSmmRevId", "SmmEntryState", "SmmCs", "SmmDs", "SmmSs", "SmmOtherSegment", "SmmGdtSize"),
+    *("SmmGdtPtr", "SmmTr", "SmmCr3", *["SmmSmiHandlerRip"] * 3, "SmmStmSetupRip", "SmmStmTeardownRip"),
+)
+PLAIN_TRANSITIONS = 4
+MOST_INSTRUCTIONS = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def copied(qemu: Path, mseg: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    work = tmp_path_factory.mktemp("copied")
+    rom = build_image(SOURCES, (*digest_defines(mseg), "COPIED", f"SMIS={SMIS}")).rom
+    return read_run(work, run_image(qemu, rom, work, DUAL_CPU, extra_arguments(work), timeout=60))
+
+
+def test_checks_of_the_image(copied: Run) -> None:
+    assert copied.outcome.problems(expect_shutdown=False) == []
+    assert len(copied.outcome.checks) >= 15
+
+
+def test_nothing_has_to_be_relocated(mseg: Path) -> None:
+    """What is in MSEG is what is in the file, wherever MSEG is."""
+    assert inspect_image(mseg.read_bytes()).relocations == ()
+
+
+def test_it_runs_wherever_it_is_copied(copied: Run, mseg: Path) -> None:
+    static = inspect_image(mseg.read_bytes()).software.static_image_size
+    digest = sha256(mseg.read_bytes()[:static]).hexdigest()
+    assert [record.fields["mseg_sha256"] for record in copied.of("init")] == [digest] * SESSIONS
+    assert [record.number("smis") for record in copied.of("stop")] == [SMIS + 2] * SESSIONS
+    assert copied.of("crash") == []
+    plain = [group for group in smi_groups(copied.transitions) if len(group) == PLAIN_TRANSITIONS]
+    assert len(plain) >= SESSIONS * SMIS
+
+
+def test_without_smrr_it_does_not_guess(copied: Run) -> None:
+    """Refused, and the processor is back under the default treatment."""
+    first = copied.of("refused")[0]
+    assert first.text("reason") == "no-smrr"
+    deactivated = [one for one in copied.transitions if one.kind is Kind.SMM_DEACTIVATE]
+    assert len(deactivated) == 1 + len(MEMBERS) + SESSIONS
+
+
+def test_psd_that_no_smi_could_be_entered_with_is_refused(copied: Run) -> None:
+    """At INITIALIZE_PROTECTION, by the name of the member; no crash, and the next session runs."""
+    refused = copied.of("refused")[1:]
+    assert [record.text("member") for record in refused] == list(MEMBERS)
+    assert {record.text("reason") for record in refused} == {"psd"}
+
+
+def test_activation_takes_less_than_a_million_instructions(copied: Run) -> None:
+    """Most of them hash the image, with the SHA extensions."""
+    begins = [one.icount for one in copied.transitions if one.kind is Kind.ACTIVATE]
+    ends = [one.icount for one in copied.transitions if one.kind in (Kind.SMM_RETURN, Kind.SMM_DEACTIVATE)]
+    spent = [min(end for end in ends if end > begin) - begin for begin in begins]
+    assert len(spent) == 1 + len(MEMBERS) + SESSIONS
+    assert max(spent) < MOST_INSTRUCTIONS
