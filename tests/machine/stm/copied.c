@@ -49,12 +49,26 @@ static void make_psd_spare(void)
     write32(PSD_REVISION, 0);
 }
 
+/* A firmware that declares nothing: the launcher gets an empty list, not an error. */
+static void no_resources(void)
+{
+    uint64_t page = phys(page_alloc());
+    uint32_t value = API_RESOURCES, ebx = (uint32_t)page, ecx = (uint32_t)(page >> 32), edx = 0;
+
+    memset((void *)(uintptr_t)page, 0x77, PAGE_SIZE);
+    __asm__ volatile("vmcall" : "+a"(value), "+b"(ebx), "+c"(ecx), "+d"(edx) : : "cc", "memory");
+    check_eq("COPIED-LIST", "status", value, STM_SUCCESS);
+    check_eq("COPIED-LIST", "no-other-page", edx, 0);
+    check_eq("COPIED-LIST", "lone-end", read64(page), 16ull << 32);
+}
+
 static void session(const char *name)
 {
     uint32_t handled = handler_count;
 
     activation_vmcs();
     expect_status(name, API_INITIALIZE, STM_SUCCESS);
+    no_resources();
     expect_status(name, API_START, STM_SUCCESS);
     for (unsigned i = 0; i < SMIS; i++) {
         smi(HANDLER_NOTHING);

@@ -336,6 +336,10 @@ static void move_smbase(void)
 {
     write32(DEFAULT_SMBASE + 0xFF00, MANY_SMBASE(moving));
     wrmsr(0x9B, MSEG_BASE | 1);
+#ifdef COPIED
+    wrmsr(0x1F2, TSEG_BASE | 6); /* SMRR, by which alone the STM finds SMRAM */
+    wrmsr(0x1F3, (0xFFFFFFFFu & ~(TSEG_SIZE - 1)) | 0x800);
+#endif
 }
 
 static void write_psd(uint32_t cpu)

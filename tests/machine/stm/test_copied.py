@@ -11,9 +11,11 @@ import pytest
 from build_scripts.conformance.image_build import build_image
 from build_scripts.conformance.image_run import run_image
 from build_scripts.conformance.image_table import DUAL_CPU
-from build_scripts.observation.events import Kind
+from build_scripts.observation.events import Kind, parse_records
 from build_scripts.stm_image import inspect_image
 
+from .test_many import SOURCES as MANY_SOURCES
+from .test_many import check_rounds
 from .test_stm import HERE, Run, digest_defines, extra_arguments, read_run, smi_groups
 
 SOURCES = tuple(str(HERE / name) for name in ("firmware.c", "copied.c"))
@@ -75,3 +77,17 @@ def test_activation_takes_less_than_a_million_instructions(copied: Run) -> None:
     spent = [min(end for end in ends if end > begin) - begin for begin in begins]
     assert len(spent) == 1 + len(MEMBERS) + SESSIONS
     assert max(spent) < MOST_INSTRUCTIONS
+
+
+def test_two_processors_at_the_same_time(qemu: Path, mseg: Path, tmp_path: Path) -> None:
+    """By CPUID the STM has room for both; each is told of MSEG and SMRR as the other is."""
+    rounds, processors = 50, 2
+    numbers = {"SCENE": 0, "PROCESSORS": processors, "ANNOUNCED": processors, "ROUNDS": rounds}
+    defines = (*digest_defines(mseg), "COPIED", *(f"{name}={value}" for name, value in numbers.items()))
+    extra = (
+        *("-smp", str(processors), "-chardev", f"file,id=stm,path={tmp_path / 'stm.log'}"),
+        *("-device", "isa-debugcon,iobase=0x403,chardev=stm"),
+    )
+    outcome = run_image(qemu, build_image(MANY_SOURCES, defines).rom, tmp_path, DUAL_CPU, extra, timeout=120)
+    records = parse_records((tmp_path / "stm.log").read_text(encoding="ascii"), "stm.log")
+    check_rounds(outcome, records, mseg, processors, rounds)
