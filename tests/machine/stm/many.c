@@ -385,7 +385,9 @@ static void announce_rendezvous(void)
 static void firmware(void)
 {
     load_stm(ANNOUNCED);
-    announce_rendezvous();
+    if (RENDEZVOUS != 0) {
+        announce_rendezvous();
+    }
     for (uint32_t cpu = 0; cpu < PROCESSORS; cpu++) {
         write_psd(cpu);
         processors[cpu].vmxon = vmcs_alloc();
