@@ -341,7 +341,8 @@ VmxLoadCr3 (
 
   @retval TRUE   Done, or the guest has got #GP(0).
   @retval FALSE  CLTS, LMSW or another register: with masks that hold only bits
-                 that VMX operation fixes there is no such exit.
+                 that VMX operation fixes there is no such exit. A caller whose masks
+                 hold more decides about these before.
 **/
 BOOLEAN
 EFIAPI

@@ -122,6 +122,14 @@ StmDispatchRsm (
   )
 {
   Processor->SmmGuestLaunched = TRUE;
+  if (Processor->Step.Active) {
+    //
+    // Another processor has replaced a string instruction by RSM. The next SMI must not
+    // begin with a step that is half done.
+    //
+    StmEndStep (Processor);
+  }
+
   switch (StmFinishHandler (Processor)) {
     case StmEventSetup:
       return StmApiCompleteStart (Processor);

@@ -220,6 +220,14 @@ StmExitControlRegister (
     return Enter;
   }
 
+  if (Processor->Generation != *(volatile UINT32 *)&Processor->Shared->Generation) {
+    //
+    // Another processor has opened what this VM exit is about, and the masks here do not
+    // know it yet. They do when the handler executes the instruction again.
+    //
+    return StmResumeHandler (Processor);
+  }
+
   Qualification = VmRead (VMCS_EXIT_QUALIFICATION);
   if (VMX_CR_QUALIFICATION_NUMBER (Qualification) == 8) {
     MoveCr8 (Processor, Qualification);

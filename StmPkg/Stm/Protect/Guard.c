@@ -259,11 +259,17 @@ StmChangeProtection (
   CopyMem (Draft, Profile, sizeof (*Draft));
   EcamBase = Shared->EcamBase;
   EcamSize = Shared->EcamSize;
-  if (StmNamesPci (List, Shared->PhysicalBits)) {
-    StmFindEcam (Processor);
+  //
+  // What the firmware claims of a PCI function is its page of ECAM, too. The guard itself
+  // stays as it is, unless PCI is what the call is about.
+  //
+  StmFindEcam (Processor);
+  GetLimits (Processor, &Limits);
+  if (!StmNamesPci (List, Shared->PhysicalBits)) {
+    Shared->EcamBase = EcamBase;
+    Shared->EcamSize = EcamSize;
   }
 
-  GetLimits (Processor, &Limits);
   Applied = FALSE;
   Status  = StmProfileApply (Draft, &Limits, List, Protect);
   if ((Status == STM_SUCCESS) || (Status == (UINT32)ERROR_STM_UNPROTECTABLE_RESOURCE)) {
@@ -338,6 +344,11 @@ StmSeeProtection (
   LockProfile (Shared);
   Processor->Generation = *(volatile UINT32 *)&Shared->Generation;
   StmApplyRegisters (Processor, (CONST STM_PROFILE *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_PROFILE));
+  //
+  // If the handler is in the midst of its work, the shadows of newly owned bits now hold
+  // what it has made of them. The next SMI begins with other values.
+  //
+  Processor->Restore |= STM_RESTORE_SHADOWS;
   UnlockProfile (Shared);
   StmFlushEpt ();
 }

@@ -168,7 +168,8 @@ StmRestoreRegisters (
 
 /**
   Move SMBASE to where the handler has written it, or crash: PSD and save state follow
-  it, so it has to stay in the handler's SMRAM.
+  it, so it has to stay in the handler's SMRAM, and at four bytes: the low bits of the
+  save state's address say at the next SMI what else is to be done (Entry/Exit.nasm).
 
   @param[in] Processor  This processor, Saved.Smbase changed.
 **/
@@ -178,7 +179,9 @@ MoveSmbase (
   IN CONST STM_PROCESSOR  *Processor
   )
 {
-  if (!StmInHandlerSmram (Processor->Shared, Processor->Saved.Smbase + 0x8000, 0x8000)) {
+  if (((Processor->Saved.Smbase & 3) != 0) ||
+      !StmInHandlerSmram (Processor->Shared, Processor->Saved.Smbase + 0x8000, 0x8000))
+  {
     StmCrash (Processor, StmCrashBadState, 0, Processor->Saved.Smbase, Processor->Saved.Rip, StmBadSmbase);
   }
 

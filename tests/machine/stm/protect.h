@@ -120,8 +120,8 @@ void run_calls(void);         /* protect_calls.c */
 void run_lists(void);
 void check_lookup(void);      /* protect_lookup.c; `guarded` is protected */
 void run_capacity(void);      /* protect_capacity.c */
-void run_pci(void);
-void run_all(void);           /* protect_pci.c */
+void run_pci(void);           /* protect_pci.c */
+void run_all(void);           /* protect_all.c */
 void check_moves(uint64_t base); /* protect_moves.c: at four bytes at which the STM emulates instructions */
 void moves_in_handler(void);
 void check_addresses(void);     /* protect_strings.c; registers of the ISA bridge are protected */
