@@ -79,7 +79,8 @@ def environment_has_packages() -> bool:
     """Whether this interpreter can run the lab itself, as after ``pip install -e .``."""
     from importlib.util import find_spec
 
-    return all(find_spec(name) is not None for name in ("rich", "qemu", "edk2toolext", "pytest", "jsonschema"))
+    needed = ("rich", "qemu", "edk2toolext", "pytest", "jsonschema", "jinja2", "plotly")
+    return all(find_spec(name) is not None for name in needed)
 
 
 def ready() -> bool:

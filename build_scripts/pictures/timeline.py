@@ -42,7 +42,7 @@ def figure(spans: Sequence[Span], shown: tuple[int, int] | None) -> go.Figure:
                 x=[span.end - span.begin for span in mine],
                 customdata=[span.into for span in mine],
                 marker={"color": colour, "line": {"width": 0}},
-                hovertemplate=f"{name}<br>%{{y}}, from %{{base:,}}, %{{x:,}} ticks<extra></extra>",
+                hovertemplate=f"{name}<br>%{{y}}, from %{{base:,}} to %{{x:,}}<extra></extra>",
             )
     lanes = sorted({span.cpu for span in spans})
     made.update_layout(

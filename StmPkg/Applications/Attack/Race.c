@@ -87,11 +87,17 @@ AttackRace (
 
   mRace->Place  = (volatile UINT64 *)(UINTN)Step->Argument[1];
   mRace->Ending = 0;
-  if (!EFI_ERROR (gBS->CreateEvent (0, TPL_CALLBACK, NULL, NULL, &mRaceEnded)) &&
-      !EFI_ERROR (Mp->StartupThisAP (Mp, RunRace, (UINTN)Step->Argument[0], mRaceEnded, 0, mRace, NULL)))
-  {
-    Step->Result = StmStepDone;
+  if (!EFI_ERROR (gBS->CreateEvent (0, TPL_CALLBACK, NULL, NULL, &mRaceEnded))) {
+    if (!EFI_ERROR (Mp->StartupThisAP (Mp, RunRace, (UINTN)Step->Argument[0], mRaceEnded, 0, mRace, NULL))) {
+      Step->Result = StmStepDone;
+      return;
+    }
+
+    gBS->CloseEvent (mRaceEnded);
   }
+
+  gBS->FreePool (mRace);
+  mRace = NULL;
 }
 
 /**

@@ -238,15 +238,12 @@ ExecResources (
   VOID
   )
 {
-  EXECUTIVE_MONITOR_PROTOCOL  *Monitor;
-  EFI_STATUS                  Status;
-  UINT64                      Page;
-  UINT32                      Pages;
-  UINT32                      Count;
+  EFI_STATUS  Status;
+  UINT64      Page;
+  UINT32      Pages;
+  UINT32      Count;
 
-  Monitor = ExecFind ();
-  if ((Monitor == NULL) || (Monitor->State != ExecStateGuest) || !Monitor->StmActive) {
-    Print (L"ExecMon: this shell is no guest, or there is no STM\n");
+  if (!ExecHasStm ()) {
     return EFI_NOT_STARTED;
   }
 
