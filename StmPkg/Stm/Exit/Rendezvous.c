@@ -71,6 +71,25 @@ Unlock (
 }
 
 /**
+  The state of a processor.
+
+  @param[in] Shared  Shared state.
+  @param[in] Slot    Its block.
+
+  @return It.
+**/
+STATIC
+STM_PROCESSOR *
+ProcessorOf (
+  IN CONST STM_SHARED  *Shared,
+  IN UINT32            Slot
+  )
+{
+  return (STM_PROCESSOR *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_SHARED_SIZE +
+                                  (UINT64)Slot * STM_PER_PROCESSOR_SIZE + STM_BLOCK_PROCESSOR);
+}
+
+/**
   The next member of the session that is neither inside nor parked.
 
   @param[in]     Shared  Shared state, locked.
@@ -88,8 +107,7 @@ NextMissing (
   STM_PROCESSOR  *Other;
 
   while (*Slot < *(CONST volatile UINT32 *)&Shared->Blocks) {
-    Other = (STM_PROCESSOR *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_SHARED_SIZE +
-                                     (UINT64)*Slot * STM_PER_PROCESSOR_SIZE + STM_BLOCK_PROCESSOR);
+    Other  = ProcessorOf (Shared, *Slot);
     *Slot += 1;
     if ((*(CONST volatile STM_PROCESSOR_STATE *)&Other->State != StmProcessorOff) &&
         ((Other->Presence == StmPresenceOutside) || (Other->Presence == StmPresenceCalled)))
@@ -201,6 +219,32 @@ StmRendezvousArrive (
 }
 
 /**
+  The last handler has ended: everyone who is inside may leave.
+
+  It is the last one that says so. If each found out on its own, one could leave, and come
+  with its next SMI, before another had looked: that one would be left waiting inside, and
+  the handler begin without it.
+
+  @param[in,out] Shared  Shared state, locked.
+**/
+STATIC
+VOID
+LetLeave (
+  IN OUT STM_SHARED  *Shared
+  )
+{
+  STM_PROCESSOR  *Other;
+  UINT32         Slot;
+
+  for (Slot = 0; Slot < *(CONST volatile UINT32 *)&Shared->Blocks; Slot++) {
+    Other = ProcessorOf (Shared, Slot);
+    if (Other->Presence == StmPresenceInside) {
+      Other->Presence = StmPresenceOutside;
+    }
+  }
+}
+
+/**
   The handler of an SMI has ended: wait for the others' to end. Called for the policy
   only.
 
@@ -211,21 +255,14 @@ StmRendezvousLeave (
   IN OUT STM_PROCESSOR  *Processor
   )
 {
-  STM_RENDEZVOUS  *Rendezvous;
-  BOOLEAN         Over;
-
-  Rendezvous = &Processor->Shared->Rendezvous;
   Lock (Processor->Shared);
-  Rendezvous->Running--;
-  Unlock (Processor->Shared);
-  do {
-    CpuPause ();
-    Lock (Processor->Shared);
-    Over = (BOOLEAN)(Rendezvous->Running == 0);
-    if (Over) {
-      Processor->Presence = StmPresenceOutside;
-    }
+  Processor->Shared->Rendezvous.Running--;
+  if (Processor->Shared->Rendezvous.Running == 0) {
+    LetLeave (Processor->Shared);
+  }
 
-    Unlock (Processor->Shared);
-  } while (!Over);
+  Unlock (Processor->Shared);
+  while (*(CONST volatile STM_PRESENCE *)&Processor->Presence == StmPresenceInside) {
+    CpuPause ();
+  }
 }
