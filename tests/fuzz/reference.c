@@ -208,6 +208,18 @@ RefClaims (
 }
 
 /**
+  Does a descriptor protect a port that has to stay open without a claim?
+**/
+BOOLEAN
+RefIsStepPort (
+  IN CONST REF_ITEM  *Item
+  )
+{
+  return (BOOLEAN)((Item->Space == SpaceIo) && ((Item->Access & 3) != 0) &&
+                   (Item->First <= REF_STEP_LAST) && (Item->Last >= REF_STEP_FIRST));
+}
+
+/**
   What all changes together protect at one place.
 **/
 UINT32

@@ -60,6 +60,13 @@ typedef struct {
   UINT32        Count;
 } REF_HISTORY;
 
+///
+/// Where INS and OUTS of the SMI handler run before the STM does their access: nobody can
+/// protect these ports.
+///
+#define REF_STEP_FIRST  0xED
+#define REF_STEP_LAST   0xF0
+
 VOID
 RefReadList (
   IN  CONST UINT8  *Bytes,
@@ -71,6 +78,11 @@ RefReadList (
 BOOLEAN
 RefClaims (
   IN CONST REF_LIST  *Claims,
+  IN CONST REF_ITEM  *Item
+  );
+
+BOOLEAN
+RefIsStepPort (
   IN CONST REF_ITEM  *Item
   );
 

@@ -23,6 +23,8 @@ Place = tuple[str, int, int]
 """Space, number (of a page, a port, an MSR, a byte of PCI configuration space), access."""
 
 PCI_FUNCTION = 0x1000
+STEP_PORTS = range(0xED, 0xF1)
+"""Where string instructions of the handler run before the STM does their access: always open."""
 Bridges = dict[tuple[int, int, int], int]
 """Bus, device and function of each bridge: its secondary bus."""
 
@@ -288,10 +290,12 @@ class Profile:
         return space == "memory" and first * PAGE < area.stop and last * PAGE > area.start
 
     def claimed(self, ranges: tuple[str, int, int, int], limits: Limits, claims: list[Descriptor]) -> bool:
-        """Whether the firmware needs any of it; TSEG it always does."""
+        """Whether the handler needs any of it; TSEG and the ports of string instructions it always does."""
         if self.touches(ranges, limits.tseg):
             return True
         space, first, last, access = ranges
+        if space == "io" and access and first < STEP_PORTS.stop and last > STEP_PORTS.start:
+            return True
         for claim in claims:
             if claim.ignored:
                 continue

@@ -148,7 +148,7 @@ WATCHED: model.Watched = {
             (1 << BITS) // PAGE - 1,
         }
     ),
-    "io": sorted({*range(20), *range(0x5F, 0x67), *range(0xCF0, 0xD08), 0xFFFF}),
+    "io": sorted({*range(20), *range(0x5F, 0x67), *range(0xE8, 0xF6), *range(0xCF0, 0xD08), 0xFFFF}),
     "msr": [*range(8), 0x1FFF, 0x2000, 0xC000_0080, 0xFFFF_FFFF],
     "register": [*range(5 * 64)],
     "pci": sorted(
@@ -166,7 +166,8 @@ addresses = st.builds(
 )
 lengths = st.one_of(st.integers(1, 6).map(lambda pages: pages * PAGE), st.integers(1, 3 * PAGE))
 memories = st.builds(memory, addresses, lengths, st.integers(0, 7), st.sampled_from((model.MEM, model.MMIO)))
-ports = st.builds(io, st.integers(0, 12), st.integers(1, 6))
+some_ports = st.one_of(st.integers(0, 12), st.integers(0, 12), st.integers(0xE8, 0xF2))
+ports = st.builds(io, some_ports, st.integers(1, 6))
 msrs = st.builds(msr, st.integers(0, 6), st.sampled_from((0, 1, 2**64 - 1)), st.sampled_from((0, 1 << 40)))
 # Paths that lead to the same functions, to others, and nowhere.
 paths = st.sampled_from(
@@ -180,7 +181,7 @@ pcis = st.builds(
     lambda path, place, access, bus: pci_path(path, place[0], place[1], access, bus),
     *(paths, registers, st.integers(0, 3), st.sampled_from((0, 0, 0, 1, 4))),
 )
-traps = st.builds(trapped, st.integers(0, 12), st.integers(1, 6), st.integers(0, 7))
+traps = st.builds(trapped, some_ports, st.integers(1, 6), st.integers(0, 7))
 _masks = st.sampled_from((0, 0, 1, 0x8001_0001, 1 << 63, 2**64 - 1))
 controls = st.builds(register, st.integers(0, 4), _masks, _masks)
 others = st.sampled_from((ANY, REGISTER, pci(), pci(3), io(0xCF8, 8), memory(ECAM.start, 0x20_0000)))
@@ -321,14 +322,17 @@ def protect(library: ctypes.CDLL, claims: list[bytes], *descriptors: bytes) -> t
 
 
 def test_all_is_what_the_firmware_does_not_need(library: ctypes.CDLL) -> None:
-    """All but its claims and TSEG, space by space; nothing if it claims all; and all of it is given back at once."""
+    """All but its claims, TSEG and the ports of string instructions, space by space; nothing if it claims all.
+
+    All of it is given back at once.
+    """
     whole = {0: 1 << BITS, 1: 0x1_0000, 2: 1 << 32, 3: 1 << 28}
     profile, status = protect(library, [memory(0x5000, PAGE, 3), io(0x60, 5), msr(0x1B, 1, 0)], ANY)
     assert status == model.SUCCESS
     found = [(one.space, one.base, one.end, one.access) for one in profile.ranges[: profile.count]]
     assert found == [
         *((0, 0, 0x5000, 7), (0, 0x5000, 0x6000, 4), (0, 0x6000, TSEG.start, 7), (0, TSEG.stop, whole[0], 7)),
-        *((1, 0, 0x60, 3), (1, 0x65, whole[1], 3)),
+        *((1, 0, 0x60, 3), (1, 0x65, 0xED, 3), (1, 0xF1, whole[1], 3)),
         *((2, 0, 0x1B, 3), (2, 0x1B, 0x1C, 2), (2, 0x1C, whole[2], 3)),
         (3, 0, whole[3], 3),
     ]
@@ -353,6 +357,37 @@ def test_trapped_ports_have_directions(library: ctypes.CDLL, flags: int, access:
     assert found == ([(1, 0x70, 0x72, access)] if access else [])
     assert apply(library, profile, io(0x70, 1), trapped(0x71, 1, flags), protect=False) == model.SUCCESS
     assert profile.count == 0
+
+
+@pytest.mark.parametrize(
+    ("one", "granted"),
+    [
+        (io(0xED, 1), False),
+        (io(0xF0, 1), False),
+        (io(0xE0, 0x20), False),
+        (io(0, 0x1_0000 - 1), False),
+        (trapped(0xED, 4, 1), False),
+        (trapped(0xEF, 1, 2), False),
+        (trapped(0xED, 4, 4), True),
+        (io(0xE0, 0xD), True),
+        (io(0xF1, 4), True),
+    ],
+    ids=["first", "last", "around", "almost-all", "in", "out", "no-direction", "below", "above"],
+)
+def test_the_ports_of_string_instructions_stay_open(library: ctypes.CDLL, one: bytes, granted: bool) -> None:
+    """INS and OUTS at an intercepted port run at EDH to F0H first: denied, and what else the list names is not."""
+    limits, claims = claims_of(library, [])
+    page = (io(0x80, 1) + one + end()).ljust(PAGE, b"\0")
+    profile, reference = Profile(), model.Profile(watched=WATCHED)
+    text = ctypes.create_string_buffer(page, PAGE)
+    status = library.StmProfileApply(ctypes.byref(profile), ctypes.byref(limits), text, ctypes.c_ubyte(1))
+    assert hex(status) == hex(model.SUCCESS if granted else model.UNPROTECTABLE_RESOURCE)
+    assert returned(text.raw, model.parse(page, BITS)[0]) == [True, granted]
+    assert reference.apply(page, LIMITS, claims, True) == (status, [True, granted])
+    end_of = ctypes.c_uint64()
+    for port in range(0xED, 0xF1):
+        assert library.StmProfileAt(ctypes.byref(profile), 1, ctypes.c_uint64(port), ctypes.byref(end_of)) == 0
+    assert library.StmProfileAt(ctypes.byref(profile), 1, ctypes.c_uint64(0x80), ctypes.byref(end_of)) == 3
 
 
 def test_no_room(library: ctypes.CDLL) -> None:

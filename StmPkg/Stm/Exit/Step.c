@@ -6,8 +6,8 @@
   depends on segment limits, page tables and EPT, and on which fault comes first. A
   mistake of the STM's there would let the handler read or write, by the STM's
   hand, what it must not. So the processor executes the instruction, as the handler's, at
-  a port where nobody listens; the monitor trap flag brings the STM back behind it, and
-  it does the access at the port that was meant. If the handler has no access to the
+  a port where nobody listens, and which nobody can protect; the monitor trap flag brings
+  the STM back behind it, and it does the access at the port that was meant. If the handler has no access to the
   memory, it takes its fault, or the STM an EPT violation, and the port is not touched.
 
   Bitmaps and EPT stay as they are meanwhile: another processor may replace the
@@ -20,11 +20,6 @@
 #include "Exit.h"
 #include "Guest/Guest.h"
 #include "Protect/Protect.h"
-
-///
-/// A port at which nobody listens, next to the one that serves for delays.
-///
-#define UNUSED_PORT  0xED
 
 /**
   Let the processor execute INS or OUTS at another port.
@@ -48,7 +43,7 @@ StmStartStep (
   Step->Rcx              = Processor->Handler.Rcx;
   Step->Rdx              = Processor->Handler.Rdx;
   Step->Linear           = VmRead (VMCS_GUEST_LINEAR_ADDRESS);
-  Processor->Handler.Rdx = (Step->Rdx & ~(UINT64)MAX_UINT16) | UNUSED_PORT;
+  Processor->Handler.Rdx = (Step->Rdx & ~(UINT64)MAX_UINT16) | STM_STEP_PORTS_BASE;
   VmWrite (VMCS_PROCESSOR_CONTROLS, VmRead (VMCS_PROCESSOR_CONTROLS) | VMX_CPU_MONITOR_TRAP_FLAG);
   return StmResumeHandler (Processor);
 }

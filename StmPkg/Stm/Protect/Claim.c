@@ -27,7 +27,7 @@
 typedef struct {
   UINTN      Page;
   UINTN      Offset;
-  BOOLEAN    Tseg;   ///< has been told
+  BOOLEAN    Own;    ///< what needs no claim has been told
 } CURSOR;
 
 /**
@@ -143,7 +143,9 @@ NeedsOfPci (
 }
 
 /**
-  What the firmware needs, claim by claim. TSEG is its own without a claim.
+  What the handler needs, claim by claim. Without a claim TSEG is the firmware's own, and
+  the ports at which its INS and OUTS run under the monitor trap flag stay open: were one
+  protected, the handler would fail at a port that it has not named.
 
   @param[in]     Limits  What protection must respect.
   @param[in,out] Cursor  Zeroed for the first claim.
@@ -166,10 +168,11 @@ NextClaim (
   STM_RESOURCE_KIND  Kind;
   STM_RANGE          Claim;
 
-  if (!Cursor->Tseg) {
-    Cursor->Tseg = TRUE;
+  if (!Cursor->Own) {
+    Cursor->Own = TRUE;
     Fill (&Needs[0], StmSpaceMemory, ANY_ACCESS, Limits->TsegBase, Limits->TsegEnd);
-    *Count = 1;
+    Fill (&Needs[1], StmSpaceIo, STM_ACCESS_READ | STM_ACCESS_WRITE, STM_STEP_PORTS_BASE, STM_STEP_PORTS_END);
+    *Count = 2;
     return TRUE;
   }
 
@@ -224,7 +227,7 @@ NextClaim (
 
 /**
   Does the handler need any of what is to be protected? TSEG is the firmware's
-  own; everything else it has to claim in its list.
+  own, and the ports of StmStartStep stay open; everything else it has to claim in its list.
 
   @param[in] Limits  What protection must respect.
   @param[in] Range   What is to be protected.

@@ -25,6 +25,14 @@ typedef struct {
   STM_RANGE    Ranges[STM_PROFILE_RANGES];
 } STM_PROFILE;
 
+///
+/// Ports at which nobody listens, next to the one that serves for delays: a double word.
+/// INS and OUTS of the SMI handler at an intercepted port run here first (StmStartStep), so
+/// nobody can protect these.
+///
+#define STM_STEP_PORTS_BASE  0xED
+#define STM_STEP_PORTS_END   0xF1
+
 /**
   How many places a space has.
 
@@ -110,7 +118,7 @@ StmPciBusNumbers (
 
 /**
   Does the handler need any of what is to be protected? TSEG is the firmware's
-  own; everything else it has to claim in its list.
+  own, and the ports of StmStartStep stay open; everything else it has to claim in its list.
 
   @param[in] Limits  What protection must respect.
   @param[in] Range   What is to be protected.

@@ -100,6 +100,7 @@ ApiCheckPlace (
     }
   } else if ((Space == SpaceIo) && (Place < 0x10000)) {
     REQUIRE ((Wanted == 0) || InBitmap (STM_DYNAMIC_IO_BITMAP_A, Place));
+    REQUIRE ((Place < REF_STEP_FIRST) || (Place > REF_STEP_LAST) || !InBitmap (STM_DYNAMIC_IO_BITMAP_A, Place));
     REQUIRE ((Place != STM_RECORD_PORT_STM) || InBitmap (STM_DYNAMIC_IO_BITMAP_A, Place));
   } else if (Space == SpaceMsr) {
     Bit = (Place < 0x2000) ? Place : ((Place >= 0xC0000000) && (Place < 0xC0002000)) ? (Place - 0xC0000000 + 0x2000) : MAX_UINT64;
@@ -147,7 +148,7 @@ ApiCheckProfile (
     Item.Access = Range->Access;
     Item.First  = Range->Base;
     Item.Last   = Range->End - 1;
-    REQUIRE (!RefClaims (&gApiBios, &Item));
+    REQUIRE (!RefClaims (&gApiBios, &Item) && !RefIsStepPort (&Item));
     if (Places) {
       ApiCheckPlace (Range->Space, Range->Base);
       ApiCheckPlace (Range->Space, Range->End - 1);
@@ -179,6 +180,8 @@ ApiCheckEverywhere (
   ApiCheckPlace (SpaceMsr, 0x9B);
   ApiCheckPlace (SpaceMsr, 0x1B);
   ApiCheckPlace (SpaceIo, STM_RECORD_PORT_STM);
+  ApiCheckPlace (SpaceIo, REF_STEP_FIRST);
+  ApiCheckPlace (SpaceIo, REF_STEP_LAST);
 }
 
 VOID
@@ -218,7 +221,7 @@ RememberRange (
 }
 
 /**
-  All of it, but for what is the firmware's.
+  All of it, but for what is the firmware's, and the ports that stay open.
 **/
 VOID
 ApiRememberAll (
@@ -236,6 +239,7 @@ ApiRememberAll (
   }
 
   RememberRange (SpaceMemory, MEMORY_ALL, TEST_TSEG_BASE, TEST_TSEG_END - 1, FALSE);
+  RememberRange (SpaceIo, 3, REF_STEP_FIRST, REF_STEP_LAST, FALSE);
   for (Index = 0; Index < gApiBios.Count; Index++) {
     Claim = &gApiBios.Items[Index];
     if (Claim->Ignored) {

@@ -98,7 +98,7 @@ ApiCallProtect (
     }
 
     REQUIRE (Granted || Protect);
-    if (Protect && (ApiInTseg (Item) || RefClaims (&gApiBios, Item))) {
+    if (Protect && (ApiInTseg (Item) || RefIsStepPort (Item) || RefClaims (&gApiBios, Item))) {
       REQUIRE (!Granted);
     }
 

@@ -81,7 +81,7 @@ CheckClaims (
   Item.Access  = Range.Access;
   Item.First   = Range.Base;
   Item.Last    = Range.End - 1;
-  Claimed      = FALSE;
+  Claimed      = RefIsStepPort (&Item);
   for (Page = 0; Page < Limits->BiosPages; Page++) {
     Claimed = (BOOLEAN)(Claimed || RefClaims (&Lists[Page], &Item));
   }

@@ -99,6 +99,7 @@ void put_msr(uint32_t index, uint64_t read, uint64_t write);
 void put_bytes(const void *bytes, uint32_t size);
 void put_trapped(uint32_t base, uint32_t length, uint32_t flags); /* 1 In, 2 Out, 4 Api */
 void put_all(void);
+void put_pci(const uint8_t *path, uint32_t nodes, uint32_t base, uint32_t length, uint32_t access); /* device, function */
 void put_register(uint32_t type, uint64_t read, uint64_t write); /* 0 CR0, 1 CR2, 2 CR3, 3 CR4, 4 CR8 */
 void put_end(uint64_t continuation);
 uint32_t granted(uint32_t offset); /* ReturnStatus of the descriptor at an offset */

@@ -6,6 +6,13 @@
 #define FS_BASE    0xC0000100u
 #define PORT       0x80u /* reads and writes of it do nothing */
 #define OTHER_PORT 0x84u
+#define STEP_PORT  0xEDu /* to F0H: string instructions at an intercepted port run there first */
+#define FUNCTION   0x8000F800u /* 0:1F.0 */
+#define PIRQ_A     0x60u
+#define PIRQ_E     0x68u
+#define PCI        5u /* TXT_SMM_PROTECTION_EXCEPTION_TYPE */
+
+static const uint8_t isa_bridge[] = { 0x1F, 0 };
 
 /* What the handler of this image needs: its variables, up to the page that it is kept from. */
 static void make_needs(void)
@@ -15,6 +22,7 @@ static void make_needs(void)
     put_msr(MSR_CLAIMED, ~0ull, 0);
     put_msr(FS_BASE, 0, ~0ull); /* guarded_access sets it for string instructions */
     put_io(OTHER_PORT, 1);
+    put_pci(isa_bridge, 1, PIRQ_E, 4, 3);
     put_end(0);
 }
 
@@ -59,6 +67,56 @@ static void check_closed(void)
     caught("all-wrmsr", ACCESS_WRMSR, MSR_FREE);
     allowed("all-claimed-msr", ACCESS_RDMSR, MSR_CLAIMED);
     caught("all-wrmsr-of-claimed-reads", ACCESS_WRMSR, MSR_CLAIMED);
+}
+
+/*
+ * The handler needs four registers of configuration space; all others are protected, so the STM
+ * steps in at port CFCH. No exception of its own making: what OUTS does there is allowed.
+ */
+static void check_string(void)
+{
+    uint64_t page = guarded - PAGE_SIZE;
+
+    string_address = FUNCTION | PIRQ_E;
+    write32(page, 0x83828180);
+    value("all-outsl", ACCESS_OUTSL, page, page + 4);
+    check_eq("PCI-REGISTER", "all-outsl", config_read(FUNCTION | PIRQ_E), 0x83828180);
+    write32(page, 0);
+    value("all-insl", ACCESS_INSL, page, page + 4);
+    check_eq("PCI-STRING", "all-insl", read32(page), 0x83828180);
+    value("all-rep-insb", ACCESS_REP_INSB, page, page + 4);
+    check_eq("PCI-STRING", "all-rep-insb", read32(page), 0x80808080);
+    string_address = FUNCTION | PIRQ_A;
+    refused("all-outsl-of-protected", ACCESS_OUTSL, page, PCI);
+    for (uint32_t port = STEP_PORT; port < STEP_PORT + 4; port++) {
+        allowed("all-step-port", ACCESS_OUT, port);
+    }
+    caught("all-below-step-ports", ACCESS_OUT, STEP_PORT - 1);
+    caught("all-above-step-ports", ACCESS_OUT, STEP_PORT + 4);
+    write32(page, 0x1111);
+}
+
+/* Nobody can protect the ports themselves; what else the list names is protected. */
+static void check_step_ports(void)
+{
+    list_start(list_page);
+    put_trapped(PORT, 1, 2);
+    put_io(STEP_PORT, 1);
+    put_trapped(STEP_PORT + 3, 2, 1);
+    put_io(STEP_PORT + 4, 1);
+    expect_list("step-ports", API_PROTECT, STM_UNPROTECTABLE_RESOURCE);
+    check_eq("RETURN-STATUS", "step-ports-beside", granted(0), 1);
+    check_eq("RETURN-STATUS", "step-ports-first", granted(16), 0);
+    check_eq("RETURN-STATUS", "step-ports-last", granted(32), 0);
+    check_eq("RETURN-STATUS", "step-ports-behind", granted(48), 1);
+    caught("step-ports-beside", ACCESS_OUT, PORT);
+    allowed("step-ports-first", ACCESS_OUT, STEP_PORT);
+    allowed("step-ports-last", ACCESS_IN, STEP_PORT + 3);
+    caught("step-ports-behind", ACCESS_OUT, STEP_PORT + 4);
+    list_start(list_page);
+    put_trapped(PORT, 1, 2);
+    put_io(STEP_PORT + 4, 1);
+    expect_list("step-ports", API_UNPROTECT, STM_SUCCESS);
 }
 
 /* In: reads are protected; Out: writes; neither, also with Api: nothing. */
@@ -219,6 +277,7 @@ void run_all(void)
     check_instructions();
     all("all", API_PROTECT, STM_SUCCESS);
     check_closed();
+    check_string();
 
     /* One page of it back; then all of it, and nothing of it is the STM's own. */
     list_start(list_page);
@@ -240,6 +299,7 @@ void run_all(void)
     handler_does(ACCESS_OUT, 0x403);
     check_eq("OWN", "record-port", access_fault, FAULT_GP);
     check_trapped();
+    check_step_ports();
     check_registers();
     stop();
 

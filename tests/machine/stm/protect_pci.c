@@ -39,7 +39,7 @@ static void set_ecam(bool on)
 }
 
 /* Device and function of each node in `path`. */
-static void put_pci(const uint8_t *path, uint32_t nodes, uint32_t base, uint32_t length, uint32_t access)
+void put_pci(const uint8_t *path, uint32_t nodes, uint32_t base, uint32_t length, uint32_t access)
 {
     uint8_t text[16 + 6 * 4] = { 5, 0, 0, 0, (uint8_t)(16 + 6 * nodes), 0, 0, 0, (uint8_t)access, 0,
                                  (uint8_t)base, (uint8_t)(base >> 8), (uint8_t)length, (uint8_t)(length >> 8),
