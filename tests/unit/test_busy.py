@@ -14,15 +14,21 @@ import pytest
 from tests.support.busy import busy_host
 
 SECONDS = 60.0
+# A process that has just been started has no command line for a moment.
 INNER = """
-    import os
+    import os, time
     from pathlib import Path
 
-    def test_here(request):
-        busy = request.config.option.busy_loops
+    def loops():
         children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
-        loops = [pid for pid in children if b"while True" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-        assert busy == 3 and len(loops) == 3
+        return [pid for pid in children if b"while True" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+    def test_here(request):
+        assert request.config.option.busy_loops == 3
+        limit = time.monotonic() + 60
+        while len(loops()) < 3 and time.monotonic() < limit:
+            time.sleep(0.02)
+        assert len(loops()) == 3
 """
 
 
