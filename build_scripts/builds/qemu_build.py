@@ -221,7 +221,10 @@ def updated_tree() -> Path:
     with paths.locked("qemu-build", say):
         folder = build_tree(tree)
         with step("configuring the machine's build tree") as shown:
-            _update(tree, folder, False, _fresh_log(folder), shown)
+            log = _fresh_log(folder)
+            _update(tree, folder, False, log, shown)
+            # meson looks at its files again if one has changed, so that a new source of ours is known.
+            run_logged(["ninja", "-C", str(folder / "build"), "build.ninja"], log, shown, "configuring the machine")
     return folder
 
 
