@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from tests.machine import vmcs_batch as b
 from tests.machine.vmcs_batch import Capabilities, Kind, Mode, Operation
@@ -116,7 +117,11 @@ def clocks(caps: Capabilities) -> Iterator[Operation]:
             for dirty in (0, b.EPTP_DIRTY):
                 for text, address, physical in nested_levels:
                     there = {b.EPTP: b.EPT4 | b.EPTP_4_LEVELS_WB | dirty, address: place | 7, page: physical | 7}
-                    yield b.entry(f"clock-ept-{text}-{name}", _with(caps, there | {b.RBX: b.MSR_BITMAP}, program, True))
+                    made = b.entry(
+                        f"clock-ept-{text}-{name}", _with(caps, there | {b.RBX: b.MSR_BITMAP}, program, True)
+                    )
+                    # The counter that runs may choose a page of the host's, which then dies of what it asked for.
+                    yield replace(made, may_end_host=name == "hpet")
         for kind, address, counter in (
             ("entry-load", b.ENTRY_LOAD, b.ENTRY_LOAD_COUNT),
             ("exit-store", b.EXIT_STORE, b.EXIT_STORE_COUNT),
