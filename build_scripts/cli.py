@@ -119,10 +119,11 @@ def _compile_commands(options: argparse.Namespace) -> int:
 
 def _conformance(options: argparse.Namespace) -> int:
     if options.merge:
+        merge.refuse({"--suite": options.suite, "--shard": options.shard, "--page": options.page})
         return merge.merge(options.files, options.json)
     if options.suite is None:
         raise LabError("which table of rules?", ExitCode.USAGE, remedy=f"--suite {' or --suite '.join(SUITES)}")
-    return conformance.conformance(options.suite, options.shard, options.json, options.page)
+    return conformance.conformance(options.suite, options.shard or shards.WHOLE, options.json, options.page)
 
 
 def _model(options: argparse.Namespace) -> int:
@@ -350,9 +351,7 @@ def _measurements(commands: Commands) -> None:
     rules.add_argument("merge", nargs="?", choices=("merge",), help="put results of shares together, also of 'model'")
     rules.add_argument("files", nargs="*", type=Path, metavar="FILE", help="merge: what each share has written")
     rules.add_argument("--suite", choices=SUITES, help="which table of rules")
-    rules.add_argument(
-        "--shard", type=arguments.shard, default=shards.WHOLE, metavar="I/N", help="run this share of the images only"
-    )
+    rules.add_argument("--shard", type=arguments.shard, metavar="I/N", help="run this share of the images only")
     rules.add_argument("--json", type=Path, metavar="FILE", help="write the status of every rule")
     rules.add_argument("--page", type=Path, metavar="FILE", help="write the page of the documentation")
     rules.set_defaults(function=_conformance)

@@ -28,6 +28,7 @@ def _read(path: Path) -> dict[str, Any]:
         facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         schema = campaign.SCHEMA if facts.get("suite") == "model" else parts.SCHEMA
         jsonschema.validate(facts, json.loads(schema.read_text(encoding="utf-8")))
+        shards.parse(facts["shard"])
     except OSError as error:
         raise LabError(f"{path}: {error.strerror}", ExitCode.USAGE) from error
     except (ValueError, AttributeError, jsonschema.ValidationError) as error:
@@ -70,6 +71,23 @@ def _merged_model(results: list[dict[str, Any]], json_file: Path | None) -> int:
         json_file.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
     say(f"{whole['sequences']:,} sequences, {len(whole['differences'])} differences")
     return ExitCode.EXPECTATION_FAILED if whole["differences"] else ExitCode.OK
+
+
+def refuse(options: dict[str, object]) -> None:
+    """Refuse options of a run, which would be without effect.
+
+    Args:
+        options: by name; None is one that was not given.
+    Raises:
+        LabError: one was.
+    """
+    for name, value in options.items():
+        if value is not None:
+            raise LabError(
+                f"conformance merge takes no {name}",
+                ExitCode.USAGE,
+                remedy="name files and --json: the files say which suite and which shares they are of",
+            )
 
 
 def merge(files: list[Path], json_file: Path | None) -> int:

@@ -19,7 +19,7 @@ from build_scripts.experiments.shell_experiment import (
 from build_scripts.machine.processors import TSEG_MEGABYTES, Configuration
 from build_scripts.observation import resources, show
 from build_scripts.observation.report import group_smis
-from build_scripts.observation.resources import IO, MSR, PAGE, Comparison, Resource
+from build_scripts.observation.resources import IO, MSR, PAGE, SPACES, Comparison, Resource
 from build_scripts.tables import compact_table
 
 PORT_SMIS = 3
@@ -60,7 +60,7 @@ class Resources(ShellExperiment):
         return (Course(Configuration.DUAL_MONITOR, SCRIPT, observed=True),)
 
     def story(self, seen: ShellSeen, out: Console) -> None:
-        """The commands, then the list with its use, what is missing in it, and the least that is enough."""
+        """The commands, then the list with its use, what is missing in it, and the shortest that suffices."""
         tell_boots(seen, lambda booted: "a learning run:", out)
         found = comparison(seen)
         if not found.declared and not found.touched:
@@ -68,7 +68,7 @@ class Resources(ShellExperiment):
         out.print(_declared_table(found))
         if found.undeclared:
             out.print(_list_table("Touched, but not declared", found.undeclared))
-        out.print(_list_table("The least list that is enough", found.proposed))
+        out.print(_list_table("The shortest list that suffices", found.proposed))
         for resource in found.unused:
             show.tell(out, f"without use: {resource.name}")
         show.tell(out, _HOW)
@@ -129,7 +129,11 @@ def comparison(seen: ShellSeen) -> Comparison:
 
 
 def _meet(one: Resource, other: Resource) -> bool:
-    return one.type == "all" or (one.type == other.type and one.base < other.end and other.base < one.end)
+    """Whether the first claims what the second names: in the same space, whatever the type of the descriptor."""
+    if one.type == "all":
+        return True
+    same = SPACES.get(one.type, one.type) == SPACES.get(other.type, other.type)
+    return same and one.base < other.end and other.base < one.end
 
 
 def _places(resource: Resource) -> int:

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from build_scripts import paths
 from build_scripts.builds.firmware_build import Firmware
-from build_scripts.errors import LabError
+from build_scripts.errors import ExitCode, LabError
 from build_scripts.experiments.experiment import Expectation, Experiment, Request, tell_command
 from build_scripts.experiments.shell import (
     Result,
@@ -137,6 +137,14 @@ class ShellExperiment(Experiment[ShellSeen]):
     def check(self, request: Request) -> None:
         """Read the user's files."""
         for course in self._asked(request):
+            given = {word.partition("=")[0] for word in request.fw_cfg}
+            for own in course.fw_cfg:
+                if own.partition("=")[0] in given:
+                    raise LabError(
+                        f"--fw-cfg {own.partition('=')[0]}: the experiment {self.name} passes {own} itself",
+                        ExitCode.USAGE,
+                        remedy="leave the option out",
+                    )
             fw_cfg.arguments((*course.fw_cfg, *request.fw_cfg))
 
     def boot(self, request: Request) -> ShellSeen:

@@ -115,16 +115,22 @@ def shortened(one: Sequence, differs: Callable[[Sequence], bool]) -> Sequence:
     return one
 
 
-def told(machines: Machines, one: Sequence) -> str:
-    """A sequence of which the machine does something else, as short as it gets, as text."""
+def told(machines: Machines, one: Sequence, seen: Seen) -> str:
+    """A sequence of which the machine does something else, as short as it gets, as text.
+
+    Args:
+        seen: what was seen of it behind others; told if it does not differ alone.
+    """
 
     def differs(shorter: Sequence) -> bool:
-        ((_, seen),) = machines.run([shorter])
-        return compare.first_difference(shorter, seen) is not None
+        ((_, found),) = machines.run([shorter])
+        return compare.first_difference(shorter, found) is not None
 
     shortest = shortened(one, differs)
-    ((_, seen),) = machines.run([shortest])
-    return compare.told(shortest, seen)
+    ((_, again),) = machines.run([shortest])
+    if compare.first_difference(shortest, again) is None:
+        return f"{compare.told(one, seen)}\n  not seen again alone"
+    return compare.told(shortest, again)
 
 
 def run(machines: Machines, seeds: Iterator[int], progress: Callable[[int], None] = lambda done: None) -> Result:
@@ -137,7 +143,7 @@ def run(machines: Machines, seeds: Iterator[int], progress: Callable[[int], None
             for (seed, one), (_, seen) in zip(waiting, done, strict=False):
                 result.count(one)
                 if compare.first_difference(one, seen) is not None:
-                    result.differences.append(Difference(seed, told(machines, one)))
+                    result.differences.append(Difference(seed, told(machines, one, seen)))
             waiting = waiting[len(done) :]
             if len(result.differences) >= MOST_DIFFERENCES:
                 return result

@@ -10,7 +10,6 @@ import time
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
 
 from build_scripts.conformance.image_build import build_image
 from build_scripts.conformance.image_run import qemu_arguments
@@ -156,12 +155,6 @@ class Machine:
         shared = self._shared()
         self.controls = Controls(shared[4], shared[5], shared[6])
         self._addresses = {self._address(code): name for name, code in _REGIONS.items()}
-
-    def __enter__(self) -> Machine:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
 
     @staticmethod
     def _address(code: int) -> int:

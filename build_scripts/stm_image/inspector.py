@@ -11,7 +11,7 @@ from pathlib import Path
 from build_scripts.stm_image import layout
 from build_scripts.stm_image.problems import find_problems, relocations
 
-# Of what is read into memory. MSEG has to fit TSEG, and the lab's has 16 MB.
+# Of what is read into memory: more than any MSEG has.
 LARGEST = 64 * 1024**2
 
 
@@ -171,7 +171,7 @@ def inspect_image(data: bytes) -> Report:
     hardware = layout.MsegHeader.unpack(data)
     software = layout.read_software_header(data)
     lab = layout.read_lab_header(data)
-    problems = [problem.sentence for problem in find_problems(data, LARGEST)]
+    problems = [problem.sentence for problem in find_problems(data, layout.MSEG_SIZE)]
     found = _revisions(data, software)
     if lab is not None and not problems:
         if layout.SMM_REVISION_ID not in found:

@@ -13,6 +13,8 @@ from dataclasses import astuple, dataclass
 from typing import ClassVar, Self
 
 PAGE = 0x1000
+# Of this project's firmware: PcdMsegSize of StmPkg.dec.
+MSEG_SIZE = 0x20_0000
 
 SOFTWARE_HEADER_OFFSET = 0x800
 LAB_HEADER_OFFSET = 0xA00

@@ -10,6 +10,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from build_scripts.errors import ExitCode, LabError
 from build_scripts.experiments import document
 from build_scripts.experiments.events import CAUSED, QUIET, SCRIPT, Events
 from build_scripts.experiments.experiment import Request
@@ -133,3 +134,11 @@ def test_machine_has_the_handler_with_the_users_script_too(tmp_path: Path) -> No
     assert own.script == SCRIPT and users.script == ("reset -s",)
     assert own.fw_cfg == users.fw_cfg == ("opt/org.stmlab/test-handler=1",)
     assert QUIET == ["log-started"]
+
+
+def test_what_the_experiment_passes_itself_is_refused() -> None:
+    """The user has given the name once."""
+    request = Request(experiment="events", fw_cfg=("opt/org.stmlab/test-handler=1",))
+    with pytest.raises(LabError, match=r"the experiment events passes opt/org.stmlab/test-handler=1 itself") as caught:
+        Events().check(request)
+    assert caught.value.code == ExitCode.USAGE and caught.value.remedy

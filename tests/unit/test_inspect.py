@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 
 from build_scripts import cli
 from build_scripts.errors import ExitCode
-from build_scripts.stm_image import convert, inspect_image
+from build_scripts.stm_image import convert, inspect_image, layout
 from tests.host.test_convert import GOOD
 
 GIGABYTE = 1024**3
@@ -60,6 +62,17 @@ def test_what_is_no_image_is_named(name: str, words: str, tmp_path: Path, capsys
     assert cli.main(["inspect", str(tmp_path / name)]) == ExitCode.USAGE
     error = capsys.readouterr().err
     assert words in error and str(tmp_path / name) in error and error.count("\n") == 1
+
+
+def test_mseg_is_that_of_the_firmware(image: Path, checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A stack pointer at 3 MB is behind this firmware's MSEG, so it would refuse the image."""
+    size = re.search(r"PcdMsegSize\|(0x[0-9A-F]+)\|", (checkout / "StmPkg" / "StmPkg.dec").read_text(encoding="utf-8"))
+    assert size is not None and int(size[1], 16) == layout.MSEG_SIZE
+    data = bytearray(image.read_bytes())
+    struct.pack_into("<I", data, layout.MsegHeader.offsets()["EspOffset"], 0x30_0000)
+    image.write_bytes(data)
+    assert cli.main(["inspect", str(image)]) == ExitCode.USAGE
+    assert "PROBLEM: MSEG header: EspOffset 0x300000 is behind MSEG" in capsys.readouterr().out
 
 
 def test_bytes_behind_an_image_are_a_problem(image: Path, capsys: pytest.CaptureFixture[str]) -> None:

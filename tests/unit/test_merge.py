@@ -130,6 +130,22 @@ def test_files_that_are_no_results(text: str, tmp_path: Path, capsys: pytest.Cap
     assert "No such file" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("change", [{"shard": "0/1"}, {"shard": "3/2"}, {"msrs": {"xyz": "0x1"}}])
+def test_numbers_that_are_none(change: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A share that no run has, and an MSR without an index, of an otherwise good file."""
+    good = Path(_part(tmp_path, 1, 1))
+    bad = _written(tmp_path / "bad.json", json.loads(good.read_text(encoding="utf-8")) | change)
+    assert cli.main(["conformance", "merge", bad]) == ExitCode.USAGE
+    assert f"{bad} is no result of a share" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [["--suite", "vmx"], ["--shard", "1/2"], ["--page", "x.rst"]])
+def test_merge_takes_no_options_of_a_run(option: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The files say which suite and shares; an option beside them would be without effect."""
+    assert cli.main(["conformance", "merge", _part(tmp_path, 1, 1), *option]) == ExitCode.USAGE
+    assert f"conformance merge takes no {option[0]}" in capsys.readouterr().err
+
+
 def test_a_share_needs_a_file(capsys: pytest.CaptureFixture[str]) -> None:
     """Without one nothing would be left of the work."""
     assert cli.main(["conformance", "--suite", "vmx", "--shard", "1/2"]) == ExitCode.USAGE

@@ -106,3 +106,10 @@ def test_what_the_documented_commands_leave_is_ignored(checkout: Path) -> None:
     assert result.stdout.splitlines() == left
     command = ["git", "ls-files", "--cached", "--ignored", "--exclude-standard"]
     assert subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=True).stdout == ""
+
+
+def test_every_page_of_the_docs_begins_with_its_title(checkout: Path) -> None:
+    """Sphinx takes a page without one, and gives it none in its lists."""
+    for page in sorted((checkout / "docs").rglob("*.rst")):
+        text = [line for line in page.read_text(encoding="utf-8").splitlines() if line and not line.startswith("..")]
+        assert text[1] == "=" * len(text[0]), page

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from build_scripts.experiments.resources import _meet
 from build_scripts.observation.events import MachineEvent, Record, RecordError, Stream
 from build_scripts.observation.resources import PAGE, Resource, Touch, compare, declared, touched
 
@@ -80,6 +81,14 @@ def test_compared() -> None:
         Resource("memory", 0x10_1000, PAGE, "rw"),
         Resource("mmio", 0xFEE0_0000, PAGE, "rw"),
     )
+
+
+@pytest.mark.parametrize("kind", ["io", "trapped-io", "all"])
+def test_a_claim_of_a_launchers_port_is_seen(kind: str) -> None:
+    """Whatever the descriptor's type: a trapped port is a port."""
+    ports = Resource("io", 0x60, 5, "rw")
+    assert _meet(Resource(kind, 0x60, 5, "rw"), ports)
+    assert not _meet(Resource("msr", 0x60, 5, "rw"), ports) and not _meet(Resource("trapped-io", 0x65, 1, "rw"), ports)
 
 
 def test_claim_of_everything_leaves_nothing_undeclared() -> None:

@@ -10,6 +10,9 @@ _ONES = 0xFFFF_FFFF_FFFF_FFFF
 SECRET = 0x5EC2E7C0DE5A1AD5
 MARK = 0xBADC0FFEE0DDF00D
 
+# What the device edu answers at the beginning of its registers.
+_EDU_IDENTIFICATION = 0x010000ED
+
 SUCCEEDED, BLOCKED, NONE = Outcome.SUCCEEDED, Outcome.BLOCKED, Outcome.NOT_APPLICABLE
 
 
@@ -169,12 +172,29 @@ def survived(label: str) -> Judge:
     return judge
 
 
+def moved(judge: Judge) -> Judge:
+    """A device that answered where its BAR was has its BAR where the attack wants it; only then `judge` counts.
+
+    The steps have the labels of `words.decoded` and `words.put_back`, and ``hit`` for the write to the BAR.
+    """
+
+    def judge_moved(trace: Trace) -> Verdict:
+        control, at, target = trace["control"], trace["at"], trace["hit"].arguments[2]
+        if control.refused or control.value != _EDU_IDENTIFICATION:
+            return Verdict(None, f"the device did not answer before the move: {control.answer}")
+        if at.value != target:
+            return Verdict(None, f"the BAR is at {at.value:#x}, not at {target:#x}")
+        return judge(trace)
+
+    return judge_moved
+
+
 def forged(by: str) -> Judge:
     """A record ``ev=forged by=NAME`` is there, and the lab takes it for that of the monitor or firmware it names."""
 
     def judge(trace: Trace) -> Verdict:
         if any(record.event == "forged" and record.text("by") == by for record in trace.records):
-            return Verdict(SUCCEEDED, "the record is there, as if the one it names had written it")
+            return Verdict(SUCCEEDED, "the record is there, and passes for genuine")
         met = next((step.answer for step in trace.steps if step.refused), "no exception")
         return Verdict(BLOCKED, f"no such record; the attempt met {met}")
 

@@ -11,8 +11,26 @@ _WORD = 8
 # its configuration space lies in memory, from the beginning of ECAM.
 EDU = 0x80
 EDU_ECAM = EDU << 12
+# Command of a device: it answers for the memory that its BARs name.
+_COMMAND, _MEMORY_DECODING = "04", 2  # bit 1
 # For port CF8H: the chipset's register that holds the address of ECAM.
 PCIEXBAR = "80000060"
+
+
+def decoded() -> str:
+    """Have `EDU` answer in memory, read its identification there, and leave port CF8H at its BAR 0.
+
+    Labels: ``command`` and ``bar`` as they were, ``control`` for the identification.
+    """
+    return (
+        f"out:4:cf8:8000{EDU:x}{_COMMAND} command=in:2:cfc out:2:cfc:$command&fffd+{_MEMORY_DECODING:x} "
+        f"out:4:cf8:8000{EDU:x}10 bar=in:4:cfc control=read:4:$bar"
+    )
+
+
+def put_back() -> str:
+    """Read BAR 0 of `EDU` as the label ``at``, then undo that it was moved and what `decoded` did."""
+    return f"out:4:cf8:8000{EDU:x}10 at=in:4:cfc out:4:cfc:$bar out:4:cf8:8000{EDU:x}{_COMMAND} out:2:cfc:$command"
 
 
 def memory_list(base: str, length: int = 0x1000) -> str:
