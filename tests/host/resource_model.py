@@ -311,7 +311,7 @@ class Profile:
                 _other, begin, end, wanted = needed
                 if begin < last and first < end and wanted & access:
                     return True
-            if claim.type == PCI and space == "io" and first < 0xD00 and last > 0xCF8:
+            if claim.type == PCI and space == "io" and access and first < 0xD00 and last > 0xCF8:
                 return True
             if claim.type == PCI and space == "memory" and targets and limits.ecam:
                 page = limits.ecam.start // PAGE + targets[-1][1] // PCI_FUNCTION
