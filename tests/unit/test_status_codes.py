@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from build_scripts.sources import sources
+from tests.support import stm_interface
 
-_DEFINED = re.compile(r"^#define ((?:ERROR_|STM_CRASH_|STM_S|SMM_S)\w+) +(\S.*)$", re.MULTILINE)
 _ROW = re.compile(r"^   \* - ``(\w+)``\n((?:     .*\n)+)", re.MULTILINE)
 _TEST = re.compile(r"``(tests/[\w/.]+\.py)::(\w+)``")
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
@@ -21,14 +20,7 @@ INTERNAL = {"ERROR_STM_BUFFER_TOO_SMALL"}
 @pytest.fixture(scope="module")
 def codes() -> dict[str, int]:
     """The header's codes and their values."""
-    text = (sources.edk2_dir() / "MdePkg/Include/Register/Intel/StmStatusCode.h").read_text(encoding="utf-8")
-    found: dict[str, int] = {}
-    for name, expression in _DEFINED.findall(text):
-        found[name] = 0
-        for word in re.findall(r"\w+", expression):
-            found[name] |= 1 << int(word[3:]) if word.startswith("BIT") else int(word, 0)
-    assert found["ERROR_STM_UNSPECIFIED"] == 0x8001_FFFF and found["ERROR_INVALID_API"] == 0x8003_8001
-    return found
+    return stm_interface.statuses()
 
 
 @pytest.fixture(scope="module")
