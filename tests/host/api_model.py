@@ -6,8 +6,10 @@ One call at a time: which orders of several processors are safe is what test_ses
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field
 
+from tests.host import event_model as events
 from tests.host import resource_model as resources
 
 START, STOP, PROTECT, UNPROTECT, RESOURCES, DATABASE, INITIALIZE, EVENT_LOG = (0x1_0000 | n for n in range(1, 9))
@@ -16,7 +18,14 @@ SUCCESS = 0
 SECURITY_VIOLATION, PAGE_NOT_FOUND, BAD_CR3 = 0x8001_0001, 0x8001_0003, 0x8001_0004
 ALREADY_STARTED, STOPPED, UNSUPPORTED_MSR_BIT = 0x8001_0008, 0x8001_000A, 0x8001_0018
 OUT_OF_RESOURCES, FUNCTION_NOT_SUPPORTED, UNSPECIFIED = 0x8001_0015, 0x8001_0016, 0x8001_FFFF
-INVALID_API = 0x8003_8001
+INVALID_VMCS_DATABASE = 0x8001_000C
+INVALID_API, INVALID_PARAMETER = 0x8003_8001, 0x8003_8002
+# Statuses that say that somebody has called with what is none: an event.
+BAD_PARAMETERS = {
+    *(SECURITY_VIOLATION, BAD_CR3, resources.MALFORMED, events.INVALID_PAGECOUNT, events.RESERVED_BIT_SET),
+    *(UNSUPPORTED_MSR_BIT, INVALID_API, INVALID_PARAMETER),
+}
+INVALID_PARAMETER_EVENT, GRANTED_EVENT, DENIED_EVENT, UNPROTECT_EVENT, UNPROTECT_ERROR_EVENT = 2, 5, 6, 7, 8
 SMM_MONITOR_CTL = 0x9B
 OFF, INITIALIZED, STARTED = range(3)
 
@@ -32,6 +41,9 @@ class Machine:
         sound: all of it can be parsed.
         claims: the one that this session has read.
         profile: what is protected.
+        own: pages that the executive monitor has for its log.
+        domains: the VMCSs of the database, with their policies.
+        log: the event log of this session.
     """
 
     room: int
@@ -41,6 +53,9 @@ class Machine:
     sound: bool = True
     claims: list[resources.Descriptor] = field(default_factory=list)
     profile: resources.Profile = field(default_factory=resources.Profile)
+    own: frozenset[int] = frozenset()
+    domains: dict[int, int] = field(default_factory=dict)
+    log: events.EventLog = field(default_factory=lambda: events.EventLog(frozenset()))
 
     @property
     def members(self) -> int:
@@ -67,6 +82,8 @@ class Machine:
                 return UNSPECIFIED  # nobody has called INITIALIZE_PROTECTION
             self.claims = list(self.offered)
             self.profile = resources.Profile()
+            self.domains = {}
+            self.log = events.EventLog(self.own)
             return SUCCESS
         return SUCCESS if self.members < self.room else OUT_OF_RESOURCES
 
@@ -95,7 +112,56 @@ class Machine:
         if self.states[processor] == OFF:
             returned = [one.returned for one in resources.parse(page, self.limits.bits)[0]]
             return UNSPECIFIED, returned
-        return self.profile.apply(page, self.limits, self.claims, protect)
+        status, granted = self.profile.apply(page, self.limits, self.claims, protect)
+        if status != resources.MALFORMED:
+            self._tell_list(page, granted, protect)
+        self.tell(PROTECT if protect else UNPROTECT, status)
+        return status, granted
+
+    def tell(self, call: int, status: int) -> None:
+        """Log a call that is refused for its parameters, of whomever in an open session."""
+        if status in BAD_PARAMETERS and self.members:
+            self.log.event(INVALID_PARAMETER_EVENT, struct.pack("<I", call))
+
+    def _tell_list(self, page: bytes, granted: list[bool], protect: bool) -> None:
+        """Log each descriptor that is not to be ignored, with its ReturnStatus."""
+        good, bad = (GRANTED_EVENT, DENIED_EVENT) if protect else (UNPROTECT_EVENT, UNPROTECT_ERROR_EVENT)
+        for one, grant in zip(resources.parse(page, self.limits.bits)[0], granted, strict=True):
+            if not one.ignored:
+                text = bytearray(page[one.offset : one.offset + one.length])
+                text[6] = text[6] & 0xFE | grant
+                self.log.event(good if grant else bad, bytes(text))
+
+    def manage_domain(self, processor: int, vmcs: int, policy: int, add: int) -> int:
+        """MANAGE_VMCS_DATABASE: its status."""
+        status = SUCCESS
+        if self.states[processor] == OFF:
+            return UNSPECIFIED
+        if not self._is_executives(vmcs & ~0xFFF):
+            status = SECURITY_VIOLATION
+        elif vmcs & 0xFFF or policy >> 10 or add > 1 or (add and policy >> 4 & 3 == 2):
+            status = INVALID_PARAMETER
+        elif (vmcs in self.domains) == bool(add):
+            status = INVALID_VMCS_DATABASE
+        elif add:
+            self.domains[vmcs] = policy
+        else:
+            del self.domains[vmcs]
+        self.tell(DATABASE, status)
+        return status
+
+    def manage_log(self, processor: int, function: int, value: int, pages: list[int]) -> int:
+        """MANAGE_EVENT_LOG: its status."""
+        if self.states[processor] == OFF:
+            return UNSPECIFIED
+        status = self.log.manage(function, value, pages)
+        self.tell(EVENT_LOG, status)
+        return status
+
+    def _is_executives(self, page: int) -> bool:
+        """Not SMRAM, not between TSEG and 4 GB, and there."""
+        legacy, below_4gb = range(0xA_0000, 0xC_0000), range(self.limits.tseg.start, 1 << 32)
+        return page not in legacy and page not in below_4gb and page < 1 << self.limits.bits
 
     def look_up(self, address: int, length: int) -> int:
         """ADDRESS_LOOKUP of somebody whose addresses are physical ones: its status."""

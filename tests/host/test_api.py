@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
-"""The calls of the API in any order, by several processors, against the model: Api/, Session/, Protect/, State/."""
+"""The calls of the API in any order, by several processors, against the model.
+
+Api/, Session/, Protect/, State/, and what the event log has of all that: Event/.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,7 @@ from hypothesis.stateful import (
 from build_scripts import paths
 from build_scripts.fuzzing import targets
 from tests.host import api_model as model
+from tests.host import event_model as events
 from tests.host import resource_model as resources
 from tests.host.conftest import Build
 from tests.host.resource_model import PAGE
@@ -33,6 +37,8 @@ BIOS_LIST, TABLES, REQUEST = TSEG + 0x9_0000, TSEG + 0x10_0000, TSEG + 0x11_0000
 LIMITS = resources.Limits(BITS, range(TSEG, TOP), range(MSEG, TOP))
 PROCESSORS, ROOM = 3, 2
 LIST, DATA = EXECUTIVE, EXECUTIVE + PAGE
+LOG_PAGES = tuple(EXECUTIVE + number * PAGE for number in range(4, 8))
+VMCSS = tuple(EXECUTIVE + number * PAGE for number in range(8, 12))
 FLAGS, CARRY = 0x8D5, 1
 
 _BASES = st.sampled_from((0x10_0000, TSEG - 2 * PAGE, MSEG - 2 * PAGE, TOP, 1 << 32, (1 << BITS) - 4 * PAGE))
@@ -54,7 +60,16 @@ _claimed_msrs = st.builds(msr, st.sampled_from((0x176, 0x174, 0x9B)), st.just(1)
 _claims = st.lists(st.one_of(_ports, _ports, _claimed_msrs, _memories), max_size=3)
 _processors = st.integers(0, PROCESSORS - 1)
 _foreign_pages = st.sampled_from((0xA_0000, TSEG, MSEG, TOP, 0xFEE0_0000, 1 << BITS))
-_resource_calls = st.sampled_from((model.PROTECT, model.UNPROTECT, model.RESOURCES))
+_calls_with_page = st.sampled_from((model.PROTECT, model.UNPROTECT, model.RESOURCES, model.DATABASE, model.EVENT_LOG))
+_foreign = st.sampled_from((0xA_0000, 0xB_F000, TSEG, MSEG, TOP, 0xFEE0_0000, 1 << BITS, 2**64 - PAGE))
+_vmcss = st.one_of(st.sampled_from(VMCSS), st.sampled_from(VMCSS), _foreign, st.just(VMCSS[0] + 8))
+_policies = st.one_of(st.integers(0, 0x3FF), st.integers(0, 2**32 - 1))
+_log_pages = st.one_of(
+    st.lists(st.sampled_from(LOG_PAGES), min_size=1, max_size=3, unique=True),
+    st.lists(st.one_of(st.sampled_from((*LOG_PAGES, LOG_PAGES[0] + 8)), _foreign), min_size=1, max_size=3),
+)
+_log_calls = st.sampled_from((events.START, events.START, events.STOP, events.CLEAR, events.DELETE, 0, 7, 2**32 - 1))
+_bitmaps = st.one_of(st.integers(0, 1023), st.just(1023), st.just(1024), st.just(2**31))
 _offsets, _lengths = st.sampled_from((0, 5, PAGE - 1)), st.sampled_from((1, 8, 2 * PAGE))
 _numbers = st.one_of(st.integers(0, 2**32 - 1), st.integers(0, 8), st.just(0x1_0000))
 
@@ -91,12 +106,16 @@ class Stm:
         return places(self.library.TestProfile().contents)
 
 
-@pytest.fixture(scope="module")
-def stm(build_library: Build) -> Stm:
+def build(build_library: Build) -> Stm:
     """The same files as in the fuzz target; functions that none of them defines are looked for when they are called."""
     own = [str(path.relative_to(paths.CHECKOUT)) for path in targets.load()["api"].files() if "fuzz" not in path.parts]
     library = build_library("api", *own, lazy=True)
     return Stm(library)
+
+
+@pytest.fixture(scope="module")
+def stm(build_library: Build) -> Stm:
+    return build(build_library)
 
 
 def put(address: int, text: bytes) -> None:
@@ -115,7 +134,7 @@ class Calls(RuleBasedStateMachine):
     @initialize()
     def power_on(self) -> None:
         self.stm.start()
-        self.model = model.Machine(ROOM, LIMITS, [model.OFF] * PROCESSORS)
+        self.model = model.Machine(ROOM, LIMITS, [model.OFF] * PROCESSORS, own=frozenset(LOG_PAGES))
         put(BIOS_LIST, end())
         self.stm.library.TestGiveList(ctypes.c_uint64(0))
 
@@ -145,12 +164,46 @@ class Calls(RuleBasedStateMachine):
             after[one.offset + 6] = after[one.offset + 6] & 0xFE | page[one.offset + 6] & 1
         assert bytes(after) == page
 
-    @rule(processor=_processors, page=_foreign_pages, number=_resource_calls)
+    @rule(processor=_processors, page=_foreign_pages, number=_calls_with_page)
     def name_a_page(self, processor: int, page: int, number: int) -> None:
         """A page that is not the executive monitor's."""
         off = self.model.states[processor] == model.OFF
         status = self.stm.call(processor, number, page)[0]
         assert hex(status) == hex(model.UNSPECIFIED if off else model.SECURITY_VIOLATION)
+        self.model.tell(number, status)
+
+    def request(self, processor: int, number: int, text: bytes) -> int:
+        """A call with a request, which is an input only: its status."""
+        page = text.ljust(PAGE, b"\xee")
+        put(LIST, page)
+        status, rbx, _, rdx = self.stm.call(processor, number, LIST | 0xFFF, 0x77)
+        assert (rbx, rdx, get(LIST, PAGE)) == (LIST | 0xFFF, 0x77, page)
+        return status
+
+    @rule(processor=_processors, vmcs=_vmcss, policy=_policies, add=st.sampled_from((0, 0, 1, 1, 1, 2, 2**32 - 1)))
+    def manage_domains(self, processor: int, vmcs: int, policy: int, add: int) -> None:
+        status = self.request(processor, model.DATABASE, struct.pack("<QII", vmcs, policy, add))
+        assert hex(status) == hex(self.model.manage_domain(processor, vmcs, policy, add))
+
+    @rule(processor=_processors, pages=_log_pages, wanted=_bitmaps)
+    def make_log(self, processor: int, pages: list[int], wanted: int) -> None:
+        """NEW_LOG and CONFIGURE_LOG."""
+        self.log_call(processor, events.NEW, len(pages), pages)
+        self.log_call(processor, events.CONFIGURE, wanted)
+
+    @rule(processor=_processors, function=_log_calls)
+    def call_log(self, processor: int, function: int) -> None:
+        self.log_call(processor, function)
+
+    @rule(processor=_processors, count=st.sampled_from((0, 65, 511, 2**32 - 1)))
+    def make_log_of_a_bad_size(self, processor: int, count: int) -> None:
+        self.log_call(processor, events.NEW, count, [LOG_PAGES[0]] * 510)
+
+    def log_call(self, processor: int, function: int, value: int = 0, pages: list[int] | None = None) -> None:
+        named = pages or []
+        body = struct.pack(f"<II{len(named)}Q", function, value, *named)
+        status = self.request(processor, model.EVENT_LOG, body)
+        assert hex(status) == hex(self.model.manage_log(processor, function, value, named))
 
     @rule(claims=_claims)
     def offer(self, claims: list[bytes]) -> None:
@@ -184,6 +237,7 @@ class Calls(RuleBasedStateMachine):
         put(REQUEST, struct.pack("<QIQQIIQQ", address, length, TABLES, 0, 0x10, 0, 0x5A5A, 0))
         status = self.stm.handler_call(processor, model.LOOKUP, REQUEST)
         assert hex(status) == hex(self.model.look_up(address, length))
+        self.model.tell(model.LOOKUP, status)
         (physical,) = struct.unpack_from("<Q", get(REQUEST, 52), 36)
         assert physical == (0x5A5A if status else address)
 
@@ -192,12 +246,14 @@ class Calls(RuleBasedStateMachine):
     def call_nothing_as_handler(self, number: int) -> None:
         processor = self.model.states.index(model.STARTED)
         assert hex(self.stm.handler_call(processor, number)) == hex(model.INVALID_API)
+        self.model.tell(number, model.INVALID_API)
 
     @rule(processor=_processors, number=_numbers)
     def call_nothing(self, processor: int, number: int) -> None:
         if 0x1_0001 <= number <= 0x1_0008:
             return
         assert hex(self.stm.call(processor, number)[0]) == hex(model.INVALID_API)
+        self.model.tell(number, model.INVALID_API)
 
     @invariant()
     def nothing_else_is_protected(self) -> None:
@@ -206,6 +262,16 @@ class Calls(RuleBasedStateMachine):
             profile = self.model.profile
             claimed = {place for one in self.model.claims if one.ranges for place in profile.of(one.ranges)}
             assert not claimed & self.model.profile.places
+
+    @invariant()
+    def log_has_what_happened(self) -> None:
+        """Each event where it happens, in the pages of the log; after the last STOP they are left alone."""
+        for slot, wanted in self.model.log.entries.items() if self.model.log.pages else ():
+            serial, kind, flags, data = struct.unpack(
+                "<IHH248s", get(self.model.log.pages[slot // 16] + slot % 16 * 256, 256)
+            )
+            found = events.Entry(serial, kind, flags, data.rstrip(b"\0"))
+            assert found == events.Entry(wanted.serial, wanted.type, wanted.flags, wanted.data.rstrip(b"\0")), slot
 
     @invariant()
     def who_is_inside(self) -> None:
