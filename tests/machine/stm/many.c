@@ -8,7 +8,7 @@
  * with them: SCENE.  With WIDE their APIC identifiers are multiples of 256, for
  * which they are in x2APIC mode.
  */
-#include "stm_under_test.h"
+#include "many.h"
 
 #define SCENE_ROUNDS 0 /* START, SMIs and STOP, each processor on its own */
 #define SCENE_ROOM   1 /* more processors than there is room for */
@@ -64,6 +64,9 @@ static struct processor {
     volatile uint32_t phase; /* what it shall do */
     volatile uint32_t done;  /* what it has done */
     volatile uint32_t smis;  /* served by its handler under the STM */
+    uint64_t page;           /* of the call that it shall make */
+    uint32_t number;
+    bool activates;
 } processors[PROCESSORS];
 
 static uint8_t stacks[PROCESSORS][8192] __attribute__((aligned(16)));
@@ -72,15 +75,20 @@ static volatile uint32_t psd_of, psd_write; /* what the next handler does */
 static volatile uint32_t together;
 volatile uint32_t nmi_count; /* of the handler in firmware.c, which is not used here */
 
-static uint32_t call(uint32_t number)
+static uint32_t call_with(uint32_t number, uint64_t page)
 {
-    uint32_t status = number, ebx = 0, ecx = 0, edx = 0;
+    uint32_t status = number, ebx = (uint32_t)page, ecx = page >> 32, edx = 0;
 
     __asm__ volatile("vmcall"
                      : "+a"(status), "+b"(ebx), "+c"(ecx), "+d"(edx)
                      :
                      : "cc", "memory");
     return status;
+}
+
+static uint32_t call(uint32_t number)
+{
+    return call_with(number, 0);
 }
 
 #ifdef WIDE
@@ -285,8 +293,16 @@ static void go(uint32_t cpu)
     processors[cpu].wrong_status = call(API_START);
 }
 
+static void makes(uint32_t cpu)
+{
+    if (processors[cpu].activates) {
+        activation(cpu);
+    }
+    processors[cpu].wrong_status = call_with(processors[cpu].number, processors[cpu].page);
+}
+
 static void (*const phases[])(uint32_t cpu) = {
-    NULL, rounds, start, stop, crash, smis, late, writes, initialize, go
+    NULL, rounds, start, stop, crash, smis, late, writes, initialize, go, makes
 };
 #define PHASE_ROUNDS 1
 #define PHASE_START  2
@@ -297,6 +313,7 @@ static void (*const phases[])(uint32_t cpu) = {
 #define PHASE_WRITES 7
 #define PHASE_INITIALIZE 8
 #define PHASE_GO     9
+#define PHASE_MAKES  10
 
 static void prepare(uint32_t cpu)
 {
@@ -425,6 +442,18 @@ static uint32_t ask(uint32_t cpu, uint32_t phase)
     number += 0x100;
     processors[cpu].phase = number | phase;
     wait_for(&processors[cpu].done, number | phase);
+    return processors[cpu].wrong_status;
+}
+
+uint32_t call_on(uint32_t cpu, bool activates, uint32_t number, uint64_t page)
+{
+    processors[cpu].activates = activates;
+    processors[cpu].number = number;
+    processors[cpu].page = page;
+    if (cpu != 0) {
+        return ask(cpu, PHASE_MAKES);
+    }
+    makes(cpu);
     return processors[cpu].wrong_status;
 }
 
@@ -615,7 +644,10 @@ void run_tests(void)
 {
     static void (*const scenes[])(void) = {
         scene_rounds, scene_room, scene_fails, scene_crash, scene_flat, scene_late,
-        scene_guard, scene_fetch, scene_absent
+        scene_guard, scene_fetch, scene_absent,
+#ifdef ORDERS
+        scene_orders,
+#endif
     };
 
     firmware();

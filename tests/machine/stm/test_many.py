@@ -24,7 +24,7 @@ from tests.machine.stm.test_stm import HERE, MSEG_BASE, address_of, digest_defin
 from tests.support.gdb_remote import GdbRemote
 
 SOURCES = tuple(str(HERE / name) for name in ("firmware.c", "many.c", "many.asm"))
-SCENES = ("rounds", "room", "fails", "crash", "flat", "late", "guard", "fetch", "absent")
+SCENES = ("rounds", "room", "fails", "crash", "flat", "late", "guard", "fetch", "absent", "orders")
 OUT_OF_RESOURCES, STOPPED, UNSPECIFIED = 0x8001_0015, 0x8001_000A, 0x8001_FFFF
 BAD_PSD = 7
 SMIS = 2
