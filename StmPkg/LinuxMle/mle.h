@@ -7,6 +7,7 @@
  *   report      debugfs
  *   processors  all processors: launch, stop, hot-plug, suspend, reboot
  *   start       one processor: VMX operation, activation VMCS, calls, and back
+ *   log         the STM's event log
  *   stm         one call of the STM
  *   operation   VMX operation: KVM's or the module's own
  *   kvm         KVM kept in VMX operation
@@ -36,6 +37,7 @@ struct mle_processor {
 	u64 smis_before;       /* IA32_SMI_COUNT when the STM was started */
 	bool own_vmx;          /* the module has executed VMXON here, not KVM */
 	bool started;          /* the STM serves the SMIs of this processor */
+	bool kept;             /* a launch failed, and STOP did, too: the STM has this processor */
 };
 
 DECLARE_PER_CPU(struct mle_processor, mle_processors);
@@ -48,6 +50,7 @@ int mle_allocate(void);
 void mle_free(void);
 int mle_launch(void);
 int mle_stop(void);
+bool mle_stays(void);
 const char *mle_state(void);
 
 /* start.c. On the processor itself, interrupts off. Errors are negative. */
@@ -55,6 +58,7 @@ int mle_start_first(void);
 int mle_start_another(void);
 int mle_stop_here(void);
 int mle_check_here(void);
+int mle_check_give_up(void);
 
 /* operation.c. On the processor itself, interrupts off. */
 int mle_enter_vmx(struct mle_processor *this);

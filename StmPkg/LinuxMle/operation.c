@@ -29,7 +29,6 @@ u32 mle_vmcs_revision(void)
  */
 int mle_enter_vmx(struct mle_processor *this)
 {
-	this->own_vmx = false;
 	if (cr4_read_shadow() & X86_CR4_VMXE)
 		return 0;
 	if (!this_cpu_has(X86_FEATURE_VMX))
@@ -46,14 +45,16 @@ int mle_enter_vmx(struct mle_processor *this)
 }
 
 /*
- * Leaves VMX operation if the module has entered it. The STM is stopped: VMXOFF fails
- * with error 23 under the dual-monitor treatment, and CR4.VMXE then has to stay.
+ * Leaves VMX operation if the module has entered it. If STOP has failed VMXOFF fails,
+ * too, with error 23 under the dual-monitor treatment: CR4.VMXE then has to stay, and
+ * own_vmx says that the VMXON region is still in use.
  */
 void mle_leave_vmx(struct mle_processor *this)
 {
 	if (!this->own_vmx)
 		return;
-	if (vmx_off() == VMX_SUCCEED)
-		cr4_clear_bits(X86_CR4_VMXE);
+	if (vmx_off() != VMX_SUCCEED)
+		return;
+	cr4_clear_bits(X86_CR4_VMXE);
 	this->own_vmx = false;
 }

@@ -19,6 +19,7 @@
 #include <linux/smp.h>
 #include <linux/syscore_ops.h>
 
+#include "log.h"
 #include "mle.h"
 
 /* Where the module stands; a processor that comes online starts only in an active session. */
@@ -36,6 +37,8 @@ int mle_allocate(void)
 {
 	int cpu, i;
 
+	if (mle_log_allocate())
+		return -ENOMEM;
 	for_each_possible_cpu(cpu) {
 		struct mle_processor *one = per_cpu_ptr(&mle_processors, cpu);
 
@@ -62,6 +65,7 @@ void mle_free(void)
 			free_page((unsigned long)one->activation[i]);
 		free_page((unsigned long)one->vmxon);
 	}
+	mle_log_free();
 }
 
 static void start_within_interrupt(void *failures)
@@ -178,6 +182,23 @@ int mle_launch(void)
 	register_syscore_ops(&sleep_operations);
 	register_reboot_notifier(&reboot_block);
 	return 0;
+}
+
+/*
+ * Whether a processor stays under the STM, or in the VMX operation that the module has
+ * entered: its pages are then in use, and KVM must not execute VMXOFF.
+ */
+bool mle_stays(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		const struct mle_processor *one = per_cpu_ptr(&mle_processors, cpu);
+
+		if (one->started || one->kept || one->own_vmx)
+			return true;
+	}
+	return false;
 }
 
 /* Returns how many processors could not be stopped. */

@@ -5,6 +5,7 @@
 #include <linux/debugfs.h>
 #include <linux/seq_file.h>
 
+#include "log.h"
 #include "mle.h"
 
 static struct dentry *folder;
@@ -30,10 +31,18 @@ static int state_show(struct seq_file *file, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(state);
 
+static int log_show(struct seq_file *file, void *unused)
+{
+	mle_log_show(file);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(log);
+
 void mle_report_begin(void)
 {
 	folder = debugfs_create_dir("linux_mle", NULL);
 	debugfs_create_file("state", 0400, folder, NULL, &state_fops);
+	debugfs_create_file("log", 0400, folder, NULL, &log_fops);
 }
 
 void mle_report_end(void)

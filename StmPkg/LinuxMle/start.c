@@ -12,6 +12,7 @@
 #include <linux/smp.h>
 #include <linux/string.h>
 
+#include "log.h"
 #include "mle.h"
 #include "stm.h"
 #include "vmx.h"
@@ -73,6 +74,15 @@ static void unload_activation(struct mle_processor *this, u64 previous)
 		vmx_load(previous);
 }
 
+/* Returns -EINVAL if the parameter give_up names no call behind which the launch can give up. */
+int mle_check_give_up(void)
+{
+	if (!mle_give_up || !strcmp(mle_give_up, "initialize"))
+		return 0;
+	pr_err("linux_mle: give_up=%s: the one word is initialize\n", mle_give_up);
+	return -EINVAL;
+}
+
 static bool gives_up(const char *after)
 {
 	return mle_give_up && !strcmp(mle_give_up, after);
@@ -90,11 +100,14 @@ static int call_first(struct mle_processor *this)
 
 	if (error)
 		return error;
-	error = gives_up("initialize") ? -ECANCELED : mle_call(this, STM_START, 0, 0);
+	error = gives_up("initialize") ? -ECANCELED : mle_log_open(this);
+	if (!error)
+		error = mle_call(this, STM_START, 0, 0);
 	if (!error)
 		return 0;
 	failed = *this;
-	if (mle_call(this, STM_STOP, 0, 0))
+	failed.kept = mle_call(this, STM_STOP, 0, 0) != 0;
+	if (failed.kept)
 		pr_crit("linux_mle: STOP: status %08X: SMIs stay blocked\n", this->status);
 	*this = failed;
 	return error;

@@ -7,7 +7,9 @@
 
 #define STM_START		  0x10001
 #define STM_STOP		  0x10002
+#define STM_PROTECT_RESOURCE	  0x10003
 #define STM_INITIALIZE_PROTECTION 0x10007
+#define STM_MANAGE_EVENT_LOG	  0x10008
 
 /*
  * Calls the STM, and keeps what it answers in *this. Interrupts are off.

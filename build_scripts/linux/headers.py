@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -21,6 +22,13 @@ _LOCK = "source-linux"
 _RELEASE = re.compile(rb"(?:\A|\0)vermagic=(\S+) ")
 _NEEDED = re.compile(r"linux-(?:headers|kbuild)-[\w.+-]+")
 _COMPILER = re.compile(r"^CC\s*=.*?([\w.+-]+)$", re.MULTILINE)
+
+
+def _remedy() -> str:
+    """How to come to a kernel that has headers."""
+    if os.environ.get("LINUX_DEB"):
+        return "unset LINUX_DEB: the lab then takes the distribution's kernel, which has headers"
+    return f"remove {cache.entry('linux', 'current-*')}, and the newest kernel and its headers are fetched"
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,7 @@ class Headers:
         build = tree / "usr" / "src" / f"linux-headers-{release}"
         found = sorted((tree / "usr" / "src").glob("linux-headers-*-common"))
         if not found or not (build / "Module.symvers").is_file():
-            raise LabError(f"the distribution's packages hold no headers of Linux {release}")
+            raise LabError(f"the distribution's packages hold no headers of Linux {release}", remedy=_remedy())
         return cls(build, found[0])
 
     @property
@@ -64,7 +72,7 @@ def release_of(kernel: Kernel) -> str:
     for module in kernel.modules:
         if found := _RELEASE.search(module.read_bytes()):
             return found[1].decode("ascii")
-    raise LabError("the kernel's modules do not say which release they are for")
+    raise LabError("the kernel's modules do not say which release they are for", remedy=_remedy())
 
 
 def _offer(client: BinaryClient, name: str, version: str) -> BinaryPackage | None:
@@ -87,7 +95,7 @@ def _download(release: str, version: str, tree: Path, log: Path, shown: Step) ->
         if offer is None:
             raise LabError(
                 f"the distribution no longer offers {name} {version}",
-                remedy=f"remove {cache.entry('linux', 'current-*')}, and the newest kernel and its headers are fetched",
+                remedy=_remedy(),
             )
         wanted += [other for other in _NEEDED.findall(offer.depends) if other not in wanted]
         run_logged(["dpkg-deb", "-x", client.download(offer, downloads, shown), tree], log, shown, f"unpacking {name}")
@@ -102,7 +110,9 @@ def locate(kernel: Kernel) -> Headers:
     """
     release = release_of(kernel)
     if not any(kernel.version.startswith(f"{pin.series}.") for pin in PINS.values()):
-        raise LabError(f"no headers are known for Linux {kernel.version}, which is none of the lab's kernels")
+        raise LabError(
+            f"no headers are known for Linux {kernel.version}, which is none of the lab's kernels", remedy=_remedy()
+        )
     log = paths.cache_dir() / "source-headers.log"
 
     def make(folder: Path) -> None:

@@ -30,10 +30,12 @@ def test_modules_without_a_release(tmp_path: Path) -> None:
         headers.release_of(_kernel(tmp_path, b"\0depends=\0"))
 
 
-def test_kernel_of_nobody_knows(tmp_path: Path) -> None:
-    """A package of the user's own, for which the distribution has no headers."""
-    with pytest.raises(LabError, match="none of the lab's kernels"):
+def test_kernel_of_nobody_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package of the user's own, for which the distribution has no headers: it is he who can take another."""
+    monkeypatch.setenv("LINUX_DEB", "own.deb")
+    with pytest.raises(LabError, match="none of the lab's kernels") as caught:
         headers.locate(_kernel(tmp_path, b"\0vermagic=5.4.0 SMP \0", "5.4.0-1"))
+    assert caught.value.remedy is not None and caught.value.remedy.startswith("unset LINUX_DEB")
 
 
 class _Client:

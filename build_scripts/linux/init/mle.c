@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* Linux as the executive monitor: the module launched, used and unloaded, with KVM away, beside it, and around it. */
+/* Linux as the executive monitor: the module launched, used and unloaded, without KVM, beside it, and around it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,6 +12,7 @@
 
 #define DEBUGFS "/sys/kernel/debug"
 #define STATE DEBUGFS "/linux_mle/state"
+#define LOG DEBUGFS "/linux_mle/log"
 
 enum { SMIS = 5 };
 
@@ -22,18 +23,25 @@ static void phase(const char *name)
     record("mle-phase", 0, name);
 }
 
-static void report_state(void)
+static void report_file(const char *name, const char *path)
 {
     char line[256];
-    FILE *file = fopen(STATE, "r");
+    FILE *file = fopen(path, "r");
 
     while (file && fgets(line, sizeof(line), file)) {
         line[strcspn(line, "\n")] = '\0';
-        report("mle", "%s", line);
+        report(name, "%s", line);
     }
     if (file) {
         fclose(file);
     }
+}
+
+/* What the module tells: its state, and the STM's event log. */
+static void report_state(void)
+{
+    report_file("mle", STATE);
+    report_file("mle-event", LOG);
 }
 
 /* SMIs raised on each processor, and a variable written on each. */
