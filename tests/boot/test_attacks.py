@@ -141,10 +141,21 @@ RULES = (
         "guest-vmxon",
     ),
     (
-        "a device needs nobody's permission for memory outside TSEG",
-        "SSS",
+        "a device needs nobody's permission for memory outside TSEG; an IOMMU whose root table is empty stops it",
+        "SSB",
         "device-writes-page device-reads-page device-writes-vmxon-region device-writes-executive "
-        "device-fwcfg-writes-page device-writes-waking-vector",
+        "device-writes-waking-vector handler-programs-dma-behind-iommu",
+    ),
+    ("no IOMMU stands before the machine's own fw_cfg", "SSS", "device-fwcfg-writes-page"),
+    (
+        "EPT binds the processor: what a device does for a handler is not the handler's access",
+        "SSS",
+        "handler-programs-dma",
+    ),
+    (
+        "registers of a device are memory, too, and so are those of the IOMMU",
+        "SSB",
+        "handler-programs-protected-device handler-stops-iommu",
     ),
     (
         "the chipset keeps devices out of TSEG",

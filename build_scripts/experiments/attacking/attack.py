@@ -25,7 +25,7 @@ class Column(StrEnum):
 
     DEFAULT = "default"  # the executive monitor alone: SMIs get the default treatment
     UNPROTECTED = "unprotected"  # with the STM, of which nobody asks anything
-    PROTECTED = "protected"  # with the STM, and steps that begin with ``protect`` are carried out
+    PROTECTED = "protected"  # with the STM, and words that begin with ``protect`` are carried out
 
 
 class Place(StrEnum):
@@ -177,7 +177,8 @@ class Attack:
         return tuple(
             word
             for word in self.steps.split()
-            if column is Column.PROTECTED or not word.rpartition("=")[2].startswith("protect")
+            if column is Column.PROTECTED
+            or not (word.startswith("protect") or word.rpartition("=")[2].startswith("protect"))
         )
 
     def verdict(self, column: Column, trace: Trace) -> Verdict:

@@ -14,6 +14,8 @@ from build_scripts.observation.events import Record, Stream
 # QEMU's educational device, which reads and writes memory where it is told to; its own default are 28 address bits.
 MACHINE = (
     *("-fw_cfg", "name=opt/org.stmlab/test-handler,string=1"),
+    # Before any device that is to be behind it.
+    *("-device", "intel-iommu"),
     *("-device", f"edu,dma_mask=0xffffffff,addr={EDU >> 3:#x}"),
 )
 # The firmware's handler of protection exceptions: without one, each ends the platform.

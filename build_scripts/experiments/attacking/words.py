@@ -16,6 +16,56 @@ _COMMAND, _MEMORY_DECODING = "04", 2  # bit 1
 # For port CF8H: the chipset's register that holds the address of ECAM.
 PCIEXBAR = "80000060"
 
+# The IOMMU (Intel VT-d): its registers, of which GCMD_REG takes commands and GSTS_REG tells what holds.
+IOMMU = 0xFED9_0000
+IOMMU_COMMAND, IOMMU_STATUS, _IOMMU_ROOT = IOMMU + 0x18, IOMMU + 0x1C, IOMMU + 0x20
+_SET_ROOT, _TRANSLATE = 1 << 30, 1 << 31
+IOMMU_STOPS = "the IOMMU: its root table, which the executive monitor has set, names no device"
+IOMMU_OFF = "an STM confines SMI handlers; against DMA an executive monitor uses the IOMMU"
+# Registers of the device in its BAR, and its own buffer (QEMU's docs/specs/edu.rst).
+_EDU_SOURCE, _EDU_DESTINATION, _EDU_COUNT, _EDU_COMMAND, _EDU_BUFFER = 0x80, 0x88, 0x90, 0x98, 0x40000
+_EDU_RUN, _EDU_TO_MEMORY = 1, 2
+# A transfer takes a tenth of a second; so many reads of memory take more.
+_EDU_READS = 0x100000
+
+
+def iommu_on(label: str = "protect") -> str:
+    """The executive monitor's IOMMU stops all DMA: the root table is a page of zeros.
+
+    Args:
+        label: of the steps; those of "protect" are left out where nothing is protected.
+    """
+    return (
+        f"{label}1=write:8:{_IOMMU_ROOT:x}:area {label}2=write:4:{IOMMU_COMMAND:x}:{_SET_ROOT:x} "
+        f"{label}3=write:4:{IOMMU_COMMAND:x}:{_TRANSLATE:x}"
+    )
+
+
+def iommu_off(label: str = "protect") -> str:
+    """The IOMMU lets all DMA pass again, as at reset; `label` as in `iommu_on`."""
+    return f"{label}4=write:4:{IOMMU_COMMAND:x}:0"
+
+
+def edu_ready(mark: int = 0xDA7A) -> str:
+    """The device may access memory, ``$bar`` is where its registers are, and ``page2`` has what it is to write."""
+    function = 0x8000_0000 | EDU << 8
+    return f"out:4:cf8:{function | 4:x} out:2:cfc:6 out:4:cf8:{function | 0x10:x} bar=in:4:cfc write:8:page2:{mark:x}"
+
+
+def edu_transfer(to: str) -> str:
+    """The SMI handler has the device copy 8 bytes from ``page2`` to memory; ``hit`` is the first command.
+
+    Args:
+        to: an argument of a step.
+    """
+    return (
+        f"smm.write:8:$bar+{_EDU_SOURCE:x}:page2 smm.write:8:$bar+{_EDU_DESTINATION:x}:{_EDU_BUFFER:x} "
+        f"smm.write:8:$bar+{_EDU_COUNT:x}:{_WORD:x} hit=smm.write:8:$bar+{_EDU_COMMAND:x}:{_EDU_RUN:x} "
+        f"watch:page2:{_EDU_READS:x} "
+        f"smm.write:8:$bar+{_EDU_SOURCE:x}:{_EDU_BUFFER:x} smm.write:8:$bar+{_EDU_DESTINATION:x}:{to} "
+        f"smm.write:8:$bar+{_EDU_COMMAND:x}:{_EDU_RUN | _EDU_TO_MEMORY:x} watch:page2:{_EDU_READS:x}"
+    )
+
 
 def decoded() -> str:
     """Have `EDU` answer in memory, read its identification there, and leave port CF8H at its BAR 0.

@@ -10,5 +10,5 @@ ATTACK = Attack(
     steps="protect:page:1000 before=read:8:page fwcfg.write:page after=read:8:page",
     judge=changed("before", "after"),
     expects=(SUCCEEDED, SUCCEEDED, SUCCEEDED),
-    reason="an STM confines SMI handlers; against DMA an executive monitor needs an IOMMU, which this machine lacks",
+    reason="an STM confines SMI handlers; and no IOMMU stands before what the machine itself is made of",
 )
