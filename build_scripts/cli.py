@@ -24,6 +24,7 @@ from build_scripts.commands import (
     doctor,
     fuzz,
     inspect,
+    matrix,
     merge,
     model,
     report,
@@ -444,6 +445,8 @@ def _tools(commands: Commands) -> None:
     image = add(commands, "inspect", "explain an STM image (MSEG file)", examples="stmlab inspect Stm.mseg")
     image.add_argument("file", type=Path, metavar="FILE", help="such as the Stm.mseg that 'build' names")
     image.set_defaults(function=_inspect)
+
+    matrix.declare(commands)
 
     check = add(commands, "doctor", "check the environment and name a remedy for each problem")
     check.set_defaults(function=_doctor)

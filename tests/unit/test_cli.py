@@ -32,6 +32,7 @@ COMMANDS = (
     "compile-commands",
     "build",
     "inspect",
+    "matrix",
     "doctor",
     "completion",
 )

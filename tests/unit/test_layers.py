@@ -19,6 +19,7 @@ LAYERS = (
     ("bootstrap", "cache"),
     ("sources", "machine"),
     ("builds",),
+    ("versions",),
     ("observation", "linux", "conformance"),
     ("benchmarks", "experiments", "fuzzing", "model", "pictures"),
     ("commands",),
