@@ -21,7 +21,7 @@ _ALLOWED = re.compile(
     | (?i:https?_proxy|ftp_proxy|all_proxy|no_proxy) | SSL_CERT_(?:FILE|DIR) | CURL_CA_BUNDLE | REQUESTS_CA_BUNDLE
     | GIT_SSL_\w+ | APT_CONFIG | DEBIAN_FRONTEND | CI
     | CCACHE_\w+ | LD_LIBRARY_PATH | VIRTUAL_ENV | FAKEROOTKEY
-    | EDK2_DIR | QEMU_SRC | QEMU_PATH | QEMU_CPU | QEMU_SCRIPT | STMLAB_\w+ | PYTEST_\w+
+    | EDK2_DIR | QEMU_SRC | QEMU_PATH | QEMU_CPU | QEMU_SCRIPT | STM_IMAGE | STMLAB_\w+ | PYTEST_\w+
     """,
     re.VERBOSE,
 )

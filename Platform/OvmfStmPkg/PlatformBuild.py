@@ -67,6 +67,9 @@ class Setting:
     default: str
 
 
+#: Settings that may be environment variables as well.
+FROM_ENVIRONMENT = ("QEMU_PATH", "QEMU_CPU", "QEMU_SCRIPT", "STM_IMAGE")
+
 SETTINGS = (
     Setting("TARGET", "DEBUG (messages, asserts), RELEASE, or NOOPT (for a debugger)", "DEBUG"),
     Setting("TOOL_CHAIN_TAG", "Tool chain of edk2's tools_def", "GCC"),
@@ -76,6 +79,7 @@ SETTINGS = (
     Setting("COMPILE_INFO", "TRUE: compile nothing, write CompileInfo/compile_commands.json below the output", "FALSE"),
     Setting("QEMU_PATH", "QEMU binary of --FlashRom and --FlashOnly; empty: the lab's machine, built if need be", ""),
     Setting("QEMU_CPU", "CPU model of --FlashRom; empty: the lab's, as the binary supports it", ""),
+    Setting("STM_IMAGE", "STM image for --FlashRom to boot instead of the built one; empty: the built one", ""),
     Setting("QEMU_SCRIPT", "Shell commands, separated by ';'; empty: the demonstration; 'prompt': a prompt", ""),
 )
 
@@ -174,7 +178,7 @@ class PlatformBuilder(_Paths, UefiBuilder, BuildSettingsManager):
         environment.set_shell_var("PYTHONHASHSEED", "0")
         # Not overridable, so that they beat target.txt; the command line came first.
         for setting in SETTINGS:
-            given = os.environ.get(setting.name, "") if setting.name.startswith("QEMU_") else ""
+            given = os.environ.get(setting.name, "") if setting.name in FROM_ENVIRONMENT else ""
             self.env.SetValue(setting.name, given or setting.default, "Environment, or default of OvmfStmPkg")
         for name, value in FLAGS.items():
             self.env.SetValue(f"BLD_*_{name}", value, "Flag of OvmfStmPkg")
@@ -239,5 +243,6 @@ class PlatformBuilder(_Paths, UefiBuilder, BuildSettingsManager):
                 qemu=self.env.GetValue("QEMU_PATH") or "",
                 cpu=self.env.GetValue("QEMU_CPU") or "",
                 script=self.env.GetValue("QEMU_SCRIPT") or "",
+                stm_image=self.env.GetValue("STM_IMAGE") or "",
             )
         )

@@ -7,7 +7,7 @@ SPDX-License-Identifier: BSD-2-Clause-Patent
 import logging
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from build_scripts import paths
@@ -38,12 +38,15 @@ class Request:
             the binary has it.
         script: Shell commands separated by ``;``; empty for the demonstration,
             ``prompt`` for a prompt.
+        stm_image: path of an STM image that the firmware runs instead of its own;
+            empty for its own.
     """
 
     output: Path
     qemu: str = ""
     cpu: str = ""
     script: str = ""
+    stm_image: str = ""
 
 
 def flash(request: Request) -> int:
@@ -54,7 +57,7 @@ def flash(request: Request) -> int:
         commands of one's own; otherwise not 0, and the log has the reason.
     """
     try:
-        firmware = _firmware(request.output)
+        firmware = _with_image(_firmware(request.output), request.stm_image)
         binary = _binary(request.qemu)
         if request.script:
             return _interactive(request, firmware, binary)
@@ -78,6 +81,23 @@ def _firmware(output: Path) -> firmware_build.Firmware:
                 f"no firmware to boot: {path} does not exist", ExitCode.USAGE, remedy=f"build it first: {command}"
             )
     return firmware_build.Firmware(*files.values())
+
+
+def _with_image(firmware: firmware_build.Firmware, given: str) -> firmware_build.Firmware:
+    """The images, with the user's STM image in place of the built one.
+
+    Raises:
+        LabError: the user's image cannot be read.
+    """
+    if not given:
+        return firmware
+    image = Path(given).resolve()
+    try:
+        with image.open("rb"):
+            pass
+    except OSError as error:
+        raise LabError(f"STM_IMAGE={given}: {error.strerror}", ExitCode.USAGE) from error
+    return replace(firmware, mseg=image, override=image)
 
 
 def _binary(given: str) -> Path:
@@ -118,6 +138,7 @@ def _demonstration(request: Request, firmware: firmware_build.Firmware, binary: 
         variables=firmware.variables,
         script=SCRIPT,
         trace=TRACE if configuration.extended else (),
+        stm_image=firmware.override,
     )
     version = processors.version(binary)
     with step(f"booting the firmware on QEMU {version} ({configuration.value})"):
@@ -153,11 +174,14 @@ def _interactive(request: Request, firmware: firmware_build.Firmware, binary: Pa
         script=tuple(line for line in lines if line),
         icount=False,
         extra=("-serial", "stdio"),
+        stm_image=firmware.override,
     )
     if not "".join(guest.script).isascii():
         raise LabError("QEMU_SCRIPT must be ASCII", ExitCode.USAGE)
     # A boot writes its variable store; the build's own copy has to stay pristine.
     shutil.copyfile(guest.variables, run_directory / "OVMF_VARS.fd")
+    if guest.stm_image is not None:
+        shutil.copyfile(guest.stm_image, run_directory / processors.STM_IMAGE_FILE)
     (run_directory / "script").write_text("".join(f"{line}\n" for line in guest.script), encoding="ascii")
     logging.info("logs: %s", run_directory)
     return subprocess.run(processors.arguments(guest, run_directory), check=False).returncode

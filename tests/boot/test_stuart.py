@@ -16,6 +16,7 @@ from build_scripts.builds import firmware_build
 from build_scripts.builds.firmware_build import Firmware
 from build_scripts.builds.qemu_build import BINARY, extended_qemu
 from build_scripts.machine.machine import DEFAULT_TIMEOUT_SECONDS
+from build_scripts.stm_image import inspect_image
 from tests.support.hostile import HOSTILE
 from tests.support.newcomer import environment
 
@@ -67,6 +68,17 @@ def test_flash_boots_our_machine_and_shows_the_stm(built: Path) -> None:
     for step in ("SMM VM exit", "entry to handler", "RSM exit", "return"):
         assert step in result.stdout, result.stdout
     assert "dual-monitor" in result.stdout
+
+
+def test_stm_image_is_what_the_firmware_runs(built: Path, firmware: Firmware, tmp_path: Path) -> None:
+    """The built image with another last byte, which is read by nobody: the demonstration compares hashes."""
+    data = bytearray(firmware.mseg.read_bytes())
+    data[inspect_image(bytes(data)).software.static_image_size - 1] ^= 0x5A
+    other = tmp_path / "Other.mseg"
+    other.write_bytes(data)
+    result = _stuart(built, "stuart_build", "-c", str(PLATFORM_BUILD), "--FlashOnly", f"STM_IMAGE={other}")
+    assert result.returncode == 0, result.stdout
+    assert "passed by fw_cfg" in result.stdout and "dual-monitor" in result.stdout
 
 
 def test_qemu_path_of_the_environment_wins(built: Path) -> None:

@@ -53,3 +53,10 @@ def test_without_a_binary_it_is_the_labs_machine(tmp_path: Path, monkeypatch: py
     assert flash.flash(flash.Request(output=tmp_path)) == 0
     assert flash.flash(flash.Request(output=tmp_path, qemu=sys.executable)) == 0
     assert booted == [Path("/ours"), Path(sys.executable)]
+
+
+def test_an_stm_image_that_cannot_be_read_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    _images(tmp_path)
+    absent = tmp_path / "absent.mseg"
+    assert flash.flash(flash.Request(output=tmp_path, stm_image=str(absent))) == ExitCode.USAGE
+    assert f"STM_IMAGE={absent}: No such file" in _said(caplog)

@@ -23,6 +23,7 @@ NEEDED = {
     "CCACHE_DIR": "/ccache",
     "EDK2_DIR": "/edk2",
     "QEMU_PATH": "/usr/bin/qemu-system-x86_64",
+    "STM_IMAGE": "/images/Other.mseg",
 }
 
 
