@@ -114,6 +114,7 @@ typedef struct {
   UINT64          Other;       ///< ES, FS and GS
   UINT64          Tr;
   UINT64          TimeLimit;   ///< start value of the VMX-preemption timer
+  UINT64          CsAccess;    ///< access rights of CS: 64-bit code, or 32-bit code
   STM_PSD_COPY    Psd;         ///< where this is from
 } STM_HANDLER_ENTRY;
 
@@ -141,8 +142,8 @@ typedef struct {
 ///
 /// What RSM of the handler has to give back because the handler has written it.
 ///
-#define STM_RESTORE_MSR      BIT0    ///< the first of STM_KEPT_MSRS bits
-#define STM_RESTORE_SHADOWS  BIT31   ///< read shadows of CR0 and CR4 in the SMM-guest VMCS
+#define STM_RESTORE_MSR   BIT0       ///< the first of STM_KEPT_MSRS bits
+#define STM_RESTORE_MODE  BIT31      ///< read shadows of CR0 and CR4, IA-32e mode, in the SMM-guest VMCS
 
 ///
 /// A protection exception of the SMI handler while the firmware handles it.
@@ -240,10 +241,9 @@ struct VMX_CONTEXT {
   UINT32                     ExitCost;       ///< what a VM exit of the handler takes from it
   UINT64                     SmmMonitorCtl;  ///< IA32_SMM_MONITOR_CTL before START
   UINT64                     Efer;           ///< at the activation
-  UINT64                     HandlerCr3;     ///< of the PSD, checked; MOV to CR3 of it is free
+  UINT64                     SmiCount;
   UINT64                     Msrs[STM_KEPT_MSRS];
   STM_OTHER_REGISTERS        Other;          ///< aligned to 16 bytes, as FXSAVE wants it
-  UINT64                     SmiCount;
   UINT64                     ExitCount;
   UINT32                     Refused;        ///< status for the activating call, STM_SUCCESS if it may be served
   UINT32                     Mended;         ///< returns to the interrupted side that failed since it was left

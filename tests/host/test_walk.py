@@ -27,6 +27,7 @@ class Space(ctypes.Structure):
         ("ia32e", ctypes.c_ubyte),
         ("pae", ctypes.c_ubyte),
         ("pse", ctypes.c_ubyte),
+        ("flat", ctypes.c_ubyte),
         ("read", READ),
         ("context", ctypes.c_void_p),
     )
@@ -155,6 +156,20 @@ def test_32_bit(library: ctypes.CDLL, linear: int, physical: int, large: bool, p
     space = Space(cr3=root, pse=pse)
     assert walk(library, memory, space, linear) == wanted
     assert walk(library, memory, space, linear ^ MB4) is None
+
+
+def test_without_paging(library: ctypes.CDLL) -> None:
+    """An address is where it says, below 4 GB; EPT applies, tables do not."""
+    memory = Memory()
+    top = memory.page()
+    memory.map(top, 0x5000, 0x9000, PAGE, EPT_RWX)
+    space = Space(cr3=memory.page(), flat=1)
+    assert walk(library, memory, space, 0x5123) == 0x5123
+    assert walk(library, memory, space, 2**32 - 1) == 2**32 - 1
+    assert walk(library, memory, space, 2**32) is None
+    space.ept = top | 0x1E
+    assert walk(library, memory, space, 0x5123) == 0x9123
+    assert walk(library, memory, space, 0x6123) is None
 
 
 def test_what_leads_nowhere(library: ctypes.CDLL) -> None:

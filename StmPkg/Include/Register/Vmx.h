@@ -303,6 +303,7 @@
 #define VMX_ACCESS_GRANULARITY  BIT15
 #define VMX_ACCESS_UNUSABLE     BIT16
 #define VMX_ACCESS_VALID_MASK   0x0001F0FF
+#define VMX_ACCESS_CODE32       0xC09B  ///< execute/read, accessed, DPL 0, 32-bit, 4-KB granular
 #define VMX_ACCESS_CODE64       0xA09B  ///< execute/read, accessed, DPL 0, long, 4-KB granular
 #define VMX_ACCESS_DATA         0xC093  ///< read/write, accessed, DPL 0, big, 4-KB granular
 #define VMX_ACCESS_TSS64_BUSY   0x008B  ///< busy 64-bit TSS

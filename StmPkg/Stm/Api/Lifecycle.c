@@ -50,10 +50,9 @@ Initialize (
   IN     BOOLEAN        Open
   )
 {
-  STM_HANDLER_ENTRY  Entry;
-  CONST CHAR8        *Problem;
-  UINT32             Status;
-  CHAR8              Digest[2 * sizeof (Processor->Shared->MsegSha256) + 1];
+  CONST CHAR8  *Problem;
+  UINT32       Status;
+  CHAR8        Digest[2 * sizeof (Processor->Shared->MsegSha256) + 1];
 
   if ((AsmReadMsr64 (MSR_IA32_VMX_MISC) & VMX_MISC_STORE_LMA) == 0) {
     //
@@ -68,10 +67,7 @@ Initialize (
     return (UINT32)ERROR_STM_UNSPECIFIED;
   }
 
-  if (!StmReadPsd (Processor->Shared, Processor->Saved.Smbase, StmEventSmi, &Entry) ||
-      (Entry.Rip == 0) || !StmIsHandlerCr3 (Processor->Shared, Entry.Cr3) ||
-      !StmSetUpSmmGuestVmcs (Processor))
-  {
+  if (!StmSetUpSmmGuestVmcs (Processor)) {
     return (UINT32)ERROR_STM_UNSPECIFIED;
   }
 

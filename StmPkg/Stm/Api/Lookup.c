@@ -41,11 +41,7 @@ FindRequest (
   UINT64             Linear;
 
   Linear = LShiftU64 ((UINT32)Processor->Handler.Rcx, 32) | (UINT32)Processor->Handler.Rbx;
-  ZeroMem (&Space, sizeof (Space));
-  Space.Cr3     = VmRead (VMCS_GUEST_CR3);
-  Space.Ia32e   = TRUE;
-  Space.Read    = StmReadTable;
-  Space.Context = Processor;
+  StmHandlerSpace (Processor, &Space);
   return (BOOLEAN)(((Linear & (SIZE_4KB - 1)) + sizeof (STM_ADDRESS_LOOKUP_DESCRIPTOR) <= SIZE_4KB) &&
                    StmWalk (&Space, Linear, Request) &&
                    StmInHandlerSmram (Processor->Shared, *Request, sizeof (STM_ADDRESS_LOOKUP_DESCRIPTOR)));
@@ -151,6 +147,7 @@ LookUp (
   Space.Ia32e      = (BOOLEAN)Request->InterruptedIa32eMode;
   Space.Pae        = (BOOLEAN)Request->InterruptedCr4Pae;
   Space.Pse        = (BOOLEAN)Request->InterruptedCr4Pse;
+  Space.Flat       = FALSE;
   Space.Read       = StmReadTable;
   Space.Context    = Processor;
   Linear           = Request->InterruptedGuestVirtualAddress;

@@ -42,7 +42,7 @@ IsCanonical (
   Does code begin at an address of the handler's, where alone it may execute?
 
   @param[in] Processor  This processor.
-  @param[in] Cr3        The handler's page tables, in its SMRAM.
+  @param[in] Psd        A copy of the PSD, its page tables in the handler's SMRAM.
   @param[in] Linear     Linear address.
 
   @retval TRUE   It is mapped into the handler's SMRAM.
@@ -51,21 +51,46 @@ IsCanonical (
 STATIC
 BOOLEAN
 IsCode (
-  IN CONST STM_PROCESSOR  *Processor,
-  IN UINT64               Cr3,
-  IN UINT64               Linear
+  IN CONST STM_PROCESSOR                 *Processor,
+  IN CONST TXT_PROCESSOR_SMM_DESCRIPTOR  *Psd,
+  IN UINT64                              Linear
   )
 {
   STM_ADDRESS_SPACE  Space;
   UINT64             Physical;
 
   ZeroMem (&Space, sizeof (Space));
-  Space.Cr3     = Cr3;
-  Space.Ia32e   = TRUE;
+  Space.Cr3     = Psd->SmmCr3;
+  Space.Ia32e   = (BOOLEAN)Psd->SmmEntryState.Intel64Mode;
+  Space.Flat    = (BOOLEAN) !Space.Ia32e;
   Space.Read    = StmReadTable;
   Space.Context = Processor;
   return (BOOLEAN)(IsCanonical (Linear) && StmWalk (&Space, Linear, &Physical) &&
                    StmInHandlerSmram (Processor->Shared, Physical, 1));
+}
+
+/**
+  Can the STM enter a handler that begins in this mode?
+
+  @param[in] Mode  SmmEntryState of the PSD.
+
+  @retval TRUE   64-bit mode; or 32-bit mode without paging, which the processor allows a
+                 guest.
+  @retval FALSE  32-bit mode with PAE paging; or without paging on a processor that has no
+                 unrestricted guests.
+**/
+STATIC
+BOOLEAN
+CanEnter (
+  IN STM_SMM_ENTRY_STATE  Mode
+  )
+{
+  if (Mode.Intel64Mode != 0) {
+    return TRUE;
+  }
+
+  return (BOOLEAN)((Mode.Cr4Pae == 0) &&
+                   ((RShiftU64 (AsmReadMsr64 (MSR_IA32_VMX_PROCBASED_CTLS2), 32) & VMX_CPU2_UNRESTRICTED_GUEST) != 0));
 }
 
 /**
@@ -81,6 +106,7 @@ StmFindPsdProblem (
   )
 {
   TXT_PROCESSOR_SMM_DESCRIPTOR  Psd;
+  STM_HANDLER_ENTRY             Entry;
   UINT64                        Smbase;
 
   Smbase = Processor->Saved.Smbase;
@@ -97,7 +123,7 @@ StmFindPsdProblem (
     return "RequiredStmSmmRevId";
   }
 
-  if (Psd.SmmEntryState.Intel64Mode == 0) {
+  if (!CanEnter (Psd.SmmEntryState)) {
     return "SmmEntryState";
   }
 
@@ -125,26 +151,36 @@ StmFindPsdProblem (
     return "SmmGdtPtr";
   }
 
-  if (((Psd.SmmTr & SELECTOR_RPL_TI) != 0) || ((UINT32)Psd.SmmTr + sizeof (UINT64) > Psd.SmmGdtSize)) {
+  if (((Psd.SmmTr & SELECTOR_RPL_TI) != 0) || ((UINT32)Psd.SmmTr + sizeof (UINT64) > Psd.SmmGdtSize) ||
+      !StmReadPsd (Processor->Shared, Smbase, StmEventSmi, &Entry) || !IsCanonical (Entry.TrBase))
+  {
     return "SmmTr";
   }
 
-  if ((RShiftU64 (Psd.SmmCr3, Processor->Shared->PhysicalBits) != 0) ||
-      !StmIsHandlerCr3 (Processor->Shared, Psd.SmmCr3))
+  if ((Psd.SmmEntryState.Intel64Mode != 0) &&
+      ((RShiftU64 (Psd.SmmCr3, Processor->Shared->PhysicalBits) != 0) ||
+       !StmIsHandlerCr3 (Processor->Shared, Psd.SmmCr3)))
   {
     return "SmmCr3";
   }
 
-  if (!IsCode (Processor, Psd.SmmCr3, Psd.SmmSmiHandlerRip)) {
+  if (!IsCode (Processor, &Psd, Psd.SmmSmiHandlerRip)) {
     return "SmmSmiHandlerRip";
   }
 
-  if ((Psd.SmmStmSetupRip != 0) && !IsCode (Processor, Psd.SmmCr3, Psd.SmmStmSetupRip)) {
+  if ((Psd.SmmStmSetupRip != 0) && !IsCode (Processor, &Psd, Psd.SmmStmSetupRip)) {
     return "SmmStmSetupRip";
   }
 
-  if ((Psd.SmmStmTeardownRip != 0) && !IsCode (Processor, Psd.SmmCr3, Psd.SmmStmTeardownRip)) {
+  if ((Psd.SmmStmTeardownRip != 0) && !IsCode (Processor, &Psd, Psd.SmmStmTeardownRip)) {
     return "SmmStmTeardownRip";
+  }
+
+  //
+  // The frame of a protection exception is written for 64-bit mode only.
+  //
+  if ((Psd.SmmEntryState.Intel64Mode == 0) && (Psd.StmProtectionExceptionHandler.SpeRip != 0)) {
+    return "StmProtectionExceptionHandler";
   }
 
   return NULL;

@@ -17,7 +17,9 @@
 ///
 #define CR3_NO_INVALIDATION  BIT63
 
+#define CR0_PE    BIT0
 #define CR0_TS    BIT3
+#define CR0_PG    BIT31
 #define CR0_LMSW  0xF    ///< what LMSW writes
 
 #define CR8_PRIORITY  0xF
@@ -44,6 +46,30 @@ TypeOf (
       return StmRegisterCr4;
     default:
       return StmRegisterCr8;
+  }
+}
+
+/**
+  Outside 64-bit mode, a MOV to a control register has 32 bits of its operand, and what the
+  upper half of the register holds is undefined.
+
+  @param[in,out] Processor      This processor, the SMM-guest VMCS current.
+  @param[in]     Qualification  Exit qualification.
+**/
+STATIC
+VOID
+DropUpperHalf (
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     UINT64         Qualification
+  )
+{
+  UINT32  Number;
+
+  Number = VMX_CR_QUALIFICATION_REGISTER (Qualification);
+  if (((VmRead (VMCS_GUEST_CS_ACCESS_RIGHTS) & VMX_ACCESS_LONG) == 0) &&
+      (VMX_CR_QUALIFICATION_TYPE (Qualification) == VMX_CR_ACCESS_MOV_TO))
+  {
+    VmxWriteRegister (&Processor->Handler, Number, (UINT32)VmxReadRegister (&Processor->Handler, Number));
   }
 }
 
@@ -164,8 +190,8 @@ MoveCr8 (
   @param[in] Qualification  Exit qualification.
 
   @retval TRUE   It may.
-  @retval FALSE  It sets a bit of CR4 that is the STM's, or loads CR3 with page tables that
-                 are not in its SMRAM.
+  @retval FALSE  It sets a bit of CR4 that is the STM's, loads CR3 with page tables that are
+                 not in its SMRAM, or turns paging on with such.
 **/
 STATIC
 BOOLEAN
@@ -176,18 +202,68 @@ IsAllowed (
 {
   UINT64  Value;
 
-  switch (VMX_CR_QUALIFICATION_NUMBER (Qualification)) {
-    case 3:
-      if (VMX_CR_QUALIFICATION_TYPE (Qualification) != VMX_CR_ACCESS_MOV_TO) {
-        return TRUE;
-      }
+  if (VMX_CR_QUALIFICATION_TYPE (Qualification) != VMX_CR_ACCESS_MOV_TO) {
+    return TRUE;
+  }
 
+  switch (VMX_CR_QUALIFICATION_NUMBER (Qualification)) {
+    case 0:
+      Value = VmxReadRegister (&Processor->Handler, VMX_CR_QUALIFICATION_REGISTER (Qualification));
+      return (BOOLEAN)(((Value & CR0_PG) == 0) || StmIsHandlerCr3 (Processor->Shared, VmRead (VMCS_GUEST_CR3)));
+    case 3:
       Value = VmxReadRegister (&Processor->Handler, VMX_CR_QUALIFICATION_REGISTER (Qualification));
       return StmIsHandlerCr3 (Processor->Shared, Value & ~(UINT64)CR3_NO_INVALIDATION);
     case 4:
       return FALSE;
     default:
       return TRUE;
+  }
+}
+
+/**
+  Where the STM has memory of the SMI handler's page tables, which are in its SMRAM.
+  VMX_GUEST_MEMORY.
+
+  @param[in] Address  Physical address, in a page that StmIsHandlerCr3 has accepted.
+
+  @return The address.
+**/
+STATIC
+CONST VOID *
+EFIAPI
+TableMemory (
+  IN UINT64  Address
+  )
+{
+  return (CONST VOID *)(UINTN)Address;
+}
+
+/**
+  Carry out what is allowed of MOV to and from CR0 and CR3.
+
+  A handler that starts without paging may turn it on and off. For that its VMCS has the
+  control "unrestricted guest", and the STM owns PE and PG only to be asked.
+
+  @param[in,out] Processor  This processor, the SMM-guest VMCS current.
+**/
+STATIC
+VOID
+Emulate (
+  IN OUT STM_PROCESSOR  *Processor
+  )
+{
+  UINT64   Owned;
+  BOOLEAN  Done;
+
+  Owned = VmRead (VMCS_CR0_GUEST_HOST_MASK);
+  if ((VmRead (VMCS_SECONDARY_CONTROLS) & VMX_CPU2_UNRESTRICTED_GUEST) != 0) {
+    VmWrite (VMCS_CR0_GUEST_HOST_MASK, Owned & ~(UINT64)(CR0_PE | CR0_PG));
+  }
+
+  Done = VmxEmulateControlRegister (&Processor->Handler, TableMemory);
+  VmWrite (VMCS_CR0_GUEST_HOST_MASK, Owned);
+  if (!Done) {
+    StmCrashFromVmcs (Processor, StmCrashUnexpectedExit);
   }
 }
 
@@ -214,6 +290,8 @@ StmExitControlRegister (
   STM_RSC    Resource;
   STM_ENTER  Enter;
 
+  Qualification = VmRead (VMCS_EXIT_QUALIFICATION);
+  DropUpperHalf (Processor, Qualification);
   if (FindViolation (Processor, &Resource)) {
     Enter = StmRaiseProtectionException (Processor, TxtSmmRegisterViolation);
     CopyMem (&Processor->Exception.Resource, &Resource, sizeof (Resource));
@@ -228,7 +306,6 @@ StmExitControlRegister (
     return StmResumeHandler (Processor);
   }
 
-  Qualification = VmRead (VMCS_EXIT_QUALIFICATION);
   if (VMX_CR_QUALIFICATION_NUMBER (Qualification) == 8) {
     MoveCr8 (Processor, Qualification);
     return StmResumeHandler (Processor);
@@ -239,10 +316,7 @@ StmExitControlRegister (
     return StmResumeHandler (Processor);
   }
 
-  Processor->Restore |= STM_RESTORE_SHADOWS;
-  if (!VmxEmulateControlRegister (&Processor->Handler, NULL)) {
-    StmCrashFromVmcs (Processor, StmCrashUnexpectedExit);
-  }
-
+  Processor->Restore |= STM_RESTORE_MODE;
+  Emulate (Processor);
   return StmResumeHandler (Processor);
 }

@@ -348,7 +348,7 @@ StmSeeProtection (
   // If the handler is in the midst of its work, the shadows of newly owned bits now hold
   // what it has made of them. The next SMI begins with other values.
   //
-  Processor->Restore |= STM_RESTORE_SHADOWS;
+  Processor->Restore |= STM_RESTORE_MODE;
   UnlockProfile (Shared);
   StmFlushEpt ();
 }

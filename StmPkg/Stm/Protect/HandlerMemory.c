@@ -10,6 +10,8 @@
 #include "Guest/Guest.h"
 #include "State/State.h"
 
+#define EFER_LMA  BIT10
+
 /**
   Read 8 bytes of a page table, of the interrupted side or of the SMI handler: what
   the handler could read itself. STM_READ_MEMORY.
@@ -52,6 +54,33 @@ StmReadTable (
 }
 
 /**
+  Say how linear addresses of the SMI handler are translated now.
+
+  @param[in]  Processor  This processor, the SMM-guest VMCS current.
+  @param[out] Space      For StmWalk.
+**/
+VOID
+StmHandlerSpace (
+  IN  CONST STM_PROCESSOR  *Processor,
+  OUT STM_ADDRESS_SPACE    *Space
+  )
+{
+  IA32_CR0  Cr0;
+  IA32_CR4  Cr4;
+
+  Cr0.UintN = (UINTN)VmRead (VMCS_GUEST_CR0);
+  Cr4.UintN = (UINTN)VmRead (VMCS_GUEST_CR4);
+  ZeroMem (Space, sizeof (*Space));
+  Space->Cr3     = VmRead (VMCS_GUEST_CR3);
+  Space->Flat    = (BOOLEAN)(Cr0.Bits.PG == 0);
+  Space->Ia32e   = (BOOLEAN)((VmRead (VMCS_GUEST_IA32_EFER) & EFER_LMA) != 0);
+  Space->Pae     = (BOOLEAN)Cr4.Bits.PAE;
+  Space->Pse     = (BOOLEAN)Cr4.Bits.PSE;
+  Space->Read    = StmReadTable;
+  Space->Context = Processor;
+}
+
+/**
   Find a byte of memory of the SMI handler.
 
   @param[in]  Processor  This processor, the SMM-guest VMCS current.
@@ -74,11 +103,7 @@ FindByte (
   STM_ADDRESS_SPACE  Space;
   UINT64             Size;
 
-  ZeroMem (&Space, sizeof (Space));
-  Space.Cr3     = VmRead (VMCS_GUEST_CR3);
-  Space.Ia32e   = TRUE;
-  Space.Read    = StmReadTable;
-  Space.Context = Processor;
+  StmHandlerSpace (Processor, &Space);
 
   //
   // The bits of STM_ACCESS are those of an EPT entry.

@@ -9,6 +9,7 @@
 #define STM_PROTECT_H_
 
 #include "StmState.h"
+#include "State/State.h"
 
 /**
   Forget translations that this processor has from the EPT.
@@ -245,6 +246,18 @@ StmReadTable (
   IN  CONST VOID  *Context,
   IN  UINT64      Address,
   OUT UINT64      *Value
+  );
+
+/**
+  Say how linear addresses of the SMI handler are translated now.
+
+  @param[in]  Processor  This processor, the SMM-guest VMCS current.
+  @param[out] Space      For StmWalk.
+**/
+VOID
+StmHandlerSpace (
+  IN  CONST STM_PROCESSOR  *Processor,
+  OUT STM_ADDRESS_SPACE    *Space
   );
 
 /**

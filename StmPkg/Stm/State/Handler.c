@@ -1,6 +1,6 @@
 /** @file
-  Guest state with which the SMI handler starts: long mode, with what the PSD
-  says.
+  Guest state with which the SMI handler starts: 64-bit mode, or 32-bit mode without paging,
+  with what the PSD says.
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
@@ -12,14 +12,18 @@
 #include "Log/Log.h"
 
 ///
-/// CR0: PG, WP, NE, ET, MP, PE. CR4: PAE, and PSE as the PSD's entry state has
-/// it. The SMI entry code sets what else it wants.
+/// CR0: WP, NE, ET, MP, PE; and PG, unless the handler starts without paging. The SMI
+/// entry code sets what else it wants.
 ///
-#define HANDLER_CR0  0x80010033
-#define HANDLER_CR4  0x00000030
+#define HANDLER_CR0  0x00010033
+#define CR0_PG       BIT31
 
-#define EFER_LME  BIT8
 #define EFER_LMA  BIT10
+
+///
+/// A CR3-target value that no MOV to CR3 has: it would raise #GP(0).
+///
+#define NO_CR3_TARGET  MAX_UINT64
 
 STATIC
 BOOLEAN
@@ -35,39 +39,79 @@ HideSaveState (
   ) STM_RARE;
 
 /**
-  Write the read shadows of CR0 and CR4 with which the SMI handler starts. Only the STM
-  changes them, at a VM exit that few handlers cause.
+  Write the read shadows of CR0 and CR4, and whether the processor is in IA-32e mode, with
+  which the SMI handler starts. Only the STM changes them, at a VM exit that few handlers
+  cause.
 
-  @param[in] Processor  This processor, the SMM-guest VMCS current.
+  @param[in] Processor  This processor, Entry filled, the SMM-guest VMCS current.
 **/
 VOID
-StmWriteReadShadows (
+StmWriteHandlerMode (
   IN CONST STM_PROCESSOR  *Processor
   )
 {
-  VmWrite (VMCS_CR0_READ_SHADOW, HANDLER_CR0 | Processor->HandlerCr0Fixed0);
-  VmWrite (VMCS_CR4_READ_SHADOW, HANDLER_CR4);
+  CONST STM_HANDLER_ENTRY  *Entry;
+
+  Entry = &Processor->Entry;
+  VmWrite (VMCS_CR0_READ_SHADOW, Entry->Cr0);
+  VmWrite (VMCS_CR4_READ_SHADOW, Entry->Cr4 & STM_HANDLER_CR4_BITS);
+  VmWrite (
+    VMCS_ENTRY_CONTROLS,
+    (VmRead (VMCS_ENTRY_CONTROLS) & ~(UINT64)VMX_ENTRY_IA32E_GUEST) |
+    (((Entry->Efer & EFER_LMA) != 0) ? VMX_ENTRY_IA32E_GUEST : 0)
+    );
 }
 
 /**
-  Take new page tables of the PSD for entries to the SMI handler.
+  Take page tables of the PSD for entries to the SMI handler.
 
-  @param[in,out] Processor  This processor, the SMM-guest VMCS current.
-  @param[in]     Cr3        The PSD's.
+  @param[in] Processor  This processor, the SMM-guest VMCS current.
+  @param[in] Cr3        The PSD's.
 **/
 STATIC
 VOID
 TakeCr3 (
-  IN OUT STM_PROCESSOR  *Processor,
-  IN     UINT64         Cr3
+  IN CONST STM_PROCESSOR  *Processor,
+  IN UINT64               Cr3
   )
 {
   if (!StmIsHandlerCr3 (Processor->Shared, Cr3)) {
     StmCrash (Processor, StmCrashBadState, 0, Processor->Saved.Smbase, Processor->Saved.Rip, StmBadPsd);
   }
 
-  Processor->HandlerCr3 = Cr3;
   VmWrite (VMCS_CR3_TARGET0, Cr3);
+}
+
+/**
+  Make the SMM-guest VMCS, which is current, that of a handler that starts in this mode.
+
+  Without paging a guest needs the control "unrestricted guest". INITIALIZE_PROTECTION has
+  asked whether the processor has it (Api/PsdCheck.c).
+
+  @param[in] Processor  This processor, Entry filled.
+**/
+STATIC
+VOID
+TakeMode (
+  IN CONST STM_PROCESSOR  *Processor
+  )
+{
+  CONST STM_HANDLER_ENTRY  *Entry;
+  UINT32                   Secondary;
+  BOOLEAN                  Paging;
+
+  Entry     = &Processor->Entry;
+  Paging    = (BOOLEAN)((Entry->Cr0 & CR0_PG) != 0);
+  Secondary = (UINT32)VmRead (VMCS_SECONDARY_CONTROLS) & ~(UINT32)VMX_CPU2_UNRESTRICTED_GUEST;
+  if (Paging) {
+    TakeCr3 (Processor, Entry->Cr3);
+  } else {
+    VmWrite (VMCS_CR3_TARGET0, NO_CR3_TARGET);
+    Secondary |= VMX_CPU2_UNRESTRICTED_GUEST;
+  }
+
+  VmWrite (VMCS_SECONDARY_CONTROLS, Secondary);
+  StmWriteHandlerMode (Processor);
 }
 
 /**
@@ -101,16 +145,15 @@ TakePsd (
     return FALSE;
   }
 
-  Entry->Cr0       = HANDLER_CR0 | Processor->HandlerCr0Fixed0;
-  Entry->Cr4       = HANDLER_CR4 | Processor->HandlerCr4Fixed0;
-  Entry->Efer     |= EFER_LME | EFER_LMA;
-  Entry->TimeLimit = Processor->HandlerLimit;
-  StmMakeCurrent (Processor, Processor->SmmGuestVmcs);
-  StmWriteReadShadows (Processor);
-  if (Entry->Cr3 != Processor->HandlerCr3) {
-    TakeCr3 (Processor, Entry->Cr3);
+  Entry->Cr0 = HANDLER_CR0 | Processor->HandlerCr0Fixed0 | CR0_PG;
+  if ((Entry->Efer & EFER_LMA) == 0) {
+    Entry->Cr0 &= ~(UINT64)CR0_PG;
   }
 
+  Entry->Cr4      |= Processor->HandlerCr4Fixed0;
+  Entry->TimeLimit = Processor->HandlerLimit;
+  StmMakeCurrent (Processor, Processor->SmmGuestVmcs);
+  TakeMode (Processor);
   StmMakeCurrent (Processor, Processor->TransferVmcs);
   return TRUE;
 }

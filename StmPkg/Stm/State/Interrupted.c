@@ -154,8 +154,8 @@ StmRestoreRegisters (
 {
   if (Processor->Restore != 0) {
     StmRestoreMsrs (Processor);
-    if ((Processor->Restore & STM_RESTORE_SHADOWS) != 0) {
-      StmWriteReadShadows (Processor);
+    if ((Processor->Restore & STM_RESTORE_MODE) != 0) {
+      StmWriteHandlerMode (Processor);
     }
 
     Processor->Restore = 0;

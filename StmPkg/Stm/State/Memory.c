@@ -46,7 +46,7 @@ StmInHandlerSmram (
   Where the top table refers to tables outside, the handler has put that there itself.
 
   @param[in] Shared  Shared state.
-  @param[in] Cr3     Value of CR3, of 4-level paging.
+  @param[in] Cr3     Value of CR3. Whatever the paging mode, the first table is in that page.
 
   @retval TRUE   They do.
   @retval FALSE  They do not, or a bit beyond the physical width is set.

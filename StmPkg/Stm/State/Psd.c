@@ -8,7 +8,12 @@
 
 #include "State.h"
 
+#define EFER_LME  BIT8
+#define EFER_LMA  BIT10
 #define EFER_NXE  BIT11
+
+#define CR4_PSE  BIT4
+#define CR4_PAE  BIT5
 
 ///
 /// Place of a member of the PSD in STM_PSD_COPY.Words, and which 8 bytes of the PSD these
@@ -42,6 +47,33 @@ STATIC_ASSERT (ARRAY_SIZE (mWords) == ARRAY_SIZE (((STM_PSD_COPY *)0)->Words), "
 #define TSS_TYPE_HIGH  0x00001F0000000000ULL
 
 /**
+  In which mode the SMI handler starts: 64-bit mode, or 32-bit mode without paging. What is
+  in SmmCr3 then is of no use. Firmware that turns paging on loads CR3 first.
+
+  @param[in]     Psd    The parts of a PSD that decide it.
+  @param[in,out] Entry  Gets Cr3, Cr4, Efer and CsAccess.
+**/
+STATIC
+VOID
+TakeMode (
+  IN     CONST TXT_PROCESSOR_SMM_DESCRIPTOR  *Psd,
+  IN OUT STM_HANDLER_ENTRY                   *Entry
+  )
+{
+  Entry->Efer = (Psd->SmmEntryState.ExecutionDisableOutsideSmrr != 0) ? EFER_NXE : 0;
+  if (Psd->SmmEntryState.Intel64Mode != 0) {
+    Entry->Cr3      = Psd->SmmCr3;
+    Entry->Cr4      = CR4_PAE | CR4_PSE;
+    Entry->Efer    |= EFER_LME | EFER_LMA;
+    Entry->CsAccess = VMX_ACCESS_CODE64;
+  } else {
+    Entry->Cr3      = 0;
+    Entry->Cr4      = (Psd->SmmEntryState.Cr4Pse != 0) ? CR4_PSE : 0;
+    Entry->CsAccess = VMX_ACCESS_CODE32;
+  }
+}
+
+/**
   Copy and check the PSD at SMBASE + TXT_SMM_PSD_OFFSET.
 
   The PSD lies in SMRAM that the firmware can write at any time, so each part of it is read
@@ -50,7 +82,8 @@ STATIC_ASSERT (ARRAY_SIZE (mWords) == ARRAY_SIZE (((STM_PSD_COPY *)0)->Words), "
   @param[in]  Shared  Shared state.
   @param[in]  Smbase  SMBASE of the processor.
   @param[in]  Event   Which entry point to take.
-  @param[out] Entry   What an entry to the handler needs of it.
+  @param[out] Entry   What an entry to the handler needs of it; Cr3 is 0 for one that begins
+                      without paging.
 
   @retval TRUE   Usable. Entry->Rip is 0 if the firmware has no code for Event.
   @retval FALSE  SMBASE or PSD are outside the handler's SMRAM or malformed.
@@ -79,7 +112,8 @@ StmReadPsd (
   }
 
   if ((Psd.Signature != TXT_PROCESSOR_SMM_DESCRIPTOR_SIGNATURE) ||
-      ((Psd.RequiredStmSmmRevId != STM_SMM_REVISION_ID) && (Psd.RequiredStmSmmRevId != 0)))
+      ((Psd.RequiredStmSmmRevId != STM_SMM_REVISION_ID) && (Psd.RequiredStmSmmRevId != 0)) ||
+      ((Psd.SmmEntryState.Intel64Mode == 0) && (Psd.SmmEntryState.Cr4Pae != 0)))
   {
     return FALSE;
   }
@@ -97,7 +131,6 @@ StmReadPsd (
   }
 
   Entry->Rsp      = Psd.SmmSmiHandlerRsp;
-  Entry->Cr3      = Psd.SmmCr3;
   Entry->Cs       = Psd.SmmCs;
   Entry->Ds       = Psd.SmmDs;
   Entry->Ss       = Psd.SmmSs;
@@ -105,7 +138,7 @@ StmReadPsd (
   Entry->Tr       = Psd.SmmTr;
   Entry->GdtBase  = Psd.SmmGdtPtr;
   Entry->GdtLimit = (UINT64)Psd.SmmGdtSize - 1;
-  Entry->Efer     = (Psd.SmmEntryState.ExecutionDisableOutsideSmrr != 0) ? EFER_NXE : 0;
+  TakeMode (&Psd, Entry);
   if ((Psd.SmmGdtSize < sizeof (UINT64)) || (Psd.SmmGdtSize > SIZE_64KB) ||
       (Entry->Tr + sizeof (UINT64) > Psd.SmmGdtSize) ||
       !StmInHandlerSmram (Shared, Entry->GdtBase, Psd.SmmGdtSize))
@@ -123,7 +156,7 @@ StmReadPsd (
   Entry->TrBase     = (RShiftU64 (Entry->Psd.TssLow, 16) & 0xFFFFFF) | (RShiftU64 (Entry->Psd.TssLow, 32) & 0xFF000000);
   if (Entry->Tr + 2 * sizeof (UINT64) <= Psd.SmmGdtSize) {
     Entry->Psd.TssHigh = *(CONST volatile UINT64 *)(UINTN)(Entry->Psd.Tss + sizeof (UINT64));
-    if ((Entry->Psd.TssHigh & TSS_TYPE_HIGH) == 0) {
+    if ((Psd.SmmEntryState.Intel64Mode != 0) && ((Entry->Psd.TssHigh & TSS_TYPE_HIGH) == 0)) {
       Entry->TrBase |= LShiftU64 (Entry->Psd.TssHigh, 32);
     }
 

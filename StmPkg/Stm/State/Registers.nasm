@@ -60,7 +60,6 @@
 ; Guest state of the SMI handler (Register/Vmx.h).
 ;
 %define ACCESS_DATA        0xC093
-%define ACCESS_CODE64      0xA09B
 %define ACCESS_TSS64_BUSY  0x008B
 %define ACCESS_UNUSABLE    0x10000
 %define LIMIT_TSS64        0x67
@@ -99,6 +98,7 @@
 %define ENTRY_OTHER      0x60
 %define ENTRY_TR         0x68
 %define ENTRY_LIMIT      0x70
+%define ENTRY_CS_ACCESS  0x78
 
 ;
 ; %1 = field, %2 = where its value goes, 64 bits.
@@ -267,7 +267,7 @@ ASM_PFX(AsmWriteHandlerState):
     xor     edx, edx
     mov     r8d, 0xFFFFFFFF
     mov     r9d, ACCESS_DATA
-    mov     r10d, ACCESS_CODE64
+    mov     r10, [rcx + ENTRY_CS_ACCESS]
     mov     r11, PAT_INITIAL
     WRITE_DATA_SEGMENT SEGMENT_ES, ENTRY_OTHER
     WRITE_DATA_SEGMENT SEGMENT_SS, ENTRY_SS

@@ -31,7 +31,7 @@ StmInHandlerSmram (
   Do page tables of the SMI handler begin in its SMRAM?
 
   @param[in] Shared  Shared state.
-  @param[in] Cr3     Value of CR3, of 4-level paging.
+  @param[in] Cr3     Value of CR3.
 
   @retval TRUE   They do.
   @retval FALSE  They do not, or a bit beyond the physical width is set.
@@ -351,7 +351,8 @@ StmRestoreRegisters (
   @param[in]  Shared  Shared state.
   @param[in]  Smbase  SMBASE of the processor.
   @param[in]  Event   Which entry point to take.
-  @param[out] Entry   What an entry to the handler needs of it.
+  @param[out] Entry   What an entry to the handler needs of it; Cr3 is 0 for one that begins
+                      without paging.
 
   @retval TRUE   Usable. Entry->Rip is 0 if the firmware has no code for Event.
   @retval FALSE  SMBASE or PSD are outside the handler's SMRAM or malformed.
@@ -421,12 +422,13 @@ StmPsdExceptionHandler (
   );
 
 /**
-  Write the read shadows of CR0 and CR4 with which the SMI handler starts.
+  Write the read shadows of CR0 and CR4, and whether the processor is in IA-32e mode, with
+  which the SMI handler starts.
 
-  @param[in] Processor  This processor, the SMM-guest VMCS current.
+  @param[in] Processor  This processor, Entry filled, the SMM-guest VMCS current.
 **/
 VOID
-StmWriteReadShadows (
+StmWriteHandlerMode (
   IN CONST STM_PROCESSOR  *Processor
   );
 
@@ -473,6 +475,7 @@ typedef struct {
   BOOLEAN            Ia32e;        ///< four levels
   BOOLEAN            Pae;          ///< outside IA-32e mode: PAE paging, not 32-bit paging
   BOOLEAN            Pse;          ///< 32-bit paging: there are pages of 4 MB
+  BOOLEAN            Flat;         ///< no paging
   STM_READ_MEMORY    Read;
   CONST VOID         *Context;
 } STM_ADDRESS_SPACE;

@@ -244,7 +244,10 @@ StmWalk (
   UINT64   Address;
   BOOLEAN  Found;
 
-  if (Space->Ia32e) {
+  if (Space->Flat) {
+    Address = Linear;
+    Found   = (BOOLEAN)(Linear <= MAX_UINT32);
+  } else if (Space->Ia32e) {
     //
     // Canonical: bits 63:47 are equal.
     //

@@ -130,6 +130,10 @@ ReferenceWalk (
   UINT64  Entry;
   UINT64  Guest;
 
+  if (Space->Flat) {
+    return (BOOLEAN)((Linear < SIZE_4GB) && ToPhysical (Space, Linear, Physical));
+  }
+
   if (Space->Ia32e) {
     if ((Linear >= 1ULL << 47) && (Linear < 0ULL - (1ULL << 47))) {
       return FALSE;
@@ -198,6 +202,7 @@ LLVMFuzzerTestOneInput (
   Space.Ia32e      = (BOOLEAN)(Shape >> 1 & 1);
   Space.Pae        = (BOOLEAN)(Shape >> 2 & 1);
   Space.Pse        = (BOOLEAN)(Shape >> 3 & 1);
+  Space.Flat       = (BOOLEAN)((Shape >> 4 & 7) == 1);
   Space.Read       = Read;
   Space.Context    = mMemory;
   do {

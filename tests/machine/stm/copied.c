@@ -3,19 +3,7 @@
  * The real STM under a firmware that only copies: the file to MSEG, six pages of
  * tables at Cr3Offset, a PSD, SMRR.  No relocation, no page of data for the STM.
  */
-#include "stm_under_test.h"
-
-#define MSR_MTRRCAP        0xFEu
-#define MSR_SMRR_PHYSBASE  0x1F2u
-#define MSR_SMRR_PHYSMASK  0x1F3u
-#define MTRRCAP_SMRR       (1u << 11)
-#define SMRR_WRITE_BACK    6u
-#define SMRR_VALID         0x800u
-#define SMRR_MASK          (0xFFFFFFFFu & ~(TSEG_SIZE - 1))
-
-#define PSD_SETUP    (PSD + 0x28u)
-#define PSD_TEARDOWN (PSD + 0x30u)
-#define PSD_REVISION (PSD + 0x54u)
+#include "copied.h"
 
 #ifndef SMIS
 #define SMIS 200u
@@ -25,20 +13,6 @@ volatile uint32_t nmi_count;
 
 void guarded_access(void)
 {
-}
-
-static void expect_status(const char *name, uint32_t number, uint32_t status)
-{
-    uint32_t value = number, ebx = 0, ecx = 0, edx = 0;
-
-    __asm__ volatile("vmcall" : "+a"(value), "+b"(ebx), "+c"(ecx), "+d"(edx) : : "cc", "memory");
-    check_eq("COPIED-CALL", name, value, status);
-}
-
-static void set_smrr(void)
-{
-    wrmsr(MSR_SMRR_PHYSBASE, TSEG_BASE | SMRR_WRITE_BACK);
-    wrmsr(MSR_SMRR_PHYSMASK, SMRR_MASK | SMRR_VALID);
 }
 
 /* As a firmware leaves it that needs no setup and reads no save state. */
@@ -67,9 +41,9 @@ static void session(const char *name)
     uint32_t handled = handler_count;
 
     activation_vmcs();
-    expect_status(name, API_INITIALIZE, STM_SUCCESS);
+    expect_status("COPIED-CALL", name, API_INITIALIZE, STM_SUCCESS);
     no_resources();
-    expect_status(name, API_START, STM_SUCCESS);
+    expect_status("COPIED-CALL", name, API_START, STM_SUCCESS);
     for (unsigned i = 0; i < SMIS; i++) {
         smi(HANDLER_NOTHING);
     }
@@ -78,7 +52,7 @@ static void session(const char *name)
     check_eq("COPIED-SMIS", "exit-of-the-handler", handler_value != HANDLER_SILENT, 1);
     smi(HANDLER_READ_MSEG);
     check_eq("COPIED-MSEG", "closed-to-the-handler", handler_value, FAULT_GP);
-    expect_status(name, API_STOP, STM_SUCCESS);
+    expect_status("COPIED-CALL", name, API_STOP, STM_SUCCESS);
 }
 
 /* What no SMI could be entered with: each named by the STM, and refused before START. */
@@ -122,7 +96,7 @@ static void refused_psds(void)
     for (which = 0; which < ARRAY_SIZE(broken); which++) {
         smm_call(break_psd);
         activation_vmcs();
-        expect_status("broken-PSD", API_INITIALIZE, STM_UNSPECIFIED);
+        expect_status("COPIED-CALL", "broken-PSD", API_INITIALIZE, STM_UNSPECIFIED);
         smm_call(mend_psd);
     }
 }
@@ -130,14 +104,14 @@ static void refused_psds(void)
 /* A TSS descriptor of 8 bytes at the end of the GDT, and in front of another one. */
 static void short_tss(void)
 {
-    write32(PSD + 0x50, read32(PSD + 0x50) - 8);
+    write32(PSD_GDT_SIZE, read32(PSD_GDT_SIZE) - 8);
 }
 
 static void followed_tss(void)
 {
     uint64_t next = read64(PSD_GDT) + (read32(PSD + 0x1C) & 0xFFF8) + 8;
 
-    write32(PSD + 0x50, read32(PSD + 0x50) + 8);
+    write32(PSD_GDT_SIZE, read32(PSD_GDT_SIZE) + 8);
     write64(next, 0x00CF93000000FFFF);
 }
 
@@ -150,7 +124,7 @@ void run_tests(void)
     check_eq("SMRR", "written-outside-smm", try_wrmsr(MSR_SMRR_PHYSMASK, 0), FAULT_GP);
 
     activation_vmcs();
-    expect_status("without-SMRR", API_INITIALIZE, STM_UNSPECIFIED);
+    expect_status("COPIED-CALL", "without-SMRR", API_INITIALIZE, STM_UNSPECIFIED);
 
     smm_call(set_smrr);
     check_eq("SMRR", "base", rdmsr(MSR_SMRR_PHYSBASE), TSEG_BASE | SMRR_WRITE_BACK);

@@ -8,10 +8,6 @@
 #define SEL_HANDLER_TSS 0x58u
 #define GDT_SIZE        0x58u
 
-/* Where the handler's code is executed; the linear addresses are those of the image. */
-#define HANDLER_TEXT    (TSEG_BASE + 0x410000u)
-#define IMAGE_BASE      0x100000u
-
 #define TABLE_FLAGS 0x63u
 #define LARGE_FLAGS 0xE3u
 
@@ -469,15 +465,29 @@ void modify_image(void)
     smm_call(change_byte);
 }
 
-void firmware_start(void)
+static void begin(bool load)
 {
     handler_idtr = read_idtr();
     install_stub();
-    load_stm(1);
+    if (load) {
+        load_stm(1);
+    } else {
+        build_handler_tables();
+    }
     write_psd();
     smm_call(move_smbase);
     smi_hook = keep_map;
     smi_port_write(0);
     check_eq("FW", "smbase", smi_smbase, SMBASE);
     tseg_close();
+}
+
+void firmware_start(void)
+{
+    begin(true);
+}
+
+void firmware_wake(void)
+{
+    begin(false);
 }

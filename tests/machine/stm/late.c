@@ -3,7 +3,8 @@
  * Launchers as they are found: the STM is launched by one executive after the
  * other, each with another state of the processor and another activating VMCS,
  * serves SMIs, and is stopped.  Between two of them VMX operation ends, as over
- * a suspend.
+ * a suspend.  Some are systems as they are; the others are every combination of mode,
+ * CR0.WP, EFER.NXE and activating VMCS.
  */
 #include "stm_under_test.h"
 
@@ -11,6 +12,7 @@
 #define CR4_LINUX   0x752EB0u /* PKE SMAP SMEP OSXSAVE FSGSBASE VMXE UMIP OSXMMEXCPT OSFXSR PGE PAE PSE */
 #define PAGE_USER   4u
 #define SMIS        2u
+#define PAGE_LARGE  0xE3u /* not a user's: SMEP and SMAP */
 
 /* What the activating VMCS holds. */
 enum form {
@@ -20,21 +22,57 @@ enum form {
     FORM_GUEST,       /* a full guest VMCS itself */
 };
 
-static const struct launcher {
+/* Mode of the launcher: late32.asm for those of 32 bits. */
+enum mode {
+    MODE_64,
+    MODE_32_PAGING, /* 32-bit paging */
+    MODE_32_PAE,    /* PAE paging */
+};
+
+struct launcher {
     const char *name;
     uint32_t cr0, cr4;
     bool nxe, own_cr3;
     enum form form;
-} launchers[] = {
+    enum mode mode;
+};
+
+static const struct launcher launchers[] = {
     { "linux", CR0_LINUX, CR4_LINUX, true, true, FORM_64_BIT_HOST },
     { "linux-mce", CR0_LINUX, CR4_LINUX | CR4_MCE, true, true, FORM_64_BIT_HOST },
     { "nxe-clear", CR0_LINUX, CR4_LINUX, false, true, FORM_64_BIT_HOST },
-    { "wp-clear", CR0_LINUX & ~CR0_WP, CR4_LINUX, true, true, FORM_64_BIT_HOST },
-    { "host-32-bit", CR0_LINUX, CR4_LINUX, true, true, FORM_32_BIT_HOST },
-    { "copy-of-guest", CR0_LINUX, CR4_LINUX, true, true, FORM_COPY },
-    { "full-guest", CR0_LINUX, CR4_LINUX, true, true, FORM_GUEST },
     { "firmware", 0x80010033u, 0x2668u, true, false, FORM_64_BIT_HOST },
+#define FORMS(mode, cr4, wp, cr0, nxe, on) \
+    { mode wp nxe ",empty", cr0, cr4, on, true, FORM_64_BIT_HOST, MODE }, \
+    { mode wp nxe ",empty-32-bit-host", cr0, cr4, on, true, FORM_32_BIT_HOST, MODE }, \
+    { mode wp nxe ",copy-of-guest", cr0, cr4, on, true, FORM_COPY, MODE }, \
+    { mode wp nxe ",guest", cr0, cr4, on, true, FORM_GUEST, MODE },
+#define MODES(mode, cr4) \
+    FORMS(mode, cr4, ",wp", CR0_LINUX, ",nxe", true) \
+    FORMS(mode, cr4, ",wp", CR0_LINUX, ",no-nxe", false) \
+    FORMS(mode, cr4, ",no-wp", CR0_LINUX & ~CR0_WP, ",nxe", true) \
+    FORMS(mode, cr4, ",no-wp", CR0_LINUX & ~CR0_WP, ",no-nxe", false)
+#define MODE MODE_64
+    MODES("64-bit", CR4_LINUX)
+#undef MODE
+#define MODE MODE_32_PAGING
+    MODES("32-bit", CR4_LINUX & ~CR4_PAE)
+#undef MODE
+#define MODE MODE_32_PAE
+    MODES("pae", CR4_LINUX)
 };
+
+/* What late32.asm keeps of a call. */
+struct result {
+    uint32_t eax, eflags, ebx, ecx, edx, esi, edi, ebp, esp, cr0, cr3, cr4, efer, cs, unused[2];
+};
+#define LATE32_SMI 0xFFFFFFFFu /* in place of a call */
+
+extern volatile struct result late32_results[8];
+extern volatile uint64_t late32_vmxon, late32_vmcs;
+extern volatile uint32_t late32_cr3, late32_cr4, late32_calls[8], late32_flags[2];
+extern uint8_t late32_stack[];
+void late32_run(void);
 
 /* RAX to R15 without RSP, RFLAGS, RSP. */
 uint64_t call_before[15], call_after[17], call_stack;
@@ -136,9 +174,89 @@ static void load_own_cr3(void)
     write_cr3(phys(top));
 }
 
+/* Page tables of the two modes of 32 bits: 4 GB, identity. */
+static uint32_t legacy_cr3(enum mode mode)
+{
+    uint64_t top = phys(page_alloc()), table;
+
+    if (mode == MODE_32_PAGING) {
+        for (uint32_t i = 0; i < 1024; i++) {
+            write32(top + 4 * i, i << 22 | PAGE_LARGE);
+        }
+        return (uint32_t)top;
+    }
+    for (uint64_t i = 0; i < 4; i++) {
+        table = phys(page_alloc());
+        write64(top + 8 * i, table | 1);
+        for (uint64_t j = 0; j < 512; j++) {
+            write64(table + 8 * j, (i << 30) | (j << 21) | PAGE_LARGE);
+        }
+    }
+    return (uint32_t)top;
+}
+
+/* What a call has left: all registers but the answer's as before. */
+static void check_result(const struct launcher *launcher, unsigned index)
+{
+    const volatile struct result *result = &late32_results[index];
+    uint32_t efer = EFER_SCE | (launcher->nxe ? EFER_NXE : 0);
+    const char *name = launcher->name;
+
+    check_eq("LATE-STATUS", name, result->eax, STM_SUCCESS);
+    check_eq("LATE-FLAGS", name, result->eflags & RFLAGS_ARITHMETIC, 0);
+    check_eq("LATE-REGISTERS", name,
+             (result->ecx ^ 0) | (result->edx ^ 0xDEADBEEE) | (result->esi ^ 0x51515151) |
+                 (result->edi ^ 0xD1D1D1D1) | (result->ebp ^ 0xB0B0B0B0), 0);
+    check_eq("LATE-RSP", name, result->esp, phys(late32_stack));
+    check_eq("LATE-CR0", name, result->cr0, launcher->cr0);
+    check_eq("LATE-CR3", name, result->cr3, late32_cr3);
+    check_eq("LATE-CR4", name, result->cr4, launcher->cr4);
+    check_eq("LATE-EFER", name, result->efer, efer);
+    check_eq("LATE-CS", name, result->cs & 0xFFFF, SEL_CODE32);
+}
+
+static void launch_from_32_bits(const struct launcher *launcher)
+{
+    static const uint32_t calls[] = { API_INITIALIZE, API_START, LATE32_SMI, LATE32_SMI, API_STOP, 0 };
+
+    late32_cr3 = legacy_cr3(launcher->mode);
+    late32_cr4 = launcher->cr4;
+    late32_vmxon = vmxon_region;
+    late32_vmcs = activating(launcher->form);
+    vmclear(late32_vmcs);
+    vmxoff();
+    for (unsigned i = 0; i < ARRAY_SIZE(calls); i++) {
+        late32_calls[i] = calls[i];
+    }
+    handler_action = HANDLER_NOTHING;
+    late32_run();
+    check_eq("LATE-VMXON", launcher->name, late32_flags[0] & RFLAGS_ARITHMETIC, 0);
+    check_result(launcher, 0);
+    check_result(launcher, 1);
+    check_result(launcher, 4);
+    check_eq("LATE-VMXOFF", launcher->name, late32_flags[1] & RFLAGS_ARITHMETIC, 0);
+}
+
+static void launch_from_64_bits(const struct launcher *launcher)
+{
+    uint64_t vmcs = activating(launcher->form);
+
+    call(launcher->name, API_INITIALIZE);
+    check_eq("LATE-CURRENT", launcher->name, vmptrst(), vmcs);
+    call(launcher->name, API_START);
+    vmclear(vmcs);
+    for (unsigned i = 0; i < SMIS; i++) {
+        smi(HANDLER_NOTHING);
+    }
+    check_eq("LATE-CURRENT", launcher->name, vmptrst(), ~0ull);
+    call(launcher->name, API_STOP);
+    check_eq("LATE-CURRENT", launcher->name, vmptrst(), ~0ull);
+    check_eq("LATE-VMXOFF", launcher->name, vmxoff(), 0);
+}
+
 static void launch(const struct launcher *launcher)
 {
-    uint64_t cr0 = read_cr0(), cr3 = read_cr3(), cr4 = read_cr4(), efer = rdmsr(MSR_EFER), vmcs;
+    uint64_t cr0 = read_cr0(), cr3 = read_cr3(), cr4 = read_cr4(), efer = rdmsr(MSR_EFER);
     uint32_t before;
 
     check_eq("LATE-MONITOR-CTL", launcher->name, rdmsr(0x9B), MSEG_BASE | 1);
@@ -147,25 +265,20 @@ static void launch(const struct launcher *launcher)
         load_own_cr3();
     }
     wrmsr(MSR_EFER, (efer & ~(uint64_t)EFER_NXE) | EFER_SCE | (launcher->nxe ? EFER_NXE : 0));
-    write_cr4(launcher->cr4);
+    if (launcher->mode == MODE_64) {
+        write_cr4(launcher->cr4);
+    }
     write_cr0(launcher->cr0);
     check_eq("LATE-STATE", launcher->name, read_cr0(), launcher->cr0);
-    check_eq("LATE-STATE", launcher->name, read_cr4(), launcher->cr4);
 
-    vmcs = activating(launcher->form);
-    call(launcher->name, API_INITIALIZE);
-    check_eq("LATE-CURRENT", launcher->name, vmptrst(), vmcs);
-    call(launcher->name, API_START);
-    vmclear(vmcs);
     before = handler_count;
-    for (unsigned i = 0; i < SMIS; i++) {
-        smi(HANDLER_NOTHING);
+    if (launcher->mode == MODE_64) {
+        check_eq("LATE-STATE", launcher->name, read_cr4(), launcher->cr4);
+        launch_from_64_bits(launcher);
+    } else {
+        launch_from_32_bits(launcher);
     }
     check_eq("LATE-SMIS", launcher->name, handler_count, before + SMIS);
-    check_eq("LATE-CURRENT", launcher->name, vmptrst(), ~0ull);
-    call(launcher->name, API_STOP);
-    check_eq("LATE-CURRENT", launcher->name, vmptrst(), ~0ull);
-    check_eq("LATE-VMXOFF", launcher->name, vmxoff(), 0);
     before = smi_count;
     smi_port_write(0);
     check_eq("LATE-DEFAULT", launcher->name, smi_count, before + 1);

@@ -50,6 +50,10 @@
 #define HANDLER_TABLES (TSEG_BASE + 0x400000u) /* page tables of the handler, 7 pages */
 #define ABOVE_4GB      0x100000000ull
 
+/* Where the handler's code is executed; the linear addresses are those of the image. */
+#define HANDLER_TEXT (TSEG_BASE + 0x410000u)
+#define IMAGE_BASE   0x100000u
+
 /* What the SMI handler does, as the guest of the STM, with its next SMI. */
 enum handler_action {
     HANDLER_NOTHING,
@@ -97,6 +101,7 @@ extern volatile uint32_t nmi_count; /* delivered, to whomever */
 extern uint8_t handler_map[512]; /* the save-state map of the last SMI */
 extern uint8_t default_map[512]; /* the same under the default treatment */
 void firmware_start(void);       /* MSEG, PSD, SMBASE; closes TSEG */
+void firmware_wake(void);        /* the same with MSEG as it is */
 void load_stm(uint32_t processors);
 uint64_t call_stm_at(uint32_t number, uint64_t address);
 /* Changes an unused byte of MSEG's static part, by an SMI of the default treatment. */

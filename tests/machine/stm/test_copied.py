@@ -79,6 +79,21 @@ def test_activation_takes_less_than_a_million_instructions(copied: Run) -> None:
     assert max(spent) < MOST_INSTRUCTIONS
 
 
+@pytest.mark.parametrize(
+    ("defines", "stops"), [((), 2), (("RELOAD",), 1)], ids=["stopped-before-sleep", "image-copied-again"]
+)
+def test_standby(qemu: Path, mseg: Path, tmp_path: Path, defines: tuple[str, ...], stops: int) -> None:
+    """S3: the processor forgets MSEG, SMRR and the treatment; the firmware announces them anew, and SMIs go on."""
+    sources = tuple(str(HERE / name) for name in ("firmware.c", "copied_s3.c"))
+    rom = build_image(sources, (*digest_defines(mseg), "COPIED", *defines)).rom
+    run = read_run(tmp_path, run_image(qemu, rom, tmp_path, DUAL_CPU, extra_arguments(tmp_path), timeout=60))
+    assert run.outcome.problems(expect_shutdown=False) == []
+    assert {"S3-WAKE", "S3-SMIS", "S3-VMXOFF"} <= {check.rule for check in run.outcome.checks}
+    assert len(run.of("start")) == 2
+    assert len(run.of("stop")) == stops
+    assert run.of("crash") == []
+
+
 def test_two_processors_at_the_same_time(qemu: Path, mseg: Path, tmp_path: Path) -> None:
     """By CPUID the STM has room for both; each is told of MSEG and SMRR as the other is."""
     rounds, processors = 50, 2

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,17 @@ from build_scripts.conformance.image_run import run_image
 from build_scripts.conformance.image_table import DUAL_CPU
 from tests.machine.stm.test_stm import HERE, Run, digest_defines, extra_arguments, read_run
 
-SOURCES = tuple(str(HERE / name) for name in ("firmware.c", "late.c", "no_guests.c"))
-# As late.c has them.
-LAUNCHERS = (
-    "linux", "linux-mce", "nxe-clear", "wp-clear", "host-32-bit", "copy-of-guest", "full-guest", "firmware",
-)  # fmt: skip
-# Checks of a launcher: three calls with nine each, and ten around them.
-CHECKS = 3 * 9 + 10
+SOURCES = tuple(str(HERE / name) for name in ("firmware.c", "late.c", "late32.asm", "no_guests.c"))
+# As late.c has them: systems as they are, then mode, CR0.WP, EFER.NXE and what the activating VMCS holds.
+MATRIX = product(
+    ("64-bit", "32-bit", "pae"),
+    ("wp", "no-wp"),
+    ("nxe", "no-nxe"),
+    ("empty", "empty-32-bit-host", "copy-of-guest", "guest"),
+)
+LAUNCHERS = ("linux", "linux-mce", "nxe-clear", "firmware", *(",".join(one) for one in MATRIX))
+# Checks of a launcher: three calls with nine each, and what is around them in 64-bit and in 32-bit mode.
+CALLS, AROUND_64, AROUND_32 = 3 * 9, 10, 7
 
 
 @pytest.fixture(scope="module", params=[40, 39], ids=["40-bits", "39-bits"])
@@ -35,7 +40,7 @@ def test_launcher(run: Run, name: str) -> None:
     """The STM starts, serves SMIs and stops, and changes no register but those that answer."""
     checks = [check for check in run.outcome.checks if check.name == name]
     assert [str(check) for check in checks if not check.passed] == []
-    assert len(checks) == CHECKS
+    assert len(checks) == CALLS + (AROUND_32 if name.startswith(("32-bit,", "pae,")) else AROUND_64)
 
 
 def test_run_ends_well(run: Run) -> None:
