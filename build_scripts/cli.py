@@ -24,10 +24,10 @@ from build_scripts.commands import (
     doctor,
     fuzz,
     inspect,
+    learning,
     matrix,
     merge,
     model,
-    report,
     run,
     test,
 )
@@ -91,6 +91,7 @@ def _run(options: argparse.Namespace) -> int:
     request = Request(
         experiment=options.experiment,
         json=options.json,
+        trace=options.trace,
         script=options.script,
         timeout=options.timeout,
         processors=options.processors,
@@ -146,10 +147,6 @@ def _debug(options: argparse.Namespace) -> int:
     return debug.debug(debug.Asked(options.place, options.name, tuple(options.commands)))
 
 
-def _report(options: argparse.Namespace) -> int:
-    return report.report(options.run, options.output, options.open)
-
-
 def _linux(options: argparse.Namespace) -> int:
     request = Request(
         experiment=Kvm.name,
@@ -185,7 +182,7 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
     _run_parser(commands)
     _other_boots(commands)
-    _pictures(commands)
+    learning.add_parsers(commands)
     _measurements(commands)
     _tools(commands)
     return root
@@ -217,6 +214,7 @@ def _run_parser(commands: Commands) -> None:
     show.add_argument("attack", nargs="?", metavar="ATTACK", help="attacks: one of them, told in detail")
     show.add_argument("--list", action="store_true", help="name the experiments and end")
     show.add_argument("--json", type=Path, metavar="FILE", help="write the facts of the run")
+    show.add_argument("--trace", type=Path, metavar="FILE", help="write its transitions for ui.perfetto.dev")
     show.add_argument(
         "--script", type=Path, metavar="FILE", help="run these Shell commands instead; end them with 'reset -s'"
     )
@@ -319,23 +317,6 @@ def _other_boots(commands: Commands) -> None:
     suite = commands.add_parser("test", help="run the test suite; the arguments are pytest's", add_help=False)
     suite.add_argument("pytest_arguments", nargs=argparse.REMAINDER, metavar="...", help="go to pytest")
     suite.set_defaults(function=_test)
-
-
-def _pictures(commands: Commands) -> None:
-    picture = add(
-        commands,
-        "report",
-        "show a run as one HTML file, with a timeline of every transition",
-        examples="""
-            stmlab report                           of the last run
-            stmlab report 20261128-052913-dual-monitor-786099 --output night.html
-            stmlab report --open
-        """,
-    )
-    picture.add_argument("run", nargs="?", metavar="RUN", help="its directory, or that one's name (default: the last)")
-    picture.add_argument("--output", type=Path, metavar="FILE", help="where to (default: report.html beside its logs)")
-    picture.add_argument("--open", action="store_true", help="open it in the browser")
-    picture.set_defaults(function=_report)
 
 
 def _measurements(commands: Commands) -> None:

@@ -19,10 +19,10 @@ def need_writable(option: str, path: Path | None) -> None:
     """
     if path is None:
         return
-    there = path.exists()
-    if there and not path.is_file() and not path.is_dir():
-        return  # a pipe or a device: opening it once more would be seen at its other end
     try:
+        there = path.exists()
+        if there and not path.is_file() and not path.is_dir():
+            return  # a pipe or a device: opening it once more would be seen at its other end
         with path.open("ab"):
             pass
     except OSError as error:

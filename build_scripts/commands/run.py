@@ -3,14 +3,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import jsonschema
 
 from build_scripts.commands.output import need_writable
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.experiments import catalogue, document
 from build_scripts.experiments.experiment import DEFAULT_EXPERIMENT, Request, failed, show_expectations
+from build_scripts.observation.boots import keep_together
 from build_scripts.observation.events import RecordError
 from build_scripts.observation.show import console
+from build_scripts.pictures import trace
+from build_scripts.pictures.boot import clear_errors, read_boots
 from build_scripts.progress import say
 from build_scripts.tables import compact_table
 
@@ -35,7 +40,9 @@ def run(request: Request) -> int:
     experiment.check_options(request)
     experiment.check(request)
     need_writable("--json", request.json)
+    need_writable("--trace", request.trace)
     seen = experiment.boot(request)
+    keep_together(experiment.run_dirs(seen))
     out = console()
     error = experiment.failure(seen)
     logs = experiment.logs(seen)
@@ -58,6 +65,9 @@ def run(request: Request) -> int:
         )
         unwritten = _write(request, made)
         errors += [] if unwritten is None else [unwritten]
+    if request.trace is not None:
+        untraced = _write_trace(request.trace, experiment.run_dirs(seen))
+        errors += [] if untraced is None else [untraced]
     for found in errors:
         found.log = logs
         say(str(found))
@@ -73,4 +83,18 @@ def _write(request: Request, made: dict[str, object]) -> LabError | None:
         return LabError(f"the facts do not fit the schema: {bad.message}", ExitCode.EXPECTATION_FAILED)
     except OSError as bad:
         return LabError(f"--json: {bad}", ExitCode.USAGE)
+    return None
+
+
+def _write_trace(target: Path, run_dirs: list[Path]) -> LabError | None:
+    """Write the trace for Perfetto; returns why it could not be written, if so."""
+    try:
+        with clear_errors(run_dirs[-1]):
+            made = trace.perfetto(read_boots(run_dirs))
+        target.write_bytes(made)
+    except LabError as bad:
+        return bad
+    except OSError as bad:
+        return LabError(f"--trace: {bad}", ExitCode.USAGE)
+    say(f"trace: {target}, to be opened at ui.perfetto.dev")
     return None

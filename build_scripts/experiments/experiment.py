@@ -97,6 +97,7 @@ class Request:
     Attributes:
         experiment: its name.
         json: where to write the facts.
+        trace: where to write the trace for Perfetto.
         script: the user's own Shell commands instead of the experiment's.
         timeout: seconds that each boot may take.
         processors: how many the machine has.
@@ -114,6 +115,7 @@ class Request:
 
     experiment: str = DEFAULT_EXPERIMENT
     json: Path | None = None
+    trace: Path | None = None
     script: Path | None = None
     timeout: float | None = None
     processors: int | None = None
@@ -136,10 +138,11 @@ class Request:
 
 
 # Options that every experiment takes, or refuses with a reason of its own.
-COMMON = ("json", "script", "timeout", "processors", "verbose")
+COMMON = ("json", "trace", "script", "timeout", "processors", "verbose")
 # How the command line names each field.
 OPTIONS = {
     "json": "--json",
+    "trace": "--trace",
     "script": "--script",
     "timeout": "--timeout",
     "processors": "--processors",
@@ -242,6 +245,10 @@ class Experiment(ABC, Generic[Seen]):
     @abstractmethod
     def logs(self, seen: Seen) -> Path:
         """The directory of the logs to look at first."""
+
+    def run_dirs(self, seen: Seen) -> list[Path]:
+        """The directories of all boots, in order."""
+        return [self.logs(seen)]
 
 
 def failed(request: Request, expectations: Iterable[Expectation]) -> LabError | None:

@@ -140,6 +140,10 @@ class LinuxExperiment(Experiment[LinuxSeen]):
         """Those of the guest."""
         return seen.guest.run_dir
 
+    def run_dirs(self, seen: LinuxSeen) -> list[Path]:
+        """Those of all boots."""
+        return [seen.plain.run_dir, seen.guest.run_dir]
+
 
 def boot_seconds(run: LinuxRun) -> float | None:
     """How long the kernel took to its process 1, by its own clock, which counts instructions; None if it did not."""

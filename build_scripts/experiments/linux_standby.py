@@ -250,6 +250,10 @@ class LinuxStandby(Experiment[LinuxStandbySeen]):
         """Those of the last boot: if one failed, it did."""
         return seen.boots[-1].run.run_dir
 
+    def run_dirs(self, seen: LinuxStandbySeen) -> list[Path]:
+        """Those of all boots."""
+        return [slept.run.run_dir for slept in seen.boots]
+
 
 def _failure(slept: Slept) -> LabError | None:
     crash = outcome.crash_record(slept.stream)

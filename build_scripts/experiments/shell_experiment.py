@@ -194,6 +194,10 @@ class ShellExperiment(Experiment[ShellSeen]):
         """Those of the last boot: if one failed, it did."""
         return seen.boots[-1].result.run_dir
 
+    def run_dirs(self, seen: ShellSeen) -> list[Path]:
+        """Those of all boots."""
+        return [booted.result.run_dir for booted in seen.boots]
+
 
 def tell_boots(seen: ShellSeen, heading: Callable[[Booted], str], out: Console) -> None:
     """What happened in each boot, in order, under a heading of its own."""

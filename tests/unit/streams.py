@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from build_scripts.stm_image import convert
+from tests.host.test_convert import GOOD
 
 HASH = "ab" * 32
 ALL_ONES = 0xFFFFFFFFFFFFFFFF
@@ -109,3 +113,26 @@ def good_run(folder: Path) -> Logs:
         logs.demonstration(False)
     logs.app("smi-count", "value=321")
     return logs
+
+
+def run_with_image(folder: Path, processors: int = 2) -> Path:
+    """A run whose firmware set MSEG aside for an STM image of ours."""
+    data = convert(GOOD.bytes()).data
+    logs = Logs(folder)
+    digest = hashlib.sha256(data).hexdigest()
+    logs.record(
+        "records.log",
+        "FW",
+        "status",
+        f"state=enabled reason=none mseg_base=0x1fe00000 mseg_size=0x200000 processors={processors} "
+        f"processors_fit=63 image_source=fw-cfg image_sha256={digest} mseg_sha256={digest}",
+    )
+    logs.transition("activate", "root", "stm", 18, rip=0x1D405454)
+    logs.stm("init", f"cpu=0 exec_vmxon=0x1d41e000 smbase=0x1eff9000 mseg_sha256={digest}")
+    logs.transition("smm-return", "stm", "root")
+    logs.demonstration(True)
+    logs.record("executive.log", "EXEC", "vmxon", "cpu=0 region=0x1d41e000")
+    logs.write()
+    (folder / "Stm.mseg").write_bytes(data)
+    (folder / "command").write_text("qemu\n-m\n512M\n-global\nmch.extended-tseg-mbytes=16\n")
+    return folder

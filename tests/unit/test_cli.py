@@ -24,6 +24,8 @@ COMMANDS = (
     "linux",
     "debug",
     "report",
+    "shell",
+    "exercise",
     "test",
     "conformance",
     "model",

@@ -21,7 +21,7 @@ LAYERS = (
     ("builds",),
     ("versions",),
     ("observation", "linux", "conformance"),
-    ("benchmarks", "experiments", "fuzzing", "model", "pictures"),
+    ("benchmarks", "exercises", "experiments", "fuzzing", "model", "pictures"),
     ("commands",),
     ("cli",),
     ("__main__",),

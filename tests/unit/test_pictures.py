@@ -3,20 +3,28 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from build_scripts import cli, paths
 from build_scripts.errors import ExitCode
-from build_scripts.observation.events import Mode, read_stream
-from build_scripts.pictures import decoded, page
+from build_scripts.experiments.attacking.catalogue import all_attacks
+from build_scripts.observation.boots import boots_of, keep_together
+from build_scripts.observation.events import Mode, Stream, read_stream
+from build_scripts.pictures import boot, decoded, page
+from build_scripts.pictures.places import NOTHING, RULES, mseg_parts, read_places
 from build_scripts.pictures.spans import Span, spans_of
+from build_scripts.stm_image import convert, layout
+from tests.host.test_convert import GOOD
 
-from .streams import Logs, good_run
+from .streams import Logs, good_run, run_with_image
 
 
 class Page(HTMLParser):
@@ -59,11 +67,11 @@ def made(logs: Logs, folder: Path, capsys: pytest.CaptureFixture[str]) -> Page:
     return Page(output.read_text(encoding="utf-8"))
 
 
-def value_of(found: Page, name: str) -> str:
-    """A constant of the page's own script, in JSON."""
-    match = re.search(rf"^const {name} = (.*);$", found.scripts[-1], re.M)
+def drawn(found: Page) -> list[Any]:
+    """What the page's own script draws of each boot."""
+    match = re.search(r"^const boots = \[\n(.*?)^\];$", found.scripts[-1], re.M | re.S)
     assert match is not None
-    return match[1]
+    return [json.loads(line.rstrip(",")) for line in match[1].splitlines()]
 
 
 def test_stretches_between_transitions(tmp_path: Path) -> None:
@@ -101,11 +109,12 @@ def test_timeline_has_every_transition_of_the_run(tmp_path: Path, capsys: pytest
     logs = good_run(tmp_path / "run")
     found = made(logs, tmp_path, capsys)
     stream = read_stream(logs.folder)
-    transitions = json.loads(value_of(found, "transitions"))
+    (shown,) = drawn(found)
+    transitions = shown["transitions"]
     assert len(transitions) == len(stream.transitions)
     bars = [
         (base, base + length, index)
-        for trace in json.loads(value_of(found, "picture"))["data"]
+        for trace in shown["timeline"]["data"]
         for base, length, index in zip(trace["base"], trace["x"], trace["customdata"], strict=True)
     ]
     assert sorted(bars) == sorted((span.begin, span.end, span.into) for span in spans_of(stream.transitions))
@@ -144,8 +153,8 @@ def test_more_than_a_browser_draws(
         logs.default_smi()
     logs.demonstration(True)
     found = made(logs, tmp_path, capsys)
-    drawn = json.loads(value_of(found, "transitions"))
-    assert len(drawn) == 20 and {row["transition"] for row in drawn} == {
+    shown = drawn(found)[0]["transitions"]
+    assert len(shown) == 20 and {row["transition"] for row in shown} == {
         "smm-exit",
         "handler-entry",
         "handler-exit",
@@ -184,3 +193,115 @@ def test_output_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFix
     run = good_run(tmp_path / "run").write()
     assert cli.main(["report", str(run), "--output", str(tmp_path / "no" / "page.html")]) == ExitCode.USAGE
     assert "--output" in capsys.readouterr().err
+
+
+def test_every_boot_of_a_run_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whichever of its directories is named; one that has been removed meanwhile is left out."""
+    folders = [tmp_path / name for name in ("first", "second", "third")]
+    for folder in folders:
+        good_run(folder).write()
+    keep_together(folders)
+    for folder in folders:
+        assert boots_of(folder) == folders
+        output = tmp_path / "page.html"
+        assert cli.main(["report", str(folder), "--output", str(output)]) == 0
+        found = Page(output.read_text(encoding="utf-8"))
+        assert len(drawn(found)) == 3 and len([row for row in found.rows if row]) == 60
+        assert any("booted 3 times" in text for text in found.texts)
+    shutil.rmtree(folders[1])
+    assert boots_of(folders[0]) == [folders[0], folders[2]]
+    (folders[0] / "boots").write_text("../elsewhere\nother\n")
+    assert boots_of(folders[0]) == [folders[0]], "a note that does not name its own directory"
+    capsys.readouterr()
+
+
+def test_run_that_is_removed_while_it_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = good_run(tmp_path / "run").write()
+
+    def removed(run_dir: Path) -> Stream:
+        shutil.rmtree(run_dir)
+        return read_stream(run_dir)
+
+    monkeypatch.setattr(boot, "read_stream", removed)
+    assert cli.main(["report", str(folder), "--output", str(tmp_path / "page.html")]) == ExitCode.USAGE
+    text = capsys.readouterr().err
+    assert "cannot be read" in text and "remedy" in text
+
+
+def test_folder_that_is_removed_before_the_page_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = good_run(tmp_path / "run").write()
+
+    def removed(_name: str, _boots: object) -> str:
+        shutil.rmtree(folder)
+        return "page"
+
+    monkeypatch.setattr(page, "html", removed)
+    assert cli.main(["report", str(folder)]) == ExitCode.USAGE
+    assert "cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["x" * 300], ["a\0b"], ["--output", "y" * 300]])
+def test_names_that_no_file_can_have(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    folder = paths.runs_dir() / "20261128-000000-dual-monitor-000000"
+    folder.parent.mkdir(parents=True)
+    good_run(folder).write()
+    assert cli.main(["report", *words]) == ExitCode.USAGE
+    assert "remedy" in capsys.readouterr().err
+
+
+def test_memory_map_has_no_gap_and_names_every_part(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = run_with_image(tmp_path / "run")
+    stream = read_stream(folder)
+    places = read_places(folder, boot.read_boots([folder])[0].report, stream)
+    assert places is not None
+    for _title, rows in places.scales:
+        assert all(before.end == after.base for before, after in itertools.pairwise(rows))
+    assert (places.memory[0].base, places.memory[-1].end) == (0, 512 << 20)
+    assert (places.tseg[0].base, places.tseg[-1].end) == (0x1F000000, 0x20000000)
+    assert (places.mseg[0].base, places.mseg[-1].end) == (0x1FE00000, 0x20000000)
+    assert [place.name for place in places.memory] == ["guest", "executive monitor", "guest", "TSEG"]
+    assert (places.memory[1].base, places.memory[1].size) == (0x1D400000, 2 << 20)
+    assert places.state == (("SMBASE of processor 0", 0x1EFF9000),)
+    found = made(Logs(folder, lines={}), tmp_path, capsys)
+    (shown,) = drawn(found)
+    bars = [(trace["base"][0], trace["x"][0]) for trace in shown["memory"]["data"]]
+    assert bars == [(place.base, place.size) for _title, rows in places.scales for place in rows]
+    text = next(place for place in places.mseg if place.name == "text of the STM")
+    row = next(row for row in found.rows if row[:1] == [text.name])
+    assert row[1:3] == [f"{text.base:#x}", f"{text.end - 1:#x}"] and row[4:8] == ["---", "---", "r-x", "---"]
+
+
+def test_memory_map_of_an_image_of_others() -> None:
+    data = bytearray(convert(GOOD.bytes()).data)
+    data[layout.LAB_HEADER_OFFSET : layout.LAB_HEADER_OFFSET + 8] = bytes(8)
+    first, rest = mseg_parts(bytes(data), 0, 1 << 21, 1)
+    assert first.name == "STM image" and rest.end == 1 << 21
+
+
+def test_no_memory_map_without_the_image_that_ran(tmp_path: Path) -> None:
+    folder = run_with_image(tmp_path / "run")
+    (folder / "Stm.mseg").write_bytes(b"another")
+    assert read_places(folder, boot.read_boots([folder])[0].report, read_stream(folder)) is None
+
+
+def test_permissions_are_what_the_attacks_saw(checkout: Path) -> None:
+    """A place that nobody may use was attacked, and with the STM active the attack was blocked."""
+    stored = json.loads((checkout / "docs/reference/attacks.json").read_text(encoding="utf-8"))["attacks"]
+    seen = {attack["name"]: attack["unprotected"] for attack in stored}
+    known = set(all_attacks())
+    for kind, rule in RULES.items():
+        assert rule.attacks and set(rule.attacks) <= known, kind
+        for name in rule.attacks:
+            actor, verb = name.split("-")[:2]
+            column = {"guest": 0, "executive": 1, "handler": 3}[actor]
+            letter = {"reads": "r", "writes": "w", "runs": "x"}[verb]
+            allowed = letter in rule.access[column]
+            assert seen[name] == ("succeeded" if allowed else "blocked"), f"{kind}: {name}"
+        assert NOTHING in rule.access

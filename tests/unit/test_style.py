@@ -21,7 +21,7 @@ TOOLS = {
     "mypy": ["-m", "mypy"],
 }
 # What cannot hold a comment, is generated, or goes to QEMU as it is.
-UNLICENSED_SUFFIXES = (".json", ".lock", ".patch")
+UNLICENSED_SUFFIXES = (".json", ".lock", ".log", ".patch")
 LICENSE_TEXTS = "LICENSES"
 OWN_PYTHON = ("build_scripts", "tests", "Platform/OvmfStmPkg", "docs", ".pytool")
 

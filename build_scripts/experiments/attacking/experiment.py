@@ -161,6 +161,10 @@ class Attacks(Experiment[AttacksSeen]):
                 return result.run_dir
         return seen.boots[-1][1].run_dir
 
+    def run_dirs(self, seen: AttacksSeen) -> list[Path]:
+        """Those of all boots."""
+        return [result.run_dir for _boot, result in seen.boots]
+
 
 def _chosen(request: Request) -> dict[str, Attack]:
     attacks = all_attacks()

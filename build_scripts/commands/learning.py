@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""The grammar of the commands by which one learns: report, shell, exercise."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from build_scripts.commands import arguments, exercise, report, shell
+from build_scripts.commands.arguments import Commands, add
+from build_scripts.errors import ExitCode, LabError
+from build_scripts.exercises.catalogue import EXERCISES
+from build_scripts.machine.processors import Configuration
+
+
+def _report(options: argparse.Namespace) -> int:
+    return report.report(options.run, options.output, options.open)
+
+
+def _shell(options: argparse.Namespace) -> int:
+    configuration = Configuration.NO_DUAL_MONITOR if options.no_dual_monitor else Configuration.DUAL_MONITOR
+    return shell.shell(configuration, options.processors, tuple(options.fw_cfg))
+
+
+def _exercise(options: argparse.Namespace) -> int:
+    if options.list or options.name is None:
+        return exercise.list_exercises()
+    if options.name == exercise.CHECK:
+        if options.solution or options.again:
+            raise LabError("exercise check takes a name at most", ExitCode.USAGE)
+        return exercise.check(options.which)
+    if options.which is not None:
+        raise LabError(f"one exercise at a time, not {options.name} and {options.which}", ExitCode.USAGE)
+    return exercise.mend(options.name) if options.solution else exercise.begin(options.name, options.again)
+
+
+def add_parsers(commands: Commands) -> None:
+    """Add the three commands."""
+    picture = add(
+        commands,
+        "report",
+        "show a run as one HTML file, with a timeline of every transition",
+        examples="""
+            stmlab report                           of the last run
+            stmlab report 20261128-052913-dual-monitor-786099 --output night.html
+            stmlab report --open
+        """,
+    )
+    picture.add_argument("run", nargs="?", metavar="RUN", help="its directory, or that one's name (default: the last)")
+    picture.add_argument("--output", type=Path, metavar="FILE", help="where to (default: report.html beside its logs)")
+    picture.add_argument("--open", action="store_true", help="open it in the browser")
+    picture.set_defaults(function=_report)
+
+    prompt = add(
+        commands,
+        "shell",
+        "the UEFI Shell of the lab's machine, on this terminal",
+        description="Boot the lab's machine into the UEFI Shell and talk to it; Ctrl-A X ends it.",
+        examples="""
+            stmlab shell                            then: ExecMon.efi start
+            stmlab shell --processors 2
+            stmlab shell --fw-cfg opt/org.stmlab/test-handler=1
+        """,
+    )
+    prompt.add_argument("--processors", type=arguments.processors, metavar="N", default=1, help="how many (default: 1)")
+    prompt.add_argument(
+        "--no-dual-monitor", action="store_true", help="a processor with VMX, without the dual-monitor treatment"
+    )
+    prompt.add_argument(
+        "--fw-cfg",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="hand a fw_cfg file to the firmware, NAME=@FILE for a file's content; may be repeated",
+    )
+    prompt.set_defaults(function=_shell)
+
+    task = add(
+        commands,
+        "exercise",
+        "a copy of the tree with a fault in it, for you to mend",
+        description="Exercises of the chapters: begin one, mend its fault, and hear whether it is gone.",
+        examples="""
+            stmlab exercise --list
+            stmlab exercise hot-path                makes its tree and tells what to do
+            stmlab exercise check                   passed, or what is still wrong
+            stmlab exercise hot-path --solution
+        """,
+    )
+    names = ", ".join(found.name for found in EXERCISES)
+    task.add_argument("name", nargs="?", metavar="NAME", help=f"{names}; or check")
+    task.add_argument("which", nargs="?", metavar="NAME", help="check: which one (default: the last)")
+    task.add_argument("--list", action="store_true", help="name the exercises and end")
+    task.add_argument("--solution", action="store_true", help="take the fault out of the tree")
+    task.add_argument("--again", action="store_true", help="begin anew, and throw away what was done")
+    task.set_defaults(function=_exercise)

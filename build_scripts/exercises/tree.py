@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""The tree of an exercise: a copy of the checkout with the exercise's fault in it.
+
+It is in the state directory beside the student's runs, not in the cache, which a class may share.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from build_scripts import paths
+from build_scripts.errors import ExitCode, LabError
+from build_scripts.exercises.exercise import Exercise, Trial
+
+PATCHES = Path(__file__).resolve().parent / "patches"
+# What the lab needs to build and boot, and what a student wants to read.
+COPIED = (
+    *("StmPkg", "Platform", "build_scripts", "docs", "tests", ".pytool"),
+    *("pyproject.toml", "requirements.lock", "README.md"),
+)
+STAMP = ".exercise"
+_SCRIPT = ".exercise.nsh"
+_FACTS = ".exercise.json"
+
+
+def folder() -> Path:
+    """Where the trees of exercises are."""
+    return paths.state_dir() / "exercises"
+
+
+def place(exercise: Exercise) -> Path:
+    """Where an exercise's tree is, or will be."""
+    return folder() / exercise.name
+
+
+def _patch(tree: Path, patch: Path, *options: str) -> None:
+    """Apply a patch.
+
+    Raises:
+        LabError: it does not fit.
+    """
+    command = ["patch", "-p1", "--no-backup-if-mismatch", "--batch", "--input", str(patch), *options]
+    result = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
+    if result.returncode:
+        remedy = "begin anew: stmlab exercise NAME --again" if "-R" in options else "take an unchanged checkout"
+        raise LabError(f"{patch.name} does not fit {tree}:\n{result.stdout.strip()}", ExitCode.USAGE, remedy=remedy)
+
+
+def copy(target: Path) -> None:
+    """Copy the checkout as it stands, without what was built in it."""
+    for name in COPIED:
+        source = paths.CHECKOUT / name
+        if source.is_dir():
+            shutil.copytree(source, target / name, ignore=shutil.ignore_patterns("__pycache__", "_build", "*.pyc"))
+        elif source.is_file():
+            shutil.copyfile(source, target / name)
+
+
+def begin(exercise: Exercise, again: bool) -> Path:
+    """Make the tree with the fault in it; returns where it is.
+
+    Args:
+        again: replace a tree that is there, with everything the student did to it.
+    Raises:
+        LabError: there is one already, or the fault does not fit this checkout.
+    """
+    target = place(exercise)
+    if target.exists() and not again:
+        raise LabError(
+            f"the exercise {exercise.name} was begun in {target}",
+            ExitCode.USAGE,
+            remedy=f"go on there, and then 'exercise check'; 'exercise {exercise.name} --again' throws that away",
+        )
+    shutil.rmtree(target, ignore_errors=True)
+    with paths.published(target) as staging:
+        copy(staging)
+        _patch(staging, PATCHES / f"{exercise.name}.patch")
+        (staging / STAMP).write_text(f"{exercise.name}\n", encoding="utf-8")
+    return target
+
+
+def begun(exercise: Exercise) -> Path:
+    """The tree of an exercise.
+
+    Raises:
+        LabError: it was not begun.
+    """
+    target = place(exercise)
+    if not (target / STAMP).is_file():
+        raise LabError(
+            f"the exercise {exercise.name} has not been begun", ExitCode.USAGE, remedy=f"exercise {exercise.name}"
+        )
+    return target
+
+
+def mend(exercise: Exercise) -> Path:
+    """Take the fault out of the tree again; returns where it is.
+
+    Raises:
+        LabError: it was not begun, or somebody has changed the place meanwhile.
+    """
+    target = begun(exercise)
+    _patch(target, PATCHES / f"{exercise.name}.patch", "-R")
+    return target
+
+
+def last_begun() -> str | None:
+    """The name of the exercise that was begun last."""
+    stamps = sorted(folder().glob(f"*/{STAMP}"), key=lambda path: path.stat().st_mtime)
+    return stamps[-1].read_text(encoding="utf-8").strip() if stamps else None
+
+
+def try_out(exercise: Exercise) -> Trial:
+    """Build and run the tree with its own programs, as the student does.
+
+    Raises:
+        LabError: it was not begun.
+    """
+    target = begun(exercise)
+    (target / _SCRIPT).write_text("".join(f"{line}\n" for line in exercise.script), encoding="ascii")
+    facts = target / _FACTS
+    facts.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "build_scripts", "run", "--script", str(target / _SCRIPT), "--json", str(facts)]
+    variables = {name: value for name, value in os.environ.items() if name != "STMLAB_ENTERED"}
+    result = subprocess.run(
+        [*command, *exercise.options],
+        cwd=target,
+        env=variables | {"PYTHONPATH": str(target)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    document = json.loads(facts.read_text(encoding="utf-8")) if facts.is_file() else None
+    os.utime(target / STAMP, (time.time(), time.time()))
+    return Trial(result.returncode, document, result.stderr)

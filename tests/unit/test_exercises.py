@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""Exercises: each fault fits the checkout and comes out again, and the check tells one run from another."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from build_scripts import cli, paths
+from build_scripts.errors import ExitCode
+from build_scripts.exercises import tree
+from build_scripts.exercises.catalogue import EXERCISES, find
+from build_scripts.exercises.exercise import Exercise, Trial
+from build_scripts.stm_image import convert
+from build_scripts.stm_image.inspector import inspect_image
+from tests.host.test_convert import GOOD
+
+BY_NAME = {exercise.name: exercise for exercise in EXERCISES}
+
+
+@pytest.fixture(autouse=True)
+def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what faults are put into is copied."""
+    monkeypatch.setattr(tree, "COPIED", ("StmPkg/Stm", "build_scripts/stm_image"))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths.files_below(folder)}
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_a_fault_goes_in_and_out(small: None, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The mended tree is the checkout's, byte by byte; the task says where the tree is."""
+    assert cli.main(["exercise", name]) == 0
+    target = tree.place(BY_NAME[name])
+    said = capsys.readouterr().out
+    assert str(target) in said and BY_NAME[name].task in said
+    broken = contents(target)
+    unchanged = {path: (paths.CHECKOUT / path).read_bytes() for path in broken if path != tree.STAMP}
+    faulty = {path for path in unchanged if broken[path] != unchanged[path]}
+    assert faulty and all(f"+++ b/{path}\n" in (tree.PATCHES / f"{name}.patch").read_text() for path in faulty)
+    assert cli.main(["exercise", name, "--solution"]) == 0
+    mended = contents(target)
+    assert {path: mended[path] for path in unchanged} == unchanged
+
+
+def test_what_a_student_did_is_not_thrown_away(small: None, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["exercise", "hot-path"]) == 0
+    mine = tree.place(BY_NAME["hot-path"]) / "StmPkg/Stm/Exit/Smi.c"
+    mine.write_text("mine\n")
+    assert cli.main(["exercise", "hot-path"]) == ExitCode.USAGE
+    assert mine.read_text() == "mine\n" and "--again" in capsys.readouterr().err
+    assert cli.main(["exercise", "hot-path", "--solution"]) == ExitCode.USAGE
+    assert "does not fit" in capsys.readouterr().err and mine.read_text() == "mine\n"
+    assert cli.main(["exercise", "hot-path", "--again"]) == 0
+    assert mine.read_text() != "mine\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["check"], "no exercise has been begun"),
+        (["check", "hot-path"], "has not been begun"),
+        (["hot-path", "--solution"], "has not been begun"),
+        (["nothing"], "no exercise has the name nothing"),
+        (["hot-path", "mseg-header"], "one exercise at a time"),
+    ],
+)
+def test_refusals(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["exercise", *words]) == ExitCode.USAGE
+    assert said in capsys.readouterr().err
+
+
+def test_list_tells_what_was_begun(small: None, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["exercise", "hot-path"])
+    capsys.readouterr()
+    assert cli.main(["exercise", "--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = {line.split()[0]: line.split()[-1] for line in lines if line.strip()}
+    assert set(BY_NAME) <= set(rows)
+    assert [name for name in BY_NAME if rows[name] == "yes"] == ["hot-path"]
+
+
+def test_every_exercise_has_its_chapter(checkout: Path) -> None:
+    for exercise in EXERCISES:
+        page = (checkout / "docs" / f"{exercise.page}.rst").read_text(encoding="utf-8")
+        assert f"exercise {exercise.name}" in page, exercise.name
+        assert page.count(".. dropdown::") >= 3, "symptom, mend and answer are hidden until asked for"
+    patches = {path.stem for path in tree.PATCHES.iterdir()}
+    assert patches == set(BY_NAME)
+
+
+def test_the_header_has_three_faults(small: None) -> None:
+    """The converter of the exercise's tree writes an image whose faults our inspector names; the mended one none."""
+    exercise = BY_NAME["mseg-header"]
+    program = "import sys\nfrom build_scripts.stm_image.convert import convert\n"
+    program += "sys.stdout.buffer.write(convert(sys.stdin.buffer.read()).data)\n"
+
+    def made() -> bytes:
+        target = tree.place(exercise)
+        (target / "build_scripts/__init__.py").touch()
+        command = [sys.executable, "-c", program]
+        result = subprocess.run(command, input=GOOD.bytes(), cwd=target, capture_output=True, check=False)
+        assert result.returncode == 0, result.stderr.decode()
+        return result.stdout
+
+    tree.begin(exercise, again=False)
+    problems = inspect_image(made()).problems
+    for field in ("MonitorFeatures", "StaticImageSize", "Cr3Offset"):
+        assert any(field in problem for problem in problems), problems
+    tree.mend(exercise)
+    assert made() == convert(GOOD.bytes()).data
+
+
+def facts(**changed: Any) -> dict[str, Any]:
+    smi = {"treatment": "dual-monitor", "instructions": {"stm": 672, "handler": 900, "total": 1572}}
+    return {"firmware": {"state": "enabled", "reason": "none", "image_problem": None}, "smis": [smi], **changed}
+
+
+EXPENSIVE = {"treatment": "dual-monitor", "instructions": {"stm": 9000, "handler": 900, "total": 9900}}
+REFUSED = {"state": "refused", "reason": "image-malformed", "image_problem": "Cr3Offset:not-aligned"}
+
+
+@pytest.mark.parametrize(
+    ("name", "trial", "said"),
+    [
+        ("hot-path", Trial(0, facts(), ""), ""),
+        ("hot-path", Trial(0, facts(smis=[EXPENSIVE]), ""), "9,000 instructions"),
+        ("hot-path", Trial(0, facts(smis=[]), ""), "no SMI"),
+        ("hot-path", Trial(4, None, "Smi.c:40: error: no"), "does not build\n    Smi.c:40"),
+        ("mseg-header", Trial(0, facts(), ""), ""),
+        ("mseg-header", Trial(0, facts(firmware=REFUSED), ""), "Cr3Offset:not-aligned"),
+        ("mseg-header", Trial(5, None, "stmlab: hung"), "hung"),
+        ("exit-handler", Trial(6, facts(), "stmlab: exit reason 10: CPUID"), "exit reason 10: CPUID"),
+        ("exit-handler", Trial(0, facts(), ""), ""),
+    ],
+)
+def test_what_the_check_says(
+    name: str, trial: Trial, said: str, small: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def tried(exercise: Exercise) -> Trial:
+        assert exercise is find(name)
+        return trial
+
+    cli.main(["exercise", name])
+    monkeypatch.setattr(tree, "try_out", tried)
+    capsys.readouterr()
+    status = cli.main(["exercise", "check"])
+    out = capsys.readouterr().out
+    assert (status, out) == (0, f"{name}: passed\n") if not said else status == ExitCode.EXPECTATION_FAILED
+    assert said in out
+
+
+def test_the_tree_runs_its_own_programs(small: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run is carried out in the tree, with what the tree holds."""
+    exercise = BY_NAME["hot-path"]
+    target = tree.begin(exercise, again=False)
+    program = target / "build_scripts/__main__.py"
+    program.write_text(
+        "import json, pathlib, sys\n"
+        "words = sys.argv[1:]\n"
+        "document = {'words': words, 'where': str(pathlib.Path.cwd())}\n"
+        "pathlib.Path(words[words.index('--json') + 1]).write_text(json.dumps(document))\n"
+        "sys.exit('said')\n"
+    )
+    (target / "build_scripts/__init__.py").touch()
+    trial = tree.try_out(exercise)
+    assert trial.document is not None and trial.document["where"] == str(target.resolve())
+    assert (trial.status, trial.errors.strip()) == (1, "said")
+    words = trial.document["words"]
+    assert words[0] == "run"
+    script = Path(words[words.index("--script") + 1]).read_text(encoding="ascii")
+    assert script.splitlines() == list(exercise.script)
+    assert json.dumps(trial.document)
