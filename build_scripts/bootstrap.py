@@ -79,7 +79,7 @@ def environment_has_packages() -> bool:
     """Whether this interpreter can run the lab itself, as after ``pip install -e .``."""
     from importlib.util import find_spec
 
-    needed = ("rich", "qemu", "edk2toolext", "pytest", "jsonschema", "jinja2", "plotly")
+    needed = ("rich", "qemu", "edk2toolext", "pytest", "jsonschema", "jinja2", "plotly", "perfetto")
     return all(find_spec(name) is not None for name in needed)
 
 
@@ -106,7 +106,8 @@ def enter(arguments: list[str]) -> None:
     """
     if not _only_looks(arguments):
         paths.need_checkout()
-        system.ensure_packages()
+        tests = system.TEST_NEEDS if arguments[:1] == ["test"] else ()
+        system.ensure_packages((*system.NEEDS, *tests))
     if sys.prefix != sys.base_prefix and environment_has_packages():
         # A virtual environment with the packages: the lab's own, or a developer's.
         _put_scripts_on_path()

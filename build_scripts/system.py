@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +55,8 @@ NEEDS = (
     Need("gdb", ("gdb",), "debugs STM and SMI handlers"),
     Need("python3-venv", ("python-venv",), "virtual environments"),
 )
+# Beyond these, of the command test.
+TEST_NEEDS = (Need("chromium", ("chromium",), "shows the tests what a browser makes of report and site"),)
 
 
 def _probe(mark: str) -> bool:
@@ -67,9 +70,9 @@ def _probe(mark: str) -> bool:
     return shutil.which(mark) is not None
 
 
-def missing() -> list[Need]:
-    """The needs that this system does not meet."""
-    return [need for need in NEEDS if not any(_probe(mark) for mark in need.probe)]
+def missing(needs: Sequence[Need] = NEEDS) -> list[Need]:
+    """Of these needs, those that this system does not meet."""
+    return [need for need in needs if not any(_probe(mark) for mark in need.probe)]
 
 
 def python_works(python: str) -> bool:
@@ -110,13 +113,15 @@ def _apt(prefix: list[str], arguments: list[str]) -> int:
     return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False).returncode
 
 
-def ensure_packages() -> None:
+def ensure_packages(wanted: Sequence[Need] = NEEDS) -> None:
     """Install what is missing, without a question.
 
+    Args:
+        wanted: what the command needs.
     Raises:
         LabError: packages are missing and cannot be installed; the message names them.
     """
-    needs = missing()
+    needs = missing(wanted)
     if not needs:
         return
     names = [need.package for need in needs]
@@ -135,7 +140,7 @@ def ensure_packages() -> None:
     install = ["install", "-y", "--no-install-recommends", *names]
     # The index of a bare system is empty or old, and a passing network failure deserves a second try.
     for _attempt in range(3):
-        if _apt(prefix, ["update"]) == 0 and _apt(prefix, install) == 0 and not missing():
+        if _apt(prefix, ["update"]) == 0 and _apt(prefix, install) == 0 and not missing(wanted):
             return
-    still = " ".join(need.package for need in missing()) or " ".join(names)
+    still = " ".join(need.package for need in missing(wanted)) or " ".join(names)
     raise LabError(f"apt-get could not install: {still}", ExitCode.MISSING_PACKAGES, remedy=f"as root: {command}")

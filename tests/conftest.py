@@ -35,6 +35,8 @@ BOOT_NOTHING = (
     "machine/test_robustness.py::test_judge_",
     "machine/test_rules.py",
     "machine/test_runner.py",
+    "tutorial/test_report_page.py",
+    "tutorial/test_site.py",
     "tutorial/test_wheel.py",
 )
 # Files in tests/boot that share the demonstration's boots, each made once a session, or build trees of the cache and

@@ -49,9 +49,17 @@ def _packages() -> Finding:
     return Finding("packages", f"missing: {' '.join(names)}" if names else "", remedy)
 
 
+def _browser() -> Finding:
+    """Only the test-suite looks at pages in it; `report --open` takes whatever browser there is."""
+    names = [need.package for need in system.missing(system.TEST_NEEDS)]
+    problem = f"missing: {' '.join(names)}; the tests of report and site need it, nothing else does" if names else ""
+    return Finding("browser", problem, "as root: apt-get install " + " ".join(names))
+
+
 def _python_packages() -> Finding:
     """`regex` is needed by a BaseTools plugin that always loads, and no package depends on it."""
-    names = [name for name in ("regex", "edk2toolext", "pefile", "qemu") if importlib.util.find_spec(name) is None]
+    wanted = ("regex", "edk2toolext", "pefile", "qemu", "plotly", "perfetto", "playwright")
+    names = [name for name in wanted if importlib.util.find_spec(name) is None]
     return Finding("Python packages", f"missing: {' '.join(names)}" if names else "", "pip install -e .")
 
 
@@ -128,6 +136,7 @@ def checks(checkout: Path) -> Iterator[Callable[[], Finding]]:
     """Every check, to be called one by one."""
     yield _checkout
     yield _packages
+    yield _browser
     yield _python_packages
     if not _checkout().problem:
         yield lambda: _git(checkout)

@@ -3,24 +3,19 @@
 
 from __future__ import annotations
 
-import json
-import re
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from build_scripts import paths
 from build_scripts.builds.firmware_build import Firmware, build_firmware
 from build_scripts.experiments.shell import Result, boot_configuration
 from build_scripts.machine.processors import Configuration
 from build_scripts.observation import outcome
 from build_scripts.observation.events import Stream, read_stream
-from tests.support.newcomer import environment
+from tests.support.carried import carry_out
 
 OPTIONS = {
     Configuration.STOCK: ["--qemu", "stock"],
@@ -44,60 +39,43 @@ class Run:
     command: tuple[str, ...]
 
 
-@cache
-def _run(configuration: Configuration, folder: Path) -> Run:
-    document = folder / f"{configuration.value}.json"
-    command = ["python3", "-m", "build_scripts", "run", *OPTIONS[configuration], "--json", str(document)]
-    result = subprocess.run(
-        command,
-        cwd=paths.CHECKOUT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=BUILD_TIMEOUT_SECONDS,
-        check=False,
-    )
-    assert document.is_file(), result.stdout + result.stderr
-    logs = re.search(r"^logs: (.+)$", result.stdout, re.MULTILINE)
-    assert logs is not None, result.stdout + result.stderr
+def _run(configuration: Configuration, session: Path) -> Run:
+    carried = carry_out(OPTIONS[configuration], session)
+    assert carried.document is not None, carried.output + carried.errors
+    logs = carried.folder / "boot-00"
     return Run(
         configuration,
-        result.returncode,
-        result.stdout,
-        result.stderr,
-        json.loads(document.read_text()),
-        read_stream(Path(logs[1])),
-        tuple((Path(logs[1]) / "command").read_text(encoding="utf-8").splitlines()),
+        carried.status,
+        carried.output,
+        carried.errors,
+        carried.document,
+        read_stream(logs),
+        tuple((logs / "command").read_text(encoding="utf-8").splitlines()),
     )
-
-
-@pytest.fixture(scope="session")
-def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("runs")
 
 
 @pytest.fixture(params=list(Configuration), ids=lambda value: value.value)
-def any_run(request: pytest.FixtureRequest, run_folder: Path) -> Run:
+def any_run(request: pytest.FixtureRequest, session_folder: Path) -> Run:
     """The demonstration on each of the three processors."""
-    return _run(request.param, run_folder)
+    return _run(request.param, session_folder)
 
 
 @pytest.fixture
-def stock_run(run_folder: Path) -> Run:
+def stock_run(session_folder: Path) -> Run:
     """The demonstration on the distribution's QEMU."""
-    return _run(Configuration.STOCK, run_folder)
+    return _run(Configuration.STOCK, session_folder)
 
 
 @pytest.fixture
-def plain_vmx_run(run_folder: Path) -> Run:
+def plain_vmx_run(session_folder: Path) -> Run:
     """The demonstration on our QEMU without the treatment."""
-    return _run(Configuration.NO_DUAL_MONITOR, run_folder)
+    return _run(Configuration.NO_DUAL_MONITOR, session_folder)
 
 
 @pytest.fixture
-def stm_run(run_folder: Path) -> Run:
+def stm_run(session_folder: Path) -> Run:
     """The demonstration on our QEMU with the treatment."""
-    return _run(Configuration.DUAL_MONITOR, run_folder)
+    return _run(Configuration.DUAL_MONITOR, session_folder)
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,8 @@ from tests.support.newcomer import environment
 # Longer than any experiment's own limits together, on a busy host.
 TIMEOUT_SECONDS = 3600
 _COMMAND = re.compile(r"python3 -m build_scripts run ([a-z-]+(?: --processors \d+)?)")
+# The demonstration, which needs no name.
+DEMONSTRATION = "python3 -m build_scripts run"
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,10 @@ class Carried:
 def experiment_of(command: str) -> tuple[str, ...] | None:
     """The arguments behind ``run`` of a documented command that does nothing but carry out an experiment.
 
-    None for others, and for the demonstration, which each page that shows it runs as a newcomer does.
+    None for others. The first page that shows the demonstration runs it as a newcomer does.
     """
+    if command == DEMONSTRATION:
+        return ()
     found = _COMMAND.fullmatch(command)
     if found is None:
         return None
@@ -69,7 +73,7 @@ def carry_out(arguments: Sequence[str], session: Path) -> Carried:
         arguments: what comes behind ``run``.
         session: the folder of the session, the same in each of its processes.
     """
-    folder = session / "carried" / " ".join(arguments).replace("/", "_")
+    folder = session / "carried" / (" ".join(arguments) or DEFAULT_EXPERIMENT).replace("/", "_")
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -35,7 +35,7 @@ def test_bootstrap_imports_only_the_standard_library(checkout: Path, name: str) 
 
 def test_missing_packages_without_root_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     needs = [need for need in system.NEEDS if need.package in ("nasm", "acpica-tools")]
-    monkeypatch.setattr(system, "missing", lambda: needs)
+    monkeypatch.setattr(system, "missing", lambda *_needs: needs)
     monkeypatch.setattr(system, "_debian", lambda: True)
     monkeypatch.setattr(system, "_privilege", lambda: None)
     with pytest.raises(LabError) as caught:
@@ -45,7 +45,7 @@ def test_missing_packages_without_root_are_named(monkeypatch: pytest.MonkeyPatch
 
 
 def test_other_system_gets_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(system, "missing", lambda: [system.NEEDS[0]])
+    monkeypatch.setattr(system, "missing", lambda *_needs: [system.NEEDS[0]])
     monkeypatch.setattr(system, "_debian", lambda: False)
     with pytest.raises(LabError) as caught:
         system.ensure_packages()
@@ -61,12 +61,26 @@ def test_root_installs_without_a_question(monkeypatch: pytest.MonkeyPatch) -> No
         commands.append([*prefix, *arguments])
         return 0
 
-    monkeypatch.setattr(system, "missing", lambda: needs.pop(0))
+    monkeypatch.setattr(system, "missing", lambda *_needs: needs.pop(0))
     monkeypatch.setattr(system, "_debian", lambda: True)
     monkeypatch.setattr(system, "_privilege", lambda: [])
     monkeypatch.setattr(system, "_apt", apt)
     system.ensure_packages()
     assert commands == [["update"], ["install", "-y", "--no-install-recommends", "nasm"]]
+
+
+def test_browser_is_a_package_of_the_tests_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[set[str]] = []
+    monkeypatch.setattr(system, "ensure_packages", lambda needs: asked.append({need.package for need in needs}))
+    monkeypatch.setattr(bootstrap, "_put_scripts_on_path", lambda: None)
+    monkeypatch.setattr(sys, "prefix", "/elsewhere")
+    for command in (["run"], ["report"], ["test", "-q"]):
+        bootstrap.enter(command)
+    assert [("nasm" in packages, "chromium" in packages) for packages in asked] == [
+        (True, False),
+        (True, False),
+        (True, True),
+    ]
 
 
 def test_a_command_that_does_not_exist_is_no_python() -> None:

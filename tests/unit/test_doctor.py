@@ -21,7 +21,7 @@ def healthy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("EDK2_DIR", "QEMU_SRC", "WORKSPACE", "EDK_TOOLS_PATH", "PACKAGES_PATH", "CONF_PATH", "PYTHONHASHSEED"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(system, "missing", list)
+    monkeypatch.setattr(system, "missing", lambda *_needs: [])
     checkout = tmp_path / "checkout"
     (checkout / "Platform/OvmfStmPkg").mkdir(parents=True)
     (checkout / "Platform/OvmfStmPkg/PlatformBuild.py").write_text('SCOPES = ("stm",)\n')
@@ -45,7 +45,7 @@ def test_healthy(healthy: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_remedy_is_printed(healthy: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(system, "missing", lambda: [system.NEEDS[0]])
+    monkeypatch.setattr(system, "missing", lambda *_needs: [system.NEEDS[0]])
     assert doctor.doctor(healthy) == ExitCode.EXPECTATION_FAILED
     assert f"remedy: as root: apt-get install {system.NEEDS[0].package}" in capsys.readouterr().out
 
@@ -61,6 +61,20 @@ def test_no_commit(healthy: Path, tmp_path: Path) -> None:
     (unborn / "Platform/OvmfStmPkg/PlatformBuild.py").touch()
     subprocess.run(["git", "-C", str(unborn), "init", "--quiet"], check=True)
     assert set(findings(unborn)) == {"git history"}
+
+
+def test_no_browser(healthy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the tests need one, and the finding says so."""
+    monkeypatch.setattr(system, "missing", lambda *needs: [*needs[0]] if needs else [])
+    found = findings(healthy)
+    assert set(found) == {"browser"}
+    assert "chromium" in found["browser"].remedy and "nothing else" in found["browser"].problem
+
+
+@pytest.mark.parametrize("package", ["plotly", "perfetto", "playwright"])
+def test_missing_plots(healthy: Path, monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else True)
+    assert package in findings(healthy)["Python packages"].problem
 
 
 def test_missing_regex(healthy: Path, monkeypatch: pytest.MonkeyPatch) -> None:

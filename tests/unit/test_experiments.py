@@ -35,6 +35,7 @@ from .streams import Logs, good_run
 # A value of each option, as a user would give it.
 GIVEN: dict[str, Any] = {
     "json": Path("j"),
+    "trace": Path("t"),
     "script": Path("s"),
     "timeout": 9.0,
     "processors": 2,
