@@ -50,6 +50,9 @@ ASM_PFX(_ModuleEntryPoint):
     lea     r8, [ASM_PFX(AsmSmmExit)]
     lea     r9, [ASM_PFX(AsmSmmGuestExit)]
     mov     rax, cr3
+    mov     r10, STM_LOADER_SIGNATURE
+    cmp     [rax + STM_LOADER_FROM_TABLES], r10
+    jne     .alone                      ; another firmware's, which has written nothing here
     cmp     qword [rax + STM_RENDEZVOUS_FROM_TABLES], 0
     je      .alone
     lea     r8, [ASM_PFX(AsmGatherSmmExit)]

@@ -13,6 +13,11 @@
 
 #define FILE_STATIC_SIZE 0x804u
 
+/* What a firmware that only copies leaves where the STM's own loader would have put its data. */
+#ifndef FOUND_THERE
+#define FOUND_THERE 0
+#endif
+
 /* An unusual value, so that reserved bytes of the map show who wrote them. */
 #define UNTOUCHED 0xA5
 
@@ -371,7 +376,8 @@ void load_stm(uint32_t processors)
         write64(tables + 2 * PAGE_SIZE + 8 * i, i << 21 | LARGE_FLAGS);
     }
 #ifdef COPIED
-    (void)loader;
+    /* Nobody has promised to zero it. */
+    memset((void *)(uintptr_t)loader, FOUND_THERE, PAGE_SIZE);
     (void)processors;
     (void)mseg_digest;
 #else
