@@ -62,7 +62,14 @@ OTHER_PLACES = {
     "dr6": (0x168, "I"),
 }
 
-CHANGED_REGISTERS, CHANGED_RSP, CHANGED_RIP, CHANGED_RFLAGS, CHANGED_SMBASE = (1 << n for n in range(5))
+WROTE_RSP, WROTE_RIP, WROTE_RFLAGS, WROTE_SMBASE, WROTE_ACTIVITY, WROTE_BLOCKING = (1 << n for n in range(6))
+CRASHED = 1 << 31
+UNCONFINED = 1 << 32
+ACTIVE, HLT = 0, 1
+BLOCKING_BY_STI = 1
+RFLAGS_IF = 1 << 9
+SMRAM_SIZE = 0x11_0000
+WRITABLE = ("rsp", "rip", "rflags", "smbase")
 CR4_VMXE = 1 << 13
 TSS_BUSY = 1 << 1
 RFLAGS_VM = 1 << 17
@@ -84,19 +91,29 @@ registers = st.lists(u64, min_size=15, max_size=15)
 State = tuple[list[tuple[int, int, int, int]], dict[str, int]]
 
 
+class Side(ctypes.Structure):
+    """TEST_SIDE: VMCS fields of the interrupted side."""
+
+    _fields_ = tuple((name, ctypes.c_uint64) for name in ("rsp", "rip", "rflags", "smbase", "activity", "blocking"))
+
+    def values(self) -> tuple[int, ...]:
+        return tuple(getattr(self, name) for name, *_ in self._fields_)
+
+
 @pytest.fixture(scope="module")
 def library(build_library: Build) -> ctypes.CDLL:
-    return build_library("savestate", "StmPkg/Library/StmSaveStateLib/StmSaveStateLib.c")
+    files = ("tests/host/interrupted_stub.c", "StmPkg/Stm/State/Interrupted.c")
+    library = build_library("savestate", *files, "StmPkg/Library/StmSaveStateLib/StmSaveStateLib.c", lazy=True)
+    library.TestSmbase.restype = ctypes.c_uint64
+    library.TestMap.restype = ctypes.c_void_p
+    library.TestTakeBack.restype = ctypes.c_uint32
+    return library
 
 
 def pack_state(state: State) -> bytearray:
     segments, values = state
     data = b"".join(struct.pack("<4Q", *one) for one in segments)
     return bytearray(data + struct.pack(f"<{len(OTHERS)}Q", *(values[name] for name in OTHERS)))
-
-
-def unpack_others(data: bytes) -> dict[str, int]:
-    return dict(zip(OTHERS, struct.unpack_from(f"<{len(OTHERS)}Q", data, 8 * 32), strict=True))
 
 
 def pointer(data: bytearray) -> ctypes.Array[ctypes.c_char]:
@@ -127,67 +144,113 @@ def expected_map(state: State, general: list[int]) -> bytearray:
     return result
 
 
-def extract(
-    library: ctypes.CDLL, composed: bytearray, state: State, general: list[int]
-) -> tuple[int, dict[str, int], list[int]]:
-    packed_state = pack_state(state)
-    packed = bytearray(struct.pack("<16Q", *general, 0))
-    library.StmSaveStateExtract.restype = ctypes.c_uint32
-    changed = library.StmSaveStateExtract(pointer(composed), pointer(packed_state), pointer(packed))
-    return changed, unpack_others(bytes(packed_state)), list(struct.unpack("<16Q", packed)[:15])
-
-
 @given(state=states, general=registers)
 def test_compose_is_the_map_of_qemu(library: ctypes.CDLL, state: State, general: list[int]) -> None:
     assert compose(library, state, general) == expected_map(state, general)
 
 
-@given(state=states, general=registers)
-def test_round_trip_changes_nothing(library: ctypes.CDLL, state: State, general: list[int]) -> None:
-    changed, others, after = extract(library, compose(library, state, general), state, general)
-    assert (changed, others, after) == (0, state[1], general)
+sides = st.builds(
+    Side, rsp=u64, rip=u64, rflags=rflags, activity=st.sampled_from((ACTIVE, HLT)), blocking=st.integers(0, 15)
+)
 
 
-@given(state=states, general=registers, new=registers, rsp=u64, rip=u64, flags=u32, smbase=u32)
+def interrupted(library: ctypes.CDLL, side: Side) -> tuple[Side, bytearray]:
+    """The side with the processor's SMBASE, and the members of the map that its handler finds and may change."""
+    side = Side(*side.values())
+    side.smbase = library.TestSmbase()
+    found = bytearray(MAP_SIZE)
+    for name in WRITABLE:
+        write(found, name, getattr(side, name))
+    return side, found
+
+
+def write(composed: bytearray, name: str, value: int) -> None:
+    offset, code = OTHER_PLACES[name]
+    struct.pack_into(f"<{code}", composed, offset, value)
+
+
+def take_back(
+    library: ctypes.CDLL, side: Side, written: bytes | bytearray, confine: int = UNCONFINED, rax: int = 0
+) -> tuple[int, Side, int]:
+    """What the STM writes to the VMCS after a handler has left `written` in the map, and the side and RAX after it."""
+    after, register = Side(*side.values()), ctypes.c_uint64(rax)
+    ctypes.memmove(library.TestMap(), bytes(written), MAP_SIZE)
+    wrote = library.TestTakeBack(ctypes.byref(after), ctypes.c_uint64(confine), ctypes.byref(register))
+    return wrote, after, register.value
+
+
+@given(side=sides)
+def test_handler_that_changes_nothing(library: ctypes.CDLL, side: Side) -> None:
+    side, found = interrupted(library, side)
+    wrote, after, _ = take_back(library, side, found)
+    assert (wrote, after.values()) == (0, side.values())
+
+
+@given(side=sides, rsp=u64, rip=u64, flags=u32, which=st.sets(st.sampled_from(WRITABLE[:3])))
 def test_handler_may_change(
-    library: ctypes.CDLL,
-    state: State,
-    general: list[int],
-    new: list[int],
-    rsp: int,
-    rip: int,
-    flags: int,
-    smbase: int,
+    library: ctypes.CDLL, side: Side, rsp: int, rip: int, flags: int, which: set[str]
 ) -> None:
-    composed = compose(library, state, general)
-    for name, value in zip(GENERAL, new, strict=True):
-        struct.pack_into("<Q", composed, GENERAL_OFFSETS[name], value)
-    struct.pack_into("<Q", composed, OTHER_PLACES["rsp"][0], rsp)
-    struct.pack_into("<Q", composed, OTHER_PLACES["rip"][0], rip)
-    struct.pack_into("<I", composed, OTHER_PLACES["rflags"][0], flags)
-    struct.pack_into("<I", composed, OTHER_PLACES["smbase"][0], smbase)
-    before = state[1]
-    changed, after, registers_after = extract(library, composed, state, general)
+    """What changed is written, and nothing else; a halted program that is sent elsewhere runs."""
+    side, composed = interrupted(library, side)
+    new = {"rsp": rsp, "rip": rip, "rflags": flags}
+    for name in which:
+        write(composed, name, new[name])
+    wrote, after, _ = take_back(library, side, composed)
 
-    wanted = (flags & RFLAGS_DEFINED & ~RFLAGS_VM) | 2 | (before["rflags"] & RFLAGS_VM)
-    assert registers_after == new
-    assert after == before | {"rsp": rsp, "rip": rip, "rflags": wanted, "smbase": smbase}
-    assert changed == (
-        CHANGED_REGISTERS * (new != general)
-        | CHANGED_RSP * (rsp != before["rsp"])
-        | CHANGED_RIP * (rip != before["rip"])
-        | CHANGED_RFLAGS * (wanted != before["rflags"])
-        | CHANGED_SMBASE * (smbase != before["smbase"])
+    wanted = {name: new[name] if name in which else getattr(side, name) for name in new}
+    moved = wanted["rip"] != side.rip
+    changed = wanted["rflags"] != side.rflags
+    if changed:
+        wanted["rflags"] = (flags & RFLAGS_DEFINED & ~RFLAGS_VM) | 2 | (side.rflags & RFLAGS_VM)
+    assert {name: getattr(after, name) for name in new} == wanted
+    assert after.activity == (ACTIVE if moved else side.activity)
+    unblocked = changed and not wanted["rflags"] & RFLAGS_IF
+    assert after.blocking == side.blocking & ~(BLOCKING_BY_STI if unblocked else 0)
+    assert after.smbase == side.smbase
+    assert wrote == (
+        WROTE_RSP * (wanted["rsp"] != side.rsp)
+        | WROTE_RIP * moved
+        | WROTE_ACTIVITY * (moved and side.activity == HLT)
+        | WROTE_RFLAGS * changed
+        | WROTE_BLOCKING * unblocked
     )
 
 
-@given(state=states, general=registers, noise=st.binary(min_size=MAP_SIZE, max_size=MAP_SIZE))
-def test_read_only_members_are_ignored(library: ctypes.CDLL, state: State, general: list[int], noise: bytes) -> None:
+@given(side=sides, offset=st.integers(-0x2_0000, SMRAM_SIZE + 0x2_0000), confined=st.booleans())
+def test_handler_may_move_smbase(library: ctypes.CDLL, side: Side, offset: int, confined: bool) -> None:
+    """Within its SMRAM and at four bytes; anything else ends the STM, since the next SMI could not be served."""
+    side, composed = interrupted(library, side)
+    write(composed, "smbase", side.smbase + offset)
+    wrote, after, _ = take_back(library, side, composed, 0 if confined else UNCONFINED)
+    if offset == 0:
+        assert wrote == 0
+    elif offset % 4 or not 0 <= offset + 0x8000 <= SMRAM_SIZE - 0x8000:
+        assert wrote == CRASHED
+    else:
+        assert (wrote, after.smbase) == (WROTE_SMBASE, side.smbase + offset)
+
+
+@given(side=sides, noise=st.binary(min_size=MAP_SIZE, max_size=MAP_SIZE))
+def test_read_only_members_are_ignored(library: ctypes.CDLL, side: Side, noise: bytes) -> None:
     """Whatever a handler writes elsewhere, control registers, segments and EFER stay."""
-    composed = compose(library, state, general)
-    writable = [*((GENERAL_OFFSETS[name], 8) for name in GENERAL), (0x1D8, 8), (0x178, 8), (0x170, 4), (0x100, 4)]
+    side, found = interrupted(library, side)
     garbled = bytearray(noise)
-    for offset, size in writable:
-        garbled[offset : offset + size] = composed[offset : offset + size]
-    changed, others, after = extract(library, garbled, state, general)
-    assert (changed, others, after) == (0, state[1], general)
+    for name in WRITABLE:
+        offset, code = OTHER_PLACES[name]
+        garbled[offset : offset + struct.calcsize(code)] = found[offset : offset + struct.calcsize(code)]
+    wrote, after, _ = take_back(library, side, garbled)
+    assert (wrote, after.values()) == (0, side.values())
+
+
+@given(side=sides, new=u64, rax=u64, taken=st.sampled_from((0, 0xFF, 0xFFFF, 2**32 - 1)), values=st.lists(u32, min_size=3))
+def test_protected_domain(
+    library: ctypes.CDLL, side: Side, new: int, rax: int, taken: int, values: list[int]
+) -> None:
+    """Of a protected domain a handler changes what it answers to IN, and nothing else."""
+    side, composed = interrupted(library, side)
+    for name, value in zip(WRITABLE[:3], values, strict=False):
+        write(composed, name, value)
+    struct.pack_into("<Q", composed, GENERAL_OFFSETS["rax"], new)
+    wrote, after, register = take_back(library, side, composed, taken, rax)
+    assert (wrote, after.values()) == (0, side.values())
+    assert register == (new & taken if taken == 2**32 - 1 else (rax & ~taken) | (new & taken))

@@ -1,6 +1,6 @@
 /** @file
   The SMRAM save-state map that the STM composes for the SMI handler, and reads
-  back when the handler ends in RSM.
+  back when the handler ends in RSM (Stm/State/Interrupted.c).
 
   Under the dual-monitor treatment the processor writes no save state
   (DM-EXI-05). The map is an agreement between STM and firmware, announced by
@@ -129,15 +129,6 @@ typedef struct {
   UINT64               Dr6;              ///< not in the VMCS
 } STM_INTERRUPTED_STATE;
 
-///
-/// What StmSaveStateExtract found changed.
-///
-#define STM_SAVE_CHANGED_REGISTERS  BIT0
-#define STM_SAVE_CHANGED_RSP        BIT1
-#define STM_SAVE_CHANGED_RIP        BIT2
-#define STM_SAVE_CHANGED_RFLAGS     BIT3
-#define STM_SAVE_CHANGED_SMBASE     BIT4
-
 /**
   Write the map for an interrupted state. Reserved bytes keep their contents.
 
@@ -151,26 +142,6 @@ StmSaveStateCompose (
   OUT STM_SAVE_STATE_MAP           *Map,
   IN  CONST STM_INTERRUPTED_STATE  *State,
   IN  CONST VMX_REGISTERS          *Registers
-  );
-
-/**
-  Take over what a handler may change: general-purpose registers, RSP, RIP,
-  RFLAGS without VM and reserved bits, SMBASE. The map's other members are
-  read-only for handlers and ignored. Each member is read exactly once, since
-  other processors in SMM can write the map.
-
-  @param[in]     Map        The map, SMBASE + STM_SAVE_STATE_OFFSET.
-  @param[in,out] State      In: as composed. Out: with the handler's changes.
-  @param[in,out] Registers  In: as composed. Out: with the handler's changes.
-
-  @return STM_SAVE_CHANGED_ bits.
-**/
-UINT32
-EFIAPI
-StmSaveStateExtract (
-  IN     CONST STM_SAVE_STATE_MAP  *Map,
-  IN OUT STM_INTERRUPTED_STATE     *State,
-  IN OUT VMX_REGISTERS             *Registers
   );
 
 #endif

@@ -1,5 +1,5 @@
 /** @file
-  Composes and reads back the save-state map, AMD64 layout, revision 0x20064.
+  Composes the save-state map, AMD64 layout, revision 0x20064.
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
@@ -28,13 +28,6 @@ STATIC_ASSERT (sizeof (VMX_REGISTERS) == 128, "the entry code relies on it");
 /// Bit of the segment type that tells a busy TSS from an available one.
 ///
 #define SAVE_TSS_BUSY  BIT1
-
-///
-/// RFLAGS bits a handler may change: everything defined except VM, which would
-/// change the processor mode.
-///
-#define SAVE_RFLAGS_WRITABLE  0x003D7FD5
-#define SAVE_RFLAGS_FIXED     BIT1
 
 /**
   Write one segment register.
@@ -116,79 +109,4 @@ StmSaveStateCompose (
   Map->Rdx = Registers->Rdx;
   Map->Rcx = Registers->Rcx;
   Map->Rax = Registers->Rax;
-}
-
-/**
-  Take over one value.
-
-  @param[in,out] Current  Value in force.
-  @param[in]     New      Value from the map.
-  @param[in]     Bit      What to report if they differ.
-
-  @return Bit, or 0 if nothing changed.
-**/
-STATIC
-UINT32
-TakeOver (
-  IN OUT UINT64  *Current,
-  IN     UINT64  New,
-  IN     UINT32  Bit
-  )
-{
-  if (*Current == New) {
-    return 0;
-  }
-
-  *Current = New;
-  return Bit;
-}
-
-/**
-  Take over what a handler may change: general-purpose registers, RSP, RIP,
-  RFLAGS without VM and reserved bits, SMBASE. The map's other members are
-  read-only for handlers and ignored. Each member is read exactly once, since
-  other processors in SMM can write the map.
-
-  @param[in]     Map        The map, SMBASE + STM_SAVE_STATE_OFFSET.
-  @param[in,out] State      In: as composed. Out: with the handler's changes.
-  @param[in,out] Registers  In: as composed. Out: with the handler's changes.
-
-  @return STM_SAVE_CHANGED_ bits.
-**/
-UINT32
-EFIAPI
-StmSaveStateExtract (
-  IN     CONST STM_SAVE_STATE_MAP  *Map,
-  IN OUT STM_INTERRUPTED_STATE     *State,
-  IN OUT VMX_REGISTERS             *Registers
-  )
-{
-  CONST volatile STM_SAVE_STATE_MAP  *Source;
-  UINT32                             Changed;
-  UINT64                             Rflags;
-
-  Source   = Map;
-  Changed  = TakeOver (&Registers->Rax, Source->Rax, STM_SAVE_CHANGED_REGISTERS);
-  Changed |= TakeOver (&Registers->Rcx, Source->Rcx, STM_SAVE_CHANGED_REGISTERS);
-  Changed |= TakeOver (&Registers->Rdx, Source->Rdx, STM_SAVE_CHANGED_REGISTERS);
-  Changed |= TakeOver (&Registers->Rbx, Source->Rbx, STM_SAVE_CHANGED_REGISTERS);
-  Changed |= TakeOver (&Registers->Rbp, Source->Rbp, STM_SAVE_CHANGED_REGISTERS);
-  Changed |= TakeOver (&Registers->Rsi, Source->Rsi, STM_SAVE_CHANGED_REGISTERS);
-  Changed |= TakeOver (&Registers->Rdi, Source->Rdi, STM_SAVE_CHANGED_REGISTERS);
-  Changed |= TakeOver (&Registers->R8, Source->R8, STM_SAVE_CHANGED_REGISTERS);
-  Changed |= TakeOver (&Registers->R9, Source->R9, STM_SAVE_CHANGED_REGISTERS);
-  Changed |= TakeOver (&Registers->R10, Source->R10, STM_SAVE_CHANGED_REGISTERS);
-  Changed |= TakeOver (&Registers->R11, Source->R11, STM_SAVE_CHANGED_REGISTERS);
-  Changed |= TakeOver (&Registers->R12, Source->R12, STM_SAVE_CHANGED_REGISTERS);
-  Changed |= TakeOver (&Registers->R13, Source->R13, STM_SAVE_CHANGED_REGISTERS);
-  Changed |= TakeOver (&Registers->R14, Source->R14, STM_SAVE_CHANGED_REGISTERS);
-  Changed |= TakeOver (&Registers->R15, Source->R15, STM_SAVE_CHANGED_REGISTERS);
-
-  Rflags = (Source->Rflags & SAVE_RFLAGS_WRITABLE) | SAVE_RFLAGS_FIXED |
-           (State->Rflags & ~(UINT64)SAVE_RFLAGS_WRITABLE);
-  Changed |= TakeOver (&State->Rflags, Rflags, STM_SAVE_CHANGED_RFLAGS);
-  Changed |= TakeOver (&State->Rsp, Source->Rsp, STM_SAVE_CHANGED_RSP);
-  Changed |= TakeOver (&State->Rip, Source->Rip, STM_SAVE_CHANGED_RIP);
-  Changed |= TakeOver (&State->Smbase, Source->Smbase, STM_SAVE_CHANGED_SMBASE);
-  return Changed;
 }

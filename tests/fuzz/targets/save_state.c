@@ -6,7 +6,7 @@
 **/
 
 #include "fuzz/fuzz.h"
-#include <Library/StmSaveStateLib.h>
+#include "host/interrupted_stub.h"
 
 #define RFLAGS_VM       BIT17
 #define RFLAGS_DEFINED  0x003F7FD5ULL
@@ -35,11 +35,13 @@ LLVMFuzzerTestOneInput (
   )
 {
   FUZZ_INPUT             Input = { Data, Data + Size };
-  STM_SAVE_STATE_MAP     Map;
+  STM_SAVE_STATE_MAP     *Map;
   STM_INTERRUPTED_STATE  State;
-  STM_INTERRUPTED_STATE  Before;
   VMX_REGISTERS          Registers;
-  UINT32                 Changed;
+  TEST_SIDE              Side;
+  TEST_SIDE              Before;
+  UINT64                 Rax;
+  UINT32                 Wrote;
   UINT32                 Count;
 
   Fill (&Input, &State, sizeof (State));
@@ -48,41 +50,57 @@ LLVMFuzzerTestOneInput (
   //
   // As the processor has them.
   //
-  State.Rflags = (State.Rflags & (RFLAGS_DEFINED | RFLAGS_VM)) | RFLAGS_FIXED;
-  State.Smbase = (UINT32)State.Smbase;
+  Map           = TestMap ();
+  State.Rflags  = (State.Rflags & (RFLAGS_DEFINED | RFLAGS_VM)) | RFLAGS_FIXED;
+  State.Smbase  = TestSmbase ();
+  Side.Activity = FuzzTake (&Input, 1) & 1;
+  Side.Blocking = FuzzTake (&Input, 1) & 0xF;
   for (Count = (UINT32)FuzzTake (&Input, 1) % 8; ; Count--) {
-    __builtin_memset (&Map, UNTOUCHED, sizeof (Map));
-    StmSaveStateCompose (&Map, &State, &Registers);
-    REQUIRE ((Map.RevisionId == 0x00020064) && ((Map.Cr4 & BIT13) == 0));
-    REQUIRE ((Map.Reserved1[0] == UNTOUCHED) && (Map.Reserved2[0x23] == UNTOUCHED) && (Map.Reserved3[0] == UNTOUCHED));
-    Before     = State;
-    Changed    = StmSaveStateExtract (&Map, &State, &Registers);
-    FuzzCalls += 2;
-    REQUIRE ((Changed == 0) && (__builtin_memcmp (&Before, &State, sizeof (State)) == 0));
+    __builtin_memset (Map, UNTOUCHED, sizeof (*Map));
+    StmSaveStateCompose (Map, &State, &Registers);
+    REQUIRE ((Map->RevisionId == 0x00020064) && ((Map->Cr4 & BIT13) == 0));
+    REQUIRE ((Map->Reserved1[0] == UNTOUCHED) && (Map->Reserved2[0x23] == UNTOUCHED) && (Map->Reserved3[0] == UNTOUCHED));
+    Side.Rsp    = State.Rsp;
+    Side.Rip    = State.Rip;
+    Side.Rflags = State.Rflags;
+    Side.Smbase = State.Smbase;
+    Before      = Side;
+    Rax         = 0;
+    FuzzCalls  += 2;
+    REQUIRE (TestTakeBack (&Side, TEST_UNCONFINED, &Rax) == 0);
+    REQUIRE (__builtin_memcmp (&Before, &Side, sizeof (Side)) == 0);
     if ((Count == 0) || FuzzIsEmpty (&Input)) {
       return 0;
     }
 
-    Fill (&Input, (UINT8 *)&Map + FuzzTake (&Input, 2) % (sizeof (Map) - 32), 32);
-    Changed = StmSaveStateExtract (&Map, &State, &Registers);
+    Fill (&Input, (UINT8 *)Map + FuzzTake (&Input, 2) % (sizeof (*Map) - 32), 32);
+    Wrote = TestTakeBack (&Side, TEST_UNCONFINED, &Rax);
     FuzzCalls++;
+    if (Wrote == TEST_CRASHED) {
+      //
+      // SMBASE is where no SMI could be served, or confuses the entry code.
+      //
+      REQUIRE (((Map->Smbase & 3) != 0) || (Map->Smbase + 0x8000ULL < Before.Smbase) ||
+               (Map->Smbase + 0x10000ULL > Before.Smbase + TEST_SMRAM_SIZE));
+      return 0;
+    }
 
     //
-    // A handler may write general-purpose registers, RSP, RIP, RFLAGS but for VM and
-    // what is reserved, and SMBASE.
+    // A handler may write RSP, RIP, RFLAGS but for VM and what is reserved, and SMBASE.
     //
-    REQUIRE (((State.Rflags ^ Before.Rflags) & RFLAGS_VM) == 0);
-    REQUIRE ((State.Rflags & ~(RFLAGS_DEFINED | RFLAGS_VM | RFLAGS_FIXED)) == 0);
-    REQUIRE ((State.Rflags & RFLAGS_FIXED) != 0);
-    REQUIRE ((State.Rsp == Map.Rsp) && (State.Rip == Map.Rip) && (State.Smbase == Map.Smbase));
-    REQUIRE (((Changed & STM_SAVE_CHANGED_RSP) != 0) == (State.Rsp != Before.Rsp));
-    REQUIRE (((Changed & STM_SAVE_CHANGED_RIP) != 0) == (State.Rip != Before.Rip));
-    REQUIRE (((Changed & STM_SAVE_CHANGED_RFLAGS) != 0) == (State.Rflags != Before.Rflags));
-    REQUIRE (((Changed & STM_SAVE_CHANGED_SMBASE) != 0) == (State.Smbase != Before.Smbase));
-    Before.Rsp    = State.Rsp;
-    Before.Rip    = State.Rip;
-    Before.Rflags = State.Rflags;
-    Before.Smbase = State.Smbase;
-    REQUIRE (__builtin_memcmp (&Before, &State, sizeof (State)) == 0);
+    REQUIRE (((Side.Rflags ^ Before.Rflags) & RFLAGS_VM) == 0);
+    REQUIRE ((Side.Rflags & ~(RFLAGS_DEFINED | RFLAGS_VM | RFLAGS_FIXED)) == 0);
+    REQUIRE ((Side.Rflags & RFLAGS_FIXED) != 0);
+    REQUIRE ((Side.Rsp == Map->Rsp) && (Side.Rip == Map->Rip) && (Side.Smbase == Map->Smbase));
+    REQUIRE (((Wrote & TEST_WROTE_RSP) != 0) == (Side.Rsp != Before.Rsp));
+    REQUIRE (((Wrote & TEST_WROTE_RIP) != 0) == (Side.Rip != Before.Rip));
+    REQUIRE (((Wrote & TEST_WROTE_SMBASE) != 0) == (Side.Smbase != Before.Smbase));
+    REQUIRE (((Wrote & TEST_WROTE_RFLAGS) != 0) || (Side.Rflags == Before.Rflags));
+    State.Rsp    = Side.Rsp;
+    State.Rip    = Side.Rip;
+    State.Rflags = Side.Rflags;
+    if (Side.Smbase != Before.Smbase) {
+      return 0;
+    }
   }
 }
