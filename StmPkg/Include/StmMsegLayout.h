@@ -77,7 +77,7 @@
 #define STM_SMM_REVISION_ID  0x00020064
 
 #define STM_LAB_HEADER_SIGNATURE   SIGNATURE_64 ('S', 'T', 'M', 'L', 'A', 'B', 'H', 'D')
-#define STM_LAB_HEADER_VERSION     1
+#define STM_LAB_HEADER_VERSION     2
 #define STM_LOADER_DATA_SIGNATURE  SIGNATURE_64 ('S', 'T', 'M', 'L', 'O', 'A', 'D', 'R')
 
 #pragma pack(1)
@@ -97,9 +97,6 @@ typedef struct {
   UINT32    TextSize;            ///< bytes, multiple of 4 KB
   UINT32    RodataOffset;        ///< first byte of read-only data, 4-KB aligned
   UINT32    RodataSize;          ///< bytes, multiple of 4 KB
-  UINT64    LinkBase;            ///< address the image is linked at (0)
-  UINT32    RelocationOffset;    ///< file offset of the relocation table
-  UINT32    RelocationCount;     ///< entries: UINT32 offset from ImageOffset of a UINT64 to adjust
 } STM_LAB_HEADER;
 
 ///
@@ -114,7 +111,7 @@ typedef struct {
   UINT64    TsegSize;            ///< bytes
   UINT32    NumberOfProcessors;  ///< blocks the dynamic area has room for
   UINT32    PhysicalAddressBits; ///< CPUID.80000008H:EAX[7:0]
-  UINT8     MsegSha256[32];      ///< of MSEG [0, StaticImageSize) after relocation
+  UINT8     MsegSha256[32];      ///< of MSEG [0, StaticImageSize)
   UINT64    RendezvousTicks;     ///< how long an SMI waits for other processors, in ticks of the TSC; 0: it does not
 } STM_LOADER_DATA;
 

@@ -55,7 +55,7 @@ def places(data: bytes) -> dict[int, int]:
 def _run(machine: Path, mseg: Path, ranges: int, work: Path, *extra: str) -> str:
     """What the machine has written to its log."""
     work.mkdir(parents=True)
-    digest = loaded_digest(mseg.read_bytes(), MSEG_BASE)
+    digest = loaded_digest(mseg.read_bytes())
     defines = (f'MSEG_FILE="{mseg}"', "MSEG_DIGEST=" + ",".join(map(str, digest)), f"RANGES={ranges}")
     try:
         rom = build_image(SOURCES, defines).rom

@@ -96,7 +96,7 @@ def _save_state() -> list[bytes]:
 
 
 def image_file() -> bytes:
-    """The smallest image that the loader accepts: a page of code, one relocation."""
+    """The smallest image that the loader accepts: a page of code."""
     size = layout.IMAGE_OFFSET + layout.PAGE
     lab = layout.LabHeader(
         layout.LAB_HEADER_SIGNATURE,
@@ -106,9 +106,7 @@ def image_file() -> bytes:
         layout.PAGE,
         layout.IMAGE_OFFSET,
         layout.PAGE,
-        *(0, 0, 0),
-        size,
-        1,
+        *(0, 0),
     )
     software = layout.SoftwareHeader(
         layout.SPEC_VERSION_MAJOR,
@@ -131,7 +129,7 @@ def image_file() -> bytes:
         0,
         size,
     )
-    file = bytearray(size + 4)
+    file = bytearray(size)
     parts = {0: hardware, layout.SOFTWARE_HEADER_OFFSET: software, layout.LAB_HEADER_OFFSET: lab}
     for offset, part in parts.items():
         file[offset : offset + part.size()] = part.pack()

@@ -155,9 +155,6 @@ def convert(efi: bytes, mseg_revision: int = layout.MSEG_REVISION) -> Image:
         text_size=text.size,
         rodata_offset=layout.IMAGE_OFFSET + (tables.address if tables else text.end),
         rodata_size=tables.size if tables else 0,
-        link_base=pe.link_base,
-        relocation_offset=static_size,
-        relocation_count=0,
     )
     data = _first_page(hardware, software, lab) + image
     return Image(data, hardware, software, lab, pe.relocations)

@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from build_scripts.stm_image import layout
-from build_scripts.stm_image.problems import find_problems, relocations
+from build_scripts.stm_image.problems import find_problems
 
 # Of what is read into memory: more than any MSEG has.
 LARGEST = 64 * 1024**2
@@ -32,7 +32,6 @@ class Report:
     revisions: tuple[int, ...]
     lab: layout.LabHeader | None
     gdt: tuple[int, ...]
-    relocations: tuple[int, ...]
     problems: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -50,7 +49,6 @@ class Report:
             "revisions": list(self.revisions),
             "lab_header": None if self.lab is None else values(self.lab),
             "gdt": list(self.gdt),
-            "relocations": list(self.relocations),
             "problems": list(self.problems),
             "notes": list(self.notes),
         }
@@ -78,10 +76,7 @@ class Report:
             need = layout.needed_size(self.software, processors)
             lines.append(f"  needed for {processors:2d} processors: {need // 1024} KB")
         if self.lab is None:
-            lines += ["", "no lab header: nothing is relocated, and no data page is made"]
-        else:
-            lines += ["", f"relocations: {len(self.relocations)}"]
-            lines += [f"  image+{offset:#x}" for offset in self.relocations]
+            lines += ["", "no lab header: no data page is made"]
         lines += [""] + [f"NOTE: {note}" for note in self.notes]
         lines += [f"PROBLEM: {problem}" for problem in self.problems]
         if not self.problems:
@@ -176,9 +171,8 @@ def inspect_image(data: bytes) -> Report:
     if lab is not None and not problems:
         if layout.SMM_REVISION_ID not in found:
             problems.append("software header: unknown save-state revision")
-        end = lab.relocation_offset + 4 * lab.relocation_count
-        if end < len(data):
-            problems.append(f"{len(data) - end} bytes follow the relocation table and belong to nothing")
+        if software.static_image_size < len(data):
+            problems.append(f"{len(data) - software.static_image_size} bytes follow the image and belong to nothing")
     return Report(
         file_size=len(data),
         file_sha256=sha256(data).hexdigest(),
@@ -187,7 +181,6 @@ def inspect_image(data: bytes) -> Report:
         revisions=found,
         lab=lab,
         gdt=_gdt(data, hardware),
-        relocations=relocations(data, lab) if lab is not None and not problems else (),
         problems=tuple(problems),
         notes=_notes(found, lab),
     )

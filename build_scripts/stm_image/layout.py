@@ -41,7 +41,7 @@ EPT_LEAST_PAGES = 16
 MSEG_REVISION = 0
 SMM_REVISION_ID = 0x00020064
 LAB_HEADER_SIGNATURE = int.from_bytes(b"STMLABHD", "little")
-LAB_HEADER_VERSION = 1
+LAB_HEADER_VERSION = 2
 LOADER_DATA_SIGNATURE = int.from_bytes(b"STMLOADR", "little")
 
 SPEC_VERSION_MAJOR = 1
@@ -180,9 +180,6 @@ class LabHeader(Structure):
         ("TextSize", "I"),
         ("RodataOffset", "I"),
         ("RodataSize", "I"),
-        ("LinkBase", "Q"),
-        ("RelocationOffset", "I"),
-        ("RelocationCount", "I"),
     )
 
     signature: int
@@ -194,9 +191,6 @@ class LabHeader(Structure):
     text_size: int
     rodata_offset: int
     rodata_size: int
-    link_base: int
-    relocation_offset: int
-    relocation_count: int
 
 
 #: C type to its Python twin. Member names are the C ones; a bit-field or an

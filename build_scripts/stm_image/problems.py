@@ -6,7 +6,6 @@ The loader's check is StmPkg/Firmware/StmStatusLib/StmImageCheck.c; tests/host/t
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -68,12 +67,6 @@ def _hardware(hardware: layout.MsegHeader, static: int, mseg_size: int) -> Itera
             "GdtrBaseOffset:outside-static-image",
             f"MSEG header: the GDT ends at {gdt_end:#x} (GdtrBaseOffset + GdtrLimit), behind the static image",
         )
-    selector = hardware.cs_selector & 0xFFF8 or 8
-    if selector + 16 > (hardware.gdtr_limit & 0xFFFF) + 1:
-        yield Problem(
-            "CsSelector:not-in-gdt",
-            f"MSEG header: CsSelector {selector:#x} and the data selector behind it are beyond GdtrLimit",
-        )
     if not layout.HEADERS_SIZE <= hardware.eip_offset < static:
         yield Problem(
             "EipOffset:outside-static-image",
@@ -97,7 +90,7 @@ def _is_page_range(lab: layout.LabHeader, start: int, size: int) -> bool:
     return aligned and lab.image_offset <= start and start + size <= lab.image_offset + lab.image_size
 
 
-def _lab(data: bytes, hardware: layout.MsegHeader, static: int, lab: layout.LabHeader) -> Iterator[Problem]:
+def _lab(hardware: layout.MsegHeader, static: int, lab: layout.LabHeader) -> Iterator[Problem]:
     """The header of ours; the first problem only, since the others may follow from it."""
     known = (layout.LAB_HEADER_VERSION, layout.LabHeader.size(), layout.IMAGE_OFFSET)
     if (lab.version, lab.header_size, lab.image_offset) != known:
@@ -116,24 +109,6 @@ def _lab(data: bytes, hardware: layout.MsegHeader, static: int, lab: layout.LabH
         return
     if not lab.text_offset <= hardware.eip_offset < lab.text_offset + lab.text_size:
         yield Problem("lab-header:disagrees-with-EipOffset", "MSEG header: entry point is not in the text")
-        return
-    if not lab.relocation_count:
-        return
-    end = lab.relocation_offset + 4 * lab.relocation_count
-    if lab.relocation_offset < static or end > len(data):
-        yield Problem("lab-header:relocation-table-outside-file", "the file ends before the relocation table does")
-        return
-    for offset in relocations(data, lab):
-        if offset + 8 > lab.image_size:
-            yield Problem("lab-header:relocation-outside-image", f"relocation at {offset:#x} lies outside the image")
-            return
-
-
-def relocations(data: bytes, lab: layout.LabHeader) -> tuple[int, ...]:
-    """The relocation table; empty if it is not in the file."""
-    if lab.relocation_offset + 4 * lab.relocation_count > len(data):
-        return ()
-    return struct.unpack_from(f"<{lab.relocation_count}I", data, lab.relocation_offset)
 
 
 def find_problems(data: bytes, mseg_size: int, mseg_revision: int = layout.MSEG_REVISION) -> tuple[Problem, ...]:
@@ -151,7 +126,7 @@ def find_problems(data: bytes, mseg_size: int, mseg_revision: int = layout.MSEG_
     found = [*_software(software, len(data)), *_hardware(hardware, software.static_image_size, mseg_size)]
     lab = layout.read_lab_header(data)
     if not found and lab is not None:
-        found += _lab(data, hardware, software.static_image_size, lab)
+        found += _lab(hardware, software.static_image_size, lab)
     if not found and hardware.revision not in (0, mseg_revision):
         found.append(
             Problem(

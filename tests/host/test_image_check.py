@@ -29,7 +29,7 @@ TABLES = 6 * PAGE
 TABLES_AND_LOADER_PAGE = TABLES + PAGE
 GOOD = ProcessorFacts(1, LOCK | VMX_OUTSIDE_SMX, DUAL_MONITOR | VMCS_4K, REVISION << 32)
 NO_PROBLEM = "-"
-PROBLEMS = 23
+PROBLEMS = 20
 
 
 @pytest.fixture(scope="module")
@@ -42,17 +42,15 @@ def library(build_library: Build) -> ctypes.CDLL:
     return loaded
 
 
-def image(pages: int = 2, relocations: tuple[int, ...] = (0, 8)) -> bytearray:
-    """A minimal sound image of ours: header page, text pages, relocation table."""
+def image(pages: int = 2) -> bytearray:
+    """A minimal sound image of ours: header page, text pages."""
     static = (1 + pages) * PAGE
     result = bytearray(static)
     struct.pack_into("<8I", result, 0, REVISION, 1, 0x47, 0xC00, 0x38, 0x1000, 0, static)
     struct.pack_into("<BBHIIIII", result, 0x800, 1, 0, 0, static, 0x2000, 0x10000, 3, 1)
     struct.pack_into("<I", result, 0x818, 0x20064)
-    lab = (b"STMLABHD", 1, 56, 0x1000, pages * PAGE, 0x1000, pages * PAGE, 0, 0, 0, static, len(relocations))
-    struct.pack_into("<8s8IQII", result, 0xA00, *lab)
-    for offset in relocations:
-        result += struct.pack("<I", offset)
+    lab = (b"STMLABHD", 2, 40, 0x1000, pages * PAGE, 0x1000, pages * PAGE, 0, 0)
+    struct.pack_into("<8s8I", result, 0xA00, *lab)
     return result
 
 
@@ -118,7 +116,7 @@ def test_image_of_another(library: ctypes.CDLL, cpus: int) -> None:
         foreign(revisions=(0x80010100, 0x20064, 0x30100)),
         foreign(revisions=tuple(range(0x580))),
         foreign() + bytes(0x5000),
-        image(relocations=()),
+        image(),
     ],
     ids=["odd size", "tables behind", "page-sized", "three revisions", "a page of revisions", "longer file", "of ours"],
 )
@@ -174,11 +172,9 @@ def test_revision(library: ctypes.CDLL, revision: int, taken: bool) -> None:
 OF_THE_INTERFACE = [
     (0x004, 0, "MonitorFeatures:not-ia32e-mode"),
     (0x004, 3, "MonitorFeatures:reserved-bits"),
-    (0x008, 0x46, "CsSelector:not-in-gdt"),
     (0x008, 0xFFFF, "GdtrBaseOffset:outside-static-image"),
     (0x00C, 0x3000, "GdtrBaseOffset:outside-static-image"),
     (0x00C, 0xFFFFFFFF, "GdtrBaseOffset:outside-static-image"),
-    (0x010, 0x40, "CsSelector:not-in-gdt"),
     (0x014, 0x817, "EipOffset:outside-static-image"),
     (0x014, 0x3000, "EipOffset:outside-static-image"),
     (0x018, 0x200001, "EspOffset:outside-mseg"),
@@ -208,6 +204,8 @@ def test_what_breaks_the_interface(library: ctypes.CDLL, offset: int, value: int
         (0x008, 0x1234_0047, True),  # the processor uses 16 bits of the limit,
         (0x010, 0x1234_003F, True),  # and 13 of the selector
         (0x010, 0, True),  # for 0 it takes 8
+        (0x010, 0x40, True),  # a data selector that no descriptor is behind: the processor does not look
+        (0x008, 0, True),  # nor anything else, for an STM that loads a GDT of its own before its first IRET
         (0x018, 0x200000, True),  # a stack that ends where MSEG does
         (0x800, 0x0901, True),  # minor version
         (0x800, 0x0900, False),
@@ -226,7 +224,7 @@ def test_bits_without_a_say(library: ctypes.CDLL, offset: int, value: int, taken
         (0x014, 0xFFF, "lab-header:disagrees-with-EipOffset"),
         (0x01C, 0x4000, "lab-header:disagrees-with-Cr3Offset"),
         (0x804, 0x2000, "lab-header:disagrees-with-StaticImageSize"),
-        (0xA08, 2, "lab-header:unknown-version"),
+        (0xA08, 1, "lab-header:unknown-version"),
         (0xA0C, 8, "lab-header:unknown-version"),
         (0xA10, 0x2000, "lab-header:unknown-version"),
         (0xA14, 0, "lab-header:parts-outside-image"),
@@ -235,10 +233,6 @@ def test_bits_without_a_say(library: ctypes.CDLL, offset: int, value: int, taken
         (0xA18, 0x800, "lab-header:parts-outside-image"),
         (0xA1C, 0x3000, "lab-header:parts-outside-image"),
         (0xA24, 0x1000, "lab-header:parts-outside-image"),
-        (0xA30, 0x1000, "lab-header:relocation-table-outside-file"),
-        (0xA30, 0xFFFFFFFC, "lab-header:relocation-table-outside-file"),
-        (0xA34, 3, "lab-header:relocation-table-outside-file"),
-        (0xA34, 0xFFFFFFFF, "lab-header:relocation-table-outside-file"),
     ],
 )
 def test_what_breaks_the_header_of_ours(library: ctypes.CDLL, offset: int, value: int, problem: str) -> None:
@@ -254,20 +248,13 @@ def test_without_our_signature_it_is_anothers(library: ctypes.CDLL) -> None:
     assert check(library, data)[0] == "none"
 
 
-@pytest.mark.parametrize("relocation", [0x1FF9, 0x2000, 0xFFFFFFFF])
-def test_relocation_outside_the_image(library: ctypes.CDLL, relocation: int) -> None:
-    found = checked(library, image(relocations=(0, relocation)))
-    assert found == ("image-malformed", 0, "lab-header:relocation-outside-image")
-    assert check(library, image(relocations=(0, 0x1FF8)))[0] == "none"
-
-
 @pytest.mark.parametrize("size", [0, 1, 0x817])
 def test_no_headers(library: ctypes.CDLL, size: int) -> None:
     assert checked(library, bytes(size)) == ("image-malformed", 0, "file:shorter-than-headers")
     assert [problem.name for problem in find_problems(bytes(size), MSEG)] == ["file:shorter-than-headers"]
 
 
-FIELDS = [*range(0, 0x20, 4), *range(0x800, 0x818, 4), *range(0xA00, 0xA38, 4)]
+FIELDS = [*range(0, 0x20, 4), *range(0x800, 0x818, 4), *range(0xA00, 0xA28, 4)]
 VALUES = st.one_of(
     st.integers(0, 0x40), st.sampled_from([0x800, 0x1000, 0x2000, 0x3000, 0x4000]), st.integers(0, 2**32 - 1)
 )

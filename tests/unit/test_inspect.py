@@ -80,7 +80,7 @@ def test_bytes_behind_an_image_are_a_problem(image: Path, capsys: pytest.Capture
     image.write_bytes(image.read_bytes() + bytes(1024**2))
     assert cli.main(["inspect", str(image)]) == ExitCode.USAGE
     out = capsys.readouterr().out
-    assert "PROBLEM: 1048576 bytes follow the relocation table" in out and "no problem found" not in out
+    assert "PROBLEM: 1048576 bytes follow the image" in out and "no problem found" not in out
     assert len(inspect_image(image.read_bytes()).problems) == 1
 
 

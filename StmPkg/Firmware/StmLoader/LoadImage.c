@@ -28,37 +28,6 @@
 #define DIRECTORIES        4
 
 /**
-  Add the load address to every absolute pointer of the image.
-
-  @param[in]     File      The image file.
-  @param[in]     MsegBase  Physical address of MSEG.
-  @param[in,out] Mseg      MSEG, holding the image as it is in the file.
-**/
-STATIC
-VOID
-Relocate (
-  IN     CONST UINT8  *File,
-  IN     UINT64       MsegBase,
-  IN OUT UINT8        *Mseg
-  )
-{
-  CONST STM_LAB_HEADER  *Lab;
-  CONST UINT8           *Entry;
-  UINT8                 *Pointer;
-  UINT32                Index;
-
-  Lab   = (CONST STM_LAB_HEADER *)(File + STM_MSEG_LAB_HEADER_OFFSET);
-  Entry = File + Lab->RelocationOffset;
-  for (Index = 0; Index < Lab->RelocationCount; Index++, Entry += sizeof (UINT32)) {
-    Pointer = Mseg + Lab->ImageOffset + ReadUnaligned32 ((CONST UINT32 *)Entry);
-    WriteUnaligned64 (
-      (UINT64 *)Pointer,
-      ReadUnaligned64 ((UINT64 *)Pointer) - Lab->LinkBase + MsegBase + Lab->ImageOffset
-      );
-  }
-}
-
-/**
   Build the page tables of the activation: 4 GB identity in 2-MB pages. No entry
   has the XD bit, which is reserved while EFER.NXE is 0, as the executive monitor
   may have left it (DM-ACT-62).
@@ -128,8 +97,8 @@ ResetMseg (
 /**
   Copy a checked image to MSEG and build what it needs there.
 
-  An image of ours is relocated, and its relocation table stays behind. Of another
-  one the whole file is copied, as edk2's own loader does, and the page tables go to
+  Of an image of ours the static part is copied, which is all of the file. Of another
+  one the whole file is, as edk2's own loader does, and the page tables go to
   where its header says, whatever of the file is there: only up to StaticImageSize is
   it the image's.
 
@@ -164,10 +133,6 @@ LoadStmImage (
   ZeroMem (Mseg, (UINTN)Memory->MsegSize);
   CopyMem (Mseg, Image->File, Lab ? StaticSize : Image->Size);
   Hardware->MsegHeaderRevision = Revision;
-  if (Lab) {
-    Relocate (Image->File, Memory->MsegBase, Mseg);
-  }
-
   StmSha256 (Mseg, StaticSize, MsegSha256);
   if (Lab) {
     ResetMseg (Memory, StaticSize, NumberOfProcessors, MsegSha256);

@@ -136,8 +136,8 @@ ResetMseg (
 /**
   Copy a checked image to MSEG and build what it needs there.
 
-  An image of ours is relocated, and its relocation table stays behind. Of another
-  one the whole file is copied, as edk2's own loader does, and the page tables go to
+  Of an image of ours the static part is copied, which is all of the file. Of another
+  one the whole file is, as edk2's own loader does, and the page tables go to
   where its header says, whatever of the file is there: only up to StaticImageSize is
   it the image's.
 

@@ -32,8 +32,8 @@
 #define PAGES(Bytes)  (((UINT64)(Bytes) + SIZE_4KB - 1) & ~(UINT64)(SIZE_4KB - 1))
 
 /**
-  Whether an image has a header of ours behind those of the interface: then it is
-  relocated at the load and gets STM_LOADER_DATA.
+  Whether an image has a header of ours behind those of the interface: then it gets
+  STM_LOADER_DATA.
 
   @param[in] File      The file.
   @param[in] FileSize  Bytes of the file.
@@ -114,8 +114,6 @@ CheckMsegHeader (
   IN UINT64             MsegSize
   )
 {
-  UINT32  Selector;
-
   if ((Hardware->MonitorFeatures & ~(UINT32)MONITOR_FEATURES_IA32E) != 0) {
     return StmProblemFeaturesReserved;
   }
@@ -133,18 +131,9 @@ CheckMsegHeader (
   }
 
   //
-  // The processor clears RPL and TI, takes 8 for 0, and 8 more for every data segment
-  // (DM-ACT-46, DM-ACT-47). It needs no descriptors, but the STM's first IRET does.
+  // Whatever CsSelector is, it is no fault: the processor loads flat segments without a
+  // look at the GDT (DM-ACT-48), and an STM may bring another GDT before its first IRET.
   //
-  Selector = Hardware->CsSelector & 0xFFF8;
-  if (Selector == 0) {
-    Selector = 8;
-  }
-
-  if (Selector + 2 * sizeof (UINT64) > (UINT64)(Hardware->GdtrLimit & 0xFFFF) + 1) {
-    return StmProblemSelector;
-  }
-
   if ((Hardware->EipOffset < HEADERS_SIZE) || (Hardware->EipOffset >= Static)) {
     return StmProblemEntry;
   }
@@ -188,23 +177,19 @@ IsPageRange (
 /**
   Check the header of ours, whose parts the loader and the STM follow.
 
-  @param[in] File      The file, with sound headers of the interface.
-  @param[in] FileSize  Bytes of the file.
+  @param[in] File  The file, with sound headers of the interface.
 
   @return What is wrong with it.
 **/
 STATIC
 STM_IMAGE_PROBLEM
 CheckLabHeader (
-  IN CONST UINT8  *File,
-  IN UINTN        FileSize
+  IN CONST UINT8  *File
   )
 {
   CONST MSEG_HEADER          *Hardware;
   CONST SOFTWARE_STM_HEADER  *Software;
   CONST STM_LAB_HEADER       *Lab;
-  CONST UINT8                *Entry;
-  UINT32                     Index;
 
   Hardware = (CONST MSEG_HEADER *)File;
   Software = (CONST SOFTWARE_STM_HEADER *)(File + STM_MSEG_SOFTWARE_HEADER_OFFSET);
@@ -232,26 +217,6 @@ CheckLabHeader (
 
   if ((Hardware->EipOffset < Lab->TextOffset) || (Hardware->EipOffset >= (UINT64)Lab->TextOffset + Lab->TextSize)) {
     return StmProblemLabEntry;
-  }
-
-  if (Lab->RelocationCount == 0) {
-    return StmProblemNone;
-  }
-
-  //
-  // The table follows the image in the file and is not copied.
-  //
-  if (((UINT64)Lab->RelocationOffset < (UINT64)Lab->ImageOffset + Lab->ImageSize) ||
-      ((UINT64)Lab->RelocationOffset + (UINT64)Lab->RelocationCount * sizeof (UINT32) > FileSize))
-  {
-    return StmProblemLabRelocationTable;
-  }
-
-  Entry = File + Lab->RelocationOffset;
-  for (Index = 0; Index < Lab->RelocationCount; Index++, Entry += sizeof (UINT32)) {
-    if ((UINT64)*(CONST UINT32 *)Entry + sizeof (UINT64) > Lab->ImageSize) {
-      return StmProblemLabRelocation;
-    }
   }
 
   return StmProblemNone;
@@ -357,7 +322,7 @@ StmCheckImage (
   }
 
   if ((*Problem == StmProblemNone) && StmHasLabHeader (File, FileSize)) {
-    *Problem = CheckLabHeader (File, FileSize);
+    *Problem = CheckLabHeader (File);
   }
 
   if (*Problem != StmProblemNone) {

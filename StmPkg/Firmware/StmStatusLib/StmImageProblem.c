@@ -44,8 +44,6 @@ StmImageProblemName (
       return "NumberOfRevIDs:beyond-static-image";
     case StmProblemGdtOutside:
       return "GdtrBaseOffset:outside-static-image";
-    case StmProblemSelector:
-      return "CsSelector:not-in-gdt";
     case StmProblemEntry:
       return "EipOffset:outside-static-image";
     case StmProblemStack:
@@ -64,10 +62,6 @@ StmImageProblemName (
       return "lab-header:disagrees-with-Cr3Offset";
     case StmProblemLabEntry:
       return "lab-header:disagrees-with-EipOffset";
-    case StmProblemLabRelocationTable:
-      return "lab-header:relocation-table-outside-file";
-    case StmProblemLabRelocation:
-      return "lab-header:relocation-outside-image";
     default:
       return "?";
   }

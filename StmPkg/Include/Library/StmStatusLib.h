@@ -61,8 +61,8 @@ StmCheckMemory (
   );
 
 /**
-  Whether an image has a header of ours behind those of the interface: then it is
-  relocated at the load and gets STM_LOADER_DATA.
+  Whether an image has a header of ours behind those of the interface: then it gets
+  STM_LOADER_DATA.
 
   @param[in] File      The file.
   @param[in] FileSize  Bytes of the file.

@@ -64,7 +64,7 @@ class Run:
 
 def digest_defines(mseg: Path) -> tuple[str, ...]:
     """What tells an image's loader where the STM is, and what MSEG's static part must be."""
-    digest = loaded_digest(mseg.read_bytes(), MSEG_BASE)
+    digest = loaded_digest(mseg.read_bytes())
     return f'MSEG_FILE="{mseg}"', "MSEG_DIGEST=" + ",".join(map(str, digest))
 
 
@@ -102,7 +102,7 @@ def test_checks_of_the_image(good: Run) -> None:
 
 def test_every_launch_has_the_same_image(good: Run, mseg: Path) -> None:
     digests = [record.fields["mseg_sha256"] for record in good.of("init")]
-    assert digests == [loaded_digest(mseg.read_bytes(), MSEG_BASE).hex()] * 3
+    assert digests == [loaded_digest(mseg.read_bytes()).hex()] * 3
     assert len(good.of("start")) == 2
     assert len(good.of("stop")) == 3
     assert good.of("crash") == []
@@ -259,14 +259,12 @@ def test_regions_overwritten(qemu: Path, mseg: Path, tmp_path: Path, writable: s
 
 
 @contextmanager
-def debugged(
-    qemu: Path, mseg: Path, work: Path, crash: str = ""
-) -> Iterator[tuple[subprocess.Popen[bytes], GdbRemote]]:
-    """The image under the gdb stub, stopped at its first instruction."""
+def debugged(qemu: Path, rom: Rom, work: Path) -> Iterator[tuple[subprocess.Popen[bytes], GdbRemote]]:
+    """An image under the gdb stub, stopped at its first instruction."""
     socket = work / "gdb"
     arguments = qemu_arguments(
         qemu,
-        image(mseg, crash).rom,
+        rom.rom,
         work / "debug.log",
         DUAL_CPU,
         (*extra_arguments(work), "-S", "-gdb", f"unix:{socket},server=on,wait=off"),
@@ -290,7 +288,7 @@ def address_of(mseg: Path, code: bytes, copies: int = 1) -> int:
 def test_exception_in_the_stm(qemu: Path, mseg: Path, tmp_path: Path) -> None:
     """A jump to nowhere, made with the gdb stub at an SMM VM exit."""
     entry = address_of(mseg, SMM_EXIT, ENTRY_POINTS)
-    with debugged(qemu, mseg, tmp_path) as (process, gdb):
+    with debugged(qemu, image(mseg), tmp_path) as (process, gdb):
         gdb.set_breakpoint(entry)
         gdb.run_to_stop()
         gdb.clear_breakpoint(entry)
@@ -309,7 +307,7 @@ def test_nmi_while_the_stm_runs(qemu: Path, mseg: Path, tmp_path: Path) -> None:
     It stays pending, and the interrupted side gets it once: the image's checks.
     """
     entry = address_of(mseg, HANDLER_EXIT, ENTRY_POINTS)
-    with debugged(qemu, mseg, tmp_path, "HANDLER_IRET") as (process, gdb):
+    with debugged(qemu, image(mseg, "HANDLER_IRET"), tmp_path) as (process, gdb):
         gdb.set_breakpoint(entry)
         gdb.run_to_stop()  # RSM of the firmware's setup code
         gdb.request("s")
