@@ -56,6 +56,16 @@ SAMPLE = Attack(
 )
 
 
+def test_no_two_files_differ_in_the_attacker_alone(checkout: Path) -> None:
+    """The one of the two takes what the other one says."""
+    seen: dict[str, str] = {}
+    for file in sorted((checkout / "build_scripts/experiments/attacks").glob("*_*.py")):
+        said = file.read_text(encoding="utf-8").partition("ATTACK = ")[2]
+        said = re.sub(r"    (attacker|place)=.*\n", "", said)
+        if said.startswith("Attack("):
+            assert seen.setdefault(said, file.name) == file.name
+
+
 def test_there_are_many_by_everyone() -> None:
     assert len(ATTACKS) >= 40
     assert {attack.attacker for attack in ATTACKS.values()} == set(Attacker)

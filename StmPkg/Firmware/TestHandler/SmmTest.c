@@ -22,6 +22,26 @@
 #define OPTIONS         L"[-processor N] [-own-tables]"
 #define OPTION_WORDS    3
 #define EXCEPTION_NONE  "-"
+#define WORD_SIZE       16
+
+///
+/// What a word of the command line asks the handler for.
+///
+typedef struct {
+  CONST CHAR16    *Word;
+  UINT32          Command;   ///< STM_TEST_COMMAND
+  UINTN           Numbers;   ///< that must follow
+} REQUEST;
+
+STATIC CONST REQUEST  mRequests[] = {
+  { L"mseg-read",    StmTestReadMseg,    0 },
+  { L"mseg-write",   StmTestWriteMseg,   2 },
+  { L"read",         StmTestReadMemory,  1 },
+  { L"cpuid",        StmTestCpuid,       0 },
+  { L"triple-fault", StmTestTripleFault, 0 },
+  { L"halt",         StmTestHalt,        0 },
+  { L"loop",         StmTestLoop,        0 }
+};
 
 /**
   The name of a result in records.
@@ -158,13 +178,33 @@ SendRequest (
 }
 
 /**
-  Send a request with the numbers and options of the arguments, and tell the answer.
+  Find a request by its word.
 
-  @param[in] Command  STM_TEST_COMMAND.
-  @param[in] Name     Its name in records.
-  @param[in] Numbers  How many numbers it needs.
-  @param[in] Argc     Number of arguments.
-  @param[in] Argv     The arguments: offset or address, and value, hexadecimal, then options.
+  @param[in] Word  Of the command line.
+
+  @return It; the word is one of mCommands.
+**/
+STATIC
+CONST REQUEST *
+FindRequest (
+  IN CONST CHAR16  *Word
+  )
+{
+  UINTN  Index;
+
+  for (Index = 0; (Index < ARRAY_SIZE (mRequests) - 1) && (StrCmp (Word, mRequests[Index].Word) != 0); Index++) {
+  }
+
+  return &mRequests[Index];
+}
+
+/**
+  Every command: send a request with the numbers and options of the arguments, and tell the
+  answer.
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments: the command; offset or address, and value, hexadecimal;
+                   options.
 
   @retval EFI_INVALID_PARAMETER  An option is unknown, or a number is missing.
   @retval others                 See SendRequest.
@@ -172,22 +212,23 @@ SendRequest (
 STATIC
 EFI_STATUS
 Ask (
-  IN UINT32       Command,
-  IN CONST CHAR8  *Name,
-  IN UINTN        Numbers,
-  IN UINTN        Argc,
-  IN CHAR16       **Argv
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
   )
 {
+  CONST REQUEST     *Asked;
   STM_TEST_REQUEST  Request;
   EFI_STATUS        Status;
+  CHAR8             Name[WORD_SIZE];
 
+  Asked = FindRequest (Argv[1]);
+  UnicodeStrToAsciiStrS (Asked->Word, Name, sizeof (Name));
   ZeroMem (&Request, sizeof (Request));
-  if (!ReadOptions (&Argc, Argv, &Request) || (Argc < 2 + Numbers)) {
+  if (!ReadOptions (&Argc, Argv, &Request) || (Argc < 2 + Asked->Numbers)) {
     return EFI_INVALID_PARAMETER;
   }
 
-  Request.Command = Command;
+  Request.Command = Asked->Command;
   Request.Address = (Argc >= 3) ? StrHexToUint64 (Argv[2]) : 0;
   Request.Offset  = (UINT32)Request.Address;
   Request.Value   = (Argc >= 4) ? (UINT32)StrHexToUintn (Argv[3]) : 0;
@@ -216,140 +257,14 @@ Ask (
   return Status;
 }
 
-/**
-  Command "mseg-read".
-
-  @param[in] Argc  Number of arguments.
-  @param[in] Argv  The arguments.
-
-  @return See Ask.
-**/
-STATIC
-EFI_STATUS
-ReadMsegCommand (
-  IN UINTN   Argc,
-  IN CHAR16  **Argv
-  )
-{
-  return Ask (StmTestReadMseg, "mseg-read", 0, Argc, Argv);
-}
-
-/**
-  Command "mseg-write".
-
-  @param[in] Argc  Number of arguments.
-  @param[in] Argv  The arguments.
-
-  @return See Ask.
-**/
-STATIC
-EFI_STATUS
-WriteMsegCommand (
-  IN UINTN   Argc,
-  IN CHAR16  **Argv
-  )
-{
-  return Ask (StmTestWriteMseg, "mseg-write", 2, Argc, Argv);
-}
-
-/**
-  Command "read".
-
-  @param[in] Argc  Number of arguments.
-  @param[in] Argv  The arguments.
-
-  @return See Ask.
-**/
-STATIC
-EFI_STATUS
-ReadMemoryCommand (
-  IN UINTN   Argc,
-  IN CHAR16  **Argv
-  )
-{
-  return Ask (StmTestReadMemory, "read", 1, Argc, Argv);
-}
-
-/**
-  Command "cpuid".
-
-  @param[in] Argc  Number of arguments.
-  @param[in] Argv  The arguments.
-
-  @return See Ask.
-**/
-STATIC
-EFI_STATUS
-CpuidCommand (
-  IN UINTN   Argc,
-  IN CHAR16  **Argv
-  )
-{
-  return Ask (StmTestCpuid, "cpuid", 0, Argc, Argv);
-}
-
-/**
-  Command "triple-fault".
-
-  @param[in] Argc  Number of arguments.
-  @param[in] Argv  The arguments.
-
-  @return See Ask.
-**/
-STATIC
-EFI_STATUS
-TripleFaultCommand (
-  IN UINTN   Argc,
-  IN CHAR16  **Argv
-  )
-{
-  return Ask (StmTestTripleFault, "triple-fault", 0, Argc, Argv);
-}
-
-/**
-  Command "halt".
-
-  @param[in] Argc  Number of arguments.
-  @param[in] Argv  The arguments.
-
-  @return See Ask.
-**/
-STATIC
-EFI_STATUS
-HaltCommand (
-  IN UINTN   Argc,
-  IN CHAR16  **Argv
-  )
-{
-  return Ask (StmTestHalt, "halt", 0, Argc, Argv);
-}
-
-/**
-  Command "loop".
-
-  @param[in] Argc  Number of arguments.
-  @param[in] Argv  The arguments.
-
-  @return See Ask.
-**/
-STATIC
-EFI_STATUS
-LoopCommand (
-  IN UINTN   Argc,
-  IN CHAR16  **Argv
-  )
-{
-  return Ask (StmTestLoop, "loop", 0, Argc, Argv);
-}
-
 STATIC CONST STM_COMMAND  mCommands[] = {
-  { L"mseg-read",    L"[OFFSET] " OPTIONS,     0, 1 + OPTION_WORDS, ReadMsegCommand    },
-  { L"mseg-write",   L"OFFSET VALUE " OPTIONS, 2, 2 + OPTION_WORDS, WriteMsegCommand   },
-  { L"read",         L"ADDRESS " OPTIONS,      1, 1 + OPTION_WORDS, ReadMemoryCommand  },
-  { L"cpuid",        OPTIONS,                  0, OPTION_WORDS,     CpuidCommand       },
-  { L"triple-fault", OPTIONS,                  0, OPTION_WORDS,     TripleFaultCommand },
-  { L"halt",         OPTIONS,                  0, OPTION_WORDS,     HaltCommand        },
-  { L"loop",         OPTIONS,                  0, OPTION_WORDS,     LoopCommand        }
+  { L"mseg-read",    L"[OFFSET] " OPTIONS,     0, 1 + OPTION_WORDS, Ask },
+  { L"mseg-write",   L"OFFSET VALUE " OPTIONS, 2, 2 + OPTION_WORDS, Ask },
+  { L"read",         L"ADDRESS " OPTIONS,      1, 1 + OPTION_WORDS, Ask },
+  { L"cpuid",        OPTIONS,                  0, OPTION_WORDS,     Ask },
+  { L"triple-fault", OPTIONS,                  0, OPTION_WORDS,     Ask },
+  { L"halt",         OPTIONS,                  0, OPTION_WORDS,     Ask },
+  { L"loop",         OPTIONS,                  0, OPTION_WORDS,     Ask }
 };
 
 /**

@@ -1,16 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
 """The guest opens legacy SMRAM."""
 
-from build_scripts.experiments.attacking.attack import Attack, Attacker, Place
-from build_scripts.experiments.attacking.verdicts import BLOCKED, changed
+from dataclasses import replace
 
-ATTACK = Attack(
-    attacker=Attacker.GUEST,
-    goal="set D_OPEN in the chipset's SMRAM register",
-    steps="out:4:cf8:8000009c before=in:1:cfd out:1:cfd:$before!40 after=in:1:cfd",
-    judge=changed("before", "after"),
-    expects=(BLOCKED, BLOCKED, BLOCKED),
-    stopped_by="D_LCK: the firmware has locked the register",
-    reason="the lock does not depend on an STM",
-    place=Place.GUEST,
-)
+from build_scripts.experiments.attacking.attack import Attacker, Place
+from build_scripts.experiments.attacks.executive_opens_smram import ATTACK as BY_EXECUTIVE
+
+ATTACK = replace(BY_EXECUTIVE, attacker=Attacker.GUEST, place=Place.GUEST)
