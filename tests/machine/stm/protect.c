@@ -382,6 +382,8 @@ void run_tests(void)
         run_pci();
     } else if (SCENE_PROTECT == SCENE_ALL) {
         run_all();
+    } else if (SCENE_PROTECT == SCENE_STEP) {
+        run_step();
     } else {
         protected_page();
     }

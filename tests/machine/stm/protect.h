@@ -17,6 +17,7 @@
 #define SCENE_CAPACITY 7 /* as many ranges as there is room for */
 #define SCENE_PCI     8 /* PCI configuration space, by ports and in memory */
 #define SCENE_ALL     9 /* everything; ports with a direction; control registers */
+#define SCENE_STEP    10 /* a string instruction that becomes RSM */
 
 #define FRAME_SIZE     224u
 #define FRAME_INFO     19u /* index of VmcsExitInstructionInfo */
@@ -122,7 +123,9 @@ void run_lists(void);
 void check_lookup(void);      /* protect_lookup.c; `guarded` is protected */
 void run_capacity(void);      /* protect_capacity.c */
 void run_pci(void);           /* protect_pci.c */
+void check_acpi(uint64_t ecam); /* protect_acpi.c */
 void run_all(void);           /* protect_all.c */
+void run_step(void);          /* protect_step.c */
 void check_moves(uint64_t base); /* protect_moves.c: at four bytes at which the STM emulates instructions */
 void moves_in_handler(void);
 void check_addresses(void);     /* protect_strings.c; registers of the ISA bridge are protected */

@@ -13,7 +13,7 @@ from build_scripts.builds.firmware_build import Firmware, build_firmware
 from build_scripts.stm_image import inspect_image
 from tests.support.gdb_remote import GdbRemote
 
-from .test_stm import MSEG_BASE, debugged
+from .test_stm import MSEG_BASE, debugged, image
 
 # Of QEMU's gdb stub.
 CR0_REGISTER, CR3_REGISTER, EFER_REGISTER = 0x1B, 0x1D, 0x20
@@ -109,7 +109,7 @@ def test_steps_come_in_the_order_of_the_page(checkout: Path, qemu: Path, tmp_pat
     firmware = build_firmware()
     at = addresses(firmware, checkout)
     seen: list[str] = []
-    with debugged(qemu, firmware.mseg, tmp_path) as (_process, gdb):
+    with debugged(qemu, image(firmware.mseg), tmp_path) as (_process, gdb):
         watch = Watch(gdb, at)
         while "AsmLoadTables" not in seen:
             seen.append(watch.next())

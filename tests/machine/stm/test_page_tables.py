@@ -15,7 +15,7 @@ from pathlib import Path
 from build_scripts.stm_image import inspect_image
 from tests.support.gdb_remote import GdbRemote
 
-from .test_stm import ENTRY_POINTS, MSEG_BASE, SMM_EXIT, address_of, debugged
+from .test_stm import ENTRY_POINTS, MSEG_BASE, SMM_EXIT, address_of, debugged, image
 
 CR3_REGISTER = 0x1D  # of QEMU's gdb stub
 PRESENT, WRITABLE, LARGE, EXECUTE_DISABLE = 1 << 0, 1 << 1, 1 << 7, 1 << 63
@@ -52,7 +52,7 @@ def pages(gdb: GdbRemote, table: int, level: int = LEVELS, linear: int = 0) -> I
 
 def test_code_is_read_only_and_data_does_not_run(qemu: Path, mseg: Path, tmp_path: Path) -> None:
     entry = address_of(mseg, SMM_EXIT, ENTRY_POINTS)
-    with debugged(qemu, mseg, tmp_path) as (_process, gdb):
+    with debugged(qemu, image(mseg), tmp_path) as (_process, gdb):
         gdb.set_breakpoint(entry)
         gdb.run_to_stop()
         (cr3,) = struct.unpack("<Q", bytes.fromhex(gdb.request(f"p{CR3_REGISTER:x}")))
