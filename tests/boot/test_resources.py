@@ -33,6 +33,9 @@ def test_list_is_shown_and_recorded(boot_script: BootScript) -> None:
     kinds = [record.text("type") for record in claims]
     assert set(kinds) == {"memory", "mmio", "io", "msr"}
     assert {record.number("base") for record in claims if record.text("type") == "msr"} & LAUNCHERS_MSRS == set()
+    # The ways to the local APIC in x2APIC mode: identifier, interrupt command.
+    x2apic = {record.number("base"): record.text("access") for record in claims if 0x800 <= record.number("base") < 0x900}
+    assert x2apic == {0x802: "r", 0x830: "w"}
     for record in claims:
         if record.text("type") == "io":
             assert set(places(record)) & LAUNCHERS_PORTS == set(), record
@@ -52,6 +55,7 @@ def test_list_is_shown_and_recorded(boot_script: BootScript) -> None:
         ("outside", "resources-malformed"),
         ("mseg", "resources-unprotectable"),
         ("monitor-ctl", "resources-unprotectable"),
+        ("full", "resources-incomplete"),
     ],
 )
 def test_faulty_list_is_told_at_boot(firmware: Firmware, fault: str, reason: str) -> None:

@@ -26,6 +26,7 @@ REASONS = [
     "image-modified",
     "resources-malformed",
     "resources-unprotectable",
+    "resources-incomplete",
 ]
 SOURCES = ["none", "firmware-volume", "fw-cfg"]
 REFUSED = {
@@ -37,6 +38,7 @@ REFUSED = {
     "image-modified",
     "resources-malformed",
     "resources-unprotectable",
+    "resources-incomplete",
 }
 LOCK, VMX_OUTSIDE_SMX, DUAL_MONITOR = 1 << 0, 1 << 2, 1 << 49
 REVISION = 1

@@ -23,6 +23,7 @@
 #include <Protocol/SmMonitorInit.h>
 #include <Protocol/SmmBase2.h>
 #include <Protocol/SmmEndOfDxe.h>
+#include <Protocol/StmResourcesIncomplete.h>
 #include <Register/Intel/ArchitecturalMsr.h>
 #include <Register/Intel/Cpuid.h>
 #include <StmRecord.h>
@@ -39,10 +40,17 @@
 ///
 #define ALL_BITS  MAX_UINT64
 
+///
+/// Registers of the local APIC in x2APIC mode: identifier and interrupt command.
+///
+#define MSR_X2APIC_ID       0x802
+#define MSR_X2APIC_COMMAND  0x830
+
 STATIC EFI_SM_MONITOR_INIT_PROTOCOL  *mMonitor;
 
 /**
-  Add one resource.
+  Add one resource. If the list does not take it, the loader of the STM is told by whoever
+  keeps the list, and refuses the STM.
 
   @param[in] Resource  The descriptor.
 **/
@@ -67,7 +75,6 @@ Claim (
       Resource->Mem.Base,
       Status
       ));
-    ASSERT_EFI_ERROR (Status);
   }
 }
 
@@ -121,14 +128,16 @@ ClaimPorts (
 }
 
 /**
-  Claim an MSR to read it.
+  Claim an MSR.
 
   @param[in] Index  Which.
+  @param[in] Write  FALSE to read it, TRUE to write it.
 **/
 STATIC
 VOID
 ClaimMsr (
-  IN UINT32  Index
+  IN UINT32   Index,
+  IN BOOLEAN  Write
   )
 {
   STM_RSC  Resource;
@@ -137,7 +146,8 @@ ClaimMsr (
   Resource.Header.RscType = MACHINE_SPECIFIC_REG;
   Resource.Header.Length  = sizeof (Resource.Msr);
   Resource.Msr.MsrIndex   = Index;
-  Resource.Msr.ReadMask   = ALL_BITS;
+  Resource.Msr.ReadMask   = Write ? 0 : ALL_BITS;
+  Resource.Msr.WriteMask  = Write ? ALL_BITS : 0;
   Claim (&Resource);
 }
 
@@ -258,13 +268,57 @@ ClaimMachineCheck (
     return;
   }
 
-  ClaimMsr (MSR_IA32_MCG_CAP);
+  ClaimMsr (MSR_IA32_MCG_CAP, FALSE);
   Capability.Uint64 = AsmReadMsr64 (MSR_IA32_MCG_CAP);
   if (Capability.Bits.MCG_LMCE_P != 0) {
-    ClaimMsr (MSR_IA32_FEATURE_CONTROL);
-    ClaimMsr (MSR_IA32_MCG_EXT_CTL);
-    ClaimMsr (MSR_IA32_MCG_STATUS);
+    ClaimMsr (MSR_IA32_FEATURE_CONTROL, FALSE);
+    ClaimMsr (MSR_IA32_MCG_EXT_CTL, FALSE);
+    ClaimMsr (MSR_IA32_MCG_STATUS, FALSE);
   }
+}
+
+/**
+  Claim the local APIC, by which PiSmmCpuDxeSmm knows which processor it runs on, and sends
+  SMIs to the others. In which mode it will be then the operating system decides, so both
+  ways to it are claimed.
+**/
+STATIC
+VOID
+ClaimLocalApic (
+  VOID
+  )
+{
+  CPUID_VERSION_INFO_ECX  Ecx;
+
+  ClaimMemory (MMIO_RANGE, AsmReadMsr64 (MSR_IA32_APIC_BASE) & ~(UINT64)EFI_PAGE_MASK, EFI_PAGE_SIZE);
+  ClaimMsr (MSR_IA32_APIC_BASE, FALSE);
+  AsmCpuid (CPUID_VERSION_INFO, NULL, NULL, &Ecx.Uint32, NULL);
+  if (Ecx.Bits.x2APIC != 0) {
+    ClaimMsr (MSR_X2APIC_ID, FALSE);
+    ClaimMsr (MSR_X2APIC_COMMAND, TRUE);
+  }
+}
+
+/**
+  Tell the loader of the STM that a claim could not be made.
+**/
+STATIC
+VOID
+TellIncomplete (
+  VOID
+  )
+{
+  EFI_STATUS  Status;
+  EFI_HANDLE  Handle;
+
+  Handle = NULL;
+  Status = gSmst->SmmInstallProtocolInterface (
+                    &Handle,
+                    &gStmResourcesIncompleteProtocolGuid,
+                    EFI_NATIVE_INTERFACE,
+                    gEfiCallerBaseName
+                    );
+  ASSERT_EFI_ERROR (Status);
 }
 
 /**
@@ -299,14 +353,10 @@ ClaimAll (
     FixedPcdGet32 (PcdOvmfFlashNvStorageVariableBase)
     );
 
-  //
-  // PiSmmCpuDxeSmm: which processor it runs on, and SMIs to the others.
-  //
-  ClaimMemory (MMIO_RANGE, AsmReadMsr64 (MSR_IA32_APIC_BASE) & ~(UINT64)EFI_PAGE_MASK, EFI_PAGE_SIZE);
-  ClaimMsr (MSR_IA32_APIC_BASE);
+  ClaimLocalApic ();
 
   //
-  // Its rendezvous has a time limit, and need not wait for the others if a machine check
+  // The rendezvous of PiSmmCpuDxeSmm has a time limit, and need not wait for the others if a machine check
   // concerns this processor alone.
   //
   ClaimMachineCheck ();
@@ -315,7 +365,7 @@ ClaimAll (
   //
   // The entry of the handler looks at EFER.NXE; and a protection exception is recorded.
   //
-  ClaimMsr (MSR_IA32_EFER);
+  ClaimMsr (MSR_IA32_EFER, FALSE);
   ClaimPorts (STM_RECORD_PORT_FIRMWARE, 1);
   if (DebugPrintEnabled ()) {
     ClaimPorts (FixedPcdGet16 (PcdDebugIoPort), 1);
@@ -326,7 +376,11 @@ ClaimAll (
     Status = ClaimSmmIpl ();
   }
 
-  ASSERT_EFI_ERROR (Status);
+  if (EFI_ERROR (Status)) {
+    DEBUG ((DEBUG_ERROR, "%a: memory of SMI handlers: %r\n", gEfiCallerBaseName, Status));
+    TellIncomplete ();
+  }
+
   return Status;
 }
 

@@ -17,6 +17,7 @@
 #include <Library/SmmServicesTableLib.h>
 #include <Protocol/SmMonitorInit.h>
 #include <Protocol/SmmReadyToLock.h>
+#include <Protocol/StmResourcesIncomplete.h>
 #include <Protocol/StmWake.h>
 
 //
@@ -68,7 +69,35 @@ LoadMonitor (
 }
 
 /**
-  Add resources that SMI handlers need.
+  Tell, once, that the list lacks a claim.
+**/
+STATIC
+VOID
+TellIncomplete (
+  VOID
+  )
+{
+  EFI_STATUS  Status;
+  EFI_HANDLE  Handle;
+  VOID        *Told;
+
+  if (!EFI_ERROR (gSmst->SmmLocateProtocol (&gStmResourcesIncompleteProtocolGuid, NULL, &Told))) {
+    return;
+  }
+
+  Handle = NULL;
+  Status = gSmst->SmmInstallProtocolInterface (
+                    &Handle,
+                    &gStmResourcesIncompleteProtocolGuid,
+                    EFI_NATIVE_INTERFACE,
+                    gEfiCallerBaseName
+                    );
+  ASSERT_EFI_ERROR (Status);
+}
+
+/**
+  Add resources that SMI handlers need. If they are refused, the driver's handlers may fail
+  under an STM, whether the driver looks at the answer or not.
 
   @param[in] ResourceList  Descriptors.
   @param[in] NumEntries    How many; 0 if an END follows the last one.
@@ -86,11 +115,18 @@ AddPiResource (
   IN UINT32   NumEntries  OPTIONAL
   )
 {
+  EFI_STATUS  Status;
+
   if (mLocked) {
     return EFI_ACCESS_DENIED;
   }
 
-  return (ResourceList == NULL) ? EFI_INVALID_PARAMETER : ResourceListAdd (&mResources, ResourceList, NumEntries);
+  Status = (ResourceList == NULL) ? EFI_INVALID_PARAMETER : ResourceListAdd (&mResources, ResourceList, NumEntries);
+  if (EFI_ERROR (Status)) {
+    TellIncomplete ();
+  }
+
+  return Status;
 }
 
 /**

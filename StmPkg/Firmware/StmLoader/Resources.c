@@ -14,6 +14,7 @@
 #include <Library/SmmServicesTableLib.h>
 #include <Library/StmResourceLib.h>
 #include <Protocol/SmmReadyToLock.h>
+#include <Protocol/StmResourcesIncomplete.h>
 #include <Register/Intel/SmramSaveStateMap.h>
 
 //
@@ -60,6 +61,28 @@ CheckList (
 }
 
 /**
+  Does the list hold every claim that a driver has made?
+
+  @retval TRUE   It does.
+  @retval FALSE  It lacks one.
+**/
+STATIC
+BOOLEAN
+IsComplete (
+  VOID
+  )
+{
+  CONST CHAR8  *Teller;
+
+  if (EFI_ERROR (gSmst->SmmLocateProtocol (&gStmResourcesIncompleteProtocolGuid, NULL, (VOID **)&Teller))) {
+    return TRUE;
+  }
+
+  DEBUG ((DEBUG_ERROR, "%a: %a: the list of resources lacks a claim\n", gEfiCallerBaseName, Teller));
+  return FALSE;
+}
+
+/**
   Check the list of every processor. With a fault in one, the STM is refused on all.
 
   @param[in] Protocol   gEfiSmmReadyToLockProtocolGuid.
@@ -89,7 +112,9 @@ CheckResources (
   Limits.MsegBase     = mMemory.MsegBase;
   Limits.MsegEnd      = mMemory.MsegBase + mMemory.MsegSize;
   Reason              = StmReasonResourcesMalformed;
-  if (!EFI_ERROR (gSmst->SmmAllocatePages (AllocateAnyPages, EfiRuntimeServicesData, STM_BIOS_PAGES, &Pages))) {
+  if (!IsComplete ()) {
+    Reason = StmReasonResourcesIncomplete;
+  } else if (!EFI_ERROR (gSmst->SmmAllocatePages (AllocateAnyPages, EfiRuntimeServicesData, STM_BIOS_PAGES, &Pages))) {
     Reason = StmReasonNone;
     for (Index = 0; (Index < gSmst->NumberOfCpus) && (Reason == StmReasonNone); Index++) {
       Reason = CheckList (&Limits, Index, (UINT8 *)(UINTN)Pages);

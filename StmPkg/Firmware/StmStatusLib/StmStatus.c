@@ -112,6 +112,7 @@ StmStateOf (
     case StmReasonImageModified:
     case StmReasonResourcesMalformed:
     case StmReasonResourcesUnprotectable:
+    case StmReasonResourcesIncomplete:
       return StmStateRefused;
     default:
       return StmStateUnavailable;
@@ -187,6 +188,8 @@ StmReasonName (
       return "resources-malformed";
     case StmReasonResourcesUnprotectable:
       return "resources-unprotectable";
+    case StmReasonResourcesIncomplete:
+      return "resources-incomplete";
     default:
       return "?";
   }

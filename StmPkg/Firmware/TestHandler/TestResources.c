@@ -27,6 +27,11 @@
 ///
 #define OUTSIDE_SMRAM  BASE_1MB
 
+///
+/// The first of many that no processor has.
+///
+#define NO_MSR  0x70000000
+
 STATIC CHAR8  mFault[WORD_SIZE];
 
 ///
@@ -110,6 +115,36 @@ ClaimStms (
 }
 
 /**
+  Claim MSRs that do not exist until the list takes no more.
+
+  @retval EFI_SUCCESS  It is full.
+  @retval others       There is no list.
+**/
+STATIC
+EFI_STATUS
+FillList (
+  VOID
+  )
+{
+  EFI_STATUS                    Status;
+  EFI_SM_MONITOR_INIT_PROTOCOL  *Monitor;
+  STM_RSC                       Resource;
+
+  Status = gSmst->SmmLocateProtocol (&gEfiSmMonitorInitProtocolGuid, NULL, (VOID **)&Monitor);
+  ZeroMem (&Resource, sizeof (Resource));
+  Resource.Header.RscType = MACHINE_SPECIFIC_REG;
+  Resource.Header.Length  = sizeof (Resource.Msr);
+  Resource.Msr.MsrIndex   = NO_MSR;
+  Resource.Msr.ReadMask   = MAX_UINT64;
+  while (!EFI_ERROR (Status)) {
+    Status = Monitor->AddPiResource (&Resource, 1);
+    Resource.Msr.MsrIndex++;
+  }
+
+  return (Status == EFI_OUT_OF_RESOURCES) ? EFI_SUCCESS : Status;
+}
+
+/**
   Make the fault, while the list can still be changed.
 
   @param[in] Protocol   gEfiSmmEndOfDxeProtocolGuid.
@@ -138,6 +173,8 @@ MakeFault (
     return ClaimStms (FALSE);
   } else if (AsciiStrCmp (mFault, "monitor-ctl") == 0) {
     return ClaimStms (TRUE);
+  } else if (AsciiStrCmp (mFault, "full") == 0) {
+    return FillList ();
   } else {
     return EFI_UNSUPPORTED;
   }

@@ -58,36 +58,34 @@ typedef enum {
   StmReasonMsegReachable          = 11, ///< "mseg-reachable": MSEG could not be taken out of SMM's page tables
   StmReasonImageModified          = 12, ///< "image-modified": at a wake, MSEG's static part was not what had been loaded
   StmReasonResourcesMalformed     = 13, ///< "resources-malformed": the firmware's list of resources is so, or too long
-  StmReasonResourcesUnprotectable = 14  ///< "resources-unprotectable": it claims MSEG, or writes of MSR 9BH
+  StmReasonResourcesUnprotectable = 14, ///< "resources-unprotectable": it claims MSEG, or writes of MSR 9BH
+  StmReasonResourcesIncomplete    = 15  ///< "resources-incomplete": it lacks a claim that a driver has tried to make
 } STM_REASON;
 
 ///
 /// What is wrong with an image: the field, and behind the colon of its name why.
 ///
 typedef enum {
-  StmProblemNone               = 0,  ///< "-"
-  StmProblemFileShort          = 1,  ///< "file:shorter-than-headers"
-  StmProblemRevision           = 2,  ///< "MsegHeaderRevision:not-the-processors"
-  StmProblemFeaturesReserved   = 3,  ///< "MonitorFeatures:reserved-bits"
-  StmProblemFeaturesMode       = 4,  ///< "MonitorFeatures:not-ia32e-mode"
-  StmProblemVersion            = 5,  ///< "StmSpecVerMajor:unknown"
-  StmProblemStaticShort        = 6,  ///< "StaticImageSize:shorter-than-headers"
-  StmProblemStaticBeyondFile   = 7,  ///< "StaticImageSize:beyond-file"
-  StmProblemNoRevisions        = 8,  ///< "NumberOfRevIDs:none"
-  StmProblemRevisionsOutside   = 9,  ///< "NumberOfRevIDs:beyond-static-image"
-  StmProblemGdtOutside         = 10, ///< "GdtrBaseOffset:outside-static-image"
-  StmProblemSelector           = 11, ///< "CsSelector:not-in-gdt"
-  StmProblemEntry              = 12, ///< "EipOffset:outside-static-image"
-  StmProblemStack              = 13, ///< "EspOffset:outside-mseg"
-  StmProblemTablesAlignment    = 14, ///< "Cr3Offset:not-a-page"
-  StmProblemTablesInside       = 15, ///< "Cr3Offset:inside-static-image"
-  StmProblemLabVersion         = 16, ///< "lab-header:unknown-version"
-  StmProblemLabParts           = 17, ///< "lab-header:parts-outside-image"
-  StmProblemLabSize            = 18, ///< "lab-header:disagrees-with-StaticImageSize"
-  StmProblemLabTables          = 19, ///< "lab-header:disagrees-with-Cr3Offset"
-  StmProblemLabEntry           = 20, ///< "lab-header:disagrees-with-EipOffset"
-  StmProblemLabRelocationTable = 21, ///< "lab-header:relocation-table-outside-file"
-  StmProblemLabRelocation      = 22  ///< "lab-header:relocation-outside-image"
+  StmProblemNone             = 0,  ///< "-"
+  StmProblemFileShort        = 1,  ///< "file:shorter-than-headers"
+  StmProblemRevision         = 2,  ///< "MsegHeaderRevision:not-the-processors"
+  StmProblemFeaturesReserved = 3,  ///< "MonitorFeatures:reserved-bits"
+  StmProblemFeaturesMode     = 4,  ///< "MonitorFeatures:not-ia32e-mode"
+  StmProblemVersion          = 5,  ///< "StmSpecVerMajor:unknown"
+  StmProblemStaticShort      = 6,  ///< "StaticImageSize:shorter-than-headers"
+  StmProblemStaticBeyondFile = 7,  ///< "StaticImageSize:beyond-file"
+  StmProblemNoRevisions      = 8,  ///< "NumberOfRevIDs:none"
+  StmProblemRevisionsOutside = 9,  ///< "NumberOfRevIDs:beyond-static-image"
+  StmProblemGdtOutside       = 10, ///< "GdtrBaseOffset:outside-static-image"
+  StmProblemEntry            = 11, ///< "EipOffset:outside-static-image"
+  StmProblemStack            = 12, ///< "EspOffset:outside-mseg"
+  StmProblemTablesAlignment  = 13, ///< "Cr3Offset:not-a-page"
+  StmProblemTablesInside     = 14, ///< "Cr3Offset:inside-static-image"
+  StmProblemLabVersion       = 15, ///< "lab-header:unknown-version"
+  StmProblemLabParts         = 16, ///< "lab-header:parts-outside-image"
+  StmProblemLabSize          = 17, ///< "lab-header:disagrees-with-StaticImageSize"
+  StmProblemLabTables        = 18, ///< "lab-header:disagrees-with-Cr3Offset"
+  StmProblemLabEntry         = 19  ///< "lab-header:disagrees-with-EipOffset"
 } STM_IMAGE_PROBLEM;
 
 ///
@@ -115,7 +113,7 @@ typedef struct {
   UINT64    TsegSize;           ///< bytes
   UINT64    StaticImageSize;    ///< bytes of MSEG that MsegSha256 covers
   UINT8     ImageSha256[32];    ///< of the image file, zero without an image
-  UINT8     MsegSha256[32];     ///< of MSEG's static part after relocation
+  UINT8     MsegSha256[32];     ///< of MSEG's static part
   UINT64    Wakes;              ///< wakes from standby at which MSEG was verified, State and Reason written anew
   UINT32    Processors;         ///< that the firmware has started
   UINT32    ProcessorsFit;      ///< for which MSEG has room with this image, 0 without a sound one

@@ -19,7 +19,7 @@ extern EFI_GUID  gStmTestHandlerGuid;
 
 ///
 /// QEMU's fw_cfg file that names a fault in the firmware's list of resources:
-/// "malformed", "outside" (of SMRAM), "mseg" or "monitor-ctl" (claimed).
+/// "malformed", "outside" (of SMRAM), "mseg" or "monitor-ctl" (claimed), or "full".
 ///
 #define STM_TEST_RESOURCES_FILE  "opt/org.stmlab/test-resources"
 
