@@ -307,11 +307,14 @@ typedef struct STM_SHARED_STATE {
   UINT64                      EcamBase;         ///< PCI configuration space in memory; 0 for nowhere
   UINT64                      EcamSize;         ///< bytes
   UINT64                      PciProtected;     ///< not 0: something of configuration space is protected
+  UINT64                      McfgBase;         ///< ECAM by ACPI's tables at INITIALIZE_PROTECTION
+  UINT64                      McfgSize;         ///< bytes; 0 for no table
   UINT32                      ProcessorLimit;   ///< processors that are served at a time; parts of the ring
   UINT32                      BlockLimit;       ///< blocks there is room for
   UINT32                      RingRecords;      ///< records of a part of the ring
   UINT32                      PhysicalBits;
   UINT32                      NoSmram;          ///< not 0: nothing says where SMRAM is
+  UINT32                      PciByPorts;       ///< not 0: nobody but ACPI's tables says where ECAM is
   UINT32                      ProfileLock;      ///< 1 while a processor changes what is protected
   UINT32                      Generation;       ///< of protection: counts its changes
   UINT32                      BiosPages;        ///< pages of the firmware's list, 0 before it is read

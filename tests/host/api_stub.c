@@ -127,6 +127,7 @@ TestStart (
   gTestMsrMisc       = VMX_MISC_STORE_LMA | VMX_MISC_BLOCK_UNBLOCKING;
   gTestEptCapability = EPT_CAP_WALK_4 | EPT_CAP_TABLES_WB | EPT_CAP_2MB_PAGES | EPT_CAP_INVEPT_ALL | (HugePages ? EPT_CAP_1GB_PAGES : 0);
 
+  TestChipset (MAX_UINT32, MAX_UINT64);
   TestFirmwareCode = TEST_SETUP | TEST_TEARDOWN;
   TestOpenWindows  = 0;
   TestWorstWindow  = 0;
@@ -155,6 +156,21 @@ TestGiveList (
   }
 }
 
+/**
+  Where the firmware says that ACPI's root pointer is.
+**/
+VOID
+TestGiveAcpi (
+  IN UINT64  Rsdp
+  )
+{
+  UINT32  Index;
+
+  for (Index = 0; Index < TEST_PROCESSORS; Index++) {
+    ((TXT_PROCESSOR_SMM_DESCRIPTOR *)(UINTN)(TEST_SMBASE (Index) + TXT_SMM_PSD_OFFSET))->AcpiRsdp = Rsdp;
+  }
+}
+
 VOID
 TestCapabilities (
   IN UINT64  VmxMisc
@@ -177,6 +193,18 @@ TestProfile (
   )
 {
   return (CONST STM_PROFILE *)(UINTN)(TEST_DYNAMIC + STM_DYNAMIC_PROFILE);
+}
+
+VOID
+TestEcam (
+  OUT UINT64  *Base,
+  OUT UINT64  *Size,
+  OUT UINT64  *ByPorts
+  )
+{
+  *Base    = mShared->EcamBase;
+  *Size    = mShared->EcamSize;
+  *ByPorts = mShared->PciByPorts;
 }
 
 CONST STM_SHARED *

@@ -50,6 +50,17 @@ TestGiveList (
   );
 
 VOID
+TestGiveAcpi (
+  IN UINT64  Rsdp
+  );
+
+VOID
+TestChipset (
+  IN UINT32  Identifier,
+  IN UINT64  ExBar
+  );
+
+VOID
 TestCapabilities (
   IN UINT64  VmxMisc
   );

@@ -264,7 +264,8 @@ class Profile:
                     return None
                 if claim.register is None or claim.register[0] != number:
                     continue
-                if (claim.register[1] and read) or (claim.register[2] and write):
+                # To read one bit is to read the register; the bits that a write leaves alone may be protected.
+                if (claim.register[1] and read) or claim.register[2] & write:
                     return None
         masks = ((READ, read), (WRITE, write))
         return {

@@ -45,30 +45,25 @@ StmApplyList (
   IN     CONST UINT8        *List
   )
 {
-  CONST STM_RSC      *Resource;
-  STM_RESOURCE_KIND  Kind;
-  STM_RANGE          Range;
-  UINTN              Offset;
+  STM_LIST_READER  Reader;
+  STM_RANGE        Range;
 
-  for (Offset = 0; ; Offset += Resource->Header.Length) {
-    Resource = (CONST STM_RSC *)(List + Offset);
-    Kind     = StmResourceRead (Resource, SIZE_4KB - Offset, Shared->PhysicalBits, &Range);
-    if (Kind == StmResourceEnd) {
-      return;
-    }
-
-    if (Resource->Header.ReturnStatus == 0) {
+  ZeroMem (&Reader, sizeof (Reader));
+  Reader.List         = List;
+  Reader.PhysicalBits = Shared->PhysicalBits;
+  while (StmListRead (&Reader)) {
+    if (Reader.Resource->Header.ReturnStatus == 0) {
       continue;
     }
 
-    if (Kind == StmResourceAll) {
+    if (Reader.Kind == StmResourceAll) {
       for (Range.Space = StmSpaceMemory; Range.Space <= StmSpaceMsr; Range.Space++) {
         Range.Base = 0;
         Range.End  = StmSpaceSize (Range.Space, Shared->PhysicalBits);
         ApplyRange (Shared, Profile, &Range);
       }
-    } else if ((Kind == StmResourceRange) || (Kind == StmResourceTrappedIo)) {
-      ApplyRange (Shared, Profile, &Range);
+    } else if ((Reader.Kind == StmResourceRange) || (Reader.Kind == StmResourceTrappedIo)) {
+      ApplyRange (Shared, Profile, &Reader.Range);
     }
   }
 }
@@ -88,19 +83,13 @@ StmNamesPci (
   IN UINT32       PhysicalBits
   )
 {
-  CONST STM_RSC      *Resource;
-  STM_RESOURCE_KIND  Kind;
-  STM_RANGE          Range;
-  UINTN              Offset;
+  STM_LIST_READER  Reader;
 
-  for (Offset = 0; Offset < SIZE_4KB; Offset += Resource->Header.Length) {
-    Resource = (CONST STM_RSC *)(List + Offset);
-    Kind     = StmResourceRead (Resource, SIZE_4KB - Offset, PhysicalBits, &Range);
-    if ((Kind == StmResourceEnd) || (Kind == StmResourceMalformed)) {
-      return FALSE;
-    }
-
-    if ((Kind == StmResourcePci) || (Kind == StmResourceAll)) {
+  ZeroMem (&Reader, sizeof (Reader));
+  Reader.List         = List;
+  Reader.PhysicalBits = PhysicalBits;
+  while (StmListRead (&Reader)) {
+    if ((Reader.Kind == StmResourcePci) || (Reader.Kind == StmResourceAll)) {
       return TRUE;
     }
   }

@@ -27,6 +27,7 @@
 typedef struct {
   UINTN      Page;
   UINTN      Offset;
+  UINTN      Bit;    ///< of a claim of a control register: the first that is still to be told
   BOOLEAN    Own;    ///< what needs no claim has been told
 } CURSOR;
 
@@ -143,6 +144,52 @@ NeedsOfPci (
 }
 
 /**
+  What a claim of a control register stands for, part by part. To read a bit of it the
+  handler has to read the register, so that is all of it; to write a bit it leaves the
+  others as they are, and these may be protected.
+
+  @param[in]     Register  The claim.
+  @param[in,out] Bit       Where to begin, 0 for the first part; gets the bit behind this one.
+  @param[out]    Needs     The ranges.
+
+  @return Their number.
+**/
+STATIC
+UINTN
+NeedsOfRegister (
+  IN     CONST STM_REGISTER_VIOLATION_DESC  *Register,
+  IN OUT UINTN                              *Bit,
+  OUT    STM_RANGE                          *Needs
+  )
+{
+  UINT64  First;
+  UINTN   Count;
+
+  Count = 0;
+  First = STM_REGISTER_PLACE (Register->RegisterType, 0);
+  if ((*Bit == 0) && (Register->ReadMask != 0)) {
+    Fill (&Needs[0], StmSpaceRegister, STM_ACCESS_READ, First, First + STM_REGISTER_BITS);
+    Count = 1;
+  }
+
+  while ((*Bit < STM_REGISTER_BITS) && (((Register->WriteMask >> *Bit) & 1) == 0)) {
+    (*Bit)++;
+  }
+
+  if (*Bit < STM_REGISTER_BITS) {
+    Fill (&Needs[Count], StmSpaceRegister, STM_ACCESS_WRITE, First + *Bit, First);
+    while ((*Bit < STM_REGISTER_BITS) && (((Register->WriteMask >> *Bit) & 1) != 0)) {
+      (*Bit)++;
+    }
+
+    Needs[Count].End = First + *Bit;
+    Count++;
+  }
+
+  return Count;
+}
+
+/**
   What the handler needs, claim by claim. Without a claim TSEG is the firmware's own, and
   the ports at which its INS and OUTS run under the monitor trap flag stay open: were one
   protected, the handler would fail at a port that it has not named.
@@ -201,15 +248,13 @@ NextClaim (
         *Count = NeedsOfPci (Limits, &Resource->PciCfg, Needs);
         return TRUE;
       case StmResourceRegister:
-        Fill (
-          &Needs[0],
-          StmSpaceRegister,
-          ((Resource->RegisterViolation.ReadMask != 0) ? STM_ACCESS_READ : 0) |
-          ((Resource->RegisterViolation.WriteMask != 0) ? STM_ACCESS_WRITE : 0),
-          STM_REGISTER_PLACE (Resource->RegisterViolation.RegisterType, 0),
-          STM_REGISTER_PLACE (Resource->RegisterViolation.RegisterType + 1, 0)
-          );
-        *Count = 1;
+        *Count = NeedsOfRegister (&Resource->RegisterViolation, &Cursor->Bit, Needs);
+        if (Cursor->Bit < STM_REGISTER_BITS) {
+          Cursor->Offset -= Resource->Header.Length;
+        } else {
+          Cursor->Bit = 0;
+        }
+
         return TRUE;
       case StmResourceAll:
         for (*Count = 0; *Count < MOST_NEEDS; (*Count)++) {

@@ -77,31 +77,36 @@ GetLimits (
 }
 
 /**
-  Read the firmware's list of resources, unless that is done.
+  Read the firmware's list of resources, and ACPI's tables for where PCI configuration space
+  is, unless that is done.
 
-  @param[in] Processor  This processor; its PSD names the list.
+  @param[in,out] Processor  This processor; its PSD names both.
 
   @retval STM_SUCCESS              It is there.
   @retval ERROR_STM_UNPROTECTABLE  It claims what the STM needs for itself.
-  @retval ERROR_STM_UNSPECIFIED    It is malformed or too long: the record tells.
+  @retval ERROR_STM_UNSPECIFIED    It is malformed or too long, or ACPI contradicts the
+                                   chipset: the record tells.
 **/
 UINT32
 StmLoadBiosList (
-  IN CONST STM_PROCESSOR  *Processor
+  IN OUT STM_PROCESSOR  *Processor
   )
 {
   STM_SHARED  *Shared;
   STM_LIMITS  Limits;
   UINT64      List;
+  UINT64      Rsdp;
   UINT32      Count;
   UINT32      Status;
 
   Shared = Processor->Shared;
   Status = STM_SUCCESS;
   LockProfile (Shared);
-  if (Shared->BiosPages == 0) {
+  StmPsdTables (Processor->Saved.Smbase, &List, &Rsdp);
+  if ((Shared->BiosPages == 0) && !StmCheckEcam (Processor, Rsdp)) {
+    Status = (UINT32)ERROR_STM_UNSPECIFIED;
+  } else if (Shared->BiosPages == 0) {
     GetLimits (Processor, &Limits);
-    List   = StmPsdBiosList (Processor->Saved.Smbase);
     Count  = 0;
     Status = StmBiosListCopy (&Limits, List, (UINT8 *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_BIOS_LIST), &Count);
     STM_RECORD (
@@ -170,22 +175,17 @@ ReturnStatus (
   OUT UINT8             *Page
   )
 {
-  CONST STM_RSC      *Resource;
-  STM_RESOURCE_KIND  Kind;
-  STM_RANGE          Range;
-  UINTN              Offset;
+  STM_LIST_READER  Reader;
+  UINTN            Offset;
 
-  for (Offset = 0; Offset < SIZE_4KB; Offset += Resource->Header.Length) {
-    Resource = (CONST STM_RSC *)(List + Offset);
-    Kind     = StmResourceRead (Resource, SIZE_4KB - Offset, Shared->PhysicalBits, &Range);
-    if ((Kind == StmResourceEnd) || (Kind == StmResourceMalformed)) {
-      return;
-    }
-
+  ZeroMem (&Reader, sizeof (Reader));
+  Reader.List         = List;
+  Reader.PhysicalBits = Shared->PhysicalBits;
+  for (Offset = 0; StmListRead (&Reader); Offset = Reader.Next) {
     //
     // The other bits of the byte are reserved, and 0 in a well-formed descriptor.
     //
-    ((STM_RSC *)(Page + Offset))->Header.ReturnStatus = Resource->Header.ReturnStatus;
+    ((STM_RSC *)(Page + Offset))->Header.ReturnStatus = Reader.Resource->Header.ReturnStatus;
   }
 }
 

@@ -10,6 +10,30 @@
 #include "Resource.h"
 
 /**
+  Go on to the next descriptor of a list.
+
+  @param[in,out] Reader  List, PhysicalBits and Next are set for the first one.
+
+  @retval TRUE   Here it is.
+  @retval FALSE  END is here, or a descriptor that is malformed.
+**/
+BOOLEAN
+EFIAPI
+StmListRead (
+  IN OUT STM_LIST_READER  *Reader
+  )
+{
+  Reader->Resource = (CONST STM_RSC *)(Reader->List + Reader->Next);
+  Reader->Kind     = StmResourceRead (Reader->Resource, SIZE_4KB - Reader->Next, Reader->PhysicalBits, &Reader->Range);
+  if ((Reader->Kind == StmResourceEnd) || (Reader->Kind == StmResourceMalformed)) {
+    return FALSE;
+  }
+
+  Reader->Next += Reader->Resource->Header.Length;
+  return TRUE;
+}
+
+/**
   Set or clear ReturnStatus in the headers of a list up to an offset.
 
   @param[in,out] List   The list, well-formed up to Limit.
@@ -154,9 +178,52 @@ ApplyPci (
 }
 
 /**
+  Bits of a control register that a descriptor names for the same accesses.
+
+  @param[in]     Register  The descriptor.
+  @param[in,out] Bit       Where to look; gets the first bit behind those that were found.
+  @param[out]    Range     They.
+
+  @retval TRUE   Found.
+  @retval FALSE  There are no more.
+**/
+STATIC
+BOOLEAN
+NextBits (
+  IN     CONST STM_REGISTER_VIOLATION_DESC  *Register,
+  IN OUT UINTN                              *Bit,
+  OUT    STM_RANGE                          *Range
+  )
+{
+  UINT32  Access;
+  UINT32  Next;
+
+  Access       = 0;
+  Range->Space = StmSpaceRegister;
+  Range->Base  = STM_REGISTER_PLACE (Register->RegisterType, *Bit);
+  for ( ; *Bit < STM_REGISTER_BITS; (*Bit)++) {
+    Next = (((Register->ReadMask >> *Bit) & 1) != 0 ? STM_ACCESS_READ : 0) |
+           (((Register->WriteMask >> *Bit) & 1) != 0 ? STM_ACCESS_WRITE : 0);
+    if ((Access != 0) && (Next != Access)) {
+      break;
+    }
+
+    if (Access == 0) {
+      Range->Base = STM_REGISTER_PLACE (Register->RegisterType, *Bit);
+      Access      = Next;
+    }
+  }
+
+  Range->Access = Access;
+  Range->End    = STM_REGISTER_PLACE (Register->RegisterType, *Bit);
+  return (BOOLEAN)(Access != 0);
+}
+
+/**
   Protect or unprotect bits of a control register.
 
-  Denied is what no VM exit tells of: CR2, and reads of CR0 and CR4.
+  Denied is what no VM exit tells of: CR2, and reads of CR0 and CR4; and as a whole, if the
+  firmware claims one of the bits.
 
   @param[in,out] Profile   The profile.
   @param[in]     Limits    What protection must respect.
@@ -187,20 +254,14 @@ ApplyRegister (
     return (UINT32)ERROR_STM_UNPROTECTABLE_RESOURCE;
   }
 
-  Range.Space  = StmSpaceRegister;
-  Range.Base   = STM_REGISTER_PLACE (Register->RegisterType, 0);
-  Range.End    = Range.Base + STM_REGISTER_BITS;
-  Range.Access = ((Register->ReadMask != 0) ? STM_ACCESS_READ : 0) | ((Register->WriteMask != 0) ? STM_ACCESS_WRITE : 0);
-  if (Protect && StmResourceIsClaimed (Limits, &Range)) {
-    return (UINT32)ERROR_STM_UNPROTECTABLE_RESOURCE;
+  for (Bit = 0; Protect && NextBits (Register, &Bit, &Range); ) {
+    if (StmResourceIsClaimed (Limits, &Range)) {
+      return (UINT32)ERROR_STM_UNPROTECTABLE_RESOURCE;
+    }
   }
 
-  for (Bit = 0; Bit < STM_REGISTER_BITS; Bit++) {
-    Range.Base   = STM_REGISTER_PLACE (Register->RegisterType, Bit);
-    Range.End    = Range.Base + 1;
-    Range.Access = (((Register->ReadMask >> Bit) & 1) != 0 ? STM_ACCESS_READ : 0) |
-                   (((Register->WriteMask >> Bit) & 1) != 0 ? STM_ACCESS_WRITE : 0);
-    if ((Range.Access != 0) && !StmProfileChange (Profile, &Range, Protect)) {
+  for (Bit = 0; NextBits (Register, &Bit, &Range); ) {
+    if (!StmProfileChange (Profile, &Range, Protect)) {
       return (UINT32)ERROR_STM_OUT_OF_RESOURCES;
     }
   }

@@ -189,6 +189,22 @@ StmFindEcam (
   );
 
 /**
+  At INITIALIZE_PROTECTION: read where ACPI's tables have ECAM, and compare that with the
+  chipset.
+
+  @param[in,out] Processor  This processor; nobody else uses the draft of the profile.
+  @param[in]     Rsdp       Where ACPI's root pointer is, 0 for no ACPI.
+
+  @retval TRUE   Shared->McfgBase and McfgSize are set, 0 for no table.
+  @retval FALSE  Refused, and recorded why.
+**/
+BOOLEAN
+StmCheckEcam (
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     UINT64         Rsdp
+  );
+
+/**
   Would a write move ECAM away from where the STM guards it?
 
   @param[in] Place   STM_PCI_PLACE.
@@ -373,17 +389,19 @@ StmApplyRegisters (
   );
 
 /**
-  Read the firmware's list of resources, unless that is done.
+  Read the firmware's list of resources, and ACPI's tables for where PCI configuration space
+  is, unless that is done.
 
-  @param[in] Processor  This processor; its PSD names the list.
+  @param[in,out] Processor  This processor; its PSD names both.
 
   @retval STM_SUCCESS              It is there.
   @retval ERROR_STM_UNPROTECTABLE  It claims what the STM needs for itself.
-  @retval ERROR_STM_UNSPECIFIED    It is malformed or too long: the record tells.
+  @retval ERROR_STM_UNSPECIFIED    It is malformed or too long, or ACPI contradicts the
+                                   chipset: the record tells.
 **/
 UINT32
 StmLoadBiosList (
-  IN CONST STM_PROCESSOR  *Processor
+  IN OUT STM_PROCESSOR  *Processor
   );
 
 /**

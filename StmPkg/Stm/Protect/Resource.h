@@ -33,6 +33,32 @@ typedef struct {
 #define STM_STEP_PORTS_BASE  0xED
 #define STM_STEP_PORTS_END   0xF1
 
+///
+/// A reader of a list that is in one page.
+///
+typedef struct {
+  CONST UINT8          *List;
+  UINT32               PhysicalBits;   ///< width of physical addresses
+  UINTN                Next;           ///< offset of the descriptor behind this one; 0 to begin
+  CONST STM_RSC        *Resource;      ///< this one
+  STM_RESOURCE_KIND    Kind;
+  STM_RANGE            Range;          ///< as StmResourceRead says
+} STM_LIST_READER;
+
+/**
+  Go on to the next descriptor of a list.
+
+  @param[in,out] Reader  List, PhysicalBits and Next are set for the first one.
+
+  @retval TRUE   Here it is.
+  @retval FALSE  END is here, or a descriptor that is malformed.
+**/
+BOOLEAN
+EFIAPI
+StmListRead (
+  IN OUT STM_LIST_READER  *Reader
+  );
+
 /**
   How many places a space has.
 

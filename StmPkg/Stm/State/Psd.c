@@ -237,18 +237,25 @@ StmTellPsd (
 }
 
 /**
-  Where the firmware's list of resources is, by a PSD that StmReadPsd has accepted.
+  Where the firmware's list of resources and ACPI's root pointer (RSDP) are, by a PSD that
+  StmReadPsd has accepted.
 
-  @param[in] Smbase  SMBASE of the processor.
-
-  @return Physical address, as the firmware says; 0 for none.
+  @param[in]  Smbase  SMBASE of the processor.
+  @param[out] List    Physical address, as the firmware says; 0 for none.
+  @param[out] Rsdp    The same of the root pointer.
 **/
-UINT64
-StmPsdBiosList (
-  IN UINT64  Smbase
+VOID
+StmPsdTables (
+  IN  UINT64  Smbase,
+  OUT UINT64  *List,
+  OUT UINT64  *Rsdp
   )
 {
-  return ((CONST volatile TXT_PROCESSOR_SMM_DESCRIPTOR *)(UINTN)(Smbase + TXT_SMM_PSD_OFFSET))->BiosHwResourceRequirementsPtr;
+  CONST volatile TXT_PROCESSOR_SMM_DESCRIPTOR  *Psd;
+
+  Psd   = (CONST volatile TXT_PROCESSOR_SMM_DESCRIPTOR *)(UINTN)(Smbase + TXT_SMM_PSD_OFFSET);
+  *List = Psd->BiosHwResourceRequirementsPtr;
+  *Rsdp = Psd->AcpiRsdp;
 }
 
 /**

@@ -269,4 +269,5 @@ void run_pci(void)
         }
         stop();
     }
+    check_acpi(ECAM);
 }

@@ -9,12 +9,26 @@ from pathlib import Path
 import pytest
 
 from build_scripts.conformance.image_build import Rom, build_image
-from build_scripts.conformance.image_run import run_image
+from build_scripts.conformance.image_run import parse_log, run_image
 from build_scripts.conformance.image_table import DUAL_CPU
-from tests.machine.stm.test_stm import HERE, Run, digest_defines, extra_arguments, read_run
+from build_scripts.processes import wait
+from tests.machine.stm.test_stm import (
+    ENTRY_POINTS,
+    HANDLER_EXIT,
+    HERE,
+    MSEG_BASE,
+    VMX_REASON_IO,
+    Run,
+    address_of,
+    debugged,
+    digest_defines,
+    extra_arguments,
+    read_run,
+    smi_groups,
+)
 
 SOURCES = tuple(str(HERE / name) for name in ("firmware.c", *sorted(path.name for path in HERE.glob("protect*.c"))))
-CALLS, ALONE, NESTED, MANY, PANIC, LISTS, CAPACITY, PCI, ALL = range(1, 10)
+CALLS, ALONE, NESTED, MANY, PANIC, LISTS, CAPACITY, PCI, ALL, STEP = range(1, 11)
 # A page of memory at 4 GB, where 64 MB of RAM leave nothing.
 ABOVE_4GB = (
     *("-m", "64M,slots=1,maxmem=8G"),
@@ -22,6 +36,9 @@ ABOVE_4GB = (
     *("-device", "pc-dimm,id=dimm,memdev=high,addr=0x100000000"),
 )
 EPT_VIOLATION = 48
+#: In SMRAM, which ends with MSEG: protect_step.c.
+STEP_CODE = MSEG_BASE - 0x60_0000 + 0x5_A000
+INSB_AND_RET, RSM = bytes.fromhex("6cc3"), bytes.fromhex("0faa")
 # String instructions with other than 64-bit addresses in DS or ES: what is allowed, and what is not.
 STRING_ADDRESSES = (
     *("outsl-fs", "outsl-fs-32-bit", "outsl-fs-protected", "outsl-fs-32-bit-protected"),
@@ -108,6 +125,11 @@ def test_pci(qemu: Path, mseg: Path, tmp_path: Path) -> None:
     # Each of protect_strings.c, with configuration space reached by ports and in memory.
     names = Counter(check.name for check in result.outcome.checks if check.rule in ("ALLOWED", "CAUGHT"))
     assert {name: names[name] for name in STRING_ADDRESSES} == dict.fromkeys(STRING_ADDRESSES, 2)
+    # ACPI says otherwise than the chipset: no protection. It says nothing that can be believed: the chipset does.
+    (refused,) = result.of("refused")
+    found = [refused.number(name) for name in ("mcfg", "mcfg_size", "chipset", "chipset_size")]
+    assert found == [0xC000_0000, 1 << 28, 0xB000_0000, 1 << 28] and refused.text("reason") == "ecam"
+    assert [record.text("problem") for record in result.of("acpi")] == ["malformed"] * 2
 
 
 @pytest.mark.parametrize("cpu", [DUAL_CPU, f"{DUAL_CPU},-vmx-ept-1gb"], ids=["1gb", "no-1gb"])
@@ -117,3 +139,29 @@ def test_all(qemu: Path, mseg: Path, tmp_path: Path, cpu: str) -> None:
     assert result.outcome.problems(expect_shutdown=False) == []
     assert len(result.outcome.checks) >= 400
     assert result.of("crash") == []
+
+
+def test_string_instruction_that_becomes_rsm(qemu: Path, mseg: Path, tmp_path: Path) -> None:
+    """While the STM looks at it, as another processor could do it: the step is over with the SMI.
+
+    The next SMI begins without one: nothing is stepped, and it takes four transitions.
+    """
+    entry = address_of(mseg, HANDLER_EXIT, ENTRY_POINTS)
+    with debugged(qemu, image(mseg, STEP), tmp_path) as (process, gdb):
+        gdb.set_breakpoint(entry)
+        gdb.run_to_stop()  # RSM of the firmware's setup code
+        gdb.request("s")
+        gdb.run_to_stop()  # INS of the handler
+        gdb.clear_breakpoint(entry)
+        assert gdb.read_memory(STEP_CODE, 2) == INSB_AND_RET
+        gdb.write_memory(STEP_CODE, RSM)
+        gdb.run()
+        status = wait(process, 60)
+    outcome = parse_log((tmp_path / "debug.log").read_text(encoding="ascii", errors="replace"), status)
+    result = read_run(tmp_path, outcome)
+    assert outcome.problems(expect_shutdown=False) == []
+    assert result.of("crash") == []
+    assert [record.number("reason") for record in result.of("exit")] == [VMX_REASON_IO]
+    smis = [group for group in smi_groups(result.transitions) if group[0].basic_reason in (5, 6)]
+    # The access of the first one is an exit and an entry more.
+    assert [len(group) for group in smis] == [4 + 2, 4]
