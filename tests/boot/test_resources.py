@@ -34,7 +34,9 @@ def test_list_is_shown_and_recorded(boot_script: BootScript) -> None:
     assert set(kinds) == {"memory", "mmio", "io", "msr"}
     assert {record.number("base") for record in claims if record.text("type") == "msr"} & LAUNCHERS_MSRS == set()
     # The ways to the local APIC in x2APIC mode: identifier, interrupt command.
-    x2apic = {record.number("base"): record.text("access") for record in claims if 0x800 <= record.number("base") < 0x900}
+    x2apic = {
+        record.number("base"): record.text("access") for record in claims if 0x800 <= record.number("base") < 0x900
+    }
     assert x2apic == {0x802: "r", 0x830: "w"}
     for record in claims:
         if record.text("type") == "io":

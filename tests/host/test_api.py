@@ -398,4 +398,3 @@ def test_without_acpi_the_chipset_alone(stm: Stm) -> None:
     stm.start()
     stm.library.TestChipset(ctypes.c_uint32(Q35_BRIDGE), ctypes.c_uint64(pciexbar(0xE000_0000, 256)))
     assert stm.call(0, model.INITIALIZE)[0] == model.SUCCESS
-

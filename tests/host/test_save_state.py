@@ -187,9 +187,7 @@ def test_handler_that_changes_nothing(library: ctypes.CDLL, side: Side) -> None:
 
 
 @given(side=sides, rsp=u64, rip=u64, flags=u32, which=st.sets(st.sampled_from(WRITABLE[:3])))
-def test_handler_may_change(
-    library: ctypes.CDLL, side: Side, rsp: int, rip: int, flags: int, which: set[str]
-) -> None:
+def test_handler_may_change(library: ctypes.CDLL, side: Side, rsp: int, rip: int, flags: int, which: set[str]) -> None:
     """What changed is written, and nothing else; a halted program that is sent elsewhere runs."""
     side, composed = interrupted(library, side)
     new = {"rsp": rsp, "rip": rip, "rflags": flags}
@@ -242,10 +240,10 @@ def test_read_only_members_are_ignored(library: ctypes.CDLL, side: Side, noise: 
     assert (wrote, after.values()) == (0, side.values())
 
 
-@given(side=sides, new=u64, rax=u64, taken=st.sampled_from((0, 0xFF, 0xFFFF, 2**32 - 1)), values=st.lists(u32, min_size=3))
-def test_protected_domain(
-    library: ctypes.CDLL, side: Side, new: int, rax: int, taken: int, values: list[int]
-) -> None:
+@given(
+    side=sides, new=u64, rax=u64, taken=st.sampled_from((0, 0xFF, 0xFFFF, 2**32 - 1)), values=st.lists(u32, min_size=3)
+)
+def test_protected_domain(library: ctypes.CDLL, side: Side, new: int, rax: int, taken: int, values: list[int]) -> None:
     """Of a protected domain a handler changes what it answers to IN, and nothing else."""
     side, composed = interrupted(library, side)
     for name, value in zip(WRITABLE[:3], values, strict=False):

@@ -264,14 +264,16 @@ StmFindMcfg (
 
   Root  = (TABLE *)Buffer;
   Table = (TABLE *)(Buffer + SIZE_4KB);
-  if (!FindRoot (&Reader, Rsdp, &Address, &Bytes) ||
-      !CopyTable (
-         &Reader,
-         Address,
-         (Bytes == sizeof (UINT64)) ? EFI_ACPI_2_0_EXTENDED_SYSTEM_DESCRIPTION_TABLE_SIGNATURE
-                                    : EFI_ACPI_2_0_ROOT_SYSTEM_DESCRIPTION_TABLE_SIGNATURE,
-         Root
-         ) ||
+  if (!FindRoot (&Reader, Rsdp, &Address, &Bytes)) {
+    return StmMcfgMalformed;
+  }
+
+  Signature = EFI_ACPI_2_0_ROOT_SYSTEM_DESCRIPTION_TABLE_SIGNATURE;
+  if (Bytes == sizeof (UINT64)) {
+    Signature = EFI_ACPI_2_0_EXTENDED_SYSTEM_DESCRIPTION_TABLE_SIGNATURE;
+  }
+
+  if (!CopyTable (&Reader, Address, Signature, Root) ||
       ((Root->Length - sizeof (*Root)) % Bytes != 0))
   {
     return StmMcfgMalformed;

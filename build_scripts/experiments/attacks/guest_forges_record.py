@@ -8,6 +8,4 @@ from build_scripts.experiments.attacking.verdicts import forged
 from build_scripts.experiments.attacks.executive_forges_record import ATTACK as BY_EXECUTIVE
 from build_scripts.experiments.attacks.executive_forges_record import steps
 
-ATTACK = replace(
-    BY_EXECUTIVE, attacker=Attacker.GUEST, place=Place.GUEST, steps=steps("guest"), judge=forged("guest")
-)
+ATTACK = replace(BY_EXECUTIVE, attacker=Attacker.GUEST, place=Place.GUEST, steps=steps("guest"), judge=forged("guest"))

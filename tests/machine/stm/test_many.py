@@ -20,10 +20,12 @@ from build_scripts.conformance.image_run import Outcome, run_image
 from build_scripts.conformance.image_table import DUAL_CPU
 from build_scripts.observation.events import Kind, Record, Transition, parse_records, parse_trace
 from build_scripts.stm_image.loaded import loaded_digest
-from tests.machine.stm.test_stm import HERE, MSEG_BASE, address_of, digest_defines
+from tests.machine.stm.test_stm import HERE, address_of, digest_defines
 from tests.support.gdb_remote import GdbRemote
 
-SOURCES = tuple(str(HERE / name) for name in ("firmware.c", "many.c", "many_changes.c", "many_rendezvous.c", "many.asm"))
+SOURCES = tuple(
+    str(HERE / name) for name in ("firmware.c", "many.c", "many_changes.c", "many_rendezvous.c", "many.asm")
+)
 SCENES = ("rounds", "room", "fails", "crash", "flat", "late", "guard", "fetch", "absent", "orders", "shadows", "opened")
 OUT_OF_RESOURCES, STOPPED, UNSPECIFIED = 0x8001_0015, 0x8001_000A, 0x8001_FFFF
 BAD_PSD = 7
@@ -93,9 +95,7 @@ def statuses(records: list[Record], cpu: int) -> Counter[int]:
 def check_rounds(outcome: Outcome, records: list[Record], mseg: Path, processors: int, rounds: int) -> None:
     assert outcome.problems(expect_shutdown=False) == []
     assert of(records, "crash") == []
-    assert {record.fields["mseg_sha256"] for record in of(records, "init")} == {
-        loaded_digest(mseg.read_bytes()).hex()
-    }
+    assert {record.fields["mseg_sha256"] for record in of(records, "init")} == {loaded_digest(mseg.read_bytes()).hex()}
     started = (rounds + 1) // 2
     for event, wanted in (("init", rounds), ("start", started), ("stop", rounds), ("smi", started * SMIS)):
         seen = Counter(record.number("cpu") for record in of(records, event))
