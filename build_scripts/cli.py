@@ -129,7 +129,7 @@ def _conformance(options: argparse.Namespace) -> int:
 
 
 def _model(options: argparse.Namespace) -> int:
-    return model.model(options.sequences, options.seed, options.shard, options.json)
+    return model.model(options.sequences, options.seed, options.shard, options.json, options.processors)
 
 
 def _bench(options: argparse.Namespace) -> int:
@@ -346,6 +346,7 @@ def _measurements(commands: Commands) -> None:
             stmlab model                            some thousand sequences
             stmlab model --sequences 100000 --shard 2/4 --json part-2.json
             stmlab model --seed 4711 --sequences 1
+            stmlab model --processors 2
         """,
     )
     program.add_argument(
@@ -362,6 +363,9 @@ def _measurements(commands: Commands) -> None:
         default=shards.WHOLE,
         metavar="I/N",
         help="carry out this share of the seeds only",
+    )
+    program.add_argument(
+        "--processors", type=int, default=1, choices=(1, 2), help="of the machine and of each sequence (default: 1)"
     )
     program.add_argument("--json", type=Path, metavar="FILE", help="write the numbers, and what differs")
     program.set_defaults(function=_model)

@@ -55,7 +55,7 @@ def _same(results: list[dict[str, Any]], *names: str) -> None:
 
 
 def _merged_model(results: list[dict[str, Any]], json_file: Path | None) -> int:
-    _same(results, "machine", "first_seed", "asked")
+    _same(results, "machine", "processors", "first_seed", "asked")
     reached: Counter[str] = Counter()
     for facts in results:
         reached.update(facts["reached"])

@@ -12,20 +12,22 @@ from build_scripts.commands.output import need_writable
 from build_scripts.conformance.image_build import need_images
 from build_scripts.conformance.shards import Shard
 from build_scripts.errors import ExitCode
-from build_scripts.machine import processors
+from build_scripts.machine.processors import version
 from build_scripts.model import campaign
 from build_scripts.observation import show
 from build_scripts.progress import say, step
 from build_scripts.tables import compact_table
 
 
-def model(count: int, first: int, shard: Shard, json_file: Path | None) -> int:
+def model(count: int, first: int, shard: Shard, json_file: Path | None, processors: int = 1) -> int:
     """Carry out the sequences of some seeds, print what was reached and what differs, and write what was asked for.
 
     Args:
         count: seeds of all shares together.
         first: the first of them.
         shard: the share to carry out.
+        json_file: for the numbers, if anywhere.
+        processors: of the machine and of each sequence, 1 or 2.
     Returns:
         OK only if the machine does what the rules say.
     Raises:
@@ -35,7 +37,7 @@ def model(count: int, first: int, shard: Shard, json_file: Path | None) -> int:
     need_images()
     machine = qemu_build.find_machine()
     folder = paths.new_run_dir("model")
-    machines = campaign.Machines(machine, folder)
+    machines = campaign.Machines(machine, folder, processors)
     seeds = shard.of(range(first, first + count))
     try:
         with step("model") as shown:
@@ -51,8 +53,7 @@ def model(count: int, first: int, shard: Shard, json_file: Path | None) -> int:
     for difference in result.differences:
         out.print(f"difference, seed {difference.seed}:\n{difference.text}", markup=False)
     if json_file is not None:
-        version = f"QEMU {processors.version(machine)}"
-        facts = campaign.as_json(result, version, first, count, shard)
+        facts = campaign.as_json(result, f"QEMU {version(machine)}", first, count, shard, processors)
         json_file.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     say(f"logs: {folder}")
     return ExitCode.EXPECTATION_FAILED if result.differences else ExitCode.OK

@@ -16,14 +16,13 @@ from build_scripts import paths
 from build_scripts.conformance.shards import Shard
 from build_scripts.model import compare
 from build_scripts.model.machine import Machine, Stopped
-from build_scripts.model.processor import Observation
-from build_scripts.model.sequences import Sequence, drawn, sequence
+from build_scripts.model.platform import Seen
+from build_scripts.model.sequences import Sequence, drawn, drawn_for_two, sequence
+from build_scripts.model.state import How
 
 SCHEMA = paths.SCHEMAS / "model-1.json"
 BATCH = 500
 MOST_DIFFERENCES = 5
-
-Seen = list[Observation | None]
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,10 @@ class Result:
         """Take in a sequence that was carried out."""
         self.sequences += 1
         self.operations += len(one.operations)
-        for observation in one.expected:
+        for observation in (seen for happened in one.expected for seen in happened.seen if seen is not None):
             self.reached[f"in {observation.program}"] += 1
+            if observation.how is How.START_UP:
+                self.reached["start-up"] += 1
             if observation.exit is not None:
                 self.reached[f"exit reason {observation.exit['reason']:x}H"] += 1
             if observation.result is not None and observation.result.failed:
@@ -64,8 +65,17 @@ class Result:
 class Machines:
     """One machine after the other: behind a difference the state of the last one is not to be trusted."""
 
-    def __init__(self, qemu: Path, folder: Path) -> None:
-        self._qemu, self._folder = qemu, folder
+    def __init__(self, qemu: Path, folder: Path, processors: int = 1, threads: str = "single") -> None:
+        """Nothing is started yet.
+
+        Args:
+            qemu: the binary.
+            folder: for logs.
+            processors: 1 or 2.
+            threads: "single", or "multi" for a thread a processor.
+        """
+        self.processors = processors
+        self._qemu, self._folder, self._threads = qemu, folder, threads
         self._machine: Machine | None = None
         self._numbers = itertools.count()
 
@@ -74,7 +84,7 @@ class Machines:
         if self._machine is None:
             folder = self._folder / f"machine-{next(self._numbers)}"
             folder.mkdir(parents=True)
-            self._machine = Machine(self._qemu, folder)
+            self._machine = Machine(self._qemu, folder, self.processors, self._threads)
         return self._machine
 
     def drop(self) -> None:
@@ -83,7 +93,7 @@ class Machines:
             self._machine.close()
             self._machine = None
 
-    def run(self, sequences: list[Sequence]) -> list[tuple[Sequence, Seen]]:
+    def run(self, sequences: list[Sequence]) -> list[tuple[Sequence, list[Seen]]]:
         """What was seen of the sequences, up to and with the first of which the rules say something else."""
         machine = self.get()
         try:
@@ -106,7 +116,7 @@ def shortened(one: Sequence, differs: Callable[[Sequence], bool]) -> Sequence:
     while size:
         start = 0
         while start < len(kept):
-            shorter = sequence([tuple(kept[:start] + kept[start + size :])], one.monitor_ctl)
+            shorter = sequence([tuple(kept[:start] + kept[start + size :])], *one.monitor_ctl)
             if differs(shorter):
                 one, kept = shorter, list(shorter.operations[: shorter.drawn])
             else:
@@ -136,8 +146,9 @@ def told(machines: Machines, one: Sequence, seen: Seen) -> str:
 def run(machines: Machines, seeds: Iterator[int], progress: Callable[[int], None] = lambda done: None) -> Result:
     """Draw a sequence from each seed, and carry them out; ends early after some differences."""
     result = Result()
+    draw = drawn if machines.processors == 1 else drawn_for_two
     while batch := list(itertools.islice(seeds, BATCH)):
-        waiting = [(seed, drawn(seed)) for seed in batch]
+        waiting = [(seed, draw(seed)) for seed in batch]
         while waiting:
             done = machines.run([one for _, one in waiting])
             for (seed, one), (_, seen) in zip(waiting, done, strict=False):
@@ -151,12 +162,15 @@ def run(machines: Machines, seeds: Iterator[int], progress: Callable[[int], None
     return result
 
 
-def as_json(result: Result, machine: str, first: int, count: int, shard: Shard) -> dict[str, object]:
+def as_json(
+    result: Result, machine: str, first: int, count: int, shard: Shard, processors: int = 1
+) -> dict[str, object]:
     """The facts, checked against the schema."""
     facts: dict[str, object] = {
         "schema_version": 1,
         "suite": "model",
         "machine": machine,
+        "processors": processors,
         "shard": str(shard),
         "first_seed": first,
         "asked": count,

@@ -115,6 +115,8 @@ def enter(state: State, vmcs: Vmcs) -> None:
             raise EndsHere("outside SMM the current VMCS cannot be reached")
     state.mode, state.activity = mode, vmcs.activity  # DM-RET-61
     state.context = vmcs.guest
+    if mode is Mode.GUEST and not state.smm:
+        state.init_exited = False
     if vmcs.injection == INJECT_MTF and mode is Mode.GUEST:
         state.mtf_pending = True  # no effect in root operation (DM-RET-20)
     if vmcs.injection == INJECT_NMI:

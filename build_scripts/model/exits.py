@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from build_scripts.model.state import (
+    ACTIVE,
     BLOCKED_BY_NMI,
     BLOCKED_BY_SMI,
     MSEG_REVISION,
@@ -16,7 +17,7 @@ from build_scripts.model.state import (
 )
 
 FROM_ROOT, MTF_PENDING, ENTRY_FAILURE = 1 << 29, 1 << 28, 1 << 31
-REASON_NMI, REASON_INIT, REASON_IO_SMI, REASON_SMI = 0, 3, 5, 6
+REASON_NMI, REASON_INIT, REASON_SIPI, REASON_IO_SMI, REASON_SMI = 0, 3, 4, 5, 6
 REASON_RSM, REASON_VMCALL, REASON_BAD_GUEST, REASON_MTF = 17, 18, 33, 37
 
 
@@ -32,19 +33,19 @@ def _save(state: State, vmcs: Vmcs, reason: int, qualification: int, length: int
     vmcs.injection = 0
     vmcs.interruption = 0
     vmcs.guest = state.context.suspended()
-    vmcs.activity = 0
+    vmcs.activity, state.activity = state.activity, ACTIVE
     vmcs.interruptibility = BLOCKED_BY_NMI * state.nmi_blocked
     if state.smm or reason & FROM_ROOT or reason & 0xFFFF in (REASON_IO_SMI, REASON_SMI):
         vmcs.interruptibility |= BLOCKED_BY_SMI * state.smi_blocked
 
 
-def vm_exit(state: State, reason: int, length: int | None = None) -> None:
+def vm_exit(state: State, reason: int, length: int | None = None, qualification: int = 0) -> None:
     """An ordinary VM exit: to the host state of the current VMCS, in SMM if the guest was in SMM.
 
     DM-STM-19: it is no SMM VM exit then either; pointers and blocking by NMI stay (but for an exit due to an NMI).
     """
     assert state.vmcs is not None
-    _save(state, state.vmcs, reason, 0, length)
+    _save(state, state.vmcs, reason, qualification, length)
     state.mode = Mode.ROOT
     state.mtf_pending = False
     state.context = Context(state.vmcs.host, How.EXIT)
@@ -96,9 +97,9 @@ def activation_error(state: State) -> int | None:
         return 19  # the launch state must be clear (DM-ACT-12)
     if not state.vmcs.exit_controls_legal:
         return 20  # reserved bits of the VM-exit controls (DM-ACT-13)
-    if state.header_revision != MSEG_REVISION:
+    if state.header.revision != MSEG_REVISION:
         return 22  # the MSEG-header revision identifier (DM-ACT-15)
-    if state.header_features != 1:
+    if state.header.features != 1:
         # Bits 31:1 must be 0 (DM-ACT-16), and bit 0 must be 1 where VMCALL is 64-bit code (DM-ACT-18).
         return 24
     return None

@@ -37,12 +37,17 @@ FIELDS = {
     "smbase": 0x4828,
 }
 POINTERS = frozenset({"executive", "link"})
+# The start-up code is at 8000H.
+SIPI_VECTOR = 8
 HEADER = {"revision": MSEG, "features": MSEG + 4}
 
 
 @dataclass(frozen=True)
 class Operation:
     """One operation; which attributes mean something depends on its name.
+
+    processor: whose program carries it out.
+    other: of an IPI, whether it goes to the other processor.
 
     pointer: the operand of VMXON, VMCLEAR and VMPTRLD.
     field, value: of a VMREAD, a VMWRITE or a write to the MSEG header, in the model's terms.
@@ -55,8 +60,15 @@ class Operation:
     value: object = None
     msr: int = 0
     number: int = 0
+    processor: int = 0
+    other: bool = False
 
     def __str__(self) -> str:
+        return f"processor {self.processor}: {self._text()}" if self.processor else self._text()
+
+    def _text(self) -> str:
+        if self.other:
+            return f"{self.name} to the other processor"
         if self.name in ("vmxon", "vmclear", "vmptrld"):
             return f"{self.name} {self.pointer or 'ones'}"
         if self.name == "vmwrite":

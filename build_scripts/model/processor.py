@@ -10,8 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from build_scripts.model import entries, exits
-from build_scripts.model.operations import LENGTHS, SMI_QUALIFICATION, Operation
-from build_scripts.model.state import WAIT_FOR_SIPI, EndsHere, How, Mode, State, legal
+from build_scripts.model.operations import LENGTHS, SIPI_VECTOR, SMI_QUALIFICATION, Operation
+from build_scripts.model.state import (
+    ACTIVE,
+    WAIT_FOR_SIPI,
+    Context,
+    EndsHere,
+    How,
+    Mode,
+    MsegHeader,
+    State,
+    legal,
+)
 
 UD, GP = 6, 13
 MONITOR_CTL, SMBASE_MSR = 0x9B, 0x9E
@@ -45,21 +55,46 @@ SUCCESS = Result()
 class Processor:
     """One logical processor; `perform` carries out an operation of whichever program runs."""
 
-    def __init__(self, monitor_ctl: int = 0) -> None:
-        self.state = State(monitor_ctl=monitor_ctl)
+    def __init__(self, monitor_ctl: int = 0, number: int = 0, header: MsegHeader | None = None) -> None:
+        self.state = State(number, monitor_ctl=monitor_ctl, header=header or MsegHeader())
         self._result = SUCCESS
 
-    def perform(self, operation: Operation) -> Observation:
+    def perform(self, operation: Operation) -> Observation | None:
         """Carry out an operation, and all that follows up to the next instruction of a program.
 
+        Returns:
+            What that program finds; None if there is none before a start-up IPI.
+
         Raises:
-            EndsHere: no program would run behind it, or nothing says which.
+            EndsHere: nothing says which program would run behind it.
         """
         state = self.state
         state.context = replace(state.context, how=How.DONE)
         self._result = SUCCESS
         method = getattr(self, operation.name)
         method(operation)
+        self._settle(operation)
+        return None if state.waits else self._observe()
+
+    def receive(self, operation: Operation) -> Observation | None:
+        """Take an IPI of the other processor, while the program here waits for its turn.
+
+        Returns:
+            What the program finds that runs then; None if it is the same, or none.
+
+        Raises:
+            EndsHere: nothing says which program would run behind it.
+        """
+        state = self.state
+        if not state.waits:
+            state.context = replace(state.context, how=How.DONE)
+        self._signal(operation.name)
+        self._settle(operation)
+        return None if state.waits or state.context.how is How.DONE else self._observe()
+
+    def _settle(self, operation: Operation) -> None:
+        """All that happens before the next instruction of a program."""
+        state = self.state
         self._boundary(operation)
         while state.context.in_nmi:
             # Its handler counts and executes IRET, which ends blocking by NMI (DM-STM-27).
@@ -67,7 +102,6 @@ class Processor:
             state.nmi_blocked = False
             state.context = replace(state.context, in_nmi=False)
             self._boundary(operation)
-        return self._observe()
 
     def _observe(self) -> Observation:
         how = self.state.context.how
@@ -98,18 +132,22 @@ class Processor:
     def _boundary(self, operation: Operation) -> None:
         """Events in the order of their priority: SMI, INIT, MTF VM exit, NMI (DM-EXI-07)."""
         state = self.state
-        if state.activity == WAIT_FOR_SIPI:
-            raise EndsHere("wait-for-SIPI")  # where all of them are blocked (DM-INT-15)
-        while True:
+        if state.waits:  # where all of them are blocked (DM-INT-15), and an INIT is forgotten (VMX-ACT-09)
+            state.init_pending = False
+        while not state.waits:
             if state.smi_pending and not state.smi_blocked:
+                if state.init_pending and state.mode is Mode.OFF:
+                    raise EndsHere("an SMI and an INIT at once, of which the machine takes the INIT")
                 state.smi_pending = False
                 self._smi(by_io=operation.name == "out" and state.context.how is How.DONE)
             elif state.init_pending and not state.smm and state.mode is not Mode.ROOT:
                 # Blocked in root operation (DM-INT-13) and in SMM, by our choice in a guest of the STM too (DM-STM-29).
-                if state.mode is Mode.OFF:
-                    raise EndsHere("INIT outside VMX operation")
                 state.init_pending = False
-                exits.vm_exit(state, exits.REASON_INIT)
+                if state.mode is Mode.OFF:
+                    self._start_anew()
+                else:
+                    exits.vm_exit(state, exits.REASON_INIT)
+                    state.init_exited = True
             elif state.mtf_pending:
                 exits.vm_exit(state, exits.REASON_MTF)
             elif state.nmi_pending and not state.nmi_blocked:
@@ -128,6 +166,20 @@ class Processor:
             exits.smm_vm_exit(self.state, exits.REASON_IO_SMI, SMI_QUALIFICATION)
         else:
             exits.smm_vm_exit(self.state, exits.REASON_SMI)  # DM-EXI-15
+
+    def _start_anew(self) -> None:
+        """INIT outside VMX operation: SMBASE and 9BH stay (DM-DEF-38, our choice DM-ENA-20), a start-up IPI is next.
+
+        Raises:
+            EndsHere: the bootstrap processor would start the firmware; of NMIs the manual says nothing.
+        """
+        state = self.state
+        if state.number == 0:
+            raise EndsHere("INIT of the bootstrap processor outside VMX operation")
+        if state.nmi_pending or state.nmi_blocked:
+            raise EndsHere("INIT while an NMI is pending or blocked")
+        state.activity, state.context = WAIT_FOR_SIPI, Context("exec", How.START_UP)
+        state.init_exited = False
 
     # ---- results ----
 
@@ -174,6 +226,7 @@ class Processor:
             self._fail(23)
             return
         state.mode, state.vmxon, state.current = Mode.OFF, None, None
+        state.init_exited = False
         if not state.monitor_ctl & 4:
             state.smi_blocked = False  # DM-DEF-35, DM-DEA-22
 
@@ -311,7 +364,7 @@ class Processor:
     def header(self, operation: Operation) -> None:
         """A write to the MSEG header: SMRAM takes it in SMM only (DM-ENA-38, DM-INT-44)."""
         if self.state.smm:
-            setattr(self.state, f"header_{operation.field}", operation.number)
+            setattr(self.state.header, operation.field, operation.number)
 
     # ---- events ----
 
@@ -321,12 +374,41 @@ class Processor:
 
     def smi(self, operation: Operation) -> None:
         """An SMI by IPI."""
-        self.state.smi_pending = True
+        self._send(operation)
 
     def nmi(self, operation: Operation) -> None:
         """An NMI by IPI; one is remembered."""
-        self.state.nmi_pending = True
+        self._send(operation)
 
     def init(self, operation: Operation) -> None:
         """An INIT by IPI."""
-        self.state.init_pending = True
+        self._send(operation)
+
+    def sipi(self, operation: Operation) -> None:
+        """A start-up IPI."""
+        self._send(operation)
+
+    def _send(self, operation: Operation) -> None:
+        """An IPI to this processor; nothing happens here if it goes to the other one."""
+        if not operation.other:
+            self._signal(operation.name)
+
+    def _signal(self, name: str) -> None:
+        """What arrives is remembered, but for INIT and start-up IPIs where they have no effect."""
+        state = self.state
+        if name == "smi":
+            state.smi_pending = True
+        elif name == "nmi":
+            if state.waits and state.mode is Mode.OFF:
+                raise EndsHere("an NMI before the start-up IPI")
+            state.nmi_pending = True
+        elif name == "init":
+            state.init_pending = True
+        elif state.waits and state.mode is Mode.OFF:
+            state.activity = ACTIVE  # an SMI that was held comes first (DM-DEF-39)
+        elif state.waits:
+            exits.vm_exit(state, exits.REASON_SIPI, qualification=SIPI_VECTOR)  # DM-INT-14, DM-RET-33
+        elif state.init_pending or state.init_exited:
+            raise EndsHere(
+                "a start-up IPI right behind an INIT may still be on its way when the processor waits for it"
+            )

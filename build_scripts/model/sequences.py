@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from build_scripts.model.operations import Operation
-from build_scripts.model.processor import MONITOR_CTL, SMBASE_MSR, Observation, Processor
+from build_scripts.model.platform import Happened, Platform
+from build_scripts.model.processor import MONITOR_CTL, SMBASE_MSR
 from build_scripts.model.state import (
     INJECT_MTF,
     INJECT_NMI,
@@ -20,6 +21,7 @@ from build_scripts.model.state import (
     EndsHere,
     Mode,
     Pointer,
+    State,
 )
 
 Phrase = tuple[Operation, ...]
@@ -27,6 +29,7 @@ Phrase = tuple[Operation, ...]
 ENABLED = MSEG | 1
 MOST_STEPS_HOME = 24
 MOST_PHRASES = 16
+MOST_PHRASES_OF_TWO = 24
 
 
 def op(name: str, pointer: Pointer = None) -> Operation:
@@ -101,26 +104,52 @@ CHANGED: tuple[Phrase, ...] = (
 )
 
 
+# What one processor sends to the other.
+SENT: tuple[Phrase, ...] = tuple(
+    (Operation(name, other=True),) for name in ("smi", "smi", "smi", "nmi", "init", "sipi", "sipi")
+)
+# A guest that waits for a start-up IPI; an executive monitor that does.
+WAITING: tuple[Phrase, ...] = (
+    (*select("G"), write("activity", WAIT_FOR_SIPI), op("vmlaunch")),
+    (op("vmxoff"), op("init")),
+)
+
+# The STM of a processor runs; or its executive monitor has gone on; or its guest runs.
+BEGINNINGS: tuple[Phrase, ...] = (
+    ACTIVATE,
+    (*ACTIVATE, op("vmlaunch")),
+    (*ACTIVATE, op("vmlaunch"), *select("G"), op("vmlaunch")),
+    (op("vmxon", "V"), *select("G"), op("vmlaunch")),
+    (op("vmxon", "V"),),
+    (),
+)
+
+
+def on(processor: int, phrase: Phrase) -> Phrase:
+    """The phrase as that processor carries it out."""
+    return tuple(replace(operation, processor=processor) for operation in phrase)
+
+
 @dataclass(frozen=True)
 class Sequence:
     """Operations from the beginning to the way home, and what the rules say of each.
 
+    monitor_ctl: 9BH of each processor at the beginning.
     drawn: how many operations precede the way home.
     """
 
-    monitor_ctl: int
+    monitor_ctl: tuple[int, ...]
     operations: tuple[Operation, ...]
-    expected: tuple[Observation, ...]
+    expected: tuple[Happened, ...]
     drawn: int
 
 
-def _next_step_home(processor: Processor) -> Phrase:
+def _next_step_home(state: State) -> Phrase:
     """Towards the state of the beginning; nothing if it is reached.
 
     Raises:
         EndsHere: there is no way.
     """
-    state = processor.state
     if state.smm and state.mode is Mode.OFF:
         return (op("rsm"),)
     if state.mode is Mode.GUEST:
@@ -138,50 +167,79 @@ def _next_step_home(processor: Processor) -> Phrase:
     return (*select("U"), op("vmlaunch")) if state.init_pending else (op("vmxoff"),)
 
 
-def _go_home(processor: Processor) -> list[tuple[Operation, Observation]]:
-    steps: list[tuple[Operation, Observation]] = []
-    while phrase := _next_step_home(processor):
-        if len(steps) > MOST_STEPS_HOME:
+def _next_step(platform: Platform) -> Phrase:
+    """The same of all processors, one after the other.
+
+    Raises:
+        EndsHere: there is no way.
+    """
+    for number, processor in enumerate(platform.processors):
+        if processor.state.waits:
+            return on(1 - number, (Operation("sipi", other=True),))
+        if phrase := _next_step_home(processor.state):
+            return on(number, phrase)
+    return ()
+
+
+def _go_home(platform: Platform) -> list[tuple[Operation, Happened]]:
+    steps: list[tuple[Operation, Happened]] = []
+    while phrase := _next_step(platform):
+        if len(steps) > MOST_STEPS_HOME * len(platform.processors):
             raise EndsHere("no way home")
-        steps += [(operation, processor.perform(operation)) for operation in phrase]
+        steps += [(operation, platform.perform(operation)) for operation in phrase]
     return steps
 
 
-def _performed(monitor_ctl: int, operations: Iterable[Operation]) -> tuple[Processor, list[Observation]]:
+def _performed(monitor_ctl: tuple[int, ...], operations: Iterable[Operation]) -> tuple[Platform, list[Happened]]:
     """Raises: EndsHere."""
-    processor = Processor(monitor_ctl)
-    return processor, [processor.perform(operation) for operation in operations]
+    platform = Platform(*monitor_ctl)
+    return platform, [platform.perform(operation) for operation in operations]
 
 
-def sequence(phrases: Iterable[Phrase], monitor_ctl: int = ENABLED) -> Sequence:
-    """The operations of the phrases and the way home, without those from which no way leads there."""
-    processor = Processor(monitor_ctl)
+def sequence(phrases: Iterable[Phrase], *monitor_ctl: int) -> Sequence:
+    """The operations of the phrases and the way home, without those from which no way leads there.
+
+    monitor_ctl: 9BH of each processor at the beginning; one processor with the treatment enabled if nothing is said.
+    """
+    beginning = monitor_ctl or (ENABLED,)
+    platform = Platform(*beginning)
     operations: list[Operation] = []
     for operation in (operation for phrase in phrases for operation in phrase):
         try:
-            processor.perform(operation)
+            platform.perform(operation)
             operations.append(operation)
         except EndsHere:
-            processor, _ = _performed(monitor_ctl, operations)
+            platform, _ = _performed(beginning, operations)
     while True:
-        processor, expected = _performed(monitor_ctl, operations)
+        platform, expected = _performed(beginning, operations)
         try:
-            home = _go_home(processor)
+            home = _go_home(platform)
             break
         except EndsHere:
             operations.pop()
     return Sequence(
-        monitor_ctl,
+        beginning,
         (*operations, *(operation for operation, _ in home)),
-        (*expected, *(observation for _, observation in home)),
+        (*expected, *(happened for _, happened in home)),
         len(operations),
     )
 
 
 def drawn(seed: int) -> Sequence:
-    """A random sequence, always the same for a seed."""
+    """A random sequence of one processor, always the same for a seed."""
     random = Random(seed)
     phrases = [random.choice((ACTIVATE, ACTIVATE, ACTIVATE, (op("vmxon", "V"),), ()))]
     for _ in range(random.randint(1, MOST_PHRASES)):
         phrases.append(random.choice(random.choice((WAYS, WAYS, CHANGED, SINGLE))))
     return sequence(phrases, random.choice((ENABLED, ENABLED, ENABLED, MSEG, ENABLED | 4)))
+
+
+def drawn_for_two(seed: int) -> Sequence:
+    """A random sequence of two processors, always the same for a seed."""
+    random = Random(seed)
+    phrases = [on(number, random.choice(BEGINNINGS)) for number in (0, 1)]
+    for _ in range(random.randint(2, MOST_PHRASES_OF_TWO)):
+        phrase = random.choice(random.choice((WAYS, WAYS, CHANGED, SINGLE, SENT, SENT, WAITING)))
+        phrases.append(on(random.choice((0, 1)), phrase))
+    values = (ENABLED, ENABLED, ENABLED, MSEG, ENABLED | 4)
+    return sequence(phrases, random.choice(values), random.choice(values))

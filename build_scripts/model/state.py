@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
-"""What a logical processor and a VMCS hold, as far as the rules of the dual-monitor treatment need it.
+"""What a logical processor, a VMCS and MSEG hold, as far as the rules of the dual-monitor treatment need it.
 
 A pointer is the name of a region (``G``), of a place beside one (``G+1``, not aligned; ``G+wide``, beyond the
 physical-address width), or None: all ones, which is also what VMPTRST stores without a current VMCS.
@@ -20,7 +20,7 @@ MSEG = 0x3E00000
 MSEG_REVISION = 0
 
 BLOCKED_BY_SMI, BLOCKED_BY_NMI = 1 << 2, 1 << 3
-WAIT_FOR_SIPI = 3
+ACTIVE, WAIT_FOR_SIPI = 0, 3
 INJECT_MTF, INJECT_NMI, INJECT_RESERVED = 0x8000_0700, 0x8000_0202, 0x8000_0102
 
 
@@ -45,6 +45,7 @@ class How(StrEnum):
     SMI = "smi"  # first instruction of the SMI handler
     EXIT = "exit"  # first instruction behind a VM exit
     ACTIVATION = "activation"  # first instruction of the STM
+    START_UP = "start-up"  # first instruction that a start-up IPI names
 
 
 @dataclass(frozen=True)
@@ -133,9 +134,22 @@ class SavedByDefault:
 
 
 @dataclass
-class State:
-    """A logical processor, and the memory that matters to it."""
+class MsegHeader:
+    """What the processors of a platform share; the rest of MSEG never changes."""
 
+    revision: int = MSEG_REVISION
+    features: int = 1
+
+
+@dataclass
+class State:
+    """A logical processor, and the memory that matters to it.
+
+    SMBASE counts from the processor's own place: each has SMRAM of its own.
+    number: 0 is the bootstrap processor.
+    """
+
+    number: int = 0
     mode: Mode = Mode.OFF
     smm: bool = False
     dual_monitor: bool = False
@@ -145,15 +159,15 @@ class State:
     transfer: Pointer = None
     smbase: int = SMBASE
     monitor_ctl: int = 0
-    header_revision: int = MSEG_REVISION
-    header_features: int = 1
+    header: MsegHeader = field(default_factory=MsegHeader)
     smi_blocked: bool = False
     smi_pending: bool = False
     nmi_blocked: bool = False
     nmi_pending: bool = False
     init_pending: bool = False
+    init_exited: bool = False  # and no guest has been entered since
     mtf_pending: bool = False
-    activity: int = 0
+    activity: int = ACTIVE
     saved: SavedByDefault | None = None
     nmis: int = 0
     regions: dict[str, Vmcs] = field(default_factory=templates)
@@ -162,6 +176,11 @@ class State:
     def vmcs(self) -> Vmcs | None:
         """The current VMCS."""
         return self.regions[self.current] if self.current is not None else None
+
+    @property
+    def waits(self) -> bool:
+        """Whether no program runs until a start-up IPI comes, in VMX non-root operation or outside VMX operation."""
+        return self.activity == WAIT_FOR_SIPI
 
     def holds_revision(self, pointer: str) -> bool:
         """Whether the dword there is the VMCS revision identifier; SMRAM reads as all ones outside SMM (DM-INT-08)."""

@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 
 from build_scripts.model import campaign, compare, entries, exits, sequences
 from build_scripts.model.campaign import Machines
+from build_scripts.model.operations import Operation
+from build_scripts.model.platform import Platform
+from build_scripts.model.processor import Processor
 from build_scripts.model.state import MSEG, State, Vmcs
 
 pytestmark = pytest.mark.machine
@@ -19,6 +22,7 @@ pytestmark = pytest.mark.machine
 DRAWN = 1500
 EXAMPLES = 250
 PHRASE = st.sampled_from(sequences.WAYS) | st.sampled_from(sequences.CHANGED) | st.sampled_from(sequences.SINGLE)
+SENT = st.sampled_from(sequences.SENT) | st.sampled_from(sequences.WAITING)
 MONITOR_CTL = st.sampled_from((sequences.ENABLED, sequences.ENABLED | 4, MSEG))
 # What the random sequences must reach, or they show nothing.
 PROGRAMS = ("exec", "guest", "guest-2", "handler", "stm", "smm-guest")
@@ -32,12 +36,26 @@ REACHED = {
     "exception 6",
     "exception 13",
 }
+DRAWN_FOR_TWO = {"single": 500, "multi": 60}
+REACHED_BY_TWO = {
+    *(f"in {program}" for program in PROGRAMS),
+    *(f"exit reason {reason:x}H" for reason in (0x3, 0x4, 0x6, 0x12, 0x20000005, 0x20000006, 0x20000012)),
+    "start-up",
+}
 
 
 @pytest.fixture
 def machines(qemu: Path, tmp_path: Path) -> Iterator[Machines]:
     one = Machines(qemu, tmp_path)
     yield one
+    one.drop()
+
+
+@pytest.fixture(params=["single", pytest.param("multi", marks=pytest.mark.long)])
+def two(qemu: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[str, Machines]]:
+    """Machines of two processors, of which one runs at a time or both do."""
+    one = Machines(qemu, tmp_path, 2, request.param)
+    yield request.param, one
     one.drop()
 
 
@@ -66,6 +84,70 @@ def test_sequences_of_hypothesis(machines: Machines) -> None:
         assert compare.first_difference(one, seen) is None, compare.told(one, seen)
 
     agree()
+
+
+def test_random_sequences_of_two_processors(two: tuple[str, Machines]) -> None:
+    """SMI, NMI, INIT and start-up IPI from one to the other in every state; SMM state and treatment of each."""
+    threads, machines = two
+    result = campaign.run(machines, iter(range(DRAWN_FOR_TWO[threads])))
+    assert [difference.text for difference in result.differences] == []
+    assert result.sequences == DRAWN_FOR_TWO[threads]
+    assert set(result.reached) >= REACHED_BY_TWO, f"never: {REACHED_BY_TWO - set(result.reached)}"
+
+
+def test_sequences_of_hypothesis_for_two_processors(qemu: Path, tmp_path: Path) -> None:
+    """The same with what Hypothesis makes of it."""
+    machines = Machines(qemu, tmp_path, 2)
+    parts = st.tuples(st.sampled_from((0, 1)), PHRASE | SENT | st.sampled_from(sequences.BEGINNINGS))
+
+    @seed(1)
+    @settings(
+        max_examples=EXAMPLES // 2,
+        database=None,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.lists(parts, max_size=24), MONITOR_CTL, MONITOR_CTL)
+    def agree(phrases: list[tuple[int, sequences.Phrase]], first: int, second: int) -> None:
+        one = sequences.sequence([sequences.on(*part) for part in phrases], first, second)
+        ((_, seen),) = machines.run([one])
+        assert compare.first_difference(one, seen) is None, compare.told(one, seen)
+
+    try:
+        agree()
+    finally:
+        machines.drop()
+
+
+def _init_remembered(
+    self: Processor, operation: Operation, right: Callable[[Processor, Operation], None] = Processor._boundary
+) -> None:
+    kept = self.state.init_pending and self.state.waits
+    right(self, operation)
+    self.state.init_pending |= kept
+
+
+def _one_header_each(self: Platform, *monitor_ctl: int) -> None:
+    self.processors = tuple(Processor(value, number) for number, value in enumerate(monitor_ctl))
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "wrong", "told"),
+    [(Processor, "_boundary", _init_remembered, "init"), (Platform, "__init__", _one_header_each, "header")],
+    ids=["init", "mseg-header"],
+)
+def test_a_wrong_rule_of_two_processors_is_found(
+    part: type, name: str, wrong: object, told: str, qemu: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An INIT that outlives wait-for-SIPI; a header that one processor writes and the other does not read."""
+    monkeypatch.setattr(part, name, wrong)
+    monkeypatch.setattr(campaign, "MOST_DIFFERENCES", 1)
+    machines = Machines(qemu, tmp_path, 2)
+    try:
+        (difference,) = campaign.run(machines, iter(range(DRAWN))).differences
+    finally:
+        machines.drop()
+    assert told in difference.text, difference.text
 
 
 def _no_features_check(state: State, checks: Callable[[State], int | None] = exits.activation_error) -> int | None:
@@ -113,7 +195,7 @@ def test_a_wrong_rule_is_found(
 def test_a_machine_that_stops_is_a_difference(machines: Machines) -> None:
     """Nothing that was not seen counts as equal."""
     one = sequences.drawn(1)
-    nothing = compare.first_difference(one, [None] * len(one.operations))
+    nothing = compare.first_difference(one, [(None,)] * len(one.operations))
     assert nothing == (0, "nothing was seen")
     ((_, seen),) = machines.run([one])
     assert compare.first_difference(one, seen) is None

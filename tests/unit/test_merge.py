@@ -51,11 +51,11 @@ def _part(folder: Path, index: int, count: int, suite: str = "dual-monitor", mac
     return _written(folder / f"{suite}-{index}-{count}.json", facts)
 
 
-def _model(folder: Path, index: int, count: int, seeds: int = 100) -> str:
+def _model(folder: Path, index: int, count: int, seeds: int = 100, processors: int = 1) -> str:
     result = campaign.Result(sequences=10 * index, operations=100, differences=[])
     result.reached.update({"in stm": index, f"VMfail {index}": 1})
-    facts = campaign.as_json(result, MACHINE, 0, seeds, Shard(index, count))
-    return _written(folder / f"model-{index}-{count}-{seeds}.json", facts)
+    facts = campaign.as_json(result, MACHINE, 0, seeds, Shard(index, count), processors)
+    return _written(folder / f"model-{index}-{count}-{seeds}-{processors}.json", facts)
 
 
 def test_shares_merged_are_the_whole(tmp_path: Path) -> None:
@@ -113,6 +113,7 @@ def test_files_of_different_runs(tmp_path: Path, capsys: pytest.CaptureFixture[s
         ([_part(tmp_path, 1, 2), _part(tmp_path, 2, 2, suite="vmx")], "differ in their suite: dual-monitor and vmx"),
         ([_part(tmp_path, 1, 2), _model(tmp_path, 2, 2)], "differ in their suite"),
         ([_model(tmp_path, 1, 2), _model(tmp_path, 2, 2, seeds=200)], "differ in their asked: 100 and 200"),
+        ([_model(tmp_path, 1, 2), _model(tmp_path, 2, 2, processors=2)], "differ in their processors: 1 and 2"),
         ([_part(tmp_path, 1, 2), _part(tmp_path, 2, 2, machine="QEMU 9")], "differ in their machine"),
     ):
         assert cli.main(["conformance", "merge", *files]) == ExitCode.USAGE

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,17 @@ from build_scripts.conformance import shards
 from build_scripts.conformance.rules import known_rules
 from build_scripts.conformance.shards import Shard
 from build_scripts.model import sequences
-from build_scripts.model.sequences import ACTIVATE, op, sequence
+from build_scripts.model.operations import Operation
+from build_scripts.model.processor import Observation
+from build_scripts.model.sequences import ACTIVATE, ENABLED, Sequence, on, op, sequence
 from build_scripts.model.state import How
 
+Found = tuple[str, str]
 RULE = re.compile(r"(?:DM|VMX)-[A-Z]+-\d+")
+
+
+def _found(seen: Observation | None) -> Found:
+    return (seen.program, seen.how) if seen is not None else ("-", "-")
 
 
 def test_cited_rules_exist(checkout: Path) -> None:
@@ -28,30 +36,62 @@ def test_cited_rules_exist(checkout: Path) -> None:
     assert len(cited) > 80
 
 
-def test_every_sequence_ends_where_the_next_begins() -> None:
-    """Outside VMX operation and SMM, with nothing pending."""
+@pytest.mark.parametrize("draw", [sequences.drawn, sequences.drawn_for_two])
+def test_every_sequence_ends_where_the_next_begins(draw: Callable[[int], Sequence]) -> None:
+    """Outside VMX operation and SMM, with nothing pending, and running."""
     for seed in range(200):
-        one = sequences.drawn(seed)
-        processor, _ = sequences._performed(one.monitor_ctl, one.operations)
-        state = processor.state
-        assert not (state.smm or state.dual_monitor or state.smi_pending or state.nmi_pending or state.init_pending)
-        assert state.mode.value == "outside VMX operation"
+        one = draw(seed)
+        platform, _ = sequences._performed(one.monitor_ctl, one.operations)
+        for state in (processor.state for processor in platform.processors):
+            assert not (state.smm or state.dual_monitor or state.smi_pending or state.nmi_pending or state.init_pending)
+            assert state.mode.value == "outside VMX operation" and not state.waits
 
 
-def test_a_sequence_is_the_same_again() -> None:
+@pytest.mark.parametrize("draw", [sequences.drawn, sequences.drawn_for_two])
+def test_a_sequence_is_the_same_again(draw: Callable[[int], Sequence]) -> None:
     """For a seed."""
-    assert sequences.drawn(7) == sequences.drawn(7) != sequences.drawn(8)
+    assert draw(7) == draw(7) != draw(8)
 
 
 def test_activation_and_return() -> None:
     """The first transitions that a reader would try."""
     one = sequence([(*ACTIVATE, op("vmlaunch"), op("out"), op("vmresume"))])
-    hows = [(seen.program, seen.how) for seen in one.expected[: one.drawn]]
+    hows = [_found(happened.seen[0]) for happened in one.expected[: one.drawn]]
     exec_done = ("exec", How.DONE)
     assert hows == [
         *[exec_done] * 3, ("stm", How.ACTIVATION), ("exec", How.RESUMED), ("stm", How.EXIT), ("exec", How.RESUMED)
     ]  # fmt: skip
-    assert one.expected[5].exit is not None and one.expected[5].exit["reason"] == 0x20000005
+    (behind_out,) = one.expected[5].seen
+    assert behind_out is not None and behind_out.exit is not None and behind_out.exit["reason"] == 0x20000005
+
+
+def test_two_processors() -> None:
+    """Each has treatment and pointers of its own; an SMI of the other one is taken, an INIT is blocked."""
+    smi, init = (on(0, (Operation(name, other=True),)) for name in ("smi", "init"))
+    active = on(1, (*ACTIVATE, op("vmlaunch")))
+    one = sequence([smi, on(1, (op("rsm"),)), active, smi, on(1, (op("vmresume"),)), init], ENABLED, ENABLED)
+    here = [_found(happened.seen[0]) for happened in one.expected[: one.drawn]]
+    there = [_found(happened.seen[1]) for happened in one.expected[: one.drawn]]
+    done, nothing, back = ("exec", How.DONE), ("-", "-"), ("exec", How.RESUMED)
+    by_smi = ("stm", How.EXIT)
+    assert here == [done, *[nothing] * 6, done, nothing, done]
+    assert there == [
+        ("handler", How.SMI), back, *[done] * 3, ("stm", How.ACTIVATION), back, by_smi, back, nothing
+    ]  # fmt: skip
+    exit_by_smi = one.expected[7].seen[1]
+    assert exit_by_smi is not None and exit_by_smi.exit is not None
+    assert exit_by_smi.exit["reason"] == 0x20000006 and exit_by_smi.exit["link"] == "A"
+
+
+def test_start_up() -> None:
+    """INIT outside VMX operation waits for a start-up IPI; an SMI that comes before it is taken first."""
+    sent = {name: on(0, (Operation(name, other=True),)) for name in ("smi", "init", "sipi")}
+    one = sequence([sent["init"], sent["smi"], sent["sipi"], on(1, (op("rsm"),))], ENABLED, ENABLED)
+    assert [happened.waiting for happened in one.expected] == [{1}, {1}, frozenset(), frozenset()]
+    assert [_found(happened.seen[1]) for happened in one.expected] == [
+        ("-", "-"), ("-", "-"), ("handler", How.SMI), ("exec", How.START_UP)
+    ]  # fmt: skip
+    assert sequence([sent["init"], sent["init"], on(1, (op("cpuid"),))], ENABLED, ENABLED).operations[-1].name == "sipi"
 
 
 @pytest.mark.parametrize("text", ["", "1", "0/4", "5/4", "1/0", "-1/4", "a/b", "1/4/4", "1.5/2"])

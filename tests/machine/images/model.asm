@@ -7,13 +7,25 @@
 
 %include "layout.inc"
 
-        extern  take, record, on_start, on_smi, on_exit, on_activation
+        extern  poll, record, on_back, on_start, on_enter, on_exit, on_activation
         global  interpret, enter_program, exit_entry, start_entry, activation_entry
         global  stubs_begin, stubs_end, stub_fault
 
 %define POSITION        0x200000C       ; struct shared
+%define DONE            0x2000080       ; struct turn
+%define ACTOR           0x2000084
+%define LEAST_PAUSES    0x2000088
+%define NOBODY          -1
+%define PROCESSORS      0x2000100       ; struct processor
+%define KEY             0
+%define PAUSES          4
+%define STACK           8
+%define STACKS          0x1100000
+%define STM             4
+%define FIRST_RSP       0xF800
 %define STACK_MASK      -0x10000
 %define OPERATION_RSP   0xF000
+%define APIC_ID         0xFEE00020
 %define APIC_ICR        0xFEE00300
 %define SMI_PORT        0xB2
 
@@ -22,27 +34,99 @@
 
 start_entry:
         call    on_start
-        jmp     interpret
+        jmp     wait_here
 exit_entry:
         call    on_exit
-        jmp     interpret
+        jmp     wait_here
 activation_entry:
+        mov     ecx, APIC_ID
+        mov     ecx, [rcx]
+        shr     ecx, 24
+        shl     ecx, 19                 ; eight stacks a processor
+        lea     rsp, [rcx + STACKS + (STM << 16) + FIRST_RSP]
         call    on_activation
-        jmp     interpret
-; void enter_program(uint64_t rsp): the SMI handler's beginning, and the first program's.
+        jmp     wait_here
+; void enter_program(uint64_t rsp, uint32_t how): the SMI handler's beginning, a start-up, and the first program's.
 enter_program:
         mov     rsp, rdi
-        call    on_smi
+        mov     edi, esi
+        call    on_enter
+        jmp     wait_here
+
+; RCX = number of this processor / its struct processor, from the stack.
+%macro  OWN_NUMBER 0
+        mov     rcx, rsp
+        shr     rcx, 19
+        and     ecx, 1
+%endmacro
+%macro  OWN_PROCESSOR 0
+        OWN_NUMBER
+        shl     ecx, 6
+        add     ecx, PROCESSORS
+%endmacro
+
+; Waits until nothing can arrive any more from the last operation.  Until then an SMI, an INIT or an NMI may come in
+; between any two jumps, and a transition keeps no register but RSP: what stands between two jumps begins with that.
+; The code is within a page, so that the machine translates each such part as a whole.
+        align   256
+wait_longer:
+        pause
 interpret:
-        call    take                    ; RAX = operation, RDX = its operand
+        OWN_PROCESSOR
+        cmp     [rcx + STACK], rsp
+        jne     came_back               ; after another program, or this one elsewhere
+        OWN_PROCESSOR
+        xor     edx, edx
+        mov     eax, [POSITION]
+        cmp     eax, [DONE]
+        sete    dl
+        lea     eax, [rax * 2 + rdx]
+        cmp     [rcx + KEY], eax
+        mov     [rcx + KEY], eax
+        jne     begin_to_wait
+        OWN_PROCESSOR
+        mov     eax, [rcx + PAUSES]
+        inc     eax
+        mov     [rcx + PAUSES], eax
+        cmp     eax, [LEAST_PAUSES]
+        jb      wait_longer
+        OWN_NUMBER
+        mov     eax, [POSITION]
+        cmp     eax, [DONE]
+        sete    dl
+        cmp     [ACTOR], ecx
+        sete    dh
+        or      dl, dh
+        cmp     dword [ACTOR], NOBODY
+        sete    dh
+        or      dl, dh
+        jz      wait_longer             ; another's operation is under way
+        call    poll                    ; RAX = operation, RDX = its operand
+        test    rax, rax
+        jnz     carry_out
+        jmp     wait_longer
+begin_to_wait:
+        OWN_PROCESSOR
+        mov     dword [rcx + PAUSES], 0
+        jmp     wait_longer
+came_back:
+        call    on_back
+wait_here:
+        OWN_PROCESSOR
+        mov     [rcx + STACK], rsp
+        jmp     interpret
+
+carry_out:
         mov     ecx, [POSITION]
         and     ecx, 0xFF
         shl     ecx, 6
         and     rsp, STACK_MASK
         add     rsp, OPERATION_RSP
         sub     rsp, rcx
+        OWN_PROCESSOR
+        mov     [rcx + STACK], rsp
         mov     [rsp], rdx
-        mov     ecx, [rax]
+        movzx   ecx, byte [rax]
         mov     esi, [rax + 4]
         xor     r14d, r14d
         jmp     [table + rcx * 8]
@@ -133,7 +217,7 @@ done:   mov     rdi, rax
         mov     rsi, r14
         mov     rdx, rsp
         call    record
-        jmp     interpret
+        jmp     wait_here
 
         section .rodata
         align   8
