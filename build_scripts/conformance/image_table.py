@@ -156,6 +156,10 @@ TABLE = (
         Image(f"smp{suffix}", ("t_smp.c", "smp.asm"), VMX_CPU, extra=("-smp", "2", *extra), at_least=27)
         for suffix, extra in (("", ()), ("-multi", MULTI), ("-icount", ICOUNT))
     ),
+    *(
+        Image(f"tlb-smp{suffix}", ("t_tlb_smp.c", "smp.asm"), VMX_CPU, extra=("-smp", "2", *extra), at_least=54)
+        for suffix, extra in (("", ()), ("-multi", MULTI))
+    ),
     Image("inject-vmx", ("t_inject.c",), VMX_CPU, at_least=83),
     Image("default-vmx", ("t_default.c",), VMX_CPU, at_least=52),
     Image("default-more", ("t_default_more.c",), VMX_CPU, at_least=44),
