@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
-"""The state of the machine in a file: what migration takes along, and what savevm says to flash that is a raw file."""
+"""The state of the machine in a file: migration and savevm in every mode, and what savevm says to flash that is raw."""
 
 from __future__ import annotations
 
@@ -15,11 +15,28 @@ from build_scripts.conformance.image_build import build_image
 from build_scripts.conformance.image_run import EXIT_FINISHED, parse_log, qemu_arguments
 from build_scripts.conformance.image_table import DUAL_CPU, ICOUNT, TABLE
 from build_scripts.processes import TimeLimit, communicate
+from tests.machine.places import Cpu, Session
 
 pytestmark = pytest.mark.machine
 
 VARIABLES_SIZE = 0x10000
 SECONDS = 60
+# Images that wait in every mode, and wherever something is under way that only the processor knows.
+WAITING = {"modes": (("t_query.c",), ()), "under-way": (("t_places.c", "smp.asm"), ("-smp", "2"))}
+PLACES = {
+    "modes": (
+        *("none", "smm", "root", "smm", "root-with-vmcs", "guest", "root-after-failure", "root-not-activated", "stm"),
+        *("handler", "stm-from-guest", "guest-of-the-executive", "root-under-the-stm"),
+    ),
+    "under-way": (
+        *("init-blocked", "smm-from-guest", "nmi-blocked", "virtual-nmi-blocked", "hlt", "shutdown", "wait-for-sipi"),
+        *("timer", "smi-pending-in-the-stm", "smi-blocked", "end"),
+    ),
+}
+MODES = {
+    "modes": {"none", "smm", "root", "guest", "stm", "handler"},
+    "under-way": {"none", "smm", "root", "guest", "stm"},
+}
 
 
 def _arguments(qemu: Path, rom: Path, work: Path, log: Path, extra: tuple[str, ...]) -> list[str]:
@@ -96,3 +113,82 @@ def test_savevm_needs_drives_that_hold_snapshots(qemu: Path, tmp_path: Path) -> 
     with _running(arguments) as process:
         said = _told(process, "savevm here\nquit\n")
     assert "pflash1" in said and "does not support" in said, said
+
+
+def _facts(session: Session) -> list[Cpu]:
+    """Of each processor: mode, pointers and VMCSs, but for the last failure, which is told and not state."""
+    return [{name: value for name, value in cpu.items() if name != "last-failure"} for cpu in session.processors()]
+
+
+def _finished(session: Session, checks: int) -> None:
+    """The image has come to its end, and what it checked was right."""
+    status = session.process.wait(SECONDS)
+    assert status in EXIT_FINISHED
+    log = "".join(path.read_text(encoding="ascii") for path in sorted(session.log.parent.parent.glob("*/log")))
+    outcome = parse_log(log, status)
+    assert [str(check) for check in outcome.checks if not check.passed] == []
+    assert len(outcome.checks) >= checks and outcome.declared == len(outcome.checks)
+
+
+@pytest.mark.parametrize(("name", "checks"), [("modes", 0), ("under-way", 30)])
+def test_migration_in_every_mode(name: str, checks: int, qemu: Path, tmp_path: Path) -> None:
+    """At each place into the next process, where all that the monitor tells is the same and the image goes on."""
+    sources, extra = WAITING[name]
+    modes: set[str] = set()
+    incoming: tuple[str, ...] = ()
+    facts: list[Cpu] = []
+    for number, place in enumerate(PLACES[name]):
+        folder = tmp_path / f"{number:02}"
+        folder.mkdir()
+        with Session(qemu, folder, sources, *extra, *incoming) as session:
+            if incoming:
+                session.wait_for("paused")
+                assert _facts(session) == facts
+                session.qmp("cont")
+                session.go()
+            assert session.next_place() == place
+            session.qmp("stop")
+            facts = _facts(session)
+            modes |= {cpu["mode"] for cpu in facts}
+            session.qmp("migrate", uri=f"file:{folder}/state")
+            session.wait_for("postmigrate")
+        incoming = ("-incoming", f"file:{folder}/state")
+    assert modes == MODES[name]
+    folder = tmp_path / "last"
+    folder.mkdir()
+    with Session(qemu, folder, sources, *extra, *incoming) as session:
+        session.wait_for("paused")
+        session.qmp("cont")
+        session.go()
+        assert session.next_place() == ""
+        _finished(session, checks)
+
+
+@pytest.mark.parametrize("name", list(WAITING))
+def test_savevm_in_every_mode(name: str, qemu: Path, tmp_path: Path) -> None:
+    """From the last place back to each: what the monitor tells is what it was, and the next place comes."""
+    sources, extra = WAITING[name]
+    places = PLACES[name]
+    saved: dict[str, list[Cpu]] = {}
+    folder = tmp_path / "0"
+    folder.mkdir()
+    with Session(qemu, folder, sources, *extra) as session:
+        session.add_snapshot_drive(folder / "snapshots")
+        for number, place in enumerate(places):
+            assert session.next_place() == place
+            session.qmp("stop")
+            saved[str(number)] = _facts(session)
+            assert session.hmp(f"savevm place-{number}") == ""
+            session.qmp("cont")
+            if number + 1 < len(places):
+                session.go()
+        for number in reversed(range(len(places) - 1)):
+            session.qmp("stop")
+            assert session.hmp(f"loadvm place-{number}") == ""
+            assert _facts(session) == saved[str(number)]
+            session.qmp("cont")
+            session.go()
+            assert session.next_place() == places[number + 1]
+    text = session.text()
+    assert "result=fail" not in text
+    assert text.count("READY") == 2 * len(places) - 1

@@ -3,129 +3,27 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import pytest
 
-from build_scripts.conformance.image_build import build_image
-from build_scripts.conformance.image_run import qemu_arguments
-from build_scripts.conformance.image_table import DUAL_CPU, STOCK_CPU
-from build_scripts.processes import TimeLimit
+from build_scripts.conformance.image_table import STOCK_CPU
+from tests.machine.places import SECONDS, Cpu, Session
 from tests.unit.test_names import sdm_fields
 
 pytestmark = pytest.mark.machine
 
-SECONDS = 60
+IMAGE = ("t_query.c",)
 PATTERN = 0xA5A5_F00D_5A5A_0000
 REVISION = 0x5354_4D01
 MSEG_BASE = (64 << 20) - (2 << 20)
 WIDTHS = (0xFFFF, 2**64 - 1, 0xFFFF_FFFF, 2**64 - 1)
 READ_ONLY = 1  # the type of exit-information fields
-
-Cpu = dict[str, Any]
-
-
-class Session:
-    """An image that waits at each place, and QEMU's monitor."""
-
-    def __init__(self, qemu: Path, work: Path, cpu: str = DUAL_CPU, *extra: str) -> None:
-        """Start the image; work: a folder for log and sockets."""
-        rom = build_image(("t_query.c",)).rom
-        self.log = work / "log"
-        self.gdb = work / "gdb"
-        qmp = work / "qmp"
-        monitor = (
-            "-serial",
-            "stdio",
-            "-qmp",
-            f"unix:{qmp},server=on,wait=off",
-            "-gdb",
-            f"unix:{self.gdb},server=on,wait=off",
-        )
-        arguments = qemu_arguments(qemu, rom, self.log, cpu, (*monitor, *extra))
-        self.process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
-        self._seen = 0
-        self._socket = self._connect(qmp)
-        self._file = self._socket.makefile("rw", encoding="utf-8")
-        self._file.readline()  # greeting
-        self.qmp("qmp_capabilities")
-
-    def _connect(self, path: Path) -> socket.socket:
-        limit = TimeLimit(self.process.pid, SECONDS)
-        while True:
-            try:
-                made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-                made.connect(str(path))
-                return made
-            except OSError:
-                made.close()
-                assert limit.left() > 0 and self.process.poll() is None
-                time.sleep(0.05)
-
-    def __enter__(self) -> Session:
-        """Return the session itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End QEMU."""
-        self._socket.close()
-        self.process.kill()
-        self.process.wait()
-
-    def qmp(self, command: str, **arguments: Any) -> Any:
-        """The answer to a command, or its error."""
-        self._file.write(json.dumps({"execute": command, "arguments": arguments}))
-        self._file.flush()
-        while True:
-            answer = json.loads(self._file.readline())
-            if "error" in answer:
-                return answer["error"]
-            if "return" in answer:
-                return answer["return"]
-
-    def hmp(self, line: str) -> str:
-        """What a command prints in the human monitor."""
-        return str(self.qmp("human-monitor-command", **{"command-line": line})).replace("\r\n", "\n")
-
-    def at(self, place: str) -> Cpu:
-        """Wait for the next place, which must be that one, and ask about the first processor."""
-        limit = TimeLimit(self.process.pid, SECONDS)
-        while True:
-            places = re.findall(r"^READY (\S+)$", self.text(), re.MULTILINE)
-            if len(places) > self._seen:
-                break
-            assert limit.left() > 0 and self.process.poll() is None, f"not at {place}: {self.text()[-300:]}"
-            time.sleep(0.02)
-        assert places[self._seen] == place
-        self._seen += 1
-        (cpu,) = self.qmp("x-query-vmx")
-        assert isinstance(cpu, dict)
-        return cpu
-
-    def go(self) -> None:
-        """Let the image go on."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(b".")
-        self.process.stdin.flush()
-
-    def text(self) -> str:
-        """What the image said."""
-        return self.log.read_text(encoding="ascii") if self.log.exists() else ""
-
-    def value(self, name: str) -> int:
-        """The last value of that name that the image told."""
-        return int(re.findall(rf"^VALUE {name} (\w+)$", self.text(), re.MULTILINE)[-1], 16)
 
 
 def region(cpu: Cpu, role: str) -> dict[str, Any]:
@@ -143,7 +41,7 @@ def field(vmcs: dict[str, Any], name: str) -> int:
 
 @pytest.fixture
 def session(qemu: Path, tmp_path: Path) -> Iterator[Session]:
-    with Session(qemu, tmp_path) as made:
+    with Session(qemu, tmp_path, IMAGE) as made:
         yield made
 
 
@@ -283,7 +181,7 @@ def test_info_vmx(session: Session) -> None:
 
 def test_each_processor(qemu: Path, tmp_path: Path) -> None:
     """All, or the one that is asked for."""
-    with Session(qemu, tmp_path, STOCK_CPU, "-smp", "3", "-S") as session:
+    with Session(qemu, tmp_path, IMAGE, "-smp", "3", "-S", cpu=STOCK_CPU) as session:
         cpus = session.qmp("x-query-vmx")
         assert [cpu["cpu-index"] for cpu in cpus] == [0, 1, 2]
         assert all(cpu["mode"] == "none" and not cpu["dual-monitor-supported"] for cpu in cpus)
