@@ -125,7 +125,7 @@ def shortened(one: Sequence, differs: Callable[[Sequence], bool]) -> Sequence:
     return one
 
 
-def told(machines: Machines, one: Sequence, seen: Seen) -> str:
+def told(machines: Machines, one: Sequence, seen: list[Seen]) -> str:
     """A sequence of which the machine does something else, as short as it gets, as text.
 
     Args:
