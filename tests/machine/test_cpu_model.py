@@ -35,7 +35,21 @@ def test_vmx_with_5_level_paging_is_refused(qemu: Path, tmp_path: Path) -> None:
     assert "5-level paging; add '-la57'" in done.stderr
 
 
-@pytest.mark.parametrize("cpu", ["max", STOCK_CPU, VMX_CPU, DUAL_CPU])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("intel", "SMIs write AMD64's SMRAM state save map (revision 0x20064) only; Intel's is not implemented"),
+        ("arm", "vmx-smm-map=arm: there are 'amd64' and 'intel'"),
+    ],
+)
+def test_another_save_state_map_is_refused(qemu: Path, tmp_path: Path, name: str, said: str) -> None:
+    """Who asks for a map that SMIs do not write is told so, in place of a firmware that reads nonsense."""
+    done = _start(qemu, tmp_path, f"{DUAL_CPU},vmx-smm-map={name}")
+    assert done.returncode == 1
+    assert said in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("cpu", ["max", STOCK_CPU, VMX_CPU, DUAL_CPU, f"{DUAL_CPU},vmx-smm-map=amd64"])
 def test_models_start_without_a_word(qemu: Path, tmp_path: Path, cpu: str) -> None:
     """Our models and the plain ones give no warning about features."""
     done = _start(qemu, tmp_path, cpu)

@@ -26,9 +26,15 @@ void vmx_vmfail_invalid(CPUX86State *env, uint32_t instruction);
 void vmx_vmfail(CPUX86State *env, uint32_t instruction, uint32_t error);
 
 /* ------------------------------------------------------------------ */
+/* vmx-smm-code.c: MSRs 17DH and 4E0H                                  */
+
+/* Return values as for vmx_rdmsr(), here and below. */
+int vmx_smm_code_rdmsr(CPUX86State *env, uint32_t index, uint64_t *value);
+int vmx_smm_code_wrmsr(CPUX86State *env, uint32_t index, uint64_t value);
+
+/* ------------------------------------------------------------------ */
 /* vmx-smm-msr.c: MSRs 9BH and 9EH                                     */
 
-/* Return values as for vmx_rdmsr(). */
 int vmx_smm_rdmsr(CPUX86State *env, uint32_t index, uint64_t *value);
 int vmx_smm_wrmsr(CPUX86State *env, uint32_t index, uint64_t value);
 

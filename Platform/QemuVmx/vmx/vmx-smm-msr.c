@@ -22,6 +22,8 @@
 /* Return value: 0 handled, 1 not one of these MSRs, -1 #GP(0). */
 int vmx_smm_rdmsr(CPUX86State *env, uint32_t index, uint64_t *value)
 {
+    int result;
+
     switch (index) {
     case MSR_IA32_SMM_MONITOR_CTL:
         trace_vmx_msr_smm_monitor_ctl(env_cpu(env)->cpu_index, "read",
@@ -40,12 +42,15 @@ int vmx_smm_rdmsr(CPUX86State *env, uint32_t index, uint64_t *value)
         *value = env->smbase;
         return 0;
     default:
-        return vmx_smrr_rdmsr(env, index, value);
+        result = vmx_smm_code_rdmsr(env, index, value);
+        return result == 1 ? vmx_smrr_rdmsr(env, index, value) : result;
     }
 }
 
 int vmx_smm_wrmsr(CPUX86State *env, uint32_t index, uint64_t value)
 {
+    int result;
+
     switch (index) {
     case MSR_IA32_SMM_MONITOR_CTL:
         /* Refused accesses too: that nobody tries is what a trace can show. */
@@ -64,6 +69,7 @@ int vmx_smm_wrmsr(CPUX86State *env, uint32_t index, uint64_t value)
     case MSR_IA32_SMBASE:
         return -1;              /* read-only (DM-ENA-28) */
     default:
-        return vmx_smrr_wrmsr(env, index, value);
+        result = vmx_smm_code_wrmsr(env, index, value);
+        return result == 1 ? vmx_smrr_wrmsr(env, index, value) : result;
     }
 }

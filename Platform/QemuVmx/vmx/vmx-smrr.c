@@ -6,17 +6,24 @@
  * writes there is lost, whatever the chipset would do: its own memory hides
  * behind a region of this processor's address space.  DMA does not pass here.
  *
+ * With the CPU property vmx-smrr-tseg the range is the chipset's TSEG, as if
+ * firmware had set it, until firmware does.
+ *
  * Copyright (c) 2026 STM Lab
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "qemu/osdep.h"
+#include "qemu/host-utils.h"
 #include "qemu/main-loop.h"
+#include "qemu/units.h"
 #include "cpu.h"
 #include "tcg/helper-tcg.h"
 #include "exec/address-spaces.h"
+#include "hw/pci-host/q35.h"
 #include "system/reset.h"
+#include "system/system.h"
 #include "vmx.h"
 #include "vmx-parts.h"
 
@@ -26,6 +33,7 @@
 #define MTRRCAP_SMRR            (1u << 11)
 #define SMRR_PAGES              0xfffff000u
 #define SMRR_TYPE               0xffu
+#define SMRR_WRITE_BACK         6u
 #define SMRR_VALID              (1u << 11)
 
 static uint64_t smrr_read(void *opaque, hwaddr addr, unsigned size)
@@ -69,6 +77,52 @@ void vmx_smrr_update(CPUX86State *env)
     memory_region_transaction_commit();
 }
 
+/* They come with the dual-monitor treatment, whose STM asks for them. */
+static bool has_smrr(CPUX86State *env)
+{
+    return vmx_dual_monitor_offered(env) &&
+           (env->features[FEAT_1_EDX] & CPUID_MTRR);
+}
+
+/* TSEG is a power of two in size and aligned to it, else no SMRR can hold it. */
+static void smrr_follow(CPUX86State *env, uint64_t base, uint64_t size)
+{
+    const bool valid = size && is_power_of_2(size) && !(base & (size - 1)) &&
+                       base + size <= 4 * GiB;
+
+    env->vmx.smrr_base = valid ? base | SMRR_WRITE_BACK : 0;
+    env->vmx.smrr_mask = valid ? (uint32_t)-size | SMRR_VALID : 0;
+    vmx_smrr_update(env);
+}
+
+static void tseg_changed(Notifier *notifier, void *data)
+{
+    MCHPCIState *mch = data;
+    MemoryRegion *tseg = &mch->tseg_window;
+    const uint64_t size = tseg->enabled ? memory_region_size(tseg) : 0;
+    CPUState *cs;
+
+    CPU_FOREACH(cs) {
+        CPUX86State *env = cpu_env(cs);
+
+        if (env_archcpu(env)->vmx_config.smrr_tseg && has_smrr(env) &&
+            !env->vmx.smrr_written) {
+            smrr_follow(env, tseg->addr, size);
+        }
+    }
+}
+
+/* The chipset is there once the machine is. */
+static void listen_to_chipset(Notifier *notifier, void *data)
+{
+    static Notifier tseg = { .notify = tseg_changed };
+    Object *mch = object_resolve_path_type("", TYPE_MCH_PCI_DEVICE, NULL);
+
+    if (mch) {
+        notifier_list_add(&MCH_PCI_DEVICE(mch)->tseg_notifiers, &tseg);
+    }
+}
+
 /* RESET: nothing is hidden; INIT leaves the range in force. */
 static void smrr_reset(void *opaque)
 {
@@ -76,12 +130,15 @@ static void smrr_reset(void *opaque)
 
     env->vmx.smrr_base = 0;
     env->vmx.smrr_mask = 0;
+    env->vmx.smrr_written = false;
+    env->vmx.smm_feature = 0;
     vmx_smrr_update(env);
 }
 
 /* What the processor sees outside SMM: memory, and the range over it. */
 MemoryRegion *vmx_smrr_root(CPUState *cs)
 {
+    static Notifier machine_done;
     MemoryRegion *root = g_new0(MemoryRegion, 1);
     MemoryRegion *memory = g_new0(MemoryRegion, 1);
     MemoryRegion *range = g_new0(MemoryRegion, 1);
@@ -95,14 +152,11 @@ MemoryRegion *vmx_smrr_root(CPUState *cs)
     memory_region_set_enabled(range, false);
     memory_region_add_subregion_overlap(root, 0, range, 1);
     qemu_register_reset(smrr_reset, cs);
+    if (!machine_done.notify) {
+        machine_done.notify = listen_to_chipset;
+        qemu_add_machine_init_done_notifier(&machine_done);
+    }
     return root;
-}
-
-/* They come with the dual-monitor treatment, whose STM asks for them. */
-static bool has_smrr(CPUX86State *env)
-{
-    return vmx_dual_monitor_offered(env) &&
-           (env->features[FEAT_1_EDX] & CPUID_MTRR);
 }
 
 int vmx_smrr_rdmsr(CPUX86State *env, uint32_t index, uint64_t *value)
@@ -156,6 +210,7 @@ int vmx_smrr_wrmsr(CPUX86State *env, uint32_t index, uint64_t value)
     default:
         return 1;
     }
+    env->vmx.smrr_written = true;
     vmx_smrr_update(env);
     return 0;
 }

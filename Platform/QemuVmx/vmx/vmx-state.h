@@ -155,6 +155,13 @@ typedef struct X86VMXTlb {
     X86VMXTlbBank bank[8];      /* TLB_BANKS */
 } X86VMXTlb;
 
+/* CPU properties of what comes with the dual-monitor treatment. */
+typedef struct X86VMXConfig {
+    bool smm_code_check;        /* vmx-smm-code-check */
+    bool smrr_tseg;             /* vmx-smrr-tseg */
+    char *smm_map;              /* vmx-smm-map; NULL for AMD64's */
+} X86VMXConfig;
+
 typedef struct X86VMXState {
     uint32_t mode;              /* X86VMXMode */
     uint32_t activity;          /* active, shutdown, wait-for-SIPI */
@@ -179,6 +186,8 @@ typedef struct X86VMXState {
     uint64_t smm_monitor_ctl;   /* IA32_SMM_MONITOR_CTL */
     uint64_t smrr_base;         /* IA32_SMRR_PHYSBASE */
     uint64_t smrr_mask;         /* IA32_SMRR_PHYSMASK */
+    bool smrr_written;          /* since RESET: it no longer follows TSEG */
+    uint64_t smm_feature;       /* MSR_SMM_FEATURE_CONTROL */
     uint64_t debugctl;          /* IA32_DEBUGCTL */
     X86VMXControls ctl;
     X86VMXExit exit;

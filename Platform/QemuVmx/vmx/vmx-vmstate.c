@@ -15,6 +15,14 @@
 #include "vmx.h"
 #include "vmx-parts.h"
 
+static bool vmx_smrr_needed(void *opaque)
+{
+    X86CPU *cpu = opaque;
+
+    return cpu->env.vmx.smrr_base || cpu->env.vmx.smrr_mask ||
+           cpu->env.vmx.smrr_written || cpu->env.vmx.smm_feature;
+}
+
 static bool vmx_needed(void *opaque)
 {
     X86CPU *cpu = opaque;
@@ -24,7 +32,7 @@ static bool vmx_needed(void *opaque)
     return env->vmx.smm.saved_inhibit ||
            (cpu_has_vmx(env) &&
             (vmx_in_operation(env) || env->vmx.smm_monitor_ctl ||
-             env->vmx.smrr_base || env->vmx.smrr_mask ||
+             vmx_smrr_needed(cpu) ||
              env->vmx.debugctl || env->vmx.smm.saved_vmxe ||
              env->vmx.smm.saved_mode != VMX_MODE_NONE));
 }
@@ -65,21 +73,16 @@ static const VMStateDescription vmstate_vmx_io_smi = {
     }
 };
 
-static bool vmx_smrr_needed(void *opaque)
-{
-    X86CPU *cpu = opaque;
-
-    return cpu->env.vmx.smrr_base || cpu->env.vmx.smrr_mask;
-}
-
 static const VMStateDescription vmstate_vmx_smrr = {
     .name = "cpu/tcg_vmx/smrr",
-    .version_id = 1,
-    .minimum_version_id = 1,
+    .version_id = 2,
+    .minimum_version_id = 2,
     .needed = vmx_smrr_needed,
     .fields = (const VMStateField[]) {
         VMSTATE_UINT64(env.vmx.smrr_base, X86CPU),
         VMSTATE_UINT64(env.vmx.smrr_mask, X86CPU),
+        VMSTATE_BOOL(env.vmx.smrr_written, X86CPU),
+        VMSTATE_UINT64(env.vmx.smm_feature, X86CPU),
         VMSTATE_END_OF_LIST()
     }
 };

@@ -156,10 +156,25 @@ void vmx_io_smi_record(CPUX86State *env, uint32_t port, uint32_t size, bool in,
                        uintptr_t retaddr);
 
 /* ------------------------------------------------------------------ */
-/* SMRR                                                                */
+/* What else comes with the dual-monitor treatment                     */
 
-/* From tcg_cpu_realizefn(): the root of the address space outside SMM. */
+/* From tcg_cpu_realizefn(): CPU properties. */
+bool vmx_config_valid(X86CPU *cpu, Error **errp);
+/* The same: the root of the address space outside SMM. */
 MemoryRegion *vmx_smrr_root(CPUState *cs);
+
+#define SMM_FEATURE_CODE_CHECK (1ull << 2) /* MSR_SMM_FEATURE_CONTROL */
+
+/* From x86_cpu_tlb_fill(): code in SMM is executed in the range of SMRR only. */
+static inline bool vmx_smm_code_checked(CPUX86State *env)
+{
+    return (env->vmx.smm_feature & SMM_FEATURE_CODE_CHECK) &&
+           (env->hflags & HF_SMM_MASK);
+}
+
+bool vmx_smm_code_allowed(CPUX86State *env, hwaddr paddr);
+G_NORETURN void vmx_smm_code_violation(CPUX86State *env, vaddr linear,
+                                       hwaddr paddr);
 
 /* ------------------------------------------------------------------ */
 /* Savevm                                                              */

@@ -9,6 +9,15 @@
 #define SMIS 200u
 #endif
 
+#define SMBUS_DEVICE   31u
+#define SMBUS_FUNCTION 3u
+#define SMBUS_BASE     0x20u
+#define SMBUS_PORTS    0x400u
+#define SMBUS_ADDRESS  6u /* HST_D1: what is written stays */
+#define PCI_BAR_IO     1u
+#define PCI_COMMAND    4u
+#define PCI_COMMAND_IO 1u
+
 volatile uint32_t nmi_count;
 
 void guarded_access(void)
@@ -115,9 +124,24 @@ static void followed_tss(void)
     write64(next, 0x00CF93000000FFFF);
 }
 
+/*
+ * The SMBus controller's ports, as some firmware places them: 400H to 41FH, where the
+ * STM's records go.
+ */
+static void move_smbus(void)
+{
+    pci_write32(SMBUS_DEVICE, SMBUS_FUNCTION, SMBUS_BASE, SMBUS_PORTS | PCI_BAR_IO);
+    pci_write32(SMBUS_DEVICE, SMBUS_FUNCTION, PCI_COMMAND, PCI_COMMAND_IO);
+    check_eq("COPIED-SMBUS", "bar", pci_read32(SMBUS_DEVICE, SMBUS_FUNCTION, SMBUS_BASE), SMBUS_PORTS | PCI_BAR_IO);
+    outb(SMBUS_PORTS + SMBUS_ADDRESS, 0x5A);
+    check_eq("COPIED-SMBUS", "its-port", inb(SMBUS_PORTS + SMBUS_ADDRESS), 0x5A);
+    check_eq("COPIED-SMBUS", "port-of-records", inb(SMBUS_PORTS + 3), 0xE9);
+}
+
 void run_tests(void)
 {
     firmware_start();
+    move_smbus();
     vmx_start();
     smm_monitor_ctl(MSEG_BASE | 1);
     check_eq("SMRR", "announced", rdmsr(MSR_MTRRCAP) & MTRRCAP_SMRR, MTRRCAP_SMRR);
