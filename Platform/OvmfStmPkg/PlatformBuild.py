@@ -202,10 +202,12 @@ class PlatformBuilder(_Paths, UefiBuilder, BuildSettingsManager):
         if self.env.GetValue("BUILDMODULE") or self._only_tells():
             return 0  # one module, or none: no firmware volume
         try:
-            images.build_stm(output, self._request())
+            image = images.build_stm(output, self._request())
         except RuntimeError as error:
             logging.critical("STM image: %s", error)
             return 1
+        for name, value in images.digest_flags(image).items():
+            self.env.SetValue(f"BLD_*_{name}", value, "Digest of the STM image")
         return 0
 
     def Build(self) -> int:

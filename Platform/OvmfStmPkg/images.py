@@ -8,6 +8,7 @@ import hashlib
 import json
 import logging
 import os
+import struct
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -104,6 +105,16 @@ def tell_compilation(report: Path, request: ModuleBuild) -> None:
         RuntimeError: edk2's build refused something.
     """
     run_logged(edk2_build(request, "genmake", "-y", str(report), "-Y", "COMPILE_INFO"))
+
+
+def digest_flags(image: Path) -> dict[str, str]:
+    """The SHA-256 of the STM image as flags for the DSC: four numbers, as they are in memory.
+
+    The loader compares with it what it finds in the firmware volume.
+    """
+    digest = hashlib.sha256(image.read_bytes()).digest()
+    parts = struct.unpack("<4Q", digest)
+    return {f"STM_IMAGE_DIGEST{index}": f"{part:#018x}" for index, part in enumerate(parts)}
 
 
 def build_stm(output: Path, request: ModuleBuild) -> Path:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
-"""Records of the STM that the guest writes, under the executive monitor and without it, are not taken for the STM's."""
+"""Records of the STM and a status of the firmware's that a guest writes: nobody takes them for theirs."""
 
 from __future__ import annotations
 
@@ -16,9 +16,13 @@ FORGED = "class=forged"
 
 
 def test_forged_records(firmware: Firmware) -> None:
-    """Before the start, as a guest, and after the stop: each is found at the ports that it reached."""
+    """Before the start, as a guest, and after the stop: each is found at the ports that it reached.
+
+    The status says meanwhile that the STM was refused. The executive monitor asks the processor.
+    """
     forge = "GuestTool.efi forge"
-    script = (forge, "ExecMon.efi start", forge, "SmiTool.efi b2 2", "ExecMon.efi stop", forge, "reset -s")
+    start = ("GuestTool.efi forge-status", "ExecMon.efi start")
+    script = (forge, *start, forge, "SmiTool.efi b2 2", "ExecMon.efi stop", forge, "StmStatus.efi", "reset -s")
     result = boot_configuration(Configuration.DUAL_MONITOR, firmware, script, TIMEOUT_SECONDS)
     assert result.ending.requested, f"{result.run_dir}: {result.ending}"
     stream = result.stream
@@ -27,6 +31,8 @@ def test_forged_records(firmware: Firmware) -> None:
     # It wrote them: to the ports of the executive monitor and of the firmware they came.
     assert sorted(error.log for error in stream.errors) == ["executive.log"] * 3 + ["records.log"] * 3
     assert all("forged" in str(error) for error in stream.errors)
+    assert "state:        refused" in (result.run_dir / "console.log").read_text(errors="replace")
+    assert stream.of("EXEC", "no-stm") == []
     # The STM's own are there.
     assert len(stream.of("STM", "start")) == 1
     assert len(stream.of("STM", "stop")) == 1

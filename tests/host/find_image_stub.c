@@ -16,11 +16,16 @@ UINTN        TestFwCfgSize;
 CONST UINT8  *TestVolume;           ///< NULL: no image in the firmware volume
 UINTN        TestVolumeSize;
 UINTN        TestBytesRead;         ///< from fw_cfg
+UINT64       TestDigest[4];         ///< PcdStmImageDigest0 to 3
 
 STATIC UINT8  mFileGuid[16];
 
 #define _PCD_GET_MODE_BOOL_PcdStmImageOverride  TestAllowed
 #define _PCD_GET_MODE_PTR_PcdStmImageFile       ((VOID *)mFileGuid)
+#define _PCD_VALUE_PcdStmImageDigest0           TestDigest[0]
+#define _PCD_VALUE_PcdStmImageDigest1           TestDigest[1]
+#define _PCD_VALUE_PcdStmImageDigest2           TestDigest[2]
+#define _PCD_VALUE_PcdStmImageDigest3           TestDigest[3]
 
 #include "../../StmPkg/Firmware/StmLoader/FindImage.c"
 
@@ -87,4 +92,15 @@ GetSectionFromAnyFv (
   __builtin_memcpy (*Buffer, TestVolume, TestVolumeSize);
   *Size = TestVolumeSize;
   return EFI_SUCCESS;
+}
+
+INTN
+EFIAPI
+CompareMem (
+  IN CONST VOID  *First,
+  IN CONST VOID  *Second,
+  IN UINTN       Length
+  )
+{
+  return __builtin_memcmp (First, Second, Length);
 }

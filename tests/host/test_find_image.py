@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,12 @@ import pytest
 from build_scripts.machine.processors import STM_IMAGE_KEY
 from tests.host.conftest import Build
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Platform" / "OvmfStmPkg"))
+
+import images
+
 NONE, MISSING, MALFORMED, TOO_LARGE, FORBIDDEN = 0, 7, 8, 9, 10
+DIGEST = 16
 VOLUME, FW_CFG = 1, 2
 LIMIT = 0x200000
 BUILT_IN, PASSED = b"the image of the firmware volume", b"the image that is passed"
@@ -82,6 +89,29 @@ def test_a_file_that_cannot_be_an_image_is_not_replaced(machine: Machine) -> Non
     assert machine.bytes_read == 0
     assert machine.find(PASSED, limit=len(PASSED)) == (NONE, FW_CFG, PASSED)
     assert machine.find(PASSED, memory=False) == (MISSING, FW_CFG, None)
+
+
+def test_the_volume_holds_the_image_that_was_built(machine: Machine, checkout: Path, tmp_path: Path) -> None:
+    """Each byte of the digest counts; without one built in nothing fits; what is passed is the owner's choice."""
+    built = tmp_path / "Stm.mseg"
+    built.write_bytes(BUILT_IN)
+    flags = images.digest_flags(built)
+    parts = (ctypes.c_uint64 * 4).in_dll(machine.library, "TestDigest")
+    digest = hashlib.sha256(BUILT_IN).digest()
+
+    def check(source: int, sha256: bytes) -> int:
+        return int(machine.library.CheckImageDigest(source, sha256))
+
+    parts[:] = [0, 0, 0, 0]
+    assert check(VOLUME, digest) == DIGEST
+    parts[:] = [int(flags[f"STM_IMAGE_DIGEST{index}"], 16) for index in range(4)]
+    assert check(VOLUME, digest) == NONE
+    for index in range(len(digest)):
+        other = bytes(byte ^ (0x10 if place == index else 0) for place, byte in enumerate(digest))
+        assert check(VOLUME, other) == DIGEST
+        assert check(FW_CFG, other) == NONE
+    platform = (checkout / "Platform/OvmfStmPkg/OvmfStmPkg.dsc").read_text()
+    assert all(f"PcdStmImageDigest{index}|$({name})" in platform for index, name in enumerate(flags))
 
 
 def test_only_builds_for_the_lab_allow_it(checkout: Path) -> None:

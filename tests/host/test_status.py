@@ -27,6 +27,7 @@ REASONS = [
     "resources-malformed",
     "resources-unprotectable",
     "resources-incomplete",
+    "image-digest",
 ]
 SOURCES = ["none", "firmware-volume", "fw-cfg"]
 REFUSED = {
@@ -39,6 +40,7 @@ REFUSED = {
     "resources-malformed",
     "resources-unprotectable",
     "resources-incomplete",
+    "image-digest",
 }
 LOCK, VMX_OUTSIDE_SMX, DUAL_MONITOR = 1 << 0, 1 << 2, 1 << 49
 REVISION = 1

@@ -1,5 +1,5 @@
 /** @file
-  Records that somebody else should have written.
+  Records and a status that somebody else should have written.
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
@@ -8,6 +8,8 @@
 #include "GuestTool.h"
 #include <Library/IoLib.h>
 #include <Library/UefiBootServicesTableLib.h>
+#include <Guid/StmStatusTable.h>
+#include <Library/UefiLib.h>
 #include <StmRecord.h>
 
 ///
@@ -47,5 +49,35 @@ GuestForgeRecords (
   }
 
   gBS->RestoreTPL (Tpl);
+  return EFI_SUCCESS;
+}
+
+/**
+  Turn the firmware's status into the opposite of what it says: an STM that is enabled into
+  one that was refused, and the other way round.
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @retval EFI_SUCCESS    Done. Whether anybody believes it is for the reader to say.
+  @retval EFI_NOT_FOUND  The firmware publishes no status.
+**/
+EFI_STATUS
+GuestForgeStatus (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  )
+{
+  STM_STATUS_TABLE  *Table;
+
+  if (EFI_ERROR (EfiGetSystemConfigurationTable (&gStmStatusTableGuid, (VOID **)&Table)) ||
+      (Table->Signature != STM_STATUS_TABLE_SIGNATURE))
+  {
+    return EFI_NOT_FOUND;
+  }
+
+  Table->Reason = (Table->Reason == StmReasonNone) ? StmReasonImageMissing : StmReasonNone;
+  Table->State  = (Table->Reason == StmReasonNone) ? StmStateEnabled : StmStateRefused;
+  Print (L"GuestTool: the status says %d, reason %d\n", Table->State, Table->Reason);
   return EFI_SUCCESS;
 }

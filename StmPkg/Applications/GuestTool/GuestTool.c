@@ -396,6 +396,7 @@ STATIC CONST STM_COMMAND  mCommands[] = {
   { L"",             L"", 0, 0, GuestObserveCommand     },
   { L"answers",      L"", 0, 0, GuestAskProcessor       },
   { L"forge",        L"", 0, 0, GuestForgeRecords       },
+  { L"forge-status", L"", 0, 0, GuestForgeStatus        },
   { L"hidden",       L"", 0, 0, GuestHiddenCommand      },
   { L"nmi",          L"", 0, 0, GuestNmiCommand         },
   { L"reset-string", L"", 0, 0, GuestResetByString      },

@@ -76,6 +76,22 @@ GuestForgeRecords (
   IN CHAR16  **Argv
   );
 
+/**
+  Turn the firmware's status into the opposite of what it says: an STM that is enabled into
+  one that was refused, and the other way round.
+
+  @param[in] Argc  Number of arguments.
+  @param[in] Argv  The arguments.
+
+  @retval EFI_SUCCESS    Done. Whether anybody believes it is for the reader to say.
+  @retval EFI_NOT_FOUND  The firmware publishes no status.
+**/
+EFI_STATUS
+GuestForgeStatus (
+  IN UINTN   Argc,
+  IN CHAR16  **Argv
+  );
+
 //
 // Hidden.c
 //

@@ -83,10 +83,37 @@ ExecCheckVmx (
 }
 
 /**
-  Whether the firmware has enabled the dual-monitor treatment; says why not.
+  Why the firmware says that it has no STM.
 
-  @retval TRUE   Enabled.
-  @retval FALSE  Not enabled, or this firmware publishes no status.
+  @return Name of an STM_REASON; "not-announced" if it says nothing, or the opposite of what
+          the processor does.
+**/
+STATIC
+CONST CHAR8 *
+ExecFirmwareReason (
+  VOID
+  )
+{
+  STM_STATUS_TABLE  *Table;
+
+  if (EFI_ERROR (EfiGetSystemConfigurationTable (&gStmStatusTableGuid, (VOID **)&Table)) ||
+      (Table->Signature != STM_STATUS_TABLE_SIGNATURE) || (Table->Reason == StmReasonNone))
+  {
+    return "not-announced";
+  }
+
+  return StmReasonName ((STM_REASON)Table->Reason);
+}
+
+/**
+  Whether this processor has an STM to activate; says why not.
+
+  The processor is asked: IA32_SMM_MONITOR_CTL can be written in SMM only. The firmware's
+  status table, which any guest can have written, gives no more than the words for a
+  refusal.
+
+  @retval TRUE   It has: the firmware has announced MSEG to it.
+  @retval FALSE  It has not.
 **/
 STATIC
 BOOLEAN
@@ -94,29 +121,18 @@ ExecStmEnabled (
   VOID
   )
 {
-  STM_STATUS_TABLE  *Table;
+  CONST CHAR8  *Reason;
 
-  if (EFI_ERROR (EfiGetSystemConfigurationTable (&gStmStatusTableGuid, (VOID **)&Table)) ||
-      (Table->Signature != STM_STATUS_TABLE_SIGNATURE))
+  if (((AsmReadMsr64 (MSR_IA32_VMX_BASIC) & VMX_BASIC_DUAL_MONITOR) != 0) &&
+      ((AsmReadMsr64 (MSR_IA32_SMM_MONITOR_CTL) & VMX_SMM_MONITOR_CTL_VALID) != 0))
   {
-    Print (L"ExecMon: the firmware publishes no STM status; going on without an STM\n");
-    StmRecord (STM_RECORD_PORT_EXECUTIVE, "EXEC", "no-stm", "reason=no-status-table");
-    return FALSE;
+    return TRUE;
   }
 
-  if (Table->State != StmStateEnabled) {
-    Print (L"ExecMon: no STM (%a); going on without one\n", StmReasonName ((STM_REASON)Table->Reason));
-    StmRecord (
-      STM_RECORD_PORT_EXECUTIVE,
-      "EXEC",
-      "no-stm",
-      "reason=%a",
-      StmReasonName ((STM_REASON)Table->Reason)
-      );
-    return FALSE;
-  }
-
-  return TRUE;
+  Reason = ExecFirmwareReason ();
+  Print (L"ExecMon: no STM (%a); going on without one\n", Reason);
+  StmRecord (STM_RECORD_PORT_EXECUTIVE, "EXEC", "no-stm", "reason=%a", Reason);
+  return FALSE;
 }
 
 /**

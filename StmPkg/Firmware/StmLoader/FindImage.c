@@ -8,6 +8,7 @@
 
 #include "StmLoader.h"
 
+#include <Library/BaseMemoryLib.h>
 #include <Library/DxeServicesLib.h>
 #include <Library/PcdLib.h>
 #include <Library/StmFwCfgLib.h>
@@ -89,4 +90,37 @@ FindImage (
   }
 
   return StmReasonNone;
+}
+
+/**
+  Is the image of the firmware volume the one that was built for it?
+
+  The volume lies in flash, where whoever can write to that can put another image. The
+  digest is part of this driver. An image that is passed by fw_cfg is the choice of the
+  machine's owner, and nobody knows its digest.
+
+  @param[in] Source  Where the image comes from.
+  @param[in] Sha256  Digest of the image file.
+
+  @return StmReasonNone or StmReasonImageDigest.
+**/
+STM_REASON
+CheckImageDigest (
+  IN STM_IMAGE_SOURCE  Source,
+  IN CONST UINT8       Sha256[STM_SHA256_DIGEST_SIZE]
+  )
+{
+  CONST UINT64  Built[] = {
+    FixedPcdGet64 (PcdStmImageDigest0),
+    FixedPcdGet64 (PcdStmImageDigest1),
+    FixedPcdGet64 (PcdStmImageDigest2),
+    FixedPcdGet64 (PcdStmImageDigest3)
+  };
+
+  STATIC_ASSERT (sizeof (Built) == STM_SHA256_DIGEST_SIZE, "parts of the digest");
+  if ((Source != StmSourceFirmwareVolume) || (CompareMem (Sha256, Built, sizeof (Built)) == 0)) {
+    return StmReasonNone;
+  }
+
+  return StmReasonImageDigest;
 }

@@ -173,6 +173,7 @@ StmLoaderEntryPoint (
   Status.ImageSource = Image.Source;
   if (Found == StmReasonNone) {
     StmSha256 (Image.File, Image.Size, Status.ImageSha256);
+    Found = CheckImageDigest (Image.Source, Status.ImageSha256);
   }
 
   FindPolicy ();

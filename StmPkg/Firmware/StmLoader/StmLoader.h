@@ -38,6 +38,24 @@ FindImage (
   );
 
 /**
+  Is the image of the firmware volume the one that was built for it?
+
+  The volume lies in flash, where whoever can write to that can put another image. The
+  digest is part of this driver. An image that is passed by fw_cfg is the choice of the
+  machine's owner, and nobody knows its digest.
+
+  @param[in] Source  Where the image comes from.
+  @param[in] Sha256  Digest of the image file.
+
+  @return StmReasonNone or StmReasonImageDigest.
+**/
+STM_REASON
+CheckImageDigest (
+  IN STM_IMAGE_SOURCE  Source,
+  IN CONST UINT8       Sha256[STM_SHA256_DIGEST_SIZE]
+  );
+
+/**
   Ask every processor for its facts and decide for all of them.
 
   @param[out] Facts  Facts of the processor that executes this code.

@@ -113,6 +113,7 @@ StmStateOf (
     case StmReasonResourcesMalformed:
     case StmReasonResourcesUnprotectable:
     case StmReasonResourcesIncomplete:
+    case StmReasonImageDigest:
       return StmStateRefused;
     default:
       return StmStateUnavailable;
@@ -190,6 +191,8 @@ StmReasonName (
       return "resources-unprotectable";
     case StmReasonResourcesIncomplete:
       return "resources-incomplete";
+    case StmReasonImageDigest:
+      return "image-digest";
     default:
       return "?";
   }

@@ -59,7 +59,8 @@ typedef enum {
   StmReasonImageModified          = 12, ///< "image-modified": at a wake, MSEG's static part was not what had been loaded
   StmReasonResourcesMalformed     = 13, ///< "resources-malformed": the firmware's list of resources is so, or too long
   StmReasonResourcesUnprotectable = 14, ///< "resources-unprotectable": it claims MSEG, or writes of MSR 9BH
-  StmReasonResourcesIncomplete    = 15  ///< "resources-incomplete": it lacks a claim that a driver has tried to make
+  StmReasonResourcesIncomplete    = 15, ///< "resources-incomplete": it lacks a claim that a driver has tried to make
+  StmReasonImageDigest            = 16  ///< "image-digest": that of the firmware volume is not the one that was built for it
 } STM_REASON;
 
 ///
