@@ -74,6 +74,7 @@ ReadItem (
   Item->Type   = (UINT32)Get (At, 4);
   Item->Length = (UINT32)Get (At + 4, 2);
   Item->Space  = SpaceNone;
+  Item->Bits   = FALSE;
   Item->Next   = 0;
   Flags        = (UINT32)Get (At + 6, 2);
   if ((Item->Type > 8) || (Left < Lengths[Item->Type]) || ((Flags & 0x7FFE) != 0)) {
@@ -107,13 +108,16 @@ ReadItem (
     case 2:
       return (BOOLEAN)((Get (At + 12, 4) == 0) && Name (Item, SpaceIo, Get (At + 8, 2), Get (At + 10, 2), 0x10000, 3));
     case 4:
+      Item->Bits     = TRUE;
+      Item->Masks[0] = Get (At + 16, 8);
+      Item->Masks[1] = Get (At + 24, 8);
       return (BOOLEAN)((Get (At + 12, 4) <= 1) &&
                        Name (
                          Item,
                          SpaceMsr,
-                         Get (At + 8, 4),
-                         1,
-                         1ULL << 32,
+                         Get (At + 8, 4) * 64,
+                         64,
+                         64ULL << 32,
                          ((Get (At + 16, 8) != 0) ? 1 : 0) | ((Get (At + 24, 8) != 0) ? 2 : 0)
                          ));
     case 5:
@@ -171,6 +175,65 @@ RefReadList (
 }
 
 /**
+  Accesses that masks have at a bit.
+**/
+UINT32
+RefBits (
+  IN CONST UINT64  Masks[2],
+  IN UINT64        Bit
+  )
+{
+  return (UINT32)(Masks[0] >> Bit & 1) | (UINT32)(Masks[1] >> Bit & 1) << 1;
+}
+
+/**
+  Bits that a claim of an MSR keeps from being protected: all for reads, since nobody reads
+  one bit; and all for writes of those that are in a VMCS.
+**/
+VOID
+RefNeeds (
+  IN  CONST REF_ITEM  *Claim,
+  OUT UINT64          Masks[2]
+  )
+{
+  STATIC CONST UINT32  Switched[] = { 0x174, 0x175, 0x176, 0x1D9, 0x277, 0xC0000080, 0xC0000100, 0xC0000101 };
+  UINT32               Index;
+
+  Masks[0] = (Claim->Masks[0] != 0) ? MAX_UINT64 : 0;
+  Masks[1] = Claim->Masks[1];
+  for (Index = 0; Index < ARRAY_SIZE (Switched); Index++) {
+    if ((Claim->First / 64 == Switched[Index]) && (Masks[1] != 0)) {
+      Masks[1] = MAX_UINT64;
+    }
+  }
+}
+
+/**
+  Does a claim of an MSR keep any of what a descriptor or a range names?
+**/
+STATIC
+BOOLEAN
+ClaimsBits (
+  IN CONST REF_ITEM  *Claim,
+  IN CONST REF_ITEM  *Item
+  )
+{
+  UINT64  Needs[2];
+  UINT64  Place;
+
+  RefNeeds (Claim, Needs);
+  for (Place = Claim->First; Place <= Claim->Last; Place++) {
+    if ((Place >= Item->First) && (Place <= Item->Last) &&
+        ((RefBits (Needs, Place - Claim->First) & (Item->Bits ? RefBits (Item->Masks, Place - Item->First) : Item->Access)) != 0))
+    {
+      return TRUE;
+    }
+  }
+
+  return FALSE;
+}
+
+/**
   Does a list of the firmware's claim any of what a descriptor names? Only what is
   claimed in the same words: memory, ports, MSRs, all.
 **/
@@ -191,6 +254,14 @@ RefClaims (
 
     if (Claim->Type == 7) {
       return TRUE;
+    }
+
+    if (Claim->Bits) {
+      if ((Item->Space == SpaceMsr) && ClaimsBits (Claim, Item)) {
+        return TRUE;
+      }
+
+      continue;
     }
 
     //
@@ -231,13 +302,15 @@ RefProtectedAt (
 {
   CONST REF_CHANGE  *Change;
   UINT32            Access;
+  UINT32            Here;
   UINT32            Index;
 
   Access = 0;
   for (Index = 0; Index < History->Count; Index++) {
     Change = &History->Changes[Index];
     if ((Change->Space == Space) && (Change->First <= Place) && (Place <= Change->Last)) {
-      Access = Change->Protect ? (Access | Change->Access) : (Access & ~Change->Access);
+      Here   = Change->Bits ? RefBits (Change->Masks, Place - Change->First) : Change->Access;
+      Access = Change->Protect ? (Access | Here) : (Access & ~Here);
     }
   }
 

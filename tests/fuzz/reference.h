@@ -24,6 +24,8 @@ typedef struct {
   UINT32    Access;     ///< 1 read, 2 write, 4 execute
   UINT64    First;
   UINT64    Last;       ///< the last place that it names
+  UINT64    Masks[2];   ///< bits for reads and for writes, if Bits
+  BOOLEAN   Bits;       ///< an MSR: places are its bits, from First on, and each has its accesses
   UINT64    Next;       ///< of END: where the list goes on
   BOOLEAN   Ignored;
   BOOLEAN   Returned;
@@ -50,6 +52,8 @@ typedef struct {
   UINT32    Access;
   UINT64    First;
   UINT64    Last;
+  UINT64    Masks[2];
+  BOOLEAN   Bits;
   BOOLEAN   Protect;
 } REF_CHANGE;
 
@@ -73,6 +77,18 @@ RefReadList (
   IN  UINTN        Size,
   IN  UINT32       PhysicalBits,
   OUT REF_LIST     *List
+  );
+
+UINT32
+RefBits (
+  IN CONST UINT64  Masks[2],
+  IN UINT64        Bit
+  );
+
+VOID
+RefNeeds (
+  IN  CONST REF_ITEM  *Claim,
+  OUT UINT64          Masks[2]
   );
 
 BOOLEAN

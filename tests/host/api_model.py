@@ -69,7 +69,7 @@ class Machine:
         space, first, last, access = claim.ranges
         if space == "memory":
             return resources.Profile.touches(claim.ranges, self.limits.mseg)
-        return space == "msr" and first <= SMM_MONITOR_CTL < last and bool(access & resources.WRITE)
+        return space == "msr" and first <= 64 * SMM_MONITOR_CTL < last and bool(access & resources.WRITE)
 
     def _join(self, first: bool) -> int:
         """What INITIALIZE_PROTECTION, or the START of another processor, must be answered with."""

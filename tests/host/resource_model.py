@@ -20,9 +20,11 @@ UNPROTECTABLE_RESOURCE, MALFORMED, OUT_OF_RESOURCES = 0x8001_0007, 0x8001_000D, 
 UNPROTECTABLE, UNSPECIFIED = 0x8001_0017, 0x8001_FFFF
 
 Place = tuple[str, int, int]
-"""Space, number (of a page, a port, an MSR, a byte of PCI configuration space), access."""
+"""Space, number (of a page, a port, a bit of an MSR, a byte of PCI configuration space), access."""
 
 PCI_FUNCTION = 0x1000
+SWITCHED_MSRS = (0x174, 0x175, 0x176, 0x1D9, 0x277, 0xC000_0080, 0xC000_0100, 0xC000_0101)
+"""MSRs that VM entries and VM exits of the handler switch: a write of one is a write of all its bits."""
 STEP_PORTS = range(0xED, 0xF1)
 """Where string instructions of the handler run before the STM does their access: always open."""
 Bridges = dict[tuple[int, int, int], int]
@@ -57,7 +59,7 @@ class Descriptor:
     trapped: int = 0
     """READ for In, WRITE for Out, of a descriptor of trapped I/O."""
     register: tuple[int, int, int] | None = None
-    """Number of a control register, bits not to be read, bits not to be written."""
+    """Number of a control register or an MSR, bits not to be read, bits not to be written."""
     continuation: int = 0
     originating: int = 0
     path: tuple[tuple[int, int], ...] = ()
@@ -91,7 +93,7 @@ def named(kind: int, body: bytes, bits: int) -> tuple[str, int, int, int] | None
     if kind == MSR:
         index, flags, read, write = struct.unpack("<IIQQ", body)
         require(flags >> 1 == 0)
-        return "msr", index, index + 1, READ * bool(read) | WRITE * bool(write)
+        return "msr", 64 * index, 64 * index + 64, READ * bool(read) | WRITE * bool(write)
     if kind == PCI:
         attributes, base, length, _bus, last = struct.unpack_from("<HHHBB", body)
         require(attributes >> 2 == 0 and length > 0 and base + length <= 0x1000)
@@ -120,12 +122,23 @@ def parse_one(memory: bytes, offset: int, bits: int) -> Descriptor:
     ranges = named(kind, body, bits)
     continuation = struct.unpack("<Q", body)[0] if kind == END else 0
     trapped = body[4] & (READ | WRITE) if kind == TRAPPED else 0
-    register = struct.unpack("<I4xQQ", body) if kind == REGISTER else None
+    register = struct.unpack("<I4xQQ", body) if kind in (REGISTER, MSR) else None
     one = Descriptor(kind, length, offset, bool(flags >> 15), bool(flags & 1), ranges, trapped, register, continuation)
     if kind != PCI:
         return one
     nodes = [struct.unpack_from("<BB", body, 8 + 6 * node + 4) for node in range(body[7] + 1)]
     return replace(one, originating=body[6], path=tuple((device, function) for function, device in nodes))
+
+
+def needed_bits(claim: Descriptor) -> tuple[int, int]:
+    """Bits of a register that a claim of the firmware's keeps from being protected: for reads, for writes.
+
+    To read one bit is to read the register; the bits that a write leaves alone may be protected.
+    """
+    assert claim.register is not None
+    number, read, write = claim.register
+    every = 2**64 - 1
+    return every * bool(read), every * bool(write) if claim.type == MSR and number in SWITCHED_MSRS else write
 
 
 def functions(one: Descriptor, bridges: Bridges) -> list[tuple[int, int, int]] | None:
@@ -188,6 +201,13 @@ class Profile:
             numbers = known[bisect_left(known, first) : bisect_left(known, last)]
         return {(space, number, each) for number in numbers for each in accesses(access)}
 
+    def looked_at(self, places: set[Place]) -> set[Place]:
+        """Those of them that are watched."""
+        if self.watched is None:
+            return places
+        known = {space: set(numbers) for space, numbers in self.watched.items()}
+        return {place for place in places if place[1] in known[place[0]]}
+
     def everything(self, limits: Limits, claims: list[Descriptor]) -> set[Place] | None:
         """What the firmware does not need; None if it claims all there is."""
         if any(claim.type == ALL and not claim.ignored for claim in claims):
@@ -223,10 +243,11 @@ class Profile:
                 granted.append(all_of_it is not None)
                 places = places | (all_of_it or set()) if protect else set()
                 continue
-            if one.type == REGISTER:
+            if one.type in (REGISTER, MSR):
                 bits = self.register_bits(one, claims, protect)
                 granted.append(bits is not None)
-                places = (places | bits if protect else places - bits) if bits is not None else places
+                bits = self.looked_at(bits or set())
+                places = places | bits if protect else places - bits
                 continue
             ranges = self.targets(one, limits)
             if one.type == TRAPPED:
@@ -250,27 +271,26 @@ class Profile:
 
     @staticmethod
     def register_bits(one: Descriptor, claims: list[Descriptor], protect: bool) -> set[Place] | None:
-        """Bits of a control register; None if the processor tells nobody of the access, or the firmware needs any."""
+        """Bits of a register; None if the processor tells nobody of the access, or the firmware needs any."""
         assert one.register is not None
         number, read, write = one.register
         if protect:
             # CR2; reads of CR0 and CR4.
-            if number == 1 or (read and number in (0, 3)):
+            if one.type == REGISTER and (number == 1 or (read and number in (0, 3))):
                 return None
             for claim in claims:
                 if claim.ignored or (read or write) == 0:
                     continue
                 if claim.type == ALL:
                     return None
-                if claim.register is None or claim.register[0] != number:
+                if claim.register is None or claim.type != one.type or claim.register[0] != number:
                     continue
-                # To read one bit is to read the register; the bits that a write leaves alone may be protected.
-                if (claim.register[1] and read) or claim.register[2] & write:
+                needs_read, needs_write = needed_bits(claim)
+                if needs_read & read or needs_write & write:
                     return None
+        space = "register" if one.type == REGISTER else "msr"
         masks = ((READ, read), (WRITE, write))
-        return {
-            ("register", 64 * number + bit, access) for access, mask in masks for bit in range(64) if mask >> bit & 1
-        }
+        return {(space, 64 * number + bit, access) for access, mask in masks for bit in range(64) if mask >> bit & 1}
 
     @staticmethod
     def targets(one: Descriptor, limits: Limits) -> list[tuple[str, int, int, int]] | None:
@@ -302,6 +322,13 @@ class Profile:
                 continue
             if claim.type == ALL:
                 return True
+            if claim.type == MSR and space == "msr":
+                assert claim.ranges is not None
+                bits = range(max(first, claim.ranges[1]), min(last, claim.ranges[2]))
+                masks = zip((READ, WRITE), needed_bits(claim), strict=True)
+                if any(access & kind and mask >> bit % 64 & 1 for kind, mask in masks for bit in bits):
+                    return True
+                continue
             targets = self.targets(claim, limits) if claim.ranges else None
             needed = targets[-1] if targets else None
             if needed is not None and needed[0] == "memory" and space == "pci" and limits.ecam:

@@ -227,5 +227,5 @@ def test_a_failed_call_protects_nothing(library: ctypes.CDLL) -> None:
     _, _, before = call(library, MEMORY + end(), True)
     status, _, after = call(library, PORTS + put(MSR, 12, "<I", 2) + end(), True, before)
     assert hex(status) == hex(model.MALFORMED)
-    watched = {"memory": [4, 5, 6], "io": [0x60], "msr": [0x176], "pci": [], "register": []}
+    watched = {"memory": [4, 5, 6], "io": [0x60], "msr": [64 * 0x176], "pci": [], "register": []}
     assert places(after, watched) == places(before, watched) == {("memory", 5, access) for access in (1, 2, 4)}

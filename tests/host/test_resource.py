@@ -149,7 +149,11 @@ WATCHED: model.Watched = {
         }
     ),
     "io": sorted({*range(20), *range(0x5F, 0x67), *range(0xE8, 0xF6), *range(0xCF0, 0xD08), 0xFFFF}),
-    "msr": [*range(8), 0x1FFF, 0x2000, 0xC000_0080, 0xFFFF_FFFF],
+    "msr": sorted(
+        64 * index + bit
+        for index in (*range(8), 0x1FFF, 0x2000, 0xC000_0080, 0xFFFF_FFFF)
+        for bit in (0, 1, 2, 7, 39, 40, 41, 63)
+    ),
     "register": [*range(5 * 64)],
     "pci": sorted(
         model.PCI_FUNCTION * ((bus * 32 + device) * 8 + function) + register
@@ -168,7 +172,8 @@ lengths = st.one_of(st.integers(1, 6).map(lambda pages: pages * PAGE), st.intege
 memories = st.builds(memory, addresses, lengths, st.integers(0, 7), st.sampled_from((model.MEM, model.MMIO)))
 some_ports = st.one_of(st.integers(0, 12), st.integers(0, 12), st.integers(0xE8, 0xF2))
 ports = st.builds(io, some_ports, st.integers(1, 6))
-msrs = st.builds(msr, st.integers(0, 6), st.sampled_from((0, 1, 2**64 - 1)), st.sampled_from((0, 1 << 40)))
+_msr_masks = st.sampled_from((0, 1, 1 << 40, 3 << 39, 0x83, 2**64 - 1))
+msrs = st.builds(msr, st.one_of(st.integers(0, 6), st.just(0xC000_0080)), _msr_masks, _msr_masks)
 # Paths that lead to the same functions, to others, and nowhere.
 paths = st.sampled_from(
     (
@@ -328,14 +333,14 @@ def test_all_is_what_the_firmware_does_not_need(library: ctypes.CDLL) -> None:
 
     All of it is given back at once.
     """
-    whole = {0: 1 << BITS, 1: 0x1_0000, 2: 1 << 32, 3: 1 << 28}
+    whole = {0: 1 << BITS, 1: 0x1_0000, 2: 64 << 32, 3: 1 << 28}
     profile, status = protect(library, [memory(0x5000, PAGE, 3), io(0x60, 5), msr(0x1B, 1, 0)], ANY)
     assert status == model.SUCCESS
     found = [(one.space, one.base, one.end, one.access) for one in profile.ranges[: profile.count]]
     assert found == [
         *((0, 0, 0x5000, 7), (0, 0x5000, 0x6000, 4), (0, 0x6000, TSEG.start, 7), (0, TSEG.stop, whole[0], 7)),
         *((1, 0, 0x60, 3), (1, 0x65, 0xED, 3), (1, 0xF1, whole[1], 3)),
-        *((2, 0, 0x1B, 3), (2, 0x1B, 0x1C, 2), (2, 0x1C, whole[2], 3)),
+        *((2, 0, 64 * 0x1B, 3), (2, 64 * 0x1B, 64 * 0x1C, 2), (2, 64 * 0x1C, whole[2], 3)),
         (3, 0, whole[3], 3),
     ]
     assert apply(library, profile, memory(0x1000, PAGE), protect=False) == model.SUCCESS

@@ -36,7 +36,8 @@
 #define PM_TIMER_PORTS  4
 
 ///
-/// Whole registers: the STM has no protection of single bits.
+/// Whole registers: a handler that reads one reads all its bits, and the command register of
+/// the local APIC is written as a whole.
 ///
 #define ALL_BITS  MAX_UINT64
 

@@ -32,17 +32,18 @@
 typedef enum {
   StmSpaceMemory,   ///< physical addresses, whole pages
   StmSpaceIo,       ///< ports
-  StmSpaceMsr,      ///< MSRs; there is no protection of single bits
+  StmSpaceMsr,      ///< bits of MSRs: STM_MSR_PLACE
   StmSpacePci,      ///< bytes of PCI configuration space: STM_PCI_PLACE
   StmSpaceRegister  ///< bits of control registers: STM_REGISTER_PLACE
 } STM_SPACE;
 
 ///
 /// A bit of a control register, by the number that a descriptor has for the register
-/// (STM_REGISTER_VIOLATION_TYPE).
+/// (STM_REGISTER_VIOLATION_TYPE), and of an MSR.
 ///
 #define STM_REGISTER_BITS  64
 #define STM_REGISTER_PLACE(Type, Bit)  ((UINT64)(Type) * STM_REGISTER_BITS + (Bit))
+#define STM_MSR_PLACE(Msr, Bit)        STM_REGISTER_PLACE (Msr, Bit)
 
 ///
 /// A byte of PCI configuration space, as in the enhanced configuration access mechanism.
@@ -107,7 +108,8 @@ typedef enum {
   StmResourceMalformed,
   StmResourceEnd,
   StmResourceIgnored,     ///< IgnoreResource is set
-  StmResourceRange,       ///< memory, MMIO, I/O, MSR: Range is what it names
+  StmResourceRange,       ///< memory, MMIO, I/O: Range is what it names
+  StmResourceMsr,         ///< Range is all of the MSR, with the accesses of which it names some bits
   StmResourceTrappedIo,   ///< Range is what it names
   StmResourcePci,         ///< Range is what it names if its path is one node: StmPciResolve
   StmResourceAll,

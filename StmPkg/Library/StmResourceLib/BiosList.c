@@ -75,7 +75,7 @@ IsTheStms (
   )
 {
   if (Claim->Space == StmSpaceMsr) {
-    return (BOOLEAN)((Claim->Base == MSR_IA32_SMM_MONITOR_CTL) && ((Claim->Access & STM_ACCESS_WRITE) != 0));
+    return (BOOLEAN)((Claim->Base == STM_MSR_PLACE (MSR_IA32_SMM_MONITOR_CTL, 0)) && ((Claim->Access & STM_ACCESS_WRITE) != 0));
   }
 
   return (BOOLEAN)((Claim->Space == StmSpaceMemory) &&
@@ -132,7 +132,8 @@ CopyDescriptor (
     return (UINT32)ERROR_STM_MALFORMED_RESOURCE_LIST;
   }
 
-  return ((*Kind == StmResourceRange) && IsTheStms (Limits, &Claim)) ? (UINT32)ERROR_STM_UNPROTECTABLE : STM_SUCCESS;
+  return (((*Kind == StmResourceRange) || (*Kind == StmResourceMsr)) && IsTheStms (Limits, &Claim))
+         ? (UINT32)ERROR_STM_UNPROTECTABLE : STM_SUCCESS;
 }
 
 /**

@@ -185,13 +185,12 @@ ReadPci (
 }
 
 /**
-  A descriptor of an MSR. Any bit of a mask stands for the whole register: the
-  processor has one bit in its bitmap for reads and one for writes.
+  A descriptor of an MSR.
 
   @param[in]  Msr    The descriptor.
-  @param[out] Range  The range, of one MSR.
+  @param[out] Range  All bits of the MSR, with the accesses of which it names some.
 
-  @retval StmResourceRange      Done.
+  @retval StmResourceMsr        Done.
   @retval StmResourceMalformed  A reserved field is not 0.
 **/
 STATIC
@@ -207,9 +206,9 @@ ReadMsr (
 
   Range->Space  = StmSpaceMsr;
   Range->Access = ((Msr->ReadMask != 0) ? STM_ACCESS_READ : 0) | ((Msr->WriteMask != 0) ? STM_ACCESS_WRITE : 0);
-  Range->Base   = Msr->MsrIndex;
-  Range->End    = Range->Base + 1;
-  return StmResourceRange;
+  Range->Base   = STM_MSR_PLACE (Msr->MsrIndex, 0);
+  Range->End    = Range->Base + STM_REGISTER_BITS;
+  return StmResourceMsr;
 }
 
 /**

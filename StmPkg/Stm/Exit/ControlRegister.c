@@ -141,9 +141,10 @@ FindViolation (
   Register->Hdr.Length   = sizeof (*Register);
   Register->RegisterType = Type;
   if (VMX_CR_QUALIFICATION_TYPE (Qualification) == VMX_CR_ACCESS_MOV_FROM) {
-    Register->ReadMask = StmRegisterProtection (Processor, Type, STM_ACCESS_READ);
+    Register->ReadMask = StmBitProtection (Processor, StmSpaceRegister, STM_REGISTER_PLACE (Type, 0), STM_ACCESS_READ);
   } else {
-    Register->WriteMask = StmRegisterProtection (Processor, Type, STM_ACCESS_WRITE) & Changed (Processor, Qualification);
+    Register->WriteMask  = StmBitProtection (Processor, StmSpaceRegister, STM_REGISTER_PLACE (Type, 0), STM_ACCESS_WRITE);
+    Register->WriteMask &= Changed (Processor, Qualification);
   }
 
   return (BOOLEAN)((Register->ReadMask | Register->WriteMask) != 0);

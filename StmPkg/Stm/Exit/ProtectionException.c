@@ -343,7 +343,7 @@ StmReturnFromProtectionException (
   }
 
   Changed = Frame.Cr3 ^ VmRead (VMCS_GUEST_CR3);
-  if ((Changed & StmRegisterProtection (Processor, StmRegisterCr3, STM_ACCESS_WRITE)) != 0) {
+  if ((Changed & StmBitProtection (Processor, StmSpaceRegister, STM_REGISTER_PLACE (StmRegisterCr3, 0), STM_ACCESS_WRITE)) != 0) {
     return (UINT32)ERROR_INVALID_PARAMETER;
   }
 

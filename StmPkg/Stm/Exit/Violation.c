@@ -23,6 +23,48 @@
 #include "State/State.h"
 
 /**
+  What the SMI handler wants to write to an MSR.
+
+  @param[in] Processor  This processor, the SMM-guest VMCS current at the VM exit for WRMSR.
+
+  @return EDX:EAX.
+**/
+STATIC
+UINT64
+Written (
+  IN CONST STM_PROCESSOR  *Processor
+  )
+{
+  return LShiftU64 (Processor->Handler.Rdx, 32) | (UINT32)Processor->Handler.Rax;
+}
+
+/**
+  Which protected bits of an MSR a WRMSR of the SMI handler would change.
+
+  @param[in] Processor  This processor, the SMM-guest VMCS current at the VM exit for it.
+
+  @return The bits; if nobody can say what the MSR holds, all that are protected.
+**/
+STATIC
+UINT64
+ProtectedChange (
+  IN CONST STM_PROCESSOR  *Processor
+  )
+{
+  UINT64  Bits;
+  UINT64  Old;
+  UINT32  Msr;
+
+  Msr  = (UINT32)Processor->Handler.Rcx;
+  Bits = StmBitProtection (Processor, StmSpaceMsr, STM_MSR_PLACE (Msr, 0), STM_ACCESS_WRITE);
+  if ((Bits == 0) || StmMsrIsWhole (Msr) || !AsmTryReadMsr (Msr, &Old)) {
+    return Bits;
+  }
+
+  return Bits & (Old ^ Written (Processor));
+}
+
+/**
   The kind of exception that a violation is, if the executive monitor has protected
   what was touched.
 
@@ -43,11 +85,13 @@ ProtectedKind (
       Access = StmProtectedAt (Processor, StmSpaceMemory, VmRead (VMCS_GUEST_PHYSICAL_ADDRESS), 1);
       return (Access != 0) ? TxtSmmPageViolation : 0;
     case VMX_REASON_RDMSR:
-      Access = StmProtectedAt (Processor, StmSpaceMsr, (UINT32)Processor->Handler.Rcx, 1) & STM_ACCESS_READ;
-      return (Access != 0) ? TxtSmmMsrViolation : 0;
+      //
+      // Who reads a bit of it reads all of it.
+      //
+      Access = StmProtectedAt (Processor, StmSpaceMsr, STM_MSR_PLACE ((UINT32)Processor->Handler.Rcx, 0), STM_REGISTER_BITS);
+      return ((Access & STM_ACCESS_READ) != 0) ? TxtSmmMsrViolation : 0;
     default:
-      Access = StmProtectedAt (Processor, StmSpaceMsr, (UINT32)Processor->Handler.Rcx, 1) & STM_ACCESS_WRITE;
-      return (Access != 0) ? TxtSmmMsrViolation : 0;
+      return (ProtectedChange (Processor) != 0) ? TxtSmmMsrViolation : 0;
   }
 }
 
@@ -108,7 +152,8 @@ StmExitViolation (
 
 /**
   WRMSR of the SMI handler. Of the MSRs that come back after it the STM takes note, and
-  writes them for it; others it must not write.
+  writes them for it; and so it does with one of which bits are protected, if these stay as
+  they are. Others it must not write.
 
   @param[in,out] Processor  This processor.
 
@@ -120,16 +165,26 @@ StmExitWrmsr (
   IN OUT STM_PROCESSOR  *Processor
   )
 {
-  UINT64  Value;
-  UINTN   Index;
+  UINTN    Index;
+  UINT32   Msr;
+  BOOLEAN  Done;
 
-  Index = StmFindKeptMsr ((UINT32)Processor->Handler.Rcx);
-  if ((Index == STM_KEPT_MSRS) || (ProtectedKind (Processor) != 0)) {
+  Msr   = (UINT32)Processor->Handler.Rcx;
+  Index = StmFindKeptMsr (Msr);
+  if ((ProtectedKind (Processor) != 0) ||
+      ((Index == STM_KEPT_MSRS) &&
+       (StmMsrIsOwn (Msr) || (StmBitProtection (Processor, StmSpaceMsr, STM_MSR_PLACE (Msr, 0), STM_ACCESS_WRITE) == 0))))
+  {
     return StmExitViolation (Processor);
   }
 
-  Value = LShiftU64 (Processor->Handler.Rdx, 32) | (UINT32)Processor->Handler.Rax;
-  if (StmWriteKeptMsr (Processor, Index, Value)) {
+  if (Index == STM_KEPT_MSRS) {
+    Done = AsmTryWriteMsr (Msr, Written (Processor));
+  } else {
+    Done = StmWriteKeptMsr (Processor, Index, Written (Processor));
+  }
+
+  if (Done) {
     VmxSkipInstruction ();
   } else {
     VmxInjectException (EXCEPT_IA32_GP_FAULT);

@@ -62,7 +62,7 @@ StmApplyList (
         Range.End  = StmSpaceSize (Range.Space, Shared->PhysicalBits);
         ApplyRange (Shared, Profile, &Range);
       }
-    } else if ((Reader.Kind == StmResourceRange) || (Reader.Kind == StmResourceTrappedIo)) {
+    } else if ((Reader.Kind == StmResourceRange) || (Reader.Kind == StmResourceMsr) || (Reader.Kind == StmResourceTrappedIo)) {
       ApplyRange (Shared, Profile, &Reader.Range);
     }
   }

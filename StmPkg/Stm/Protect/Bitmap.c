@@ -147,11 +147,81 @@ InterceptAt (
 }
 
 /**
+  Is this MSR one whose writes cause a VM exit whatever is protected?
+
+  @param[in] Msr  The MSR.
+
+  @retval TRUE   It is.
+  @retval FALSE  It is not.
+**/
+BOOLEAN
+StmMsrIsOwn (
+  IN UINT64  Msr
+  )
+{
+  return (BOOLEAN)((OwnAt (StmSpaceMsr, Msr) != 0) || ((Msr >= MSR_RANGE) && (Msr < MSR_HIGH_BASE)) ||
+                   (Msr >= MSR_HIGH_BASE + MSR_RANGE));
+}
+
+/**
+  Bring the bitmap of MSRs in line with a profile: an access to any protected bit of one
+  causes a VM exit.
+
+  @param[in] Shared   Shared state.
+  @param[in] Profile  The profile.
+  @param[in] Range    Bits that the profile may have changed in.
+**/
+STATIC
+VOID
+ApplyMsrs (
+  IN CONST STM_SHARED   *Shared,
+  IN CONST STM_PROFILE  *Profile,
+  IN CONST STM_RANGE    *Range
+  )
+{
+  UINT64  Msr;
+  UINT64  Last;
+  UINT64  Place;
+  UINT64  Next;
+  UINT64  End;
+  UINT32  Access;
+
+  End    = 0;
+  Access = 0;
+  Last   = (Range->End - 1) / STM_REGISTER_BITS;
+  for (Msr = Range->Base / STM_REGISTER_BITS; Msr <= Last; Msr++) {
+    //
+    // Between the two ranges that have bits, and behind them, there is nothing to do.
+    //
+    if ((Msr >= MSR_RANGE) && (Msr < MSR_HIGH_BASE)) {
+      Msr = MSR_HIGH_BASE;
+    }
+
+    if ((Msr > Last) || (Msr >= MSR_HIGH_BASE + MSR_RANGE)) {
+      break;
+    }
+
+    if (STM_MSR_PLACE (Msr + 1, 0) > End) {
+      //
+      // Not all of it is in the part of the profile that was found last.
+      //
+      Access = 0;
+      for (Place = STM_MSR_PLACE (Msr, 0); Place < STM_MSR_PLACE (Msr + 1, 0); Place = Next) {
+        Access |= StmProfileAt (Profile, StmSpaceMsr, Place, &Next);
+        End     = (Place == STM_MSR_PLACE (Msr, 0)) ? Next : 0;
+      }
+    }
+
+    InterceptAt (Shared, StmSpaceMsr, Msr, Access | OwnAt (StmSpaceMsr, Msr));
+  }
+}
+
+/**
   Bring the bitmaps of the SMI handler in line with a profile, within a range.
 
   @param[in] Shared   Shared state.
   @param[in] Profile  The profile.
-  @param[in] Range    Ports or MSRs that the profile may have changed in.
+  @param[in] Range    Ports or bits of MSRs that the profile may have changed in.
 **/
 VOID
 StmApplyBitmaps (
@@ -166,37 +236,29 @@ StmApplyBitmaps (
   UINT32   Own;
   BOOLEAN  Pci;
 
+  if (Range->Space == StmSpaceMsr) {
+    ApplyMsrs (Shared, Profile, Range);
+    return;
+  }
+
   //
   // Of PCI configuration space a register is protected, or some are: the STM looks at
   // each access to its ports.
   //
-  Pci    = (BOOLEAN)((Range->Space == StmSpaceIo) && StmProfileHas (Profile, StmSpacePci));
+  Pci    = StmProfileHas (Profile, StmSpacePci);
   End    = Range->Base;
   Access = 0;
   for (Place = Range->Base; Place < Range->End; Place++) {
-    if (Range->Space == StmSpaceMsr) {
-      //
-      // Between the two ranges that have bits, and behind them, there is nothing to do.
-      //
-      if ((Place >= MSR_RANGE) && (Place < MSR_HIGH_BASE)) {
-        Place = MSR_HIGH_BASE;
-      }
-
-      if ((Place >= Range->End) || (Place >= MSR_HIGH_BASE + MSR_RANGE)) {
-        break;
-      }
-    }
-
     if (Place >= End) {
-      Access = StmProfileAt (Profile, Range->Space, Place, &End);
+      Access = StmProfileAt (Profile, StmSpaceIo, Place, &End);
     }
 
-    Own = OwnAt (Range->Space, Place);
+    Own = OwnAt (StmSpaceIo, Place);
     if (Pci && (Place >= STM_PCI_PORTS_BASE) && (Place < STM_PCI_PORTS_END)) {
       Own = STM_ACCESS_ALL;
     }
 
-    InterceptAt (Shared, Range->Space, Place, Access | Own);
+    InterceptAt (Shared, StmSpaceIo, Place, Access | Own);
   }
 }
 

@@ -9,6 +9,7 @@
 
 #include "Resource.h"
 #include <Library/BaseMemoryLib.h>
+#include <Register/Intel/ArchitecturalMsr.h>
 
 ///
 /// Most ranges that one claim stands for.
@@ -27,7 +28,7 @@
 typedef struct {
   UINTN      Page;
   UINTN      Offset;
-  UINTN      Bit;    ///< of a claim of a control register: the first that is still to be told
+  UINTN      Bit;    ///< of a claim of bits: the first that is still to be told
   BOOLEAN    Own;    ///< what needs no claim has been told
 } CURSOR;
 
@@ -144,46 +145,132 @@ NeedsOfPci (
 }
 
 /**
-  What a claim of a control register stands for, part by part. To read a bit of it the
-  handler has to read the register, so that is all of it; to write a bit it leaves the
+  Is a write of an MSR one of all its bits? Those that VM entries and VM exits of the handler
+  switch the STM does not write for it, so it does not look at bits of them either.
+
+  @param[in] Msr  The MSR.
+
+  @retval TRUE   It is.
+  @retval FALSE  Bits that keep their value are not written.
+**/
+BOOLEAN
+EFIAPI
+StmMsrIsWhole (
+  IN UINT64  Msr
+  )
+{
+  switch (Msr) {
+    case MSR_IA32_SYSENTER_CS:
+    case MSR_IA32_SYSENTER_ESP:
+    case MSR_IA32_SYSENTER_EIP:
+    case MSR_IA32_DEBUGCTL:
+    case MSR_IA32_PAT:
+    case MSR_IA32_EFER:
+    case MSR_IA32_FS_BASE:
+    case MSR_IA32_GS_BASE:
+      return TRUE;
+    default:
+      return FALSE;
+  }
+}
+
+/**
+  What a claim of a control register or an MSR stands for, part by part. To read a bit of it
+  the handler has to read the register, so that is all of it; to write a bit it leaves the
   others as they are, and these may be protected.
 
-  @param[in]     Register  The claim.
-  @param[in,out] Bit       Where to begin, 0 for the first part; gets the bit behind this one.
+  @param[in]     Space      StmSpaceRegister or StmSpaceMsr.
+  @param[in]     First      Place of bit 0.
+  @param[in]     ReadMask   Bits that it reads.
+  @param[in]     WriteMask  Bits that it writes.
+  @param[in,out] Bit        Where to begin, 0 for the first part; gets the bit behind this one.
+  @param[out]    Needs      The ranges.
+
+  @return Their number.
+**/
+STATIC
+UINTN
+NeedsOfBits (
+  IN     UINT32     Space,
+  IN     UINT64     First,
+  IN     UINT64     ReadMask,
+  IN     UINT64     WriteMask,
+  IN OUT UINTN      *Bit,
+  OUT    STM_RANGE  *Needs
+  )
+{
+  UINTN  Count;
+
+  Count = 0;
+  if ((*Bit == 0) && (ReadMask != 0)) {
+    Fill (&Needs[0], Space, STM_ACCESS_READ, First, First + STM_REGISTER_BITS);
+    Count = 1;
+  }
+
+  while ((*Bit < STM_REGISTER_BITS) && (((WriteMask >> *Bit) & 1) == 0)) {
+    (*Bit)++;
+  }
+
+  if (*Bit < STM_REGISTER_BITS) {
+    Fill (&Needs[Count], Space, STM_ACCESS_WRITE, First + *Bit, First);
+    while ((*Bit < STM_REGISTER_BITS) && (((WriteMask >> *Bit) & 1) != 0)) {
+      (*Bit)++;
+    }
+
+    Needs[Count].End = First + *Bit;
+    Count++;
+  }
+
+  return Count;
+}
+
+/**
+  The next part of a claim of bits.
+
+  @param[in]     Resource  The claim, of a control register or an MSR.
+  @param[in,out] Cursor    Behind it; stays at it until all parts are told.
   @param[out]    Needs     The ranges.
 
   @return Their number.
 **/
 STATIC
 UINTN
-NeedsOfRegister (
-  IN     CONST STM_REGISTER_VIOLATION_DESC  *Register,
-  IN OUT UINTN                              *Bit,
-  OUT    STM_RANGE                          *Needs
+NextBits (
+  IN     CONST STM_RSC  *Resource,
+  IN OUT CURSOR         *Cursor,
+  OUT    STM_RANGE      *Needs
   )
 {
-  UINT64  First;
-  UINTN   Count;
+  CONST STM_RSC_MSR_DESC             *Msr;
+  CONST STM_REGISTER_VIOLATION_DESC  *Register;
+  UINTN                              Count;
 
-  Count = 0;
-  First = STM_REGISTER_PLACE (Register->RegisterType, 0);
-  if ((*Bit == 0) && (Register->ReadMask != 0)) {
-    Fill (&Needs[0], StmSpaceRegister, STM_ACCESS_READ, First, First + STM_REGISTER_BITS);
-    Count = 1;
+  Msr      = &Resource->Msr;
+  Register = &Resource->RegisterViolation;
+  if (Resource->Header.RscType == MACHINE_SPECIFIC_REG) {
+    Count = NeedsOfBits (
+              StmSpaceMsr,
+              STM_MSR_PLACE (Msr->MsrIndex, 0),
+              Msr->ReadMask,
+              ((Msr->WriteMask != 0) && StmMsrIsWhole (Msr->MsrIndex)) ? MAX_UINT64 : Msr->WriteMask,
+              &Cursor->Bit,
+              Needs
+              );
+  } else {
+    Count = NeedsOfBits (
+              StmSpaceRegister,
+              STM_REGISTER_PLACE (Register->RegisterType, 0),
+              Register->ReadMask,
+              Register->WriteMask,
+              &Cursor->Bit,
+              Needs
+              );
   }
 
-  while ((*Bit < STM_REGISTER_BITS) && (((Register->WriteMask >> *Bit) & 1) == 0)) {
-    (*Bit)++;
-  }
-
-  if (*Bit < STM_REGISTER_BITS) {
-    Fill (&Needs[Count], StmSpaceRegister, STM_ACCESS_WRITE, First + *Bit, First);
-    while ((*Bit < STM_REGISTER_BITS) && (((Register->WriteMask >> *Bit) & 1) != 0)) {
-      (*Bit)++;
-    }
-
-    Needs[Count].End = First + *Bit;
-    Count++;
+  if (Cursor->Bit < STM_REGISTER_BITS) {
+    Cursor->Offset -= Resource->Header.Length;
+  } else {
+    Cursor->Bit = 0;
   }
 
   return Count;
@@ -247,14 +334,9 @@ NextClaim (
       case StmResourcePci:
         *Count = NeedsOfPci (Limits, &Resource->PciCfg, Needs);
         return TRUE;
+      case StmResourceMsr:
       case StmResourceRegister:
-        *Count = NeedsOfRegister (&Resource->RegisterViolation, &Cursor->Bit, Needs);
-        if (Cursor->Bit < STM_REGISTER_BITS) {
-          Cursor->Offset -= Resource->Header.Length;
-        } else {
-          Cursor->Bit = 0;
-        }
-
+        *Count = NextBits (Resource, Cursor, Needs);
         return TRUE;
       case StmResourceAll:
         for (*Count = 0; *Count < MOST_NEEDS; (*Count)++) {

@@ -354,18 +354,20 @@ StmSeeProtection (
 }
 
 /**
-  The bits of a control register that the executive monitor has protected.
+  The bits of a register that the executive monitor has protected.
 
   @param[in] Processor  This processor.
-  @param[in] Type       STM_REGISTER_VIOLATION_TYPE.
+  @param[in] Space      StmSpaceRegister or StmSpaceMsr.
+  @param[in] First      Place of its bit 0.
   @param[in] Access     STM_ACCESS_READ or STM_ACCESS_WRITE.
 
   @return The bits.
 **/
 UINT64
-StmRegisterProtection (
+StmBitProtection (
   IN CONST STM_PROCESSOR  *Processor,
-  IN UINT32               Type,
+  IN UINT32               Space,
+  IN UINT64               First,
   IN UINT32               Access
   )
 {
@@ -374,7 +376,7 @@ StmRegisterProtection (
 
   Shared = Processor->Shared;
   LockProfile (Shared);
-  Bits = StmProtectedBits ((CONST STM_PROFILE *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_PROFILE), Type, Access);
+  Bits = StmProtectedBits ((CONST STM_PROFILE *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_PROFILE), Space, First, Access);
   UnlockProfile (Shared);
   return Bits;
 }

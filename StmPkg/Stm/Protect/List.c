@@ -178,11 +178,12 @@ ApplyPci (
 }
 
 /**
-  Bits of a control register that a descriptor names for the same accesses.
+  Bits of a register that a descriptor names for the same accesses.
 
-  @param[in]     Register  The descriptor.
-  @param[in,out] Bit       Where to look; gets the first bit behind those that were found.
-  @param[out]    Range     They.
+  @param[in]     ReadMask   Bits that it names for reads.
+  @param[in]     WriteMask  For writes.
+  @param[in,out] Bit        Where to look; gets the first bit behind those that were found.
+  @param[in,out] Range      Space is set; gets the accesses, and the bits as if they were places.
 
   @retval TRUE   Found.
   @retval FALSE  There are no more.
@@ -190,49 +191,95 @@ ApplyPci (
 STATIC
 BOOLEAN
 NextBits (
-  IN     CONST STM_REGISTER_VIOLATION_DESC  *Register,
-  IN OUT UINTN                              *Bit,
-  OUT    STM_RANGE                          *Range
+  IN     UINT64     ReadMask,
+  IN     UINT64     WriteMask,
+  IN OUT UINTN      *Bit,
+  IN OUT STM_RANGE  *Range
   )
 {
   UINT32  Access;
-  UINT32  Next;
 
-  Access       = 0;
-  Range->Space = StmSpaceRegister;
-  Range->Base  = STM_REGISTER_PLACE (Register->RegisterType, *Bit);
+  Range->Access = 0;
   for ( ; *Bit < STM_REGISTER_BITS; (*Bit)++) {
-    Next = (((Register->ReadMask >> *Bit) & 1) != 0 ? STM_ACCESS_READ : 0) |
-           (((Register->WriteMask >> *Bit) & 1) != 0 ? STM_ACCESS_WRITE : 0);
-    if ((Access != 0) && (Next != Access)) {
+    Access = (((ReadMask >> *Bit) & 1) != 0 ? STM_ACCESS_READ : 0) |
+             (((WriteMask >> *Bit) & 1) != 0 ? STM_ACCESS_WRITE : 0);
+    if ((Range->Access != 0) && (Access != Range->Access)) {
       break;
     }
 
-    if (Access == 0) {
-      Range->Base = STM_REGISTER_PLACE (Register->RegisterType, *Bit);
-      Access      = Next;
+    if (Range->Access == 0) {
+      Range->Base   = *Bit;
+      Range->Access = Access;
     }
   }
 
-  Range->Access = Access;
-  Range->End    = STM_REGISTER_PLACE (Register->RegisterType, *Bit);
-  return (BOOLEAN)(Access != 0);
+  Range->End = *Bit;
+  return (BOOLEAN)(Range->Access != 0);
+}
+
+/**
+  Protect or unprotect bits of a register. Denied as a whole if the firmware claims one of
+  them.
+
+  @param[in,out] Profile    The profile.
+  @param[in]     Limits     What protection must respect.
+  @param[in]     Space      StmSpaceRegister or StmSpaceMsr.
+  @param[in]     First      Place of bit 0.
+  @param[in]     ReadMask   Bits for reads.
+  @param[in]     WriteMask  Bits for writes.
+  @param[in]     Protect    TRUE for PROTECT_RESOURCE.
+
+  @retval STM_SUCCESS                       Done.
+  @retval ERROR_STM_UNPROTECTABLE_RESOURCE  Denied.
+  @retval ERROR_STM_OUT_OF_RESOURCES        No room.
+**/
+STATIC
+UINT32
+ApplyBits (
+  IN OUT STM_PROFILE       *Profile,
+  IN     CONST STM_LIMITS  *Limits,
+  IN     UINT32            Space,
+  IN     UINT64            First,
+  IN     UINT64            ReadMask,
+  IN     UINT64            WriteMask,
+  IN     BOOLEAN           Protect
+  )
+{
+  STM_RANGE  Range;
+  UINTN      Bit;
+  BOOLEAN    Change;
+
+  Range.Space = Space;
+  for (Change = !Protect; ; Change = TRUE) {
+    for (Bit = 0; NextBits (ReadMask, WriteMask, &Bit, &Range); ) {
+      Range.Base += First;
+      Range.End  += First;
+      if (!Change && StmResourceIsClaimed (Limits, &Range)) {
+        return (UINT32)ERROR_STM_UNPROTECTABLE_RESOURCE;
+      }
+
+      if (Change && !StmProfileChange (Profile, &Range, Protect)) {
+        return (UINT32)ERROR_STM_OUT_OF_RESOURCES;
+      }
+    }
+
+    if (Change) {
+      return STM_SUCCESS;
+    }
+  }
 }
 
 /**
   Protect or unprotect bits of a control register.
 
-  Denied is what no VM exit tells of: CR2, and reads of CR0 and CR4; and as a whole, if the
-  firmware claims one of the bits.
+  Denied is what no VM exit tells of: CR2, and reads of CR0 and CR4.
 
   @param[in,out] Profile   The profile.
   @param[in]     Limits    What protection must respect.
   @param[in]     Register  The descriptor, well-formed.
   @param[in]     Protect   TRUE for PROTECT_RESOURCE.
 
-  @retval STM_SUCCESS                       Done.
-  @retval ERROR_STM_UNPROTECTABLE_RESOURCE  Denied.
-  @retval ERROR_STM_OUT_OF_RESOURCES        No room.
+  @return See ApplyBits.
 **/
 STATIC
 UINT32
@@ -243,9 +290,6 @@ ApplyRegister (
   IN     BOOLEAN                            Protect
   )
 {
-  STM_RANGE  Range;
-  UINTN      Bit;
-
   if (Protect &&
       ((Register->RegisterType == StmRegisterCr2) ||
        ((Register->ReadMask != 0) &&
@@ -254,19 +298,15 @@ ApplyRegister (
     return (UINT32)ERROR_STM_UNPROTECTABLE_RESOURCE;
   }
 
-  for (Bit = 0; Protect && NextBits (Register, &Bit, &Range); ) {
-    if (StmResourceIsClaimed (Limits, &Range)) {
-      return (UINT32)ERROR_STM_UNPROTECTABLE_RESOURCE;
-    }
-  }
-
-  for (Bit = 0; NextBits (Register, &Bit, &Range); ) {
-    if (!StmProfileChange (Profile, &Range, Protect)) {
-      return (UINT32)ERROR_STM_OUT_OF_RESOURCES;
-    }
-  }
-
-  return STM_SUCCESS;
+  return ApplyBits (
+           Profile,
+           Limits,
+           StmSpaceRegister,
+           STM_REGISTER_PLACE (Register->RegisterType, 0),
+           Register->ReadMask,
+           Register->WriteMask,
+           Protect
+           );
 }
 
 /**
@@ -353,6 +393,10 @@ ApplyOne (
 
   if (Kind == StmResourceAll) {
     return ApplyAll (Profile, Limits, Protect);
+  }
+
+  if (Kind == StmResourceMsr) {
+    return ApplyBits (Profile, Limits, StmSpaceMsr, Range->Base, Resource->Msr.ReadMask, Resource->Msr.WriteMask, Protect);
   }
 
   if (Kind == StmResourceRegister) {

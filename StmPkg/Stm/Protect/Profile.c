@@ -11,7 +11,7 @@
 #include <Library/BaseMemoryLib.h>
 
 #define PORTS       0x10000
-#define MSRS        0x100000000ULL
+#define MSR_BITS    (0x100000000ULL * STM_REGISTER_BITS)
 #define PCI_PLACES  0x10000000
 
 /**
@@ -35,7 +35,7 @@ StmSpaceSize (
     case StmSpaceIo:
       return PORTS;
     case StmSpaceMsr:
-      return MSRS;
+      return MSR_BITS;
     default:
       return PCI_PLACES;
   }

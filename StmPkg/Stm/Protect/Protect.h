@@ -360,10 +360,11 @@ StmApplyPci (
   );
 
 /**
-  The bits of a control register that are protected.
+  The bits of a register that are protected.
 
   @param[in] Profile  The profile.
-  @param[in] Type     STM_REGISTER_VIOLATION_TYPE.
+  @param[in] Space    StmSpaceRegister or StmSpaceMsr.
+  @param[in] First    Place of its bit 0.
   @param[in] Access   STM_ACCESS_READ or STM_ACCESS_WRITE.
 
   @return The bits.
@@ -371,8 +372,22 @@ StmApplyPci (
 UINT64
 StmProtectedBits (
   IN CONST STM_PROFILE  *Profile,
-  IN UINT32             Type,
+  IN UINT32             Space,
+  IN UINT64             First,
   IN UINT32             Access
+  );
+
+/**
+  Is this MSR one whose writes cause a VM exit whatever is protected?
+
+  @param[in] Msr  The MSR.
+
+  @retval TRUE   It is.
+  @retval FALSE  It is not.
+**/
+BOOLEAN
+StmMsrIsOwn (
+  IN UINT64  Msr
   );
 
 /**
@@ -473,18 +488,20 @@ StmMapTouched (
   );
 
 /**
-  The bits of a control register that the executive monitor has protected.
+  The bits of a register that the executive monitor has protected.
 
   @param[in] Processor  This processor.
-  @param[in] Type       STM_REGISTER_VIOLATION_TYPE.
+  @param[in] Space      StmSpaceRegister or StmSpaceMsr.
+  @param[in] First      Place of its bit 0.
   @param[in] Access     STM_ACCESS_READ or STM_ACCESS_WRITE.
 
   @return The bits.
 **/
 UINT64
-StmRegisterProtection (
+StmBitProtection (
   IN CONST STM_PROCESSOR  *Processor,
-  IN UINT32               Type,
+  IN UINT32               Space,
+  IN UINT64               First,
   IN UINT32               Access
   );
 

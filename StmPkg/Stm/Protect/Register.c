@@ -15,10 +15,11 @@
 #define REGISTER_CONTROLS  (VMX_CPU_CR3_STORE | VMX_CPU_CR8_LOAD | VMX_CPU_CR8_STORE)
 
 /**
-  The bits of a control register that are protected.
+  The bits of a register that are protected.
 
   @param[in] Profile  The profile.
-  @param[in] Type     STM_REGISTER_VIOLATION_TYPE.
+  @param[in] Space    StmSpaceRegister or StmSpaceMsr.
+  @param[in] First    Place of its bit 0.
   @param[in] Access   STM_ACCESS_READ or STM_ACCESS_WRITE.
 
   @return The bits.
@@ -26,7 +27,8 @@
 UINT64
 StmProtectedBits (
   IN CONST STM_PROFILE  *Profile,
-  IN UINT32             Type,
+  IN UINT32             Space,
+  IN UINT64             First,
   IN UINT32             Access
   )
 {
@@ -36,12 +38,32 @@ StmProtectedBits (
 
   Bits = 0;
   for (Bit = 0; Bit < STM_REGISTER_BITS; Bit++) {
-    if ((StmProfileAt (Profile, StmSpaceRegister, STM_REGISTER_PLACE (Type, Bit), &Next) & Access) != 0) {
+    if ((StmProfileAt (Profile, Space, First + Bit, &Next) & Access) != 0) {
       Bits |= LShiftU64 (1, Bit);
     }
   }
 
   return Bits;
+}
+
+/**
+  The bits of a control register that are protected.
+
+  @param[in] Profile  The profile.
+  @param[in] Type     STM_REGISTER_VIOLATION_TYPE.
+  @param[in] Access   STM_ACCESS_READ or STM_ACCESS_WRITE.
+
+  @return The bits.
+**/
+STATIC
+UINT64
+ControlBits (
+  IN CONST STM_PROFILE  *Profile,
+  IN UINT32             Type,
+  IN UINT32             Access
+  )
+{
+  return StmProtectedBits (Profile, StmSpaceRegister, STM_REGISTER_PLACE (Type, 0), Access);
 }
 
 /**
@@ -91,25 +113,25 @@ StmApplyRegisters (
     VMCS_CR0_GUEST_HOST_MASK,
     VMCS_CR0_READ_SHADOW,
     Processor->HandlerCr0Fixed0,
-    StmProtectedBits (Profile, StmRegisterCr0, STM_ACCESS_WRITE)
+    ControlBits (Profile, StmRegisterCr0, STM_ACCESS_WRITE)
     );
   OwnBits (
     VMCS_GUEST_CR4,
     VMCS_CR4_GUEST_HOST_MASK,
     VMCS_CR4_READ_SHADOW,
     ~(UINT64)STM_HANDLER_CR4_BITS,
-    StmProtectedBits (Profile, StmRegisterCr4, STM_ACCESS_WRITE)
+    ControlBits (Profile, StmRegisterCr4, STM_ACCESS_WRITE)
     );
   Controls = (UINT32)VmRead (VMCS_PROCESSOR_CONTROLS) & ~(UINT32)REGISTER_CONTROLS;
-  if (StmProtectedBits (Profile, StmRegisterCr3, STM_ACCESS_READ) != 0) {
+  if (ControlBits (Profile, StmRegisterCr3, STM_ACCESS_READ) != 0) {
     Controls |= VMX_CPU_CR3_STORE;
   }
 
-  if (StmProtectedBits (Profile, StmRegisterCr8, STM_ACCESS_WRITE) != 0) {
+  if (ControlBits (Profile, StmRegisterCr8, STM_ACCESS_WRITE) != 0) {
     Controls |= VMX_CPU_CR8_LOAD;
   }
 
-  if (StmProtectedBits (Profile, StmRegisterCr8, STM_ACCESS_READ) != 0) {
+  if (ControlBits (Profile, StmRegisterCr8, STM_ACCESS_READ) != 0) {
     Controls |= VMX_CPU_CR8_STORE;
   }
 
@@ -119,5 +141,5 @@ StmApplyRegisters (
   // Loads of CR3 cause VM exits anyhow, but for the value that firmware flushes the TLB
   // with: if the handler has another one, going back to that is a change, too.
   //
-  StmWriteCr3Targets ((BOOLEAN)(StmProtectedBits (Profile, StmRegisterCr3, STM_ACCESS_WRITE) == 0));
+  StmWriteCr3Targets ((BOOLEAN)(ControlBits (Profile, StmRegisterCr3, STM_ACCESS_WRITE) == 0));
 }

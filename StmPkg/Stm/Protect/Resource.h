@@ -143,6 +143,21 @@ StmPciBusNumbers (
   );
 
 /**
+  Is a write of an MSR one of all its bits? Those that VM entries and VM exits of the handler
+  switch the STM does not write for it, so it does not look at bits of them either.
+
+  @param[in] Msr  The MSR.
+
+  @retval TRUE   It is.
+  @retval FALSE  Bits that keep their value are not written.
+**/
+BOOLEAN
+EFIAPI
+StmMsrIsWhole (
+  IN UINT64  Msr
+  );
+
+/**
   Does the handler need any of what is to be protected? TSEG is the firmware's
   own, and the ports of StmStartStep stay open; everything else it has to claim in its list.
 

@@ -72,7 +72,7 @@ MakeBiosList (
     // What a firmware must not claim, or may not in every version of the STM.
     //
     Item = &gApiList.Items[Index];
-    if ((Item->Type >= 5) || ((Item->Space == SpaceMsr) && (Item->First == 0x9B)) || ApiInTseg (Item)) {
+    if ((Item->Type >= 5) || ((Item->Space == SpaceMsr) && (Item->First == 0x9B * 64)) || ApiInTseg (Item)) {
       gApiBiosIsSound = FALSE;
     }
   }

@@ -81,6 +81,7 @@ ApiCheckPlace (
 {
   UINT32  Wanted;
   UINT64  End;
+  UINT64  Msr;
   UINT64  Bit;
 
   Wanted = RefProtectedAt (&gApiHistory, Space, Place);
@@ -103,11 +104,12 @@ ApiCheckPlace (
     REQUIRE ((Place < REF_STEP_FIRST) || (Place > REF_STEP_LAST) || !InBitmap (STM_DYNAMIC_IO_BITMAP_A, Place));
     REQUIRE ((Place != STM_RECORD_PORT_STM) || InBitmap (STM_DYNAMIC_IO_BITMAP_A, Place));
   } else if (Space == SpaceMsr) {
-    Bit = (Place < 0x2000) ? Place : ((Place >= 0xC0000000) && (Place < 0xC0002000)) ? (Place - 0xC0000000 + 0x2000) : MAX_UINT64;
+    Msr = Place / 64;
+    Bit = (Msr < 0x2000) ? Msr : ((Msr >= 0xC0000000) && (Msr < 0xC0002000)) ? (Msr - 0xC0000000 + 0x2000) : MAX_UINT64;
     if (Bit != MAX_UINT64) {
       REQUIRE (((Wanted & 1) == 0) || InBitmap (STM_DYNAMIC_MSR_BITMAP, Bit));
       REQUIRE (((Wanted & 2) == 0) || InBitmap (STM_DYNAMIC_MSR_BITMAP + 0x800, Bit));
-      REQUIRE (((Place != 0x9B) && (Place != 0x1B)) || InBitmap (STM_DYNAMIC_MSR_BITMAP + 0x800, Bit));
+      REQUIRE (((Msr != 0x9B) && (Msr != 0x1B)) || InBitmap (STM_DYNAMIC_MSR_BITMAP + 0x800, Bit));
     }
   }
 }
@@ -144,6 +146,7 @@ ApiCheckProfile (
     REQUIRE (
       (Range->Space != SpaceMemory) || (Range->End <= TEST_TSEG_BASE) || (Range->Base >= TEST_TSEG_END)
       );
+    Item.Bits   = FALSE;
     Item.Space  = Range->Space;
     Item.Access = Range->Access;
     Item.First  = Range->Base;
@@ -177,8 +180,8 @@ ApiCheckEverywhere (
   ApiCheckPlace (SpaceMemory, TEST_MSEG_BASE);
   ApiCheckPlace (SpaceMemory, TEST_TSEG_END - 1);
   ApiCheckPlace (SpaceMemory, TEST_TSEG_BASE);
-  ApiCheckPlace (SpaceMsr, 0x9B);
-  ApiCheckPlace (SpaceMsr, 0x1B);
+  ApiCheckPlace (SpaceMsr, 0x9B * 64);
+  ApiCheckPlace (SpaceMsr, 0x1B * 64);
   ApiCheckPlace (SpaceIo, STM_RECORD_PORT_STM);
   ApiCheckPlace (SpaceIo, REF_STEP_FIRST);
   ApiCheckPlace (SpaceIo, REF_STEP_LAST);
@@ -198,7 +201,12 @@ ApiRemember (
   Change->Access  = Item->Access;
   Change->First   = Item->First;
   Change->Last    = Item->Last;
+  Change->Bits    = Item->Bits;
   Change->Protect = Protect;
+  if (Item->Bits) {
+    Change->Masks[0] = Item->Masks[0];
+    Change->Masks[1] = Item->Masks[1];
+  }
 }
 
 STATIC
@@ -213,6 +221,7 @@ RememberRange (
 {
   REF_ITEM  Item;
 
+  Item.Bits   = FALSE;
   Item.Space  = Space;
   Item.Access = Access;
   Item.First  = First;
@@ -229,11 +238,12 @@ ApiRememberAll (
   )
 {
   CONST REF_ITEM  *Claim;
+  REF_ITEM        Needed;
   UINT32          Index;
 
   RememberRange (SpaceMemory, MEMORY_ALL, 0, (1ULL << gApiPlaces.PhysicalBits) - 1, Protect);
   RememberRange (SpaceIo, 3, 0, MAX_UINT16, Protect);
-  RememberRange (SpaceMsr, 3, 0, MAX_UINT32, Protect);
+  RememberRange (SpaceMsr, 3, 0, (64ULL << 32) - 1, Protect);
   if (!Protect) {
     return;
   }
@@ -248,6 +258,10 @@ ApiRememberAll (
 
     if (Claim->Type == 5) {
       RememberRange (SpaceIo, 3, 0xCF8, 0xCFF, FALSE);
+    } else if (Claim->Bits) {
+      Needed = *Claim;
+      RefNeeds (Claim, Needed.Masks);
+      ApiRemember (&Needed, FALSE);
     } else if (Claim->Space != SpaceNone) {
       RememberRange (Claim->Space, (Claim->Type == 6) ? 3 : Claim->Access, Claim->First, Claim->Last, FALSE);
     }

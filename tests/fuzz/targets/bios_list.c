@@ -75,8 +75,9 @@ CheckClaims (
   Low          = FuzzTake (Input, 3);
   Range.Space  = (UINT32)Low % 3;
   Range.Access = (UINT32)(Low >> 2) % 7 + 1;
-  Range.Base   = (Range.Space == StmSpaceMemory) ? (TSEG_END + (Low & ~0xFFFULL)) : (Low & 0xFFFF);
+  Range.Base   = (Range.Space == StmSpaceMemory) ? (TSEG_END + (Low & ~0xFFFULL)) : (Low & 0xFFFF) * ((Range.Space == StmSpaceMsr) ? 7 : 1);
   Range.End    = Range.Base + ((Range.Space == StmSpaceMemory) ? SIZE_8KB : 1);
+  Item.Bits    = FALSE;
   Item.Space   = Range.Space;
   Item.Access  = Range.Access;
   Item.First   = Range.Base;
@@ -195,7 +196,7 @@ LLVMFuzzerTestOneInput (
         (Lists[Page].Items[Index].Last < MSEG_BASE)
         );
       REQUIRE (
-        (Lists[Page].Items[Index].Space != SpaceMsr) || (Lists[Page].Items[Index].First != 0x9B) ||
+        (Lists[Page].Items[Index].Space != SpaceMsr) || (Lists[Page].Items[Index].First != 0x9B * 64) ||
         ((Lists[Page].Items[Index].Access & 2) == 0)
         );
     }

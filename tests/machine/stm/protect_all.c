@@ -4,6 +4,9 @@
 
 #define IMAGE_BASE 0x100000u
 #define FS_BASE    0xC0000100u
+#define KERNEL_GS  0xC0000102u
+#define MISC_ENABLE 0x1A0u /* gets its value back after the handler */
+#define APIC_BASE  0x1Bu
 #define PORT       0x80u /* reads and writes of it do nothing */
 #define OTHER_PORT 0x84u
 #define STEP_PORT  0xEDu /* to F0H: string instructions at an intercepted port run there first */
@@ -11,6 +14,13 @@
 #define PIRQ_A     0x60u
 #define PIRQ_E     0x68u
 #define PCI        5u /* TXT_SMM_PROTECTION_EXCEPTION_TYPE */
+
+/* STM_REGISTER_VIOLATION_TYPE */
+#define CR0 0u
+#define CR2 1u
+#define CR3 2u
+#define CR4 3u
+#define CR8 4u
 
 static const uint8_t isa_bridge[] = { 0x1F, 0 };
 
@@ -21,6 +31,8 @@ static void make_needs(void)
     put_memory(IMAGE_BASE, guarded - IMAGE_BASE, 3);
     put_msr(MSR_CLAIMED, ~0ull, 0);
     put_msr(FS_BASE, 0, ~0ull); /* guarded_access sets it for string instructions */
+    put_msr(KERNEL_GS, ~0ull, 0xFF);
+    put_register(CR0, 0, CR0_MP);
     put_io(OTHER_PORT, 1);
     put_pci(isa_bridge, 1, PIRQ_E, 4, 3);
     put_end(0);
@@ -150,11 +162,6 @@ static void check_trapped(void)
     check_eq("RETURN-STATUS", "trapped-claimed", granted(0), 0);
 }
 
-#define CR0      0u
-#define CR2      1u
-#define CR3      2u
-#define CR4      3u
-#define CR8      4u
 #define CR3_PCD  0x10u
 #define CR4_TSD  0x4u
 #define CR4_PCE  0x100u
@@ -171,7 +178,7 @@ static void check_registers(void)
 {
     static const struct {
         uint32_t type, read, write;
-    } denied[] = { { CR2, 1, 0 }, { CR2, 0, 1 }, { CR0, 1, 0 }, { CR4, 1, 1 } };
+    } denied[] = { { CR2, 1, 0 }, { CR2, 0, 1 }, { CR0, 1, 0 }, { CR4, 1, 1 }, { CR0, 0, CR0_WP | CR0_MP } };
 
     registers("cr0", API_PROTECT, CR0, 0, CR0_WP | CR0_TS);
     caught("cr0-wp", ACCESS_CR0, CR0_WP);
@@ -220,7 +227,7 @@ static void check_registers(void)
     allowed("cr8-again", ACCESS_CR8, 1);
     allowed("cr8-read-again", ACCESS_READ_CR8, 0);
 
-    /* What no VM exit tells of. */
+    /* What no VM exit tells of, and what the firmware writes. */
     list_start(list_page);
     for (unsigned i = 0; i < ARRAY_SIZE(denied); i++) {
         put_register(denied[i].type, denied[i].read, denied[i].write);
@@ -229,6 +236,65 @@ static void check_registers(void)
     for (unsigned i = 0; i < ARRAY_SIZE(denied); i++) {
         check_eq("RETURN-STATUS", "register-denied", granted(32 * i), 0);
     }
+}
+
+static void write_msr(const char *name, uint32_t msr, uint64_t value, bool is_allowed)
+{
+    access_value = value;
+    if (is_allowed) {
+        allowed(name, ACCESS_WRMSR, msr);
+    } else {
+        caught(name, ACCESS_WRMSR, msr);
+    }
+    access_value = 0xA5;
+}
+
+static void msr(const char *name, uint32_t number, uint32_t index, uint64_t read, uint64_t write, bool is_granted)
+{
+    list_start(list_page);
+    put_msr(index, read, write);
+    expect_list(name, number, is_granted ? STM_SUCCESS : STM_UNPROTECTABLE_RESOURCE);
+    check_eq("RETURN-STATUS", name, granted(0), is_granted);
+}
+
+/* The handler needs reads of KERNEL_GS_BASE, and writes of its low byte. */
+static void check_msr_bits(void)
+{
+    uint64_t misc = rdmsr(MISC_ENABLE);
+
+    wrmsr(KERNEL_GS, 0x3300);
+    msr("msr-claimed-bit", API_PROTECT, KERNEL_GS, 0, 0x180, false);
+    msr("msr-reads-are-whole", API_PROTECT, KERNEL_GS, 1ull << 40, 0, false);
+    write_msr("msr-denied", KERNEL_GS, 0x3212, true);
+    msr("msr-bits", API_PROTECT, KERNEL_GS, 0, 0xFF00, true);
+    write_msr("msr-same-bits", KERNEL_GS, 0x3312, true);
+    write_msr("msr-other-bits", KERNEL_GS, 0x13300, true);
+    write_msr("msr-protected-bit", KERNEL_GS, 0x3200, false);
+    allowed("msr-read", ACCESS_RDMSR, KERNEL_GS);
+    check_eq("MSR", "msr-read", handler_value, 0x3300);
+    msr("msr-one-bit", API_UNPROTECT, KERNEL_GS, 0, 0x100, true);
+    write_msr("msr-one-bit", KERNEL_GS, 0x3200, true);
+    write_msr("msr-the-next-one", KERNEL_GS, 0x3100, false);
+    msr("msr-bits", API_UNPROTECT, KERNEL_GS, ~0ull, ~0ull, true);
+    write_msr("msr-again", KERNEL_GS, 0x3100, true);
+    check_eq("MSR", "kernel-gs-base", rdmsr(KERNEL_GS), 0x3300);
+
+    msr("kept", API_PROTECT, MISC_ENABLE, 0, 8, true);
+    write_msr("kept-other-bit", MISC_ENABLE, misc ^ 1 << 22, true);
+    write_msr("kept-protected-bit", MISC_ENABLE, misc ^ 8, false);
+    msr("kept", API_UNPROTECT, MISC_ENABLE, 0, 8, true);
+    check_eq("MSR", "misc-enable", rdmsr(MISC_ENABLE), misc);
+
+    /* What VM entries switch is not written bit by bit; what the STM keeps stays closed. */
+    msr("switched", API_PROTECT, MSR_FREE, 0, 1, true);
+    write_msr("switched-other-bit", MSR_FREE, rdmsr(MSR_FREE) ^ 2, false);
+    msr("switched", API_UNPROTECT, MSR_FREE, 0, 1, true);
+    msr("own", API_PROTECT, APIC_BASE, 0, 1ull << 35, true);
+    access_value = rdmsr(APIC_BASE);
+    handler_does(ACCESS_WRMSR, APIC_BASE);
+    access_value = 0xA5;
+    check_eq("OWN", "same-apic-base", access_fault, FAULT_GP);
+    msr("own", API_UNPROTECT, APIC_BASE, 0, 1ull << 35, true);
 }
 
 static volatile uint32_t instruction_faults[2];
@@ -301,6 +367,7 @@ void run_all(void)
     check_trapped();
     check_step_ports();
     check_registers();
+    check_msr_bits();
     stop();
 
     /* A firmware that claims everything leaves nothing to protect. */

@@ -158,7 +158,7 @@ static void check_ports_and_msrs(void)
     list_start(list_page);
     put_io(0x62, 3);
     put_msr(0x9B, ~0ull, ~0ull);
-    put_msr(MSR_FREE, 1, 1);
+    put_msr(MSR_FREE, ~0ull, ~0ull);
     put_io(0x403, 1);
     put_msr(0x1B, 1, 1);
     expect_list("unprotect-field", API_UNPROTECT, STM_SUCCESS);
