@@ -63,8 +63,8 @@ def check(name: str | None) -> int:
         raise LabError("no exercise has been begun", ExitCode.USAGE, remedy="exercise --list names them")
     exercise = find(chosen)
     tree.begun(exercise)
-    with step(f"running the tree of {exercise.name}"):
-        wrong = exercise.wrong(tree.try_out(exercise))
+    with step(f"running the tree of {exercise.name}") as shown:
+        wrong = exercise.wrong(tree.try_out(exercise, shown.line))
     if not wrong:
         print(f"{exercise.name}: passed")
         return int(ExitCode.OK)

@@ -11,6 +11,8 @@ MOST_INSTRUCTIONS = 700
 _SMIS = ("ExecMon.efi start", "SmiTool.efi b2 3", "ExecMon.efi stop", "reset -s")
 _CPUID = ("ExecMon.efi start", "SmmTest.efi cpuid", "ExecMon.efi stop", "reset -s")
 _TEST_HANDLER = ("--fw-cfg", "opt/org.stmlab/test-handler=1")
+# Seconds of a processor's time: a boot that goes well takes less than half of it.
+_PATIENCE = ("--timeout", "20")
 
 
 def _header(trial: Trial) -> list[str]:
@@ -72,7 +74,7 @@ EXERCISES = (
         "guest beside the answer?",
         _CPUID,
         unfinished,
-        _TEST_HANDLER,
+        (*_TEST_HANDLER, *_PATIENCE),
     ),
 )
 

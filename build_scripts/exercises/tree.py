@@ -12,11 +12,13 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from build_scripts import paths
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.exercises.exercise import Exercise, Trial
+from build_scripts.processes import ends_with_parent
 
 PATCHES = Path(__file__).resolve().parent / "patches"
 # What the lab needs to build and boot, and what a student wants to read.
@@ -116,9 +118,11 @@ def last_begun() -> str | None:
     return stamps[-1].read_text(encoding="utf-8").strip() if stamps else None
 
 
-def try_out(exercise: Exercise) -> Trial:
+def try_out(exercise: Exercise, told: Callable[[str], None]) -> Trial:
     """Build and run the tree with its own programs, as the student does.
 
+    Args:
+        told: called with each line that these say meanwhile.
     Raises:
         LabError: it was not begun.
     """
@@ -128,15 +132,20 @@ def try_out(exercise: Exercise) -> Trial:
     facts.unlink(missing_ok=True)
     command = [sys.executable, "-m", "build_scripts", "run", "--script", str(target / _SCRIPT), "--json", str(facts)]
     variables = {name: value for name, value in os.environ.items() if name != "STMLAB_ENTERED"}
-    result = subprocess.run(
+    said = []
+    with subprocess.Popen(
         [*command, *exercise.options],
         cwd=target,
         env=variables | {"PYTHONPATH": str(target)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        check=False,
-    )
+        preexec_fn=ends_with_parent(),
+    ) as running:
+        assert running.stderr is not None
+        for line in running.stderr:
+            said.append(line)
+            told(line.rstrip())
     document = json.loads(facts.read_text(encoding="utf-8")) if facts.is_file() else None
     os.utime(target / STAMP, (time.time(), time.time()))
-    return Trial(result.returncode, document, result.stderr)
+    return Trial(running.returncode, document, "".join(said))

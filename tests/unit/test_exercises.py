@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,7 @@ REFUSED = {"state": "refused", "reason": "image-malformed", "image_problem": "Cr
 def test_what_the_check_says(
     name: str, trial: Trial, said: str, small: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def tried(exercise: Exercise) -> Trial:
+    def tried(exercise: Exercise, _told: Callable[[str], None]) -> Trial:
         assert exercise is find(name)
         return trial
 
@@ -175,7 +176,9 @@ def test_the_tree_runs_its_own_programs(small: None, monkeypatch: pytest.MonkeyP
         "sys.exit('said')\n"
     )
     (target / "build_scripts/__init__.py").touch()
-    trial = tree.try_out(exercise)
+    said: list[str] = []
+    trial = tree.try_out(exercise, said.append)
+    assert said == ["said"]
     assert trial.document is not None and trial.document["where"] == str(target.resolve())
     assert (trial.status, trial.errors.strip()) == (1, "said")
     words = trial.document["words"]
