@@ -9,9 +9,10 @@
         extern  enable_long_mode, gdtr, many_main, many_handler
         global  many_block, many_block_end, many_stack, many_number
         global  many_stub, many_stub_end, many_entry, many_setup, many_teardown
-        global  many_setups, many_teardowns
+        global  many_setups, many_teardowns, many_begin32
 
-%define MANY_AT 0x8000
+%define MANY_AT        0x8000
+%define HANDLER_TABLES (0x3800000 + 0x400000)   ; of firmware.c
 
         section .data
         START_UP_CODE many_block, MANY_AT, many_entry32
@@ -58,6 +59,23 @@ many_entry:
         sub     rsp, 16
         call    many_handler
         rsm
+; The same for a handler that begins in 32-bit mode.
+        bits    32
+many_begin32:
+        mov     eax, cr4
+        or      eax, 0x30
+        mov     cr4, eax
+        mov     eax, HANDLER_TABLES
+        mov     cr3, eax
+        mov     ecx, 0xC0000080
+        rdmsr
+        or      eax, 1 << 8
+        wrmsr
+        mov     eax, cr0
+        or      eax, 0x80000000
+        mov     cr0, eax
+        jmp     SEL_CODE64:many_entry
+        bits    64
 many_setup:
         lock inc dword [many_setups]
         rsm

@@ -298,6 +298,9 @@ static void write_psd(uint32_t cpu)
             0x67 | (state & 0xFFFFFF) << 16 | 0x89ull << 40 | (state >> 24) << 56);
     write64(table + SEL_HANDLER_TSS + 8, 0);
     write64(MANY_STACK(cpu), cpu);
+#ifdef HANDLER32
+    begin_in_32_bits(psd);
+#endif
     memcpy((void *)(uintptr_t)(MANY_SMBASE(cpu) + 0x8000), many_stub,
            (size_t)(many_stub_end - many_stub));
 }

@@ -72,4 +72,7 @@ void scene_orders(void);  /* many_orders.c: each call in each state of two proce
 void announce_rendezvous(void);
 void writes(uint32_t cpu);
 
+/* many32.c: the PSD there becomes that of a handler that begins in 32-bit mode. */
+void begin_in_32_bits(uint64_t psd);
+
 #endif

@@ -100,8 +100,12 @@ def test_what_it_finds_in_mseg_switches_nothing_on(copied: Run, qemu: Path, mseg
     assert instructions(dirty.transitions, 1) == instructions(copied.transitions, 1)
 
 
-def test_two_processors_at_the_same_time(qemu: Path, mseg: Path, tmp_path: Path) -> None:
-    """By CPUID the STM has room for both; each is told of MSEG and SMRR as the other is."""
+@pytest.mark.parametrize("mode", ["64-bit", "32-bit"])
+def test_two_processors_at_the_same_time(qemu: Path, mseg: Path, tmp_path: Path, mode: str) -> None:
+    """By CPUID the STM has room for both; each is told of MSEG and SMRR as the other is.
+
+    The handlers begin in 64-bit mode, or in 32-bit mode without paging, which each leaves by itself.
+    """
     rounds, processors = 50, 2
     numbers = {"SCENE": 0, "PROCESSORS": processors, "ANNOUNCED": processors, "ROUNDS": rounds}
     defines = (*digest_defines(mseg), "COPIED", *(f"{name}={value}" for name, value in numbers.items()))
@@ -109,6 +113,8 @@ def test_two_processors_at_the_same_time(qemu: Path, mseg: Path, tmp_path: Path)
         *("-smp", str(processors), "-chardev", f"file,id=stm,path={tmp_path / 'stm.log'}"),
         *("-device", "isa-debugcon,iobase=0x403,chardev=stm"),
     )
-    outcome = run_image(qemu, build_image(MANY_SOURCES, defines).rom, tmp_path, DUAL_CPU, extra, timeout=120)
+    sources = (*MANY_SOURCES, str(HERE / "many32.c"))
+    rom = build_image(sources, (*defines, *(("HANDLER32",) if mode == "32-bit" else ()))).rom
+    outcome = run_image(qemu, rom, tmp_path, DUAL_CPU, extra, timeout=120)
     records = parse_records((tmp_path / "stm.log").read_text(encoding="ascii"), "stm.log")
     check_rounds(outcome, records, mseg, processors, rounds)
