@@ -9,6 +9,11 @@
 #define SMIS 200u
 #endif
 
+#define MSR_SMM_FEATURE_CONTROL 0x4E0u
+#define SMM_CODE_CHK_EN         4u
+#define CODE_CHECK_SMIS         3u
+#define CODE_IN_SMRAM           (TSEG_BASE + 0x50000u)
+
 #define SMBUS_DEVICE   31u
 #define SMBUS_FUNCTION 3u
 #define SMBUS_BASE     0x20u
@@ -62,6 +67,42 @@ static void session(const char *name)
     smi(HANDLER_READ_MSEG);
     check_eq("COPIED-MSEG", "closed-to-the-handler", handler_value, FAULT_GP);
     expect_status("COPIED-CALL", name, API_STOP, STM_SUCCESS);
+}
+
+/*
+ * WRMSR and RSM, executed in SMRAM: the handler of the default treatment is elsewhere, and
+ * ends with the check.
+ */
+static void check_code(void)
+{
+    static const uint8_t code[] = {
+        0xB9, 0xE0, 0x04, 0x00, 0x00, /* mov ecx, 4E0H */
+        0xB8, SMM_CODE_CHK_EN, 0x00, 0x00, 0x00, /* mov eax, ... */
+        0x31, 0xD2,                   /* xor edx, edx */
+        0x0F, 0x30, 0x0F, 0xAA,       /* wrmsr; rsm */
+    };
+
+    memcpy((void *)(uintptr_t)CODE_IN_SMRAM, code, sizeof(code));
+    ((void (*)(void))(uintptr_t)CODE_IN_SMRAM)();
+}
+
+/* With the SMM code access check: what the STM runs, and the STM, is all in the range of SMRR. */
+static void session_with_code_check(void)
+{
+    uint32_t handled = handler_count;
+
+    smi_hook = check_code;
+    smi_port_write(0);
+    smi_hook = NULL;
+    check_eq("COPIED-CODE", "on", rdmsr(MSR_SMM_FEATURE_CONTROL), SMM_CODE_CHK_EN);
+    activation_vmcs();
+    expect_status("COPIED-CALL", "code-check", API_INITIALIZE, STM_SUCCESS);
+    expect_status("COPIED-CALL", "code-check", API_START, STM_SUCCESS);
+    smi(HANDLER_NOTHING);
+    smi(HANDLER_CPUID);
+    smi(HANDLER_READ_MSEG);
+    check_eq("COPIED-SMIS", "code-check", handler_count - handled, CODE_CHECK_SMIS);
+    expect_status("COPIED-CALL", "code-check", API_STOP, STM_SUCCESS);
 }
 
 /* What no SMI could be entered with: each named by the STM, and refused before START. */
@@ -161,4 +202,5 @@ void run_tests(void)
     session("with-a-short-TSS");
     smm_call(followed_tss);
     session("with-a-descriptor-behind-it");
+    session_with_code_check();
 }
