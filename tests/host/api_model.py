@@ -39,7 +39,8 @@ class Machine:
         states: of each processor.
         offered: the firmware's list as it is now, up to what cannot be parsed.
         sound: all of it can be parsed.
-        claims: the one that this session has read.
+        text: its bytes, without END.
+        claims: the one that this session has read, and its bytes.
         profile: what is protected.
         own: pages that the executive monitor has for its log.
         domains: the VMCSs of the database, with their policies.
@@ -51,7 +52,9 @@ class Machine:
     states: list[int]
     offered: list[resources.Descriptor] = field(default_factory=list)
     sound: bool = True
+    text: bytes = b""
     claims: list[resources.Descriptor] = field(default_factory=list)
+    claimed: bytes = b""
     profile: resources.Profile = field(default_factory=resources.Profile)
     own: frozenset[int] = frozenset()
     domains: dict[int, int] = field(default_factory=dict)
@@ -80,7 +83,7 @@ class Machine:
                 return UNSPECIFIED
             if not first:
                 return UNSPECIFIED  # nobody has called INITIALIZE_PROTECTION
-            self.claims = list(self.offered)
+            self.claims, self.claimed = list(self.offered), self.text
             self.profile = resources.Profile()
             self.domains = {}
             self.log = events.EventLog(self.own)
@@ -167,6 +170,8 @@ class Machine:
         """ADDRESS_LOOKUP of somebody whose addresses are physical ones: its status."""
         page = resources.PAGE
         for number in range(address // page, (address + length - 1) // page + 1):
+            if number * page >> self.limits.bits:
+                return PAGE_NOT_FOUND  # the bits are reserved in an entry
             if number * page in self.limits.mseg:
                 return SECURITY_VIOLATION
             if any(("memory", number, access) in self.profile.places for access in (1, 2, 4)):

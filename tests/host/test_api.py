@@ -206,29 +206,43 @@ class Calls(RuleBasedStateMachine):
         status = self.request(processor, model.EVENT_LOG, body)
         assert hex(status) == hex(self.model.manage_log(processor, function, value, named))
 
-    @rule(claims=_claims)
-    def offer(self, claims: list[bytes]) -> None:
-        """The firmware has another list: it counts from the next session on."""
-        text = b"".join(claims) + end()
-        put(BIOS_LIST, text)
+    @rule(claims=_claims, more=st.sampled_from((0, 0, 0, 0, 126, 127, 128, 254, 300)))
+    def offer(self, claims: list[bytes], more: int) -> None:
+        """The firmware has another list, of one page to three: it counts from the next session on."""
+        text = b"".join(claims) + b"".join(msr(0x3000 + number, 1, 0) for number in range(more))
+        put(BIOS_LIST, text + end())
         self.stm.library.TestGiveList(ctypes.c_uint64(BIOS_LIST))
-        self.model.offered, self.model.sound = resources.parse(text.ljust(PAGE, b"\0"), BITS)
+        self.model.offered, self.model.sound = resources.parse((text + end()).ljust(PAGE, b"\0"), BITS)
+        self.model.text = text
 
     @precondition(lambda self: self.model.members > 0)
-    @rule(processor=_processors, index=st.integers(0, 2))
-    def read_claims(self, processor: int, index: int) -> None:
-        put(DATA, b"\x5a" * PAGE)
-        status, _, _, following = self.stm.call(processor, model.RESOURCES, DATA, index)
-        if self.model.states[processor] == model.OFF:
-            assert hex(status) == hex(model.UNSPECIFIED)
-        elif index > 0:
-            assert hex(status) == hex(model.PAGE_NOT_FOUND)
-        else:
-            assert (status, following) == (0, 0)
-            found, good = resources.parse(get(DATA, PAGE), BITS)
-            assert good and found == self.model.claims
-            used = sum(one.length for one in found) + 16
-            assert get(DATA + used, PAGE - used) == b"\x5a" * (PAGE - used)
+    @rule(processor=_processors)
+    def read_claims(self, processor: int) -> None:
+        """Page by page until EDX is 0: whole descriptors, an END behind them, and nothing written behind it."""
+        text, index = b"", 0
+        while True:
+            put(DATA, b"\x5a" * PAGE)
+            status, _, _, following = self.stm.call(processor, model.RESOURCES, DATA, index)
+            if self.model.states[processor] == model.OFF:
+                assert hex(status) == hex(model.UNSPECIFIED)
+                return
+            assert status == 0
+            page = get(DATA, PAGE)
+            found, good = resources.parse(page, BITS)
+            used = sum(one.length for one in found)
+            assert good and page[used : used + 16] == end()
+            assert page[used + 16 :] == b"\x5a" * (PAGE - used - 16)
+            text += page[:used]
+            if following == 0:
+                break
+            assert following == index + 1
+            index = following
+        assert text == self.model.claimed
+        for absent in (index + 1, 2**32 - 1):
+            put(DATA, b"\x5a" * PAGE)
+            status, _, _, following = self.stm.call(processor, model.RESOURCES, DATA, absent)
+            assert (hex(status), following) == (hex(model.PAGE_NOT_FOUND), absent)
+            assert get(DATA, PAGE) == b"\x5a" * PAGE
 
     @precondition(lambda self: model.STARTED in self.model.states)
     @rule(base=_BASES, page=st.integers(0, 6), offset=_offsets, length=_lengths)

@@ -157,7 +157,10 @@ LookUp (
   }
 
   for (Linear &= ~(UINT64)(SIZE_4KB - 1); Pages != 0; Pages--, Linear += SIZE_4KB) {
-    if (!StmWalk (&Space, Linear, &Address)) {
+    //
+    // The bits beyond the physical width are reserved in an entry: nothing is mapped there.
+    //
+    if (!StmWalk (&Space, Linear, &Address) || (RShiftU64 (Address, Shared->PhysicalBits) != 0)) {
       return (UINT32)ERROR_STM_PAGE_NOT_FOUND;
     }
 
