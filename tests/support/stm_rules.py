@@ -30,9 +30,10 @@ GROUPS: dict[str, tuple[tuple[str, ...], str]] = {
     "all": ((*EXECUTIVE, *HANDLER), "Every call"),
     "executive": (EXECUTIVE[3:], "The calls that name a page"),
     "list": (("PROTECT_RESOURCE", "UNPROTECT_RESOURCE"), "Lists of PROTECT_RESOURCE and UNPROTECT_RESOURCE"),
+    "psd": ((), "The firmware's PSD, and the frame of a protection exception"),
     "none": ((), "Statuses of no call"),
 }
-ORDER = ("all", "executive", *EXECUTIVE[:5], "list", *EXECUTIVE[5:], *HANDLER, "none")
+ORDER = ("all", "executive", *EXECUTIVE[:5], "list", *EXECUTIVE[5:], *HANDLER, "psd", "none")
 _SMI = {
     "default": "the default treatment",
     "pending": "nobody: it waits",
@@ -104,7 +105,7 @@ class Rule:
     @property
     def named(self) -> bool:
         """StmApi.h names the status for one of the calls; those of a reset are named in its text."""
-        if not self.status or self.status.startswith("STM_CRASH") or self.call == "none":
+        if not self.status or self.status.startswith("STM_CRASH") or self.call in ("none", "psd"):
             return True
         return any(self.status in named_statuses()[call] for call in self.of_calls)
 

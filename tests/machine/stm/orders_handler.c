@@ -96,11 +96,44 @@ static void set_exception_handler(void)
     write64(PSD_EXCEPTION + 16, SEL_DATA64 | 0x1Full << 16);
 }
 
+/* SmmEntryState of the PSD: bit 0 says whether the handler wants EFER.NXE. */
+static volatile uint8_t entry_state;
+static volatile uint64_t efer_at_entry;
+
+static void set_entry_state(void)
+{
+    *(volatile uint8_t *)(uintptr_t)(PSD + 0x10) = entry_state;
+}
+
+static void read_efer(void)
+{
+    efer_at_entry = rdmsr(0xC0000080);
+}
+
 static void hooked_smi(void (*hook)(void))
 {
     handler_hook = hook;
     smi(HANDLER_HOOK);
     handler_action = HANDLER_NOTHING;
+}
+
+static void check_entry_state(void)
+{
+    static const uint8_t states[] = { 0x0E, 0x0F, 0x02, 0x03 };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(states); i++) {
+        entry_state = states[i];
+        smm_call(set_entry_state);
+        activation_vmcs();
+        succeed(API_INITIALIZE);
+        succeed(API_START);
+        hooked_smi(read_efer);
+        check_eq("ENTRY-STATE", "nxe", efer_at_entry >> 11 & 1, states[i] & 1);
+        check_eq("ENTRY-STATE", "long-mode", efer_at_entry >> 8 & 5, 5);
+        succeed(API_STOP);
+    }
+    entry_state = 0x0F;
+    smm_call(set_entry_state);
 }
 
 void handler_orders(uint64_t list, uint64_t guarded)
@@ -125,6 +158,7 @@ void handler_orders(uint64_t list, uint64_t guarded)
     succeed(API_STOP);
     setup_hook = NULL;
     teardown_hook = NULL;
+    check_entry_state();
     for (unsigned i = 0; i < ARRAY_SIZE(orders); i++) {
         if (orders[i].context == IN_EXCEPTION && orders[i].call == API_RETURN) {
             check_eq("ORDER", orders[i].name, returned, orders[i].status == STM_SUCCESS);

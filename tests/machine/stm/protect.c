@@ -384,6 +384,12 @@ void run_tests(void)
         run_all();
     } else if (SCENE_PROTECT == SCENE_STEP) {
         run_step();
+    } else if (SCENE_PROTECT == SCENE_FLAGS) {
+        run_flags();
+    } else if (SCENE_PROTECT == SCENE_NOT_WANTED) {
+        run_not_wanted();
+    } else if (SCENE_PROTECT == SCENE_FRAME) {
+        run_frame();
     } else {
         protected_page();
     }

@@ -18,6 +18,9 @@
 #define SCENE_PCI     8 /* PCI configuration space, by ports and in memory */
 #define SCENE_ALL     9 /* everything; ports with a direction; control registers */
 #define SCENE_STEP    10 /* a string instruction that becomes RSM */
+#define SCENE_FLAGS   11 /* a firmware that handles one kind of violation only */
+#define SCENE_NOT_WANTED 12 /* one that does not handle the kind NOT_WANTED */
+#define SCENE_FRAME   13 /* the frame of an exception, there and back */
 
 #define FRAME_SIZE     224u
 #define FRAME_INFO     19u /* index of VmcsExitInstructionInfo */
@@ -126,6 +129,9 @@ void run_pci(void);           /* protect_pci.c */
 void check_acpi(uint64_t ecam); /* protect_acpi.c */
 void run_all(void);           /* protect_all.c */
 void run_step(void);          /* protect_step.c */
+void run_frame(void);         /* protect_frame.c */
+void run_flags(void);         /* protect_flags.c */
+void run_not_wanted(void);
 void check_moves(uint64_t base); /* protect_moves.c: at four bytes at which the STM emulates instructions */
 void moves_in_handler(void);
 void check_addresses(void);     /* protect_strings.c; registers of the ISA bridge are protected */

@@ -92,6 +92,11 @@ def test_each_call_of_the_handler(made: Run) -> None:
     assert len(names) == 4 * 6
 
 
+def test_entry_state_of_the_psd(made: Run) -> None:
+    """ExecutionDisableOutsideSmrr is EFER.NXE of the handler; bits about paging say nothing more in 64-bit mode."""
+    assert counted(made, "ENTRY-STATE") == {"nxe": 4, "long-mode": 4}
+
+
 def test_pages_of_others(made: Run) -> None:
     """SMRAM, what is between TSEG and 4 GB, what wraps and what does not exist: as the page of each call."""
     for call in WITH_PAGE:

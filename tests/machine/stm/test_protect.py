@@ -28,7 +28,9 @@ from tests.machine.stm.test_stm import (
 )
 
 SOURCES = tuple(str(HERE / name) for name in ("firmware.c", *sorted(path.name for path in HERE.glob("protect*.c"))))
-CALLS, ALONE, NESTED, MANY, PANIC, LISTS, CAPACITY, PCI, ALL, STEP = range(1, 11)
+CALLS, ALONE, NESTED, MANY, PANIC, LISTS, CAPACITY, PCI, ALL, STEP, FLAGS, NOT_WANTED, FRAME = range(1, 14)
+# Kinds of violation in the order of their flags in the PSD, and a stack of the handler's that is not in its SMRAM.
+KINDS = ("page", "msr", "register", "io", "pci")
 # A page of memory at 4 GB, where 64 MB of RAM leave nothing.
 ABOVE_4GB = (
     *("-m", "64M,slots=1,maxmem=8G"),
@@ -47,13 +49,16 @@ STRING_ADDRESSES = (
 )
 
 
-def image(mseg: Path, scene: int) -> Rom:
-    return build_image(SOURCES, (*digest_defines(mseg), f"SCENE_PROTECT={scene}"))
+def image(mseg: Path, scene: int, *defines: str) -> Rom:
+    return build_image(SOURCES, (*digest_defines(mseg), f"SCENE_PROTECT={scene}", *defines))
 
 
-def run(qemu: Path, mseg: Path, work: Path, scene: int, cpu: str = DUAL_CPU, more: tuple[str, ...] = ()) -> Run:
+def run(
+    qemu: Path, mseg: Path, work: Path, scene: int, cpu: str = DUAL_CPU, more: tuple[str, ...] = (),
+    defines: tuple[str, ...] = (),
+) -> Run:  # fmt: skip
     extra = (*extra_arguments(work), *ABOVE_4GB, *more)
-    return read_run(work, run_image(qemu, image(mseg, scene).rom, work, cpu, extra, timeout=60))
+    return read_run(work, run_image(qemu, image(mseg, scene, *defines).rom, work, cpu, extra, timeout=60))
 
 
 def test_calls(qemu: Path, mseg: Path, tmp_path: Path) -> None:
@@ -87,6 +92,37 @@ def test_violation_that_nobody_mends(qemu: Path, mseg: Path, tmp_path: Path, sce
     if scene == MANY:
         # Each but the first follows the return of the exception handler: VMCALL.
         assert max(record.number("seq") for record in result.of("exit")) >= 2 * 100
+
+
+def test_each_kind_of_violation_has_a_flag(qemu: Path, mseg: Path, tmp_path: Path) -> None:
+    """A firmware that handles one kind only gets that one."""
+    result = run(qemu, mseg, tmp_path, FLAGS)
+    assert result.outcome.problems(expect_shutdown=False) == []
+    assert result.of("crash") == []
+    assert {check.name for check in result.outcome.checks if check.rule == "CAUGHT"} == set(KINDS)
+
+
+@pytest.mark.parametrize("which", [*KINDS, "stack-outside"])
+def test_violation_that_is_not_wanted(qemu: Path, mseg: Path, tmp_path: Path, which: str) -> None:
+    """A kind without its flag, while another one is handled; a stack that the STM must not write to."""
+    number = (*KINDS, "stack-outside").index(which) + 1
+    result = run(qemu, mseg, tmp_path, NOT_WANTED, defines=(f"NOT_WANTED={number}",))
+    assert [check for check in result.outcome.checks if not check.passed] == []
+    assert [check.name for check in result.outcome.checks if check.rule == "CAUGHT"] == ["other-kind"] * (number <= 5)
+    assert result.outcome.status == 0, "the machine ends by a reset under -no-reboot"
+    assert "PANIC" not in result.outcome.log
+    (crash,) = result.of("crash")
+    assert crash.fields["class"] == "protection-exception"
+    assert hex(crash.number("error")) == hex(0xC000_F002 if which == "stack-outside" else 0xC000_F001)
+
+
+def test_frame_of_an_exception(qemu: Path, mseg: Path, tmp_path: Path) -> None:
+    """Each register of it, as the STM writes it and as the return takes it; page tables outside SMRAM it does not."""
+    result = run(qemu, mseg, tmp_path, FRAME)
+    assert result.outcome.problems(expect_shutdown=False) == []
+    assert result.of("crash") == []
+    registers = Counter(check.name for check in result.outcome.checks if check.rule == "FRAME-REGISTER")
+    assert registers == {"in-the-frame": 15, "from-the-frame": 15}
 
 
 def test_lists_of_the_firmware(qemu: Path, mseg: Path, tmp_path: Path) -> None:
