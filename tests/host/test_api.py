@@ -107,11 +107,17 @@ class Stm:
         return places(self.library.TestProfile().contents)
 
 
+# A process has one: its memory lies at addresses of its own choice.
+_BUILT: list[Stm] = []
+
+
 def build(build_library: Build) -> Stm:
     """The same files as in the fuzz target; functions that none of them defines are looked for when they are called."""
-    own = [str(path.relative_to(paths.CHECKOUT)) for path in targets.load()["api"].files() if "fuzz" not in path.parts]
-    library = build_library("api", *own, lazy=True)
-    return Stm(library)
+    if not _BUILT:
+        files = targets.load()["api"].files()
+        own = [str(path.relative_to(paths.CHECKOUT)) for path in files if "fuzz" not in path.parts]
+        _BUILT.append(Stm(build_library("api", *own, lazy=True)))
+    return _BUILT[0]
 
 
 @pytest.fixture(scope="module")
