@@ -56,7 +56,10 @@ NEEDS = (
     Need("python3-venv", ("python-venv",), "virtual environments"),
 )
 # Beyond these, of the command test.
-TEST_NEEDS = (Need("chromium", ("chromium",), "shows the tests what a browser makes of report and site"),)
+TEST_NEEDS = (
+    Need("chromium", ("chromium",), "shows the tests what a browser makes of report and site"),
+    Need("swtpm", ("swtpm",), "the TPM of a measured boot"),
+)
 
 
 def _probe(mark: str) -> bool:

@@ -13,6 +13,7 @@ from build_scripts.experiments.kvm import Kvm
 from build_scripts.experiments.linux_guest import LinuxExperiment
 from build_scripts.experiments.linux_mle import LinuxMle
 from build_scripts.experiments.linux_standby import LinuxStandby
+from build_scripts.experiments.measured import Measured
 from build_scripts.experiments.plain_vmm import PlainVmm
 from build_scripts.experiments.resources import Resources
 from build_scripts.experiments.standby import Standby
@@ -22,6 +23,7 @@ EXPERIMENTS: tuple[Experiment[Any], ...] = (
     PlainVmm(),
     Resources(),
     Events(),
+    Measured(),
     Standby(),
     LinuxExperiment(),
     LinuxStandby(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from build_scripts.errors import ExitCode, LabError
 from build_scripts.machine import processors
 from build_scripts.machine.machine import DEFAULT_TIMEOUT_SECONDS, Ending, boot
 from build_scripts.machine.processors import Configuration, Guest
+from build_scripts.machine.tpm import Tpm
 from build_scripts.observation.events import Record, Stream, read_stream
 from build_scripts.observation.follow import Follower
 
@@ -97,6 +99,7 @@ def boot_configuration(
     told: Callable[[Record], None] | None = None,
     dies_at_wake: bool = False,
     observed: bool = False,
+    tpm: bool = False,
 ) -> Result:
     """Boot the firmware on one kind of processor and read what it recorded.
 
@@ -108,6 +111,7 @@ def boot_configuration(
         told: called for each record while the guest runs.
         dies_at_wake: a guest that halts for good where the firmware hands over at a wake has come to its end.
         observed: trace what the STM's SMI handler touches.
+        tpm: the machine has a TPM 2.0.
     """
     guest = Guest(
         qemu=find_qemu(configuration),
@@ -129,5 +133,8 @@ def boot_configuration(
         return log.is_file() and WAKING_VECTOR in log.read_text(encoding="utf-8", errors="replace")
 
     watch = follower.poll if follower is not None else None
-    ending = boot(guest, run_dir, timeout, watch, handed_over if dies_at_wake else None)
+    with ExitStack() as beside:
+        if tpm:
+            guest = replace(guest, extra=(*guest.extra, *beside.enter_context(Tpm(run_dir))))
+        ending = boot(guest, run_dir, timeout, watch, handed_over if dies_at_wake else None)
     return Result(run_dir, ending, read_stream(run_dir))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -38,6 +38,7 @@ class Course:
         dies_at_wake: the guest is meant not to come back from standby, and then halts for good.
         fw_cfg: files that its machine has beside the user's, ``NAME=VALUE``.
         observed: what the STM's SMI handler touches is traced.
+        tpm: its machine has a TPM 2.0.
     """
 
     configuration: Configuration
@@ -45,6 +46,7 @@ class Course:
     dies_at_wake: bool = False
     fw_cfg: tuple[str, ...] = ()
     observed: bool = False
+    tpm: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,8 +133,7 @@ class ShellExperiment(Experiment[ShellSeen]):
         if request.script is None:
             return courses
         script = read_script(request.script)
-        machines = {(course.configuration, course.fw_cfg, course.observed): None for course in courses}
-        return tuple(Course(kind, script, fw_cfg=files, observed=seen) for kind, files, seen in machines)
+        return tuple({replace(course, script=script, dies_at_wake=False): None for course in courses})
 
     def check(self, request: Request) -> None:
         """Read the user's files."""
@@ -166,6 +167,7 @@ class ShellExperiment(Experiment[ShellSeen]):
                     told=_teller(shown, request.verbose),
                     dies_at_wake=course.dies_at_wake,
                     observed=course.observed,
+                    tpm=course.tpm,
                 )
             if request.verbose:
                 tell_command(result.run_dir)

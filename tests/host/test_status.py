@@ -28,6 +28,7 @@ REASONS = [
     "resources-unprotectable",
     "resources-incomplete",
     "image-digest",
+    "not-measured",
 ]
 SOURCES = ["none", "firmware-volume", "fw-cfg"]
 REFUSED = {
@@ -41,6 +42,7 @@ REFUSED = {
     "resources-unprotectable",
     "resources-incomplete",
     "image-digest",
+    "not-measured",
 }
 LOCK, VMX_OUTSIDE_SMX, DUAL_MONITOR = 1 << 0, 1 << 2, 1 << 49
 REVISION = 1

@@ -42,7 +42,8 @@ REMOVED = {
     ],
 }
 # Own lines carry one of these; nothing of OVMF's does.
-ADDED = re.compile(r"StmPkg|StmImage|startup\.nsh|FvSimpleFileSystemDxe")
+# The TPM's modules are those that OVMF includes under TPM2_ENABLE, but for TPM 1.2, the menus and what they need.
+ADDED = re.compile(r"StmPkg|StmImage|startup\.nsh|FvSimpleFileSystemDxe|/Tcg/")
 
 
 def statements(text: str) -> dict[str, list[str]]:

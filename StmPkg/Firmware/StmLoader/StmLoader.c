@@ -69,7 +69,7 @@ FindMemory (
 
   @param[in]     Memory  MSEG and TSEG.
   @param[in]     Image   The image.
-  @param[in]     Found   StmReasonNone, or why there is no image.
+  @param[in]     Found   StmReasonNone, or why there is no image, or none to be used.
   @param[in,out] Status  Gets the size needed, the processors that fit and, after a load, the
                          static size and its digest.
 
@@ -173,7 +173,13 @@ StmLoaderEntryPoint (
   Status.ImageSource = Image.Source;
   if (Found == StmReasonNone) {
     StmSha256 (Image.File, Image.Size, Status.ImageSha256);
-    Found = CheckImageDigest (Image.Source, Status.ImageSha256);
+    //
+    // Before anybody looks at what is in it.
+    //
+    Found = MeasureImage (&Image);
+    if (Found == StmReasonNone) {
+      Found = CheckImageDigest (Image.Source, Status.ImageSha256);
+    }
   }
 
   FindPolicy ();

@@ -56,6 +56,19 @@ CheckImageDigest (
   );
 
 /**
+  Measure the image, if the machine has a TPM.
+
+  @param[in] Image  The image, from FindImage.
+
+  @retval StmReasonNone         It is measured, or there is no TPM.
+  @retval StmReasonNotMeasured  There is one, and it did not take the measurement.
+**/
+STM_REASON
+MeasureImage (
+  IN CONST STM_IMAGE  *Image
+  );
+
+/**
   Ask every processor for its facts and decide for all of them.
 
   @param[out] Facts  Facts of the processor that executes this code.

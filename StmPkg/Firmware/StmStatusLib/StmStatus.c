@@ -114,6 +114,7 @@ StmStateOf (
     case StmReasonResourcesUnprotectable:
     case StmReasonResourcesIncomplete:
     case StmReasonImageDigest:
+    case StmReasonNotMeasured:
       return StmStateRefused;
     default:
       return StmStateUnavailable;
@@ -193,6 +194,8 @@ StmReasonName (
       return "resources-incomplete";
     case StmReasonImageDigest:
       return "image-digest";
+    case StmReasonNotMeasured:
+      return "not-measured";
     default:
       return "?";
   }

@@ -60,7 +60,8 @@ typedef enum {
   StmReasonResourcesMalformed     = 13, ///< "resources-malformed": the firmware's list of resources is so, or too long
   StmReasonResourcesUnprotectable = 14, ///< "resources-unprotectable": it claims MSEG, or writes of MSR 9BH
   StmReasonResourcesIncomplete    = 15, ///< "resources-incomplete": it lacks a claim that a driver has tried to make
-  StmReasonImageDigest            = 16  ///< "image-digest": that of the firmware volume is not the one that was built for it
+  StmReasonImageDigest            = 16, ///< "image-digest": that of the firmware volume is not the one that was built for it
+  StmReasonNotMeasured            = 17  ///< "not-measured": there is a TPM, and it did not take the image's digest
 } STM_REASON;
 
 ///

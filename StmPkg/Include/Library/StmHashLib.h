@@ -10,6 +10,8 @@
 #define STM_HASH_LIB_H_
 
 #define STM_SHA256_DIGEST_SIZE  32
+#define STM_SHA256_BLOCK_SIZE   64
+#define STM_SHA256_STATE_WORDS  8
 
 /**
   Compute the SHA-256 digest of a buffer (FIPS 180-4, section 6.2).
@@ -61,6 +63,55 @@ StmSha256With (
   IN  UINTN              Size,
   IN  STM_SHA256_BLOCKS  Add,
   OUT UINT8              Digest[STM_SHA256_DIGEST_SIZE]
+  );
+
+//
+// For data that comes in pieces: begin, add whole blocks, end.
+//
+
+/**
+  Begin a digest.
+
+  @param[out] State  The initial hash value, 8 words.
+**/
+VOID
+EFIAPI
+StmSha256Begin (
+  OUT UINT32  *State
+  );
+
+/**
+  Add blocks to the state: STM_SHA256_BLOCKS of any processor.
+
+  @param[in,out] State   The intermediate hash value.
+  @param[in]     Data    The blocks.
+  @param[in]     Blocks  Their number.
+**/
+VOID
+EFIAPI
+StmSha256AddBlocks (
+  IN OUT UINT32       *State,
+  IN     CONST UINT8  *Data,
+  IN     UINTN        Blocks
+  );
+
+/**
+  Add what is left of the data, and the padding.
+
+  @param[in,out] State   The hash value of all whole blocks.
+  @param[in]     Rest    What is left: Size modulo 64 bytes.
+  @param[in]     Size    Of all data.
+  @param[in]     Add     Somebody's way to add blocks.
+  @param[out]    Digest  The digest, most significant byte of H0 first.
+**/
+VOID
+EFIAPI
+StmSha256End (
+  IN OUT UINT32             *State,
+  IN     CONST UINT8        *Rest,
+  IN     UINT64             Size,
+  IN     STM_SHA256_BLOCKS  Add,
+  OUT    UINT8              Digest[STM_SHA256_DIGEST_SIZE]
   );
 
 #endif

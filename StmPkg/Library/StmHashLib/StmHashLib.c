@@ -10,9 +10,9 @@
 #include <Base.h>
 #include <Library/StmHashLib.h>
 
-#define SHA256_BLOCK_SIZE     64
+#define SHA256_BLOCK_SIZE     STM_SHA256_BLOCK_SIZE
 #define SHA256_ROUNDS         64
-#define SHA256_STATE_WORDS    8
+#define SHA256_STATE_WORDS    STM_SHA256_STATE_WORDS
 #define SHA256_LENGTH_OFFSET  56
 
 ///
@@ -113,16 +113,33 @@ AddBlock (
 }
 
 /**
+  Begin a digest.
+
+  @param[out] State  The initial hash value, 8 words.
+**/
+VOID
+EFIAPI
+StmSha256Begin (
+  OUT UINT32  *State
+  )
+{
+  UINTN  Index;
+
+  for (Index = 0; Index < SHA256_STATE_WORDS; Index++) {
+    State[Index] = mInitialState[Index];
+  }
+}
+
+/**
   Add blocks to the state: STM_SHA256_BLOCKS of any processor.
 
   @param[in,out] State   The intermediate hash value.
   @param[in]     Data    The blocks.
   @param[in]     Blocks  Their number.
 **/
-STATIC
 VOID
 EFIAPI
-AddBlocks (
+StmSha256AddBlocks (
   IN OUT UINT32       *State,
   IN     CONST UINT8  *Data,
   IN     UINTN        Blocks
@@ -131,6 +148,59 @@ AddBlocks (
   for ( ; Blocks > 0; Blocks--) {
     AddBlock (State, Data);
     Data += SHA256_BLOCK_SIZE;
+  }
+}
+
+/**
+  Add what is left of the data, and the padding.
+
+  @param[in,out] State   The hash value of all whole blocks.
+  @param[in]     Rest    What is left: Size modulo 64 bytes.
+  @param[in]     Size    Of all data.
+  @param[in]     Add     Somebody's way to add blocks.
+  @param[out]    Digest  The digest, most significant byte of H0 first.
+**/
+VOID
+EFIAPI
+StmSha256End (
+  IN OUT UINT32             *State,
+  IN     CONST UINT8        *Rest,
+  IN     UINT64             Size,
+  IN     STM_SHA256_BLOCKS  Add,
+  OUT    UINT8              Digest[STM_SHA256_DIGEST_SIZE]
+  )
+{
+  UINT8   Tail[SHA256_BLOCK_SIZE];
+  UINTN   Remaining;
+  UINTN   Index;
+  UINT64  BitLength;
+
+  Remaining = (UINTN)(Size % SHA256_BLOCK_SIZE);
+
+  //
+  // Padding (5.1.1): a one bit, zeros, the length in bits. If the length does
+  // not fit after the data, it goes into a block of its own.
+  //
+  for (Index = 0; Index < SHA256_BLOCK_SIZE; Index++) {
+    Tail[Index] = (Index < Remaining) ? Rest[Index] : 0;
+  }
+
+  Tail[Remaining] = 0x80;
+  if (Remaining >= SHA256_LENGTH_OFFSET) {
+    Add (State, Tail, 1);
+    for (Index = 0; Index < SHA256_BLOCK_SIZE; Index++) {
+      Tail[Index] = 0;
+    }
+  }
+
+  BitLength = Size << 3;
+  for (Index = 0; Index < sizeof (UINT64); Index++) {
+    Tail[SHA256_LENGTH_OFFSET + Index] = (UINT8)(BitLength >> (56 - 8 * Index));
+  }
+
+  Add (State, Tail, 1);
+  for (Index = 0; Index < STM_SHA256_DIGEST_SIZE; Index++) {
+    Digest[Index] = (UINT8)(State[Index / 4] >> (24 - 8 * (Index % 4)));
   }
 }
 
@@ -151,49 +221,16 @@ StmSha256With (
   OUT UINT8              Digest[STM_SHA256_DIGEST_SIZE]
   )
 {
-  UINT32       State[SHA256_STATE_WORDS];
-  UINT8        Tail[SHA256_BLOCK_SIZE];
-  CONST UINT8  *Bytes;
-  UINTN        Remaining;
-  UINTN        Index;
-  UINT64       BitLength;
+  UINT32  State[SHA256_STATE_WORDS];
+  UINTN   Remaining;
 
-  Bytes = Data;
-  for (Index = 0; Index < SHA256_STATE_WORDS; Index++) {
-    State[Index] = mInitialState[Index];
-  }
-
+  StmSha256Begin (State);
   Remaining = Size % SHA256_BLOCK_SIZE;
   if (Size != Remaining) {
-    Add (State, Bytes, Size / SHA256_BLOCK_SIZE);
-    Bytes += Size - Remaining;
+    Add (State, Data, Size / SHA256_BLOCK_SIZE);
   }
 
-  //
-  // Padding (5.1.1): a one bit, zeros, the length in bits. If the length does
-  // not fit after the data, it goes into a block of its own.
-  //
-  for (Index = 0; Index < SHA256_BLOCK_SIZE; Index++) {
-    Tail[Index] = (Index < Remaining) ? Bytes[Index] : 0;
-  }
-
-  Tail[Remaining] = 0x80;
-  if (Remaining >= SHA256_LENGTH_OFFSET) {
-    Add (State, Tail, 1);
-    for (Index = 0; Index < SHA256_BLOCK_SIZE; Index++) {
-      Tail[Index] = 0;
-    }
-  }
-
-  BitLength = (UINT64)Size << 3;
-  for (Index = 0; Index < sizeof (UINT64); Index++) {
-    Tail[SHA256_LENGTH_OFFSET + Index] = (UINT8)(BitLength >> (56 - 8 * Index));
-  }
-
-  Add (State, Tail, 1);
-  for (Index = 0; Index < STM_SHA256_DIGEST_SIZE; Index++) {
-    Digest[Index] = (UINT8)(State[Index / 4] >> (24 - 8 * (Index % 4)));
-  }
+  StmSha256End (State, (CONST UINT8 *)Data + (Size - Remaining), Size, Add, Digest);
 }
 
 /**
@@ -211,5 +248,5 @@ StmSha256 (
   OUT UINT8       Digest[STM_SHA256_DIGEST_SIZE]
   )
 {
-  StmSha256With (Data, Size, AddBlocks, Digest);
+  StmSha256With (Data, Size, StmSha256AddBlocks, Digest);
 }

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""The experiment ``measured``: the STM image goes into a TPM before it is used, and the log leads to what is there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+
+from build_scripts.experiments.experiment import Expectation, Request
+from build_scripts.experiments.shell_experiment import (
+    Course,
+    ShellExperiment,
+    ShellSeen,
+    script_expectations,
+    tell_boots,
+)
+from build_scripts.machine.processors import Configuration
+from build_scripts.observation.events import Stream
+from build_scripts.observation.measurements import Measurement, measurements, registers, replayed
+from build_scripts.tables import compact_table
+
+SCRIPT = ("TpmLog.efi", "StmStatus.efi", "reset -s")
+_SHOWN = 16
+
+_HOW = """\
+Whoever trusts the TPM and has the log can tell which STM image this machine loaded: he hashes the images that he \
+knows, and replays the log. An image that was not measured is not in the register; one that was cannot be taken out \
+again."""
+
+
+class Measured(ShellExperiment):
+    """Boot with a TPM, read its registers and the firmware's log, and replay the log."""
+
+    name = "measured"
+    title = "the STM image in a TPM: measured before its use, the log replayed"
+    page = "tutorial/measured"
+
+    def courses(self, request: Request) -> tuple[Course, ...]:
+        """One boot beside a new TPM, on the distribution's QEMU: the lab's is built without TPMs."""
+        return (Course(Configuration.STOCK, SCRIPT, tpm=True),)
+
+    def story(self, seen: ShellSeen, out: Console) -> None:
+        """What happened, then the log and the registers."""
+        tell_boots(seen, lambda booted: "the firmware measures:", out)
+        (booted,) = seen.boots
+        table = compact_table("What was measured", words=("Into", "What", "SHA-256"), numbers=())
+        for event in measurements(booted.stream):
+            table.add_row(f"PCR {event.pcr}", event.words, f"{event.sha256[:_SHOWN]}...")
+        out.print(table)
+        for pcr, contents in registers(booted.stream).items():
+            out.print(f"PCR {pcr}: {contents}", soft_wrap=True)
+        out.print(_HOW, soft_wrap=True)
+
+    def expectations(self, seen: ShellSeen) -> list[Expectation]:
+        """The image is in the log, by its hash, and the log leads to the registers."""
+        found = script_expectations(seen)
+        if seen.request.script is not None:
+            return found
+        (booted,) = seen.boots
+        stream = booted.stream
+        log = measurements(stream)
+        status = stream.first("FW", "status")
+        truncated = [record.number("truncated") for record in stream.of("APP", "tpm-log")]
+        return [
+            *found,
+            Expectation.equal("the log is whole", 0, truncated[0] if truncated else None),
+            Expectation.equal("measurements of the STM image", 1, len(_images(log)) or None),
+            Expectation.equal(
+                "digest of the image, as the firmware reports it",
+                status.text("image_sha256") if status is not None else "a status",
+                _images(log)[0].sha256 if _images(log) else None,
+            ),
+            Expectation.nothing_wrong("registers that the log leads to", _wrong(stream, log), len(registers(stream))),
+        ]
+
+    def facts(self, seen: ShellSeen) -> dict[str, Any]:
+        """Those of the one boot, the log and the registers."""
+        (booted,) = seen.boots
+        return {
+            **booted.report().as_json(),
+            "measurements": [event.as_json() for event in measurements(booted.stream)],
+            "registers": [{"pcr": pcr, "sha256": value} for pcr, value in registers(booted.stream).items()],
+        }
+
+
+def _images(log: tuple[Measurement, ...]) -> list[Measurement]:
+    return [event for event in log if event.about_the_image]
+
+
+def _wrong(stream: Stream, log: tuple[Measurement, ...]) -> list[str]:
+    """A complaint for each register that the TPM told and the log does not lead to, or the other way round."""
+    told, wanted = registers(stream), replayed(log)
+    return [
+        f"PCR {pcr}: the log leads to {wanted.get(pcr, '0' * 64)}, the TPM has {told.get(pcr, 'told nothing')}"
+        for pcr in sorted({*told, *wanted})
+        if told.get(pcr) != wanted.get(pcr, "0" * 64)
+    ]

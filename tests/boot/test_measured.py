@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""A boot beside a TPM: the STM image is in the register and in the log."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from build_scripts.builds.stm_build import firmware_to_boot
+from build_scripts.experiments import document
+from build_scripts.observation.events import Stream
+from build_scripts.observation.measurements import measurements, registers, replayed
+from tests.support.carried import Carried, carry_out
+
+pytestmark = pytest.mark.boot
+
+
+@pytest.fixture(scope="module")
+def run(session_folder: Path) -> Carried:
+    """The run of the page, and no other boot."""
+    carried = carry_out(("measured",), session_folder)
+    assert carried.status == 0, carried.output + carried.errors
+    return carried
+
+
+@pytest.fixture(scope="module")
+def stream(run: Carried) -> Stream:
+    (found,) = run.streams
+    return found
+
+
+def test_every_expectation_is_met(run: Carried) -> None:
+    document.validate(run.document)
+    assert [expectation for expectation in run.document["expectations"] if not expectation["passed"]] == []
+
+
+def test_the_log_leads_to_the_register_and_not_without_the_image(stream: Stream) -> None:
+    """PCR 0 is what the log's events make of zeros; the image is one of them, by its hash, and it is needed."""
+    log = measurements(stream)
+    told = registers(stream)
+    assert replayed(log)[0] == told[0] != "00" * 32
+    assert sorted(told) == list(range(8))
+    (image,) = [event for event in log if event.about_the_image]
+    assert (image.pcr, image.sha256) == (0, hashlib.sha256(firmware_to_boot().mseg.read_bytes()).hexdigest())
+    assert replayed(tuple(event for event in log if event is not image))[0] != told[0]
