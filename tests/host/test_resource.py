@@ -172,7 +172,7 @@ lengths = st.one_of(st.integers(1, 6).map(lambda pages: pages * PAGE), st.intege
 memories = st.builds(memory, addresses, lengths, st.integers(0, 7), st.sampled_from((model.MEM, model.MMIO)))
 some_ports = st.one_of(st.integers(0, 12), st.integers(0, 12), st.integers(0xE8, 0xF2))
 ports = st.builds(io, some_ports, st.integers(1, 6))
-_msr_masks = st.sampled_from((0, 1, 1 << 40, 3 << 39, 0x83, 2**64 - 1))
+_msr_masks = st.sampled_from((0, 1, 0x80, 1 << 40, 3 << 39, 0x83, 2**64 - 1))
 msrs = st.builds(msr, st.one_of(st.integers(0, 6), st.just(0xC000_0080)), _msr_masks, _msr_masks)
 # Paths that lead to the same functions, to others, and nowhere.
 paths = st.sampled_from(
@@ -395,6 +395,25 @@ def test_the_ports_of_string_instructions_stay_open(library: ctypes.CDLL, one: b
     for port in range(0xED, 0xF1):
         assert library.StmProfileAt(ctypes.byref(profile), 1, ctypes.c_uint64(port), ctypes.byref(end_of)) == 0
     assert library.StmProfileAt(ctypes.byref(profile), 1, ctypes.c_uint64(0x80), ctypes.byref(end_of)) == 3
+
+
+@pytest.mark.parametrize(
+    ("make", "number", "switched"),
+    [(msr, 0x1A0, False), (msr, 0xC000_0080, True), (register, 4, False)],
+    ids=["msr", "msr-in-the-vmcs", "control-register"],
+)
+def test_bits_that_the_firmware_needs(
+    library: ctypes.CDLL, make: Callable[[int, int, int], bytes], number: int, switched: bool
+) -> None:
+    """Of what it writes the bits, of what it reads all, and of what VM entries switch all: each bit asked for alone."""
+    needed = 1 << 63 | 0x83
+    for bit in range(64):
+        _, status = protect(library, [make(number, 0, needed)], make(number, 0, 1 << bit))
+        assert status == (model.UNPROTECTABLE_RESOURCE if switched or needed >> bit & 1 else model.SUCCESS), bit
+        _, status = protect(library, [make(number, 0, needed)], make(number, 1 << bit, 0))
+        assert status == model.SUCCESS, bit
+        _, status = protect(library, [make(number, needed, 0)], make(number, 1 << bit, 0))
+        assert status == model.UNPROTECTABLE_RESOURCE, bit
 
 
 def test_no_room(library: ctypes.CDLL) -> None:
