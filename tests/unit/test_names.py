@@ -14,7 +14,7 @@ from build_scripts.observation.names import EXIT_REASONS
 
 # Patterns below the checkout.
 SOURCES = {
-    "StmPkg": "StmPkg/Include/Register/Vmx.h",
+    "StmPkg": "StmPkg/Include/Register/Vmx*.h",
     "machine": "Platform/QemuVmx/vmx/*.h",
     "runtime": "tests/machine/runtime/vmcs.h",
 }

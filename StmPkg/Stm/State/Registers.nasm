@@ -17,7 +17,7 @@
 %define OTHER_FX   0x50                     ; STM_OTHER_REGISTERS.Fx
 
 ;
-; VMCS fields (Register/Vmx.h). Those of segment registers follow one another.
+; VMCS fields (Register/VmxFields.h). Those of segment registers follow one another.
 ;
 %define SELECTOR(Segment)  (0x0800 + 2 * (Segment))
 %define LIMIT(Segment)     (0x4800 + 2 * (Segment))
@@ -57,7 +57,7 @@
 %define VMCS_GUEST_IA32_SYSENTER_EIP         0x6826
 
 ;
-; Guest state of the SMI handler (Register/Vmx.h).
+; Guest state of the SMI handler (Register/VmxFields.h).
 ;
 %define ACCESS_DATA        0xC093
 %define ACCESS_TSS64_BUSY  0x008B

@@ -117,6 +117,13 @@ void start_stm(void);
 void guest_main(void);
 void check_guest_smis(void);
 
+/* kept.c: registers of the interrupted side after the handler has changed them, and what it is refused. */
+void check_state_kept(void);
+void check_each_kept(void);
+void check_caching(void);
+void check_nmi(void);
+void check_policy(void);
+
 /* regions.c */
 void use_legacy_smram(void);
 void overwrite_regions(void);

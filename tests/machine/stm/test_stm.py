@@ -26,7 +26,7 @@ from build_scripts.stm_image.loaded import loaded_digest
 from tests.support.gdb_remote import GdbRemote
 
 HERE = Path(__file__).resolve().parent
-SOURCES = tuple(str(HERE / name) for name in ("firmware.c", "executive.c", "regions.c", "guest.c"))
+SOURCES = tuple(str(HERE / name) for name in ("firmware.c", "executive.c", "kept.c", "regions.c", "guest.c"))
 MSEG_BASE = 0x3E0_0000
 VM_ENTRY_FAILURE = 0x8000_0021
 VMX_REASON_TRIPLE_FAULT, VMX_REASON_CPUID, VMX_REASON_INVD, VMX_REASON_RSM, VMX_REASON_VMCALL = 2, 10, 13, 17, 18
@@ -98,13 +98,14 @@ def good(qemu: Path, mseg: Path, tmp_path_factory: pytest.TempPathFactory) -> Ru
 def test_checks_of_the_image(good: Run) -> None:
     assert good.outcome.problems(expect_shutdown=False) == []
     assert len(good.outcome.checks) >= 150
+    assert sum(check.name == "monitor-ctl-as-found" for check in good.outcome.checks) == 2
 
 
 def test_every_launch_has_the_same_image(good: Run, mseg: Path) -> None:
     digests = [record.fields["mseg_sha256"] for record in good.of("init")]
-    assert digests == [loaded_digest(mseg.read_bytes()).hex()] * 3
-    assert len(good.of("start")) == 2
-    assert len(good.of("stop")) == 3
+    assert digests == [loaded_digest(mseg.read_bytes()).hex()] * 5
+    assert len(good.of("start")) == 4
+    assert len(good.of("stop")) == 5
     assert good.of("crash") == []
 
 
