@@ -13,7 +13,9 @@
 
 UINT8  gTestInside[TEST_PROCESSORS];
 
-STATIC UINT8  mElsewhere[SIZE_4KB];
+STATIC UINT8   mElsewhere[SIZE_4KB];
+STATIC UINT8   mLater[SIZE_4KB];
+STATIC UINT32  mWindowsUntilLater;
 
 VOID
 StmWriteCr3Targets (
@@ -48,6 +50,25 @@ StmCloseWindow (
   )
 {
   TestOpenWindows--;
+  if ((mWindowsUntilLater != 0) && (--mWindowsUntilLater == 0)) {
+    __builtin_memcpy ((VOID *)(UINTN)TEST_EXECUTIVE_BASE, mLater, SIZE_4KB);
+  }
+}
+
+/**
+  What another processor writes to the first page of the executive monitor's during a call.
+
+  @param[in] Page     The page.
+  @param[in] Windows  It comes when so many windows have been closed; 0 for never.
+**/
+VOID
+TestChangeLater (
+  IN CONST UINT8  *Page,
+  IN UINT32       Windows
+  )
+{
+  __builtin_memcpy (mLater, Page, SIZE_4KB);
+  mWindowsUntilLater = Windows;
 }
 
 VOID

@@ -98,6 +98,12 @@ TestIsInside (
   IN UINT32  Index
   );
 
+VOID
+TestChangeLater (
+  IN CONST UINT8  *Page,
+  IN UINT32       Windows
+  );
+
 UINT64
 TestMonitorCtl (
   IN UINT32  Index
