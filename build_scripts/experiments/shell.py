@@ -20,6 +20,7 @@ from build_scripts.machine.processors import Configuration, Guest
 from build_scripts.machine.tpm import Tpm
 from build_scripts.observation.events import Record, Stream, read_stream
 from build_scripts.observation.follow import Follower
+from build_scripts.observation.report import Smi
 
 TRACE = ("vmx_*",)
 # What the STM's SMI handler touches; thousands of lines, so only where they are asked for.
@@ -97,6 +98,7 @@ def boot_configuration(
     *,
     processors: int = 1,
     told: Callable[[Record], None] | None = None,
+    told_smi: Callable[[Smi], None] | None = None,
     dies_at_wake: bool = False,
     observed: bool = False,
     tpm: bool = False,
@@ -109,6 +111,7 @@ def boot_configuration(
         extra: further QEMU arguments.
         processors: how many; instructions are counted only if there is one, since a count is of all together.
         told: called for each record while the guest runs.
+        told_smi: with `told`: called for each SMI that has come to its end.
         dies_at_wake: a guest that halts for good where the firmware hands over at a wake has come to its end.
         observed: trace what the STM's SMI handler touches.
         tpm: the machine has a TPM 2.0.
@@ -126,7 +129,7 @@ def boot_configuration(
         stm_image=firmware.override,
     )
     run_dir = paths.new_run_dir(configuration.value)
-    follower = Follower(run_dir, told) if told is not None else None
+    follower = Follower(run_dir, told, told_smi) if told is not None else None
 
     def handed_over() -> bool:
         log = run_dir / FIRMWARE_LOG

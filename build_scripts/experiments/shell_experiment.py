@@ -165,6 +165,7 @@ class ShellExperiment(Experiment[ShellSeen]):
                     fw_cfg.arguments((*course.fw_cfg, *request.fw_cfg)),
                     processors=self.processors_of(request),
                     told=_teller(shown, request.verbose),
+                    told_smi=(lambda smi: say(show.live_line(smi))) if request.verbose else None,
                     dies_at_wake=course.dies_at_wake,
                     observed=course.observed,
                     tpm=course.tpm,

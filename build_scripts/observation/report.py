@@ -112,27 +112,39 @@ def _begins(event: Transition) -> bool:
     return smi or event.kind == Kind.SMI
 
 
+class SmiGrouper:
+    """Collects the transitions of each SMI, processor by processor, as they come."""
+
+    def __init__(self) -> None:
+        self._opened: dict[int, list[Transition]] = {}
+
+    def take(self, event: Transition) -> list[Smi]:
+        """Take the next transition of a run; returns the SMIs that it ends."""
+        events = self._opened.get(event.cpu)
+        if _begins(event):
+            self._opened[event.cpu] = [event]
+            return [] if events is None else [_smi(events, False)]
+        if events is None:
+            return []
+        events.append(event)
+        if event.kind not in _ENDS[events[0].kind]:
+            return []
+        return [_smi(self._opened.pop(event.cpu), True)]
+
+    def left(self) -> list[Smi]:
+        """Those whose end has not come."""
+        return [_smi(events, False) for events in self._opened.values()]
+
+
+def _smi(events: list[Transition], complete: bool) -> Smi:
+    return Smi(events[0].kind == Kind.SMM_EXIT, tuple(events), complete)
+
+
 def group_smis(transitions: Iterable[Transition]) -> list[Smi]:
     """Collect the transitions of each SMI, processor by processor, in the order they began."""
-    opened: dict[int, list[Transition]] = {}
-    found: list[Smi] = []
-
-    def close(events: list[Transition], complete: bool) -> None:
-        found.append(Smi(events[0].kind == Kind.SMM_EXIT, tuple(events), complete))
-
-    for event in transitions:
-        events = opened.get(event.cpu)
-        if _begins(event):
-            if events is not None:
-                close(events, False)
-            opened[event.cpu] = [event]
-        elif events is not None:
-            events.append(event)
-            if event.kind in _ENDS[events[0].kind]:
-                close(opened.pop(event.cpu), True)
-    for events in opened.values():
-        close(events, False)
-    return sorted(found, key=lambda smi: smi.t)
+    grouper = SmiGrouper()
+    found = [smi for event in transitions for smi in grouper.take(event)]
+    return sorted([*found, *grouper.left()], key=lambda smi: smi.t)
 
 
 @dataclass(frozen=True)

@@ -159,6 +159,22 @@ def _smi_line(index: int, cause: str, smi: Smi) -> str:
     return f"SMI {index} ({cause}): default treatment, no VMX transition"
 
 
+def live_line(smi: Smi) -> str:
+    """An SMI in a line that fits 80 columns behind the lab's name, for who watches a run."""
+    words = []
+    if smi.dual_monitor:
+        kind = "I/O" if smi.events[0].basic_reason == VMX_REASON_IO_SMI else "other"
+        words += [kind, f"{smi.transitions} transitions"]
+        words += [f"{len(smi.extra_exits)} extra"] if smi.extra_exits else []
+    else:
+        words.append("default treatment")
+    counts = smi.instructions
+    if counts is not None:
+        words += [f"STM {counts.stm:,}"] if smi.dual_monitor else []
+        words.append(f"handler {counts.handler:,} instr.")
+    return f"SMI CPU {smi.cpu}: {', '.join(words if smi.complete else [*words, 'no end'])}"
+
+
 # So many failures are told of one by one; a guest may try for ever.
 _MOST_REFUSALS = 10
 
