@@ -17,7 +17,7 @@ from build_scripts.observation.events import Transition
 from build_scripts.observation.names import EXIT_REASONS
 from build_scripts.observation.report import Report, Smi
 from build_scripts.observation.show import story, traced
-from build_scripts.pictures import memory
+from build_scripts.pictures import facts, memory
 from build_scripts.pictures.boot import Boot
 from build_scripts.pictures.decoded import fields_of
 from build_scripts.pictures.places import VIEWERS, Places
@@ -109,6 +109,7 @@ def _section(boot: Boot, most: int) -> dict[str, Any]:
         "legend": [MODES[mode] for mode in MODES if any(span.mode is mode for span in spans)],
         "timeline": timeline is not None,
         "memory": _memory(boot.places),
+        "tables": facts.tables(stream, boot.places),
         "json": _script_safe(f'{{"timeline": {_plot(timeline)}, "memory": {_plot(places)}, "transitions": {fields}}}'),
     }
 

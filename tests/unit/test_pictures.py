@@ -305,3 +305,37 @@ def test_permissions_are_what_the_attacks_saw(checkout: Path) -> None:
             allowed = letter in rule.access[column]
             assert seen[name] == ("succeeded" if allowed else "blocked"), f"{kind}: {name}"
         assert NOTHING in rule.access
+
+
+def test_resources_attacks_and_events_have_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the run had them, and nowhere else."""
+    folder = run_with_image(tmp_path / "run")
+    plain = made(Logs(folder), tmp_path, capsys)
+    assert not any("need" in text or "Attacks" in text or "event log" in text for text in plain.texts)
+    logs = Logs(folder)
+    logs.record("executive.log", "EXEC", "bios-resource", "type=io base=0xb2 length=0x2 access=rw-")
+    logs.record("executive.log", "EXEC", "bios-resources", "pages=1 descriptors=1")
+    logs.record(
+        "executive.log",
+        "EXEC",
+        "event",
+        "serial=1 name=protection-denied read=0 wrapped=0 resource=io base=0xb2 length=0x1 access=rw-",
+    )
+    logs.app("attack-begin", "name=handler-reads-mseg place=root stm=1")
+    logs.app(
+        "attack-step",
+        "n=1 label=secret by=handler op=read a=0x8 b=0x0 c=0x0 d=0x0 result=faulted vector=14 violations=0 value=0x5",
+    )
+    logs.lines["machine.log"] = (folder / "machine.log").read_text().splitlines()
+    logs.lines["records.log"] = [*(folder / "records.log").read_text().splitlines(), *logs.lines["records.log"]]
+    for space, address in (("io", 0xB3), ("io", 0x70), ("memory", 0x1F001000), ("memory", 0xFEE00000)):
+        logs.lines["machine.log"].append(
+            f"smm_handler_access cpu=0 t=1 space={space} access=r address={address:#x} size=1"
+        )
+    found = made(logs, tmp_path, capsys)
+    assert ["io 0xb2 to 0xb3 rw", "1", "r"] in found.rows
+    assert ["io 0x70 rw, not declared", "touched", "rw"] in found.rows
+    assert not any("0x1f001000" in cell for row in found.rows for cell in row), "SMRAM is the handler's own"
+    assert any("0xfee00000" in row[0] and "not declared" in row[0] for row in found.rows if row)
+    assert ["handler-reads-mseg", "secret", "handler", "read", "faulted", "0x5"] in found.rows
+    assert any("protection" in row[0] for row in found.rows if len(row) == 1)
