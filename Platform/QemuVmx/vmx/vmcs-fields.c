@@ -1,8 +1,8 @@
 /*
  * VMX: which VMCS fields exist, and what they are called
  *
- * Intel SDM volume 3, appendix "Field Encoding in VMCS".  The names are those of
- * vmcs-layout.h.
+ * Intel SDM volume 3, appendix "Field Encoding in VMCS".  The names are those
+ * of vmcs-layout.h.
  *
  * Copyright (c) 2026 STM Lab
  *

@@ -351,7 +351,8 @@ bool vmx_vm_entry(CPUX86State *env, bool launch)
         .info = vmcs_read(entry.guest, VMCS_ENTRY_INTERRUPTION_INFO),
         .error_code = vmcs_read(entry.guest, VMCS_ENTRY_EXCEPTION_ERROR_CODE),
         .insn_length = vmcs_read(entry.guest, VMCS_ENTRY_INSTRUCTION_LENGTH),
-        .pending_debug = vmcs_read(entry.guest, VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS),
+        .pending_debug = vmcs_read(entry.guest,
+                                   VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS),
         .timer = vmcs_read(entry.guest, VMCS_PREEMPTION_TIMER_VALUE),
         .blocked = vmcs_read(entry.guest, VMCS_GUEST_INTERRUPTIBILITY_STATE),
     };
@@ -368,7 +369,7 @@ bool vmx_vm_entry(CPUX86State *env, bool launch)
     env->vmx.hlt = false;
     env->vmx.event.info = 0;
     env->vmx.pause_loop.valid = false;
-    env->vmx.monitor_armed = false;     /* "Clearing Address-Range Monitoring" */
+    env->vmx.monitor_armed = false; /* "Clearing Address-Range Monitoring" */
     env->old_exception = -1;
     if (entry.returns_from_smm) {
         vmx_smm_return_commit(env, &entry);

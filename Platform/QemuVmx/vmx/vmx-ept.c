@@ -261,7 +261,8 @@ bool vmx_ept_walk_is_load(CPUX86State *env)
  * On success fills @out_paddr (with the offset inside the page) and @out_prot
  * (PAGE_READ, PAGE_WRITE, PAGE_EXEC).  PAGE_WRITE is withheld from clean pages
  * if dirty flags are in use, so that the first store comes back here; all that
- * was not asked for is withheld while the accesses of an SMI handler are traced.
+ * was not asked for is withheld while the accesses of an SMI handler are
+ * traced.
  *
  * On failure records cause and qualification in env->vmx.ept_fault, for
  * vmx_ept_fault() to complete, and returns false.

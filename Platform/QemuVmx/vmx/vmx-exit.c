@@ -134,7 +134,8 @@ static void vmx_save_non_register(CPUX86State *env, VMXVmcs *v)
         env->vmx.pending_debug |= VMX_PENDING_DEBUG_BS;
     }
     vmcs_write(v, VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS,
-               vmx_keeps_pending_debug(v, blocked) ? env->vmx.pending_debug : 0);
+               vmx_keeps_pending_debug(v, blocked) ? env->vmx.pending_debug
+                                                   : 0);
     env->vmx.pending_debug = 0;
 }
 
@@ -280,7 +281,7 @@ void vmx_exit_load_host(CPUX86State *env, VMXVmcs *v)
     env->hflags &= ~HF_INHIBIT_IRQ_MASK;
     env->hflags2 &= ~HF2_MOV_SS_MASK;
     env->vmx.hlt = false;
-    env->vmx.monitor_armed = false;     /* "Clearing Address-Range Monitoring" */
+    env->vmx.monitor_armed = false; /* "Clearing Address-Range Monitoring" */
 
     if (!vmx_load_host_pdptes(env)) {
         /* The host's PDPTEs are invalid (DM-EXI-52). */

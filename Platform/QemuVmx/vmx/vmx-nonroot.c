@@ -85,9 +85,9 @@ void vmx_guest_enter(CPUX86State *env)
  * an INIT belongs to it, whether that is held pending or has caused a VM exit.
  *
  * The sender waits between INIT and SIPI for as long as a processor needs from
- * the VM exit to the entry into wait-for-SIPI.  Here a host may let the receiver
- * stand still meanwhile, and with all processors in one thread it does not run
- * at all: such a SIPI is still on its way.
+ * the VM exit to the entry into wait-for-SIPI.  Here a host may let the
+ * receiver stand still meanwhile, and with all processors in one thread it does
+ * not run at all: such a SIPI is still on its way.
  */
 void vmx_drop_sipi(CPUX86State *env)
 {

@@ -213,7 +213,7 @@ enum {
 /* The preemption timer counts once in 2^VMX_TIMER_RATE ticks of the TSC. */
 #define VMX_TIMER_RATE              5
 
-/* IA32_PERF_GLOBAL_CTRL: enables of four and three counters that stand still. */
+/* IA32_PERF_GLOBAL_CTRL: enables of four and three counters that stand still */
 #define VMX_PERF_GLOBAL_CTRL        0x70000000fULL
 
 /* Bits of IA32_EFER that are not reserved. */

@@ -18,9 +18,9 @@
 
 void vmx_vmsucceed(CPUX86State *env);
 /*
- * @instruction, named by its exit reason, fails for the reason that vmx_refuse()
- * has noted.  The second: VMfailValid if there is a current VMCS, else
- * VMfailInvalid.
+ * @instruction, named by its exit reason, fails for the reason that
+ * vmx_refuse() has noted.  The second: VMfailValid if there is a current VMCS,
+ * else VMfailInvalid.
  */
 void vmx_vmfail_invalid(CPUX86State *env, uint32_t instruction);
 void vmx_vmfail(CPUX86State *env, uint32_t instruction, uint32_t error);

@@ -25,9 +25,9 @@ static void print_pointer(Monitor *mon, const char *name, bool there,
 
 static void print_mseg(Monitor *mon, const VmxMsegHeader *header)
 {
-    monitor_printf(mon, "  MSEG header            revision 0x%x, features 0x%x, "
-                   "GDTR limit 0x%x\n", header->revision, header->features,
-                   header->gdtr_limit);
+    monitor_printf(mon, "  %-22s revision 0x%x, features 0x%x, ", "MSEG header",
+                   header->revision, header->features);
+    monitor_printf(mon, "GDTR limit 0x%x\n", header->gdtr_limit);
     monitor_printf(mon, "                         offsets: GDTR base 0x%x, "
                    "EIP 0x%x, ESP 0x%x, CR3 0x%x; CS selector 0x%x\n",
                    header->gdtr_base_offset, header->eip_offset,

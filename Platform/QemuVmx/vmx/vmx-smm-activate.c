@@ -57,10 +57,10 @@ static uint16_t mseg_selector(uint16_t selector)
 
 /*
  * The STM's first state comes from the MSEG header and from constants of the
- * SDM ("Loading Host State" of activation), not from a host-state area: the VMCS
- * is the executive monitor's, whom the STM does not trust.  The rest the STM has
- * to load itself: IDT, TR, a stack for each processor.  All sums with the MSEG
- * base are 32-bit (DM-ACT-57).
+ * SDM ("Loading Host State" of activation), not from a host-state area: the
+ * VMCS is the executive monitor's, whom the STM does not trust.  The rest the
+ * STM has to load itself: IDT, TR, a stack for each processor.  All sums with
+ * the MSEG base are 32-bit (DM-ACT-57).
  */
 static void mseg_load_state(CPUX86State *env, uint32_t base,
                             const MSEGHeader *h)
@@ -127,7 +127,7 @@ static void mseg_load_state(CPUX86State *env, uint32_t base,
     env->gdt.limit = h->gdtr_limit & 0xffff;
     env->idt.limit = 0;
 
-    /* No blocking by STI or MOV SS (DM-ACT-59), nothing monitored (DM-ACT-68). */
+    /* No blocking by STI or MOV SS (DM-ACT-59), no monitoring (DM-ACT-68). */
     env->hflags &= ~HF_INHIBIT_IRQ_MASK;
     env->hflags2 &= ~HF2_MOV_SS_MASK;
     env->vmx.monitor_armed = false;
@@ -263,8 +263,8 @@ static int vmx_activate(CPUX86State *env, uint32_t length)
 }
 
 /*
- * VMCALL is not for the STM itself, and not unless the firmware has named an STM
- * (DM-ACT-05 to DM-ACT-08), even if one is active already (DM-EXI-04).
+ * VMCALL is not for the STM itself, and not unless the firmware has named an
+ * STM (DM-ACT-05 to DM-ACT-08), even if one is active already (DM-EXI-04).
  */
 static bool vmx_stm_callable(CPUX86State *env)
 {

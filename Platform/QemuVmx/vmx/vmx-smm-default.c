@@ -40,8 +40,8 @@ static void vmx_smi_save_ept(CPUX86State *env, bool ept)
 }
 
 /*
- * First half of SMI delivery, before anything is written to SMRAM but the items of
- * EPT: leaves VMX operation, keeps inside the processor what RSM needs to
+ * First half of SMI delivery, before anything is written to SMRAM but the items
+ * of EPT: leaves VMX operation, keeps inside the processor what RSM needs to
  * re-enter it (DM-DEF-02 to DM-DEF-06), enters SMM.
  */
 void vmx_smi_default_enter(CPUX86State *env)
@@ -156,7 +156,7 @@ void vmx_rsm_resume(CPUX86State *env)
             if (vmx_virtual_nmis(env)) {
                 env->hflags2 &= ~HF2_NMI_MASK;
             }
-            /* It has gone on in SMM, and is right behind RSM if over (DM-DEF-31). */
+            /* It has gone on in SMM, and may be over behind RSM (DM-DEF-31). */
             vmx_timer_catch_up(env);
             vmx_update_request(env);
             if (env->vmx.activity != VMX_ACTIVITY_ACTIVE) {
@@ -177,8 +177,8 @@ void vmx_rsm_resume(CPUX86State *env)
     }
 
     /*
-     * RSM returns into the shadow of STI or MOV SS that the SMI left; the handler
-     * has loaded SS as well.
+     * RSM returns into the shadow of STI or MOV SS that the SMI left; the
+     * handler has loaded SS as well.
      */
     env->hflags2 &= ~HF2_MOV_SS_MASK;
     if (smm->saved_inhibit) {

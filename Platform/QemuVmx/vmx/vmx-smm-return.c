@@ -110,7 +110,8 @@ void vmx_smm_return_commit(CPUX86State *env, VMXEntry *entry)
     VMXVmcs *vmcs = vmx_vmcs_map(env, env->vmx.current_vmcs);
     const uint64_t link = vmcs_read(vmcs, VMCS_LINK_POINTER);
     const uint32_t smbase = vmcs_read(vmcs, VMCS_GUEST_SMBASE);
-    const uint32_t blocking = vmcs_read(vmcs, VMCS_GUEST_INTERRUPTIBILITY_STATE);
+    const uint32_t blocking =
+        vmcs_read(vmcs, VMCS_GUEST_INTERRUPTIBILITY_STATE);
 
     vmx_vmcs_unmap(env, vmcs);
 

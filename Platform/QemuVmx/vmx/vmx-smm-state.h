@@ -1,11 +1,11 @@
 /*
  * VMX: state of EPT faults, SMIs and the dual-monitor treatment
  *
- * Rule ids such as DM-EXI-10 name rows of tests/machine/rules/dual-monitor.toml,
- * the project's restatement of Intel SDM volume 3, chapter "System Management
- * Mode", sections "Default Treatment of SMIs and SMM with VMX Operation and SMX
- * Operation" and "Dual-Monitor Treatment of SMIs and SMM" (34.14 and 34.15 in
- * the 2016 edition).
+ * Rule ids such as DM-EXI-10 name rows of
+ * tests/machine/rules/dual-monitor.toml, the project's restatement of Intel SDM
+ * volume 3, chapter "System Management Mode", sections "Default Treatment of
+ * SMIs and SMM with VMX Operation and SMX Operation" and "Dual-Monitor
+ * Treatment of SMIs and SMM" (34.14 and 34.15 in the 2016 edition).
  *
  * Copyright (c) 2026 STM Lab
  *

@@ -84,7 +84,7 @@ static bool has_smrr(CPUX86State *env)
            (env->features[FEAT_1_EDX] & CPUID_MTRR);
 }
 
-/* TSEG is a power of two in size and aligned to it, else no SMRR can hold it. */
+/* TSEG is a power of two in size and aligned to it; no SMRR holds another. */
 static void smrr_follow(CPUX86State *env, uint64_t base, uint64_t size)
 {
     const bool valid = size && is_power_of_2(size) && !(base & (size - 1)) &&

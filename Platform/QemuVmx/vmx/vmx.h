@@ -165,7 +165,7 @@ MemoryRegion *vmx_smrr_root(CPUState *cs);
 
 #define SMM_FEATURE_CODE_CHECK (1ull << 2) /* MSR_SMM_FEATURE_CONTROL */
 
-/* From x86_cpu_tlb_fill(): code in SMM is executed in the range of SMRR only. */
+/* From x86_cpu_tlb_fill(): code in SMM runs in the range of SMRR only. */
 static inline bool vmx_smm_code_checked(CPUX86State *env)
 {
     return (env->vmx.smm_feature & SMM_FEATURE_CODE_CHECK) &&
