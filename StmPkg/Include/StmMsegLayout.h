@@ -10,10 +10,11 @@
     STM_MSEG_SOFTWARE_HEADER_OFFSET     SOFTWARE_STM_HEADER (StmApi.h)
     STM_MSEG_LAB_HEADER_OFFSET          STM_LAB_HEADER
     STM_MSEG_GDT_OFFSET                 GDT in force after activation
-    STM_MSEG_IMAGE_OFFSET               image: text (RX), read-only data (R)
+    STM_MSEG_IMAGE_OFFSET               image: text (RX), read-only data (R), linked
+                                        at their offsets
     StaticImageSize                     activation page tables (6 pages)
-    + STM_MSEG_ACTIVATION_TABLES_SIZE   STM_LOADER_DATA (1 page)
-    + 4 KB                              dynamic area of the STM
+    + STM_MSEG_ACTIVATION_TABLES_SIZE   dynamic area of the STM, beginning with
+                                        STM_LOADER_DATA
 
   Everything below StaticImageSize is never written after the load and is what
   the MSEG hash covers.
@@ -49,26 +50,7 @@
 #define STM_MSEG_ACTIVATION_TABLES_PAGES  6
 #define STM_MSEG_ACTIVATION_TABLES_SIZE   (STM_MSEG_ACTIVATION_TABLES_PAGES * SIZE_4KB)
 
-#define STM_LOADER_DATA_SIZE  SIZE_4KB
-
-///
-/// Sizes of one processor's block in the dynamic area.
-///
-#define STM_VMCS_REGION_SIZE     SIZE_4KB
-#define STM_PER_PROCESSOR_STACK  0x2000
-#define STM_PER_PROCESSOR_SIZE   (STM_PER_PROCESSOR_STACK + 2 * STM_VMCS_REGION_SIZE)
-
-///
-/// Blocks beyond those of the processors that the loader announces: without one of
-/// its own a processor cannot even be refused.
-///
-#define STM_SPARE_BLOCKS  1
-
-///
-/// Pages of EPT tables that the needed size of MSEG has room for. It takes four to map
-/// everything, eight without leaves of 1 GB, and one or two a protected range.
-///
-#define STM_EPT_LEAST_PAGES  16
+#define STM_LOADER_DATA_SIZE  0x80
 
 ///
 /// The save-state map that the STM composes, announced in the software header

@@ -2,31 +2,34 @@
   Dynamic area of the STM: everything in MSEG that changes.
 
   Offsets are from the start of the dynamic area, which follows the
-  activation tables and STM_LOADER_DATA (StmMsegLayout.h). The Python converter
-  takes STM_DYNAMIC_SHARED_SIZE into the software header; test_layout.py
-  compares both.
+  activation tables (StmMsegLayout.h). The Python converter takes
+  STM_DYNAMIC_SHARED_SIZE into the software header; test_layout.py compares both.
 
-    0x00000  STM_SHARED: lock, counters, IDT
-    0x01000  entry stack, used under the lock during activation
+    0x00000  STM_LOADER_DATA
+    0x00080  STM_SHARED: lock, counters, IDT
+    0x01000  entry stack, and the list of resources of a call: both are used under the
+             lock of activations
     0x02000  MSR bitmap
     0x03000  I/O bitmaps A and B
-    0x05000  the STM's own page tables
-    0x11000  protection profile
-    0x13000  the same as a call is about to change it
-    0x15000  list of resources of a call
-    0x16000  the firmware's list of resources
-    0x1A000  ring of records
-    0x2A000  processor blocks, STM_PER_PROCESSOR_SIZE each:
+    0x05000  protection profile
+    0x07000  processor blocks, STM_BLOCK_SIZE each:
                0x0000  SMM-transfer VMCS
+               0x0600  crash stack, and behind it the stack
                0x1000  SMM-guest VMCS
-               0x2000  crash stack, short ring, what a domain hides,
-                       stack, STM_PROCESSOR at the top
+               0x1600  short ring
+               0x1800  STM_PROCESSOR, and what a domain hides
+             Where a VMCS takes more than STM_VMCS_ROOM, both are in two pages more.
 
-  At the end of MSEG, EPT of the SMI handler: STM_EPT_LEAST_PAGES, and what MSEG has
-  beyond its needed size, up to STM_EPT_MOST_PAGES.
+  Of the six activation tables three are in use, since MSEG lies within one GB. In the
+  page directories of the others are the profile as a call is about to change it, and the
+  firmware's list of resources (Init/Divide.c).
 
-  The first processor inside zeroes the shared part, but for the first words and
-  the ring. A block is zeroed by its own processor when it comes in.
+  At the end of MSEG is what may be larger where there is more than the needed size
+  (Init/Divide.c): the firmware's list of resources, the ring of records, and a pool of
+  pages for the STM's own page tables and the EPT of the SMI handler.
+
+  The first processor inside zeroes the shared part, but for the first words. A block is
+  zeroed by its own processor when it comes in.
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
@@ -37,39 +40,66 @@
 
 #include <StmMsegLayout.h>
 
-#define STM_DYNAMIC_SHARED       0x00000
+#define STM_DYNAMIC_SHARED       STM_LOADER_DATA_SIZE
 #define STM_DYNAMIC_ENTRY_STACK  0x01000
 #define STM_DYNAMIC_MSR_BITMAP   0x02000
 #define STM_DYNAMIC_IO_BITMAP_A  0x03000
 #define STM_DYNAMIC_IO_BITMAP_B  0x04000
-#define STM_DYNAMIC_PAGE_TABLES  0x05000
-#define STM_DYNAMIC_PROFILE      0x11000
-#define STM_DYNAMIC_DRAFT        0x13000
-#define STM_DYNAMIC_LIST         0x15000
-#define STM_DYNAMIC_BIOS_LIST    0x16000
-#define STM_DYNAMIC_RING         0x1A000
-#define STM_DYNAMIC_SHARED_SIZE  0x2A000
+#define STM_DYNAMIC_PROFILE      0x05000
+#define STM_DYNAMIC_LIST         STM_DYNAMIC_ENTRY_STACK
+#define STM_DYNAMIC_SHARED_SIZE  0x07000
 
-#define STM_PAGE_TABLE_PAGES  ((STM_DYNAMIC_PROFILE - STM_DYNAMIC_PAGE_TABLES) / SIZE_4KB)
-#define STM_EPT_MOST_PAGES    384
-#define STM_RING_RECORDS      ((STM_DYNAMIC_SHARED_SIZE - STM_DYNAMIC_RING) / 64)
+///
+/// A processor's block in the dynamic area. A VMCS region begins a page, and processors
+/// take 1 KB of it (IA32_VMX_BASIC[44:32]): the rest of both pages is for what else a
+/// processor has.
+///
+#define STM_BLOCK_SIZE        0x2000
+#define STM_LARGE_BLOCK_SIZE  0x4000
+#define STM_VMCS_ROOM         0x600
+
+///
+/// PerProcDynamicMemorySize of the software header, to which the firmware adds two VMCS
+/// regions: with those of 1 KB it is a block.
+///
+#define STM_PER_PROCESSOR_MEMORY  0x1800
+
+///
+/// Blocks beyond those of the processors that the loader announces: without one of
+/// its own a processor cannot even be refused.
+///
+#define STM_SPARE_BLOCKS  1
+
+///
+/// Pages for tables, at the end of MSEG, that its needed size has room for. The STM's own
+/// are five, and the EPT's four, eight without leaves of 1 GB, before anything is protected.
+///
+#define STM_RESERVE_PAGES  13
+
+///
+/// How much of a larger MSEG is used.
+///
+#define STM_RING_MOST_PAGES  16
+#define STM_POOL_MOST_PAGES  392
+#define STM_RECORDS_A_PAGE   (SIZE_4KB / 64)
 
 ///
 /// Distance from the activation page tables, where CR3 points on entry, to the
 /// dynamic area.
 ///
-#define STM_DYNAMIC_FROM_TABLES  (STM_MSEG_ACTIVATION_TABLES_SIZE + STM_LOADER_DATA_SIZE)
+#define STM_DYNAMIC_FROM_TABLES  STM_MSEG_ACTIVATION_TABLES_SIZE
 
 ///
 /// Parts of a processor block.
 ///
-#define STM_BLOCK_TRANSFER_VMCS     0x0000
-#define STM_BLOCK_SMM_GUEST_VMCS    0x1000
-#define STM_BLOCK_STACK             0x2000
-#define STM_BLOCK_CRASH_STACK_SIZE  0x600
-#define STM_BLOCK_RING              (STM_BLOCK_STACK + STM_BLOCK_CRASH_STACK_SIZE)
-#define STM_BLOCK_RING_RECORDS      8
-#define STM_BLOCK_HIDDEN            (STM_BLOCK_RING + STM_BLOCK_RING_RECORDS * 64)
-#define STM_BLOCK_STACK_END         (STM_BLOCK_HIDDEN + 0x280)
+#define STM_BLOCK_TRANSFER_VMCS    0x0000
+#define STM_BLOCK_CRASH_STACK_TOP  0x0800
+#define STM_BLOCK_STACK_TOP        0x1000
+#define STM_BLOCK_SMM_GUEST_VMCS   0x1000
+#define STM_BLOCK_RING             0x1600
+#define STM_BLOCK_RING_RECORDS     8
+#define STM_BLOCK_PROCESSOR        0x1800
+#define STM_BLOCK_HIDDEN           0x1F80
+#define STM_BLOCK_LARGE_VMCSS      0x2000   ///< both, in a block of STM_LARGE_BLOCK_SIZE
 
 #endif

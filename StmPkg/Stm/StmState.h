@@ -272,8 +272,6 @@ typedef struct {
   VMX_REGISTERS    Interrupted;
 } STM_HIDDEN_STATE;
 
-#define STM_BLOCK_PROCESSOR  (STM_PER_PROCESSOR_SIZE - 0x800)
-
 ///
 /// State of all processors, first page of the dynamic area. The first processor
 /// inside zeroes it, but for its first words: others read and write them while
@@ -293,7 +291,6 @@ typedef struct STM_SHARED_STATE {
   UINT64                      MsegEnd;
   UINT64                      TsegBase;
   UINT64                      TsegEnd;
-  UINT64                      ImageBase;        ///< of what the image's pointers are offsets
   UINT64                      Dynamic;
   UINT64                      HostCr3;
   UINT64                      EptPointer;
@@ -301,23 +298,32 @@ typedef struct STM_SHARED_STATE {
   UINT64                      SmmGuestExit;     ///< where VM exits of the SMI handler arrive
   UINT64                      ActivationTables; ///< activation page tables, never written
   UINT64                      *Windows;         ///< page-table entries of the windows, one a block
-  UINT64                      EptPool;          ///< pages for EPT tables, at the end of MSEG
-  UINT32                      EptPages;         ///< their number
+  UINT64                      WindowBase;       ///< linear address of the first window
+  UINT64                      Pool;             ///< pages for tables, at the end of MSEG
+  UINT64                      EptPool;          ///< those that the STM's own page tables have left
+  UINT64                      Draft;            ///< profile as a call is about to change it
+  UINT64                      BiosList;         ///< the firmware's list of resources
+  UINT64                      Ring;             ///< the parts of the ring, if there are any
+  UINT32                      PoolPages;        ///< pages of Pool
+  UINT32                      EptPages;         ///< pages of EptPool
+  UINT32                      BiosRoom;         ///< pages that BiosList has room for
   UINT32                      PciLock;          ///< 1 while a processor uses ports CF8H and CFCH
   UINT64                      EcamBase;         ///< PCI configuration space in memory; 0 for nowhere
   UINT64                      EcamSize;         ///< bytes
   UINT64                      PciProtected;     ///< not 0: something of configuration space is protected
   UINT64                      McfgBase;         ///< ECAM by ACPI's tables at INITIALIZE_PROTECTION
   UINT64                      McfgSize;         ///< bytes; 0 for no table
+  UINT32                      VmcsSize;         ///< bytes of a VMCS region
+  UINT32                      BlockSize;        ///< STM_BLOCK_SIZE or STM_LARGE_BLOCK_SIZE
   UINT32                      ProcessorLimit;   ///< processors that are served at a time; parts of the ring
   UINT32                      BlockLimit;       ///< blocks there is room for
-  UINT32                      RingRecords;      ///< records of a part of the ring
+  UINT32                      RingRecords;      ///< records of a part of the ring; 0: each block has its own
   UINT32                      PhysicalBits;
   UINT32                      NoSmram;          ///< not 0: nothing says where SMRAM is
   UINT32                      PciByPorts;       ///< not 0: nobody but ACPI's tables says where ECAM is
   UINT32                      ProfileLock;      ///< 1 while a processor changes what is protected
   UINT32                      Generation;       ///< of protection: counts its changes
-  UINT32                      BiosPages;        ///< pages of the firmware's list, 0 before it is read
+  UINT32                      BiosPages;        ///< pages of BiosList that are filled, 0 before it is read
   UINT8                       MsegSha256[STM_SHA256_DIGEST_SIZE];
   STM_PAGE_MAP                PageTables;
   STM_PAGE_MAP                Ept;
@@ -326,6 +332,13 @@ typedef struct STM_SHARED_STATE {
   STM_RENDEZVOUS              Rendezvous;
   IA32_IDT_GATE_DESCRIPTOR    Idt[VMX_EXCEPTION_VECTORS];
 } STM_SHARED;
+
+///
+/// State of the processor of a block.
+///
+#define STM_PROCESSOR_OF(Shared, Slot)                                         \
+  ((STM_PROCESSOR *)(UINTN)((Shared)->Dynamic + STM_DYNAMIC_SHARED_SIZE +      \
+                            (UINT64)(Slot) * (Shared)->BlockSize + STM_BLOCK_PROCESSOR))
 
 ///
 /// A function that few SMIs call: within its caller, each SMI would pay for the registers

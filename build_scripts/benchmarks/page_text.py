@@ -147,7 +147,6 @@ def generated(facts: dict[str, Any]) -> str:
 def stm_costs(facts: dict[str, Any]) -> str:
     """The tables of the STM's exact costs."""
     counts = ("protected", "transitions", "instructions", "vmreads", "vmwrites")
-    named = facts["parts"]
     return render(
         "stm-cost.rst.j2",
         machine=facts["machine"],
@@ -155,14 +154,7 @@ def stm_costs(facts: dict[str, Any]) -> str:
         smi=[[f"{row[name]:,}" for name in counts] for row in facts["smi"]],
         mseg=[[f"{row['processors']}", f"{row['bytes']:,}"] for row in facts["mseg"]],
         parts=[
-            ["Headers, text and read-only data", f"{named['image']:,}", "once"],
-            ["Activation page tables, the loader's data", f"{named['activation_tables']:,}", "once"],
-            ["What all processors share", f"{named['shared']:,}", "once"],
-            [
-                "A processor's block",
-                f"{named['processor']:,}",
-                f"each processor, and {named['spare_processors']} to spare",
-            ],
+            [part["part"][0].upper() + part["part"][1:], f"{part['bytes']:,}", part["per"]] for part in facts["parts"]
         ],
     )
 

@@ -22,6 +22,7 @@ from build_scripts.observation.events import Transition, parse_trace
 from build_scripts.observation.report import Smi, group_smis
 from build_scripts.progress import step
 from build_scripts.stm_image import inspect_image, layout
+from build_scripts.stm_image.budget import budget
 from build_scripts.stm_image.loaded import loaded_digest
 
 HERE = paths.CHECKOUT / "tests" / "machine" / "stm"
@@ -129,16 +130,16 @@ def mseg_bytes(data: bytes) -> list[dict[str, int]]:
     return [{"processors": count, "bytes": layout.needed_size(software, count)} for count in PROCESSORS]
 
 
-def parts(data: bytes) -> dict[str, int]:
-    """What the bytes of MSEG are for."""
-    software = inspect_image(data).software
-    return {
-        "image": software.static_image_size,
-        "activation_tables": layout.ACTIVATION_TABLES_SIZE + layout.LOADER_DATA_SIZE,
-        "shared": layout.DYNAMIC_SHARED_SIZE,
-        "processor": layout.PER_PROCESSOR_SIZE,
-        "spare_processors": layout.SPARE_BLOCKS,
-    }
+def parts(data: bytes) -> list[dict[str, Any]]:
+    """What the bytes of MSEG are for.
+
+    Raises:
+        LabError: the image has no header of ours.
+    """
+    report = inspect_image(data)
+    if report.lab is None:
+        raise LabError("the STM image has no lab header")
+    return [{"part": part.name, "bytes": part.size, "per": part.per} for part in budget(report.software, report.lab)]
 
 
 def measure(machine: Path, mseg: Path, folder: Path) -> dict[str, Any]:

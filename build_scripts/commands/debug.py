@@ -20,7 +20,6 @@ from build_scripts.observation import outcome
 from build_scripts.observation.events import Kind
 from build_scripts.observation.symbols import Symbols, compiled_in, loaded_modules
 from build_scripts.progress import say, step
-from build_scripts.stm_image.layout import IMAGE_OFFSET
 
 # What a session is about, and the function where it begins.
 STM = "stm"
@@ -123,7 +122,7 @@ def debug(asked: Asked) -> int:
     firmware = find_firmware(None)
     qemu = find_qemu(Configuration.DUAL_MONITOR)
     loaded = _where_loaded(firmware)
-    symbols = [SymbolFile(firmware.symbols, loaded.mseg + IMAGE_OFFSET)]
+    symbols = [SymbolFile(firmware.symbols, loaded.mseg)]
     run_dir = paths.new_run_dir("debug")
     if asked.place != STM and firmware.modules is not None:
         folder = run_dir / "symbols"

@@ -113,7 +113,7 @@ def image_file() -> bytes:
         layout.SPEC_VERSION_MINOR,
         0,
         size,
-        layout.PER_PROCESSOR_STACK,
+        layout.PER_PROCESSOR_MEMORY,
         layout.ADDITIONAL_SIZE,
         layout.STM_FEATURES,
         1,

@@ -10,7 +10,6 @@ from elftools.common.exceptions import ELFError
 from build_scripts.observation.events import Kind, Record, Stream
 from build_scripts.observation.names import EXCEPTIONS, INSTRUCTION_ERRORS, exit_reason
 from build_scripts.observation.symbols import Symbols, find_module
-from build_scripts.stm_image.layout import IMAGE_OFFSET
 
 # STM_BAD_STATE of the STM's headers; a test compares them.
 BAD_STATES = {
@@ -120,7 +119,7 @@ def locate(rip: int, stream: Stream, run_dir: Path, symbols: Path | None) -> str
         base, size = status.number("mseg_base"), status.number("mseg_size")
         if base <= rip < base + size:
             try:
-                found = Symbols.read(symbols).locate(rip - base - IMAGE_OFFSET)
+                found = Symbols.read(symbols).locate(rip - base)
             except (OSError, ELFError) as error:
                 return f"in MSEG; its symbols could not be read ({error})"
             return f"in the STM, {found}" if found is not None else "in MSEG, outside the STM's code"

@@ -188,15 +188,16 @@ def mseg_parts(data: bytes, base: int, size: int, processors: int) -> tuple[Plac
         ("text of the STM", text, "text"),
         ("read-only data of the STM", static - lab.text_offset - text, "read-only"),
         ("page tables for the activation", layout.ACTIVATION_TABLES_SIZE, "read-only"),
-        ("loader's data", layout.LOADER_DATA_SIZE, "read-only"),
-        ("shared data, bitmaps, page tables, ring of records", layout.DYNAMIC_SHARED_SIZE, "data"),
+        ("loader's data, shared data, bitmaps", layout.DYNAMIC_SHARED_SIZE, "data"),
         (
             f"stack and two VMCSs for each processor ({processors}), and a spare block",
-            (processors + layout.SPARE_BLOCKS) * layout.PER_PROCESSOR_SIZE,
+            (processors + layout.SPARE_BLOCKS) * layout.BLOCK_SIZE,
             "data",
         ),
     ]
-    return _filled(parts, base, base + size, ("free, with the EPT of the SMI handler at its end", "data"))
+    return _filled(
+        parts, base, base + size, ("at its end the ring of records, page tables, the EPT of the SMI handler", "data")
+    )
 
 
 def read_places(run_dir: Path, report: Report, stream: Stream) -> Places | None:

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
 """Converter: Stm.efi, as GenFw links it, into Stm.mseg (StmMsegLayout.h).
 
-File: page 0 with the three headers and the activation GDT | image. The image is
-link output without the relocation section, with all debug data zeroed: that holds
-the path of the build directory, and the same inputs shall give the same image.
+File: link output as it would be in memory, but that the first page, with the headers of
+the module, is one with the three headers of an MSEG image and the activation GDT. Behind
+it is the text alone. Debug data hold the path of the build directory, and the same inputs
+shall give the same image.
 
 Nothing has to be relocated, so that a firmware that only copies can load it: code
-is position-independent, and what pointers there are, the tables of exit handlers,
-hold addresses as linked, to which the STM adds where it is.
+is position-independent, and there are no pointers.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from hashlib import sha256
 from build_scripts.stm_image import layout
 from build_scripts.stm_image.pe import SECTION_EXECUTE, SECTION_WRITE, PeError, PeImage, Section, read_pe
 
+#: Bytes of .dynamic: there is no dynamic linking, so it has few entries.
+_DYNAMIC_SIZE = 0x80
+
 
 class ImageError(Exception):
     """The module cannot become an MSEG image, and why."""
@@ -26,13 +29,12 @@ class ImageError(Exception):
 
 @dataclass(frozen=True)
 class Image:
-    """A finished image: the file's bytes, what is in its headers, and where its pointers are, from the link base."""
+    """A finished image: the file's bytes, and what is in its headers."""
 
     data: bytes
     hardware: layout.MsegHeader
     software: layout.SoftwareHeader
     lab: layout.LabHeader
-    pointers: tuple[int, ...]
 
     def facts(self) -> dict[str, object]:
         """Facts for tests and documentation; sizes and offsets in bytes."""
@@ -50,47 +52,53 @@ class Image:
             "text_size": self.lab.text_size,
             "rodata_offset": self.lab.rodata_offset,
             "rodata_size": self.lab.rodata_size,
-            "pointers": list(self.pointers),
         }
 
 
-def _split(pe: PeImage) -> tuple[Section, Section | None, int]:
-    """The text section, the section of pointer tables if there is one, and the image's end.
+def _text(pe: PeImage) -> Section:
+    """The text section, all of the module that the image keeps.
 
     Raises:
-        ImageError: other sections than .text, .data, .reloc, or unaligned ones.
+        ImageError: other sections than .text, .data, .reloc, or one that is not as it has to be.
     """
     by_name = {section.name: section for section in pe.sections}
     unknown = sorted(by_name.keys() - {".text", ".data", ".reloc"})
     if unknown:
         raise ImageError(f"section {unknown[0]} has no place in MSEG")
-    text, tables = by_name.get(".text"), by_name.get(".data")
+    text = by_name.get(".text")
     if text is None or not text.flags & SECTION_EXECUTE:
         raise ImageError("no executable .text section")
     if text.flags & SECTION_WRITE:
         raise ImageError(".text is writable")
-    kept = [section for section in (text, tables) if section is not None]
-    for section in kept:
-        if section.address % layout.PAGE or section.size % layout.PAGE:
-            raise ImageError(f"section {section.name} is not aligned to pages; link with 4-KB sections")
-    end = max(section.end for section in kept)
-    reloc = by_name.get(".reloc")
-    if reloc is not None and reloc.address < end:
-        raise ImageError(".reloc does not follow the other sections")
-    return text, tables, end
+    if text.address % layout.PAGE or text.size % layout.PAGE:
+        raise ImageError("section .text is not aligned to pages; link with 4-KB sections")
+    if text.address != layout.IMAGE_OFFSET:
+        raise ImageError(f"section .text begins at {text.address:#x}, not behind the page of the headers")
+    return text
 
 
-def _check_tables(image: bytes, tables: Section, relocations: tuple[int, ...]) -> None:
-    """Fail if a writable section holds initialised data other than pointers.
+def _check_data(pe: PeImage, body: bytearray) -> None:
+    """Fail if code works on data, in an image that is never written, or on pointers.
 
-    Constant tables of pointers land in .data only because they are relocated;
-    MSEG maps them read-only. Anything else there that is not zero, and any zero
-    that code expects to write, would not survive: the image is read-only.
+    In .data are what GenFw tells of the debug data, what is left of the linker's .dynamic, and
+    before both the module's data. A few bytes of zeros would not show here: that the linker
+    has made neither .data nor .bss, tests/boot/test_documented_addresses.py looks for.
+
+    Raises:
+        ImageError: it does.
     """
-    allowed = {offset + byte for offset in relocations for byte in range(8)}
-    for offset in range(tables.address, tables.end):
-        if image[offset] and offset not in allowed:
-            raise ImageError(f"initialised writable data at {tables.name}+{offset - tables.address:#x}")
+    if pe.relocations:
+        raise ImageError(
+            f"pointer at {pe.relocations[0]:#x}: nobody relocates the image, so code has to make addresses"
+        )
+    for section in pe.sections:
+        if section.name != ".data":
+            continue
+        if not pe.debug_ranges or pe.debug_ranges[0][0] > section.address + _DYNAMIC_SIZE:
+            raise ImageError("writable data in .data: the image is never written")
+        for offset in range(section.address, min(section.end, len(body))):
+            if body[offset]:
+                raise ImageError(f"initialised writable data at .data+{offset - section.address:#x}")
 
 
 def convert(efi: bytes, mseg_revision: int = layout.MSEG_REVISION) -> Image:
@@ -107,29 +115,24 @@ def convert(efi: bytes, mseg_revision: int = layout.MSEG_REVISION) -> Image:
         pe = read_pe(efi)
     except PeError as error:
         raise ImageError(str(error)) from error
-    text, tables, end = _split(pe)
-    body = bytearray(pe.data[:end].ljust(end, b"\0"))
+    text = _text(pe)
+    body = bytearray(pe.data)
     for start, size in pe.debug_ranges:
         body[start : start + size] = bytes(size)
-    for offset in pe.relocations:
-        if offset + 8 > end:
-            raise ImageError(f"relocation at {offset:#x} lies outside the image")
     if pe.link_base:
-        raise ImageError(f"linked at {pe.link_base:#x}, not at 0, from which the STM takes its pointers")
+        raise ImageError(f"linked at {pe.link_base:#x}, not at 0, where MSEG begins")
     if not text.address <= pe.entry < text.end:
         raise ImageError(f"entry point {pe.entry:#x} is not in .text")
-    image = bytes(body)
-    if tables is not None:
-        _check_tables(image, tables, pe.relocations)
+    _check_data(pe, body)
 
-    static_size = layout.IMAGE_OFFSET + len(image)
+    static_size = text.end
     hardware = layout.MsegHeader(
         revision=mseg_revision,
         features=layout.MONITOR_FEATURE_IA32E,
         gdtr_limit=layout.GDT_LIMIT,
         gdtr_base_offset=layout.GDT_OFFSET,
         cs_selector=layout.CS_SELECTOR,
-        eip_offset=layout.IMAGE_OFFSET + pe.entry,
+        eip_offset=pe.entry,
         # The entry code uses no stack before it owns the entry stack.
         esp_offset=static_size,
         cr3_offset=static_size,
@@ -139,7 +142,7 @@ def convert(efi: bytes, mseg_revision: int = layout.MSEG_REVISION) -> Image:
         minor=layout.SPEC_VERSION_MINOR,
         reserved=0,
         static_image_size=static_size,
-        per_processor_size=layout.PER_PROCESSOR_STACK,
+        per_processor_size=layout.PER_PROCESSOR_MEMORY,
         additional_size=layout.ADDITIONAL_SIZE,
         features=layout.STM_FEATURES,
         revision_count=1,
@@ -150,14 +153,14 @@ def convert(efi: bytes, mseg_revision: int = layout.MSEG_REVISION) -> Image:
         version=layout.LAB_HEADER_VERSION,
         header_size=layout.LabHeader.size(),
         image_offset=layout.IMAGE_OFFSET,
-        image_size=len(image),
-        text_offset=layout.IMAGE_OFFSET + text.address,
+        image_size=text.size,
+        text_offset=text.address,
         text_size=text.size,
-        rodata_offset=layout.IMAGE_OFFSET + (tables.address if tables else text.end),
-        rodata_size=tables.size if tables else 0,
+        rodata_offset=text.end,
+        rodata_size=0,
     )
-    data = _first_page(hardware, software, lab) + image
-    return Image(data, hardware, software, lab, pe.relocations)
+    file = _first_page(hardware, software, lab) + bytes(body[text.address : text.end]).ljust(text.size, b"\0")
+    return Image(file, hardware, software, lab)
 
 
 def _first_page(hardware: layout.MsegHeader, software: layout.SoftwareHeader, lab: layout.LabHeader) -> bytes:

@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from build_scripts.stm_image import layout
+from build_scripts.stm_image.budget import budget
 from build_scripts.stm_image.problems import find_problems
 
 # Of what is read into memory: more than any MSEG has.
@@ -72,7 +73,7 @@ class Report:
         lines += ["", "layout in MSEG"]
         for name, start, size in self.map():
             lines.append(f"  {start:#08x} - {start + size - 1:#08x}  {size // 1024:5d} KB  {name}")
-        for processors in (1, 2, 4, 8, 16):
+        for processors in (1, 2, 4, 8, 16, 64):
             need = layout.needed_size(self.software, processors)
             lines.append(f"  needed for {processors:2d} processors: {need // 1024} KB")
         if self.lab is None:
@@ -91,26 +92,11 @@ class Report:
                 ("static image", 0, static),
                 ("activation page tables", self.hardware.cr3_offset, layout.ACTIVATION_TABLES_SIZE),
             ]
-        dynamic = static + layout.ACTIVATION_TABLES_SIZE + layout.LOADER_DATA_SIZE
-        return [
-            ("headers and activation GDT, read-only", 0, layout.IMAGE_OFFSET),
-            ("text, executable", self.lab.text_offset, self.lab.text_size),
-            ("pointer tables, read-only", self.lab.rodata_offset, self.lab.rodata_size),
-            ("activation page tables", static, layout.ACTIVATION_TABLES_SIZE),
-            ("loader data", static + layout.ACTIVATION_TABLES_SIZE, layout.LOADER_DATA_SIZE),
-            ("shared dynamic area", dynamic, layout.DYNAMIC_SHARED_SIZE),
-            ("processor block", dynamic + layout.DYNAMIC_SHARED_SIZE, layout.PER_PROCESSOR_SIZE),
-            (
-                "spare block, to refuse one more",
-                dynamic + layout.DYNAMIC_SHARED_SIZE + layout.PER_PROCESSOR_SIZE,
-                layout.SPARE_BLOCKS * layout.PER_PROCESSOR_SIZE,
-            ),
-            (
-                "EPT of the SMI handler, at least",
-                dynamic + layout.DYNAMIC_SHARED_SIZE + (1 + layout.SPARE_BLOCKS) * layout.PER_PROCESSOR_SIZE,
-                layout.EPT_LEAST_PAGES * layout.PAGE,
-            ),
-        ]
+        rows, start = [], 0
+        for part in budget(self.software, self.lab):
+            rows.append((part.name, start, part.size))
+            start += part.size
+        return rows
 
 
 def _revisions(data: bytes, software: layout.SoftwareHeader) -> tuple[int, ...]:

@@ -26,16 +26,35 @@ DS_SELECTOR = 0x40
 GDT_LIMIT = 0x47
 
 ACTIVATION_TABLES_SIZE = 6 * PAGE
-LOADER_DATA_SIZE = PAGE
+LOADER_DATA_SIZE = 0x80
 
-VMCS_REGION_SIZE = PAGE
-PER_PROCESSOR_STACK = 0x2000
-PER_PROCESSOR_SIZE = PER_PROCESSOR_STACK + 2 * VMCS_REGION_SIZE
-DYNAMIC_SHARED_SIZE = 0x2A000
+# IA32_VMX_BASIC[44:32] of the machine: bytes of a VMCS region, which begins a page.
+VMCS_SIZE = 0x400
+# What a processor has: with two VMCSs of this size two pages.
+PER_PROCESSOR_MEMORY = 0x1800
+BLOCK_SIZE = 0x2000
+#: What all processors share, by its C name: offset in the dynamic area.
+DYNAMIC: dict[str, int] = {
+    "STM_DYNAMIC_SHARED": 0x0080,
+    "STM_DYNAMIC_ENTRY_STACK": 0x1000,
+    "STM_DYNAMIC_MSR_BITMAP": 0x2000,
+    "STM_DYNAMIC_IO_BITMAP_A": 0x3000,
+    "STM_DYNAMIC_IO_BITMAP_B": 0x4000,
+    "STM_DYNAMIC_PROFILE": 0x5000,
+}
+DYNAMIC_NAMES: dict[str, str] = {
+    "STM_DYNAMIC_SHARED": "shared state: locks, counters, IDT",
+    "STM_DYNAMIC_ENTRY_STACK": "stack of activations, list of resources of a call",
+    "STM_DYNAMIC_MSR_BITMAP": "MSR bitmap",
+    "STM_DYNAMIC_IO_BITMAP_A": "I/O bitmap A",
+    "STM_DYNAMIC_IO_BITMAP_B": "I/O bitmap B",
+    "STM_DYNAMIC_PROFILE": "protection profile",
+}
+DYNAMIC_SHARED_SIZE = 0x7000
 # Blocks beyond those of the processors that the loader announces.
 SPARE_BLOCKS = 1
-# Of EPT tables, at the end of MSEG.
-EPT_LEAST_PAGES = 16
+# Of tables, at the end of MSEG.
+RESERVE_PAGES = 13
 
 # IA32_VMX_MISC[63:32] of the machine, and of processors that published images are for.
 MSEG_REVISION = 0
@@ -53,7 +72,7 @@ MONITOR_FEATURE_IA32E = 1
 STM_FEATURES = 0b11
 
 #: C name to Python value, for the comparison with the headers.
-CONSTANTS: dict[str, int] = {
+CONSTANTS: dict[str, int] = DYNAMIC | {
     "STM_MSEG_SOFTWARE_HEADER_OFFSET": SOFTWARE_HEADER_OFFSET,
     "STM_MSEG_LAB_HEADER_OFFSET": LAB_HEADER_OFFSET,
     "STM_MSEG_GDT_OFFSET": GDT_OFFSET,
@@ -63,12 +82,11 @@ CONSTANTS: dict[str, int] = {
     "STM_MSEG_GDT_LIMIT": GDT_LIMIT,
     "STM_MSEG_ACTIVATION_TABLES_SIZE": ACTIVATION_TABLES_SIZE,
     "STM_LOADER_DATA_SIZE": LOADER_DATA_SIZE,
-    "STM_VMCS_REGION_SIZE": VMCS_REGION_SIZE,
-    "STM_PER_PROCESSOR_STACK": PER_PROCESSOR_STACK,
-    "STM_PER_PROCESSOR_SIZE": PER_PROCESSOR_SIZE,
+    "STM_PER_PROCESSOR_MEMORY": PER_PROCESSOR_MEMORY,
+    "STM_BLOCK_SIZE": BLOCK_SIZE,
     "STM_DYNAMIC_SHARED_SIZE": DYNAMIC_SHARED_SIZE,
     "STM_SPARE_BLOCKS": SPARE_BLOCKS,
-    "STM_EPT_LEAST_PAGES": EPT_LEAST_PAGES,
+    "STM_RESERVE_PAGES": RESERVE_PAGES,
     "STM_SMM_REVISION_ID": SMM_REVISION_ID,
     "STM_LAB_HEADER_SIGNATURE": LAB_HEADER_SIGNATURE,
     "STM_LAB_HEADER_VERSION": LAB_HEADER_VERSION,
@@ -212,8 +230,8 @@ GDT: dict[int, int] = {
 HEADERS_SIZE = SOFTWARE_HEADER_OFFSET + SoftwareHeader.offsets()["StmSmmRevID"]
 
 #: SOFTWARE_STM_HEADER.AdditionalDynamicMemorySize: all that does not grow with the processors.
-ADDITIONAL_SIZE = ACTIVATION_TABLES_SIZE + LOADER_DATA_SIZE + DYNAMIC_SHARED_SIZE
-ADDITIONAL_SIZE += SPARE_BLOCKS * PER_PROCESSOR_SIZE + EPT_LEAST_PAGES * PAGE
+ADDITIONAL_SIZE = ACTIVATION_TABLES_SIZE + DYNAMIC_SHARED_SIZE
+ADDITIONAL_SIZE += SPARE_BLOCKS * BLOCK_SIZE + RESERVE_PAGES * PAGE
 
 
 def pages(size: int) -> int:
@@ -221,7 +239,7 @@ def pages(size: int) -> int:
     return -(-size // PAGE) * PAGE
 
 
-def needed_size(software: SoftwareHeader, processors: int, vmcs_size: int = VMCS_REGION_SIZE) -> int:
+def needed_size(software: SoftwareHeader, processors: int, vmcs_size: int = VMCS_SIZE) -> int:
     """Bytes of MSEG for a number of processors, the formula of edk2's STM loader."""
     per_processor = software.per_processor_size + 2 * vmcs_size
     return pages(software.static_image_size) + software.additional_size + per_processor * processors

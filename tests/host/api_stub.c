@@ -87,14 +87,14 @@ MakePsd (
 
   Psd = (TXT_PROCESSOR_SMM_DESCRIPTOR *)(UINTN)(TEST_SMBASE (Processor) + TXT_SMM_PSD_OFFSET);
   __builtin_memset (Psd, 0, sizeof (*Psd));
-  Psd->Signature           = TXT_PROCESSOR_SMM_DESCRIPTOR_SIGNATURE;
-  Psd->RequiredStmSmmRevId = STM_SMM_REVISION_ID;
+  Psd->Signature                 = TXT_PROCESSOR_SMM_DESCRIPTOR_SIGNATURE;
+  Psd->RequiredStmSmmRevId       = STM_SMM_REVISION_ID;
   Psd->SmmEntryState.Intel64Mode = 1;
-  Psd->SmmSmiHandlerRip    = TEST_TSEG_BASE + 0x8000;
-  Psd->SmmCr3              = TEST_HANDLER_TABLES;
-  Psd->SmmGdtPtr           = TEST_TSEG_BASE + 0x80000;
-  Psd->SmmGdtSize          = 0x80;
-  Psd->SmmTr               = 0x40;
+  Psd->SmmSmiHandlerRip          = TEST_TSEG_BASE + 0x8000;
+  Psd->SmmCr3                    = TEST_HANDLER_TABLES;
+  Psd->SmmGdtPtr                 = TEST_TSEG_BASE + 0x80000;
+  Psd->SmmGdtSize                = 0x80;
+  Psd->SmmTr                     = 0x40;
 }
 
 /**
@@ -184,7 +184,7 @@ TestProcessor (
   IN UINT32  Index
   )
 {
-  return (STM_PROCESSOR *)(UINTN)(TEST_DYNAMIC + STM_DYNAMIC_SHARED_SIZE + Index * STM_PER_PROCESSOR_SIZE + STM_BLOCK_PROCESSOR);
+  return (STM_PROCESSOR *)(UINTN)(TEST_DYNAMIC + STM_DYNAMIC_SHARED_SIZE + Index * STM_BLOCK_SIZE + STM_BLOCK_PROCESSOR);
 }
 
 CONST STM_PROFILE *
@@ -281,7 +281,11 @@ BuildShared (
   mShared->Dynamic                                                 = (UINT64)(UINTN)mShared;
   mShared->PhysicalBits                                            = mPhysicalBits;
   mShared->ProcessorLimit                                          = mLimit;
+  mShared->BlockSize                                               = STM_BLOCK_SIZE;
   mShared->BlockLimit                                              = TEST_PROCESSORS;
+  mShared->BiosList                                                = TEST_BIOS_COPY;
+  mShared->BiosRoom                                                = STM_BIOS_PAGES;
+  mShared->Draft                                                   = TEST_DRAFT;
   BuildProtection ();
 }
 

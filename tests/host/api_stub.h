@@ -24,6 +24,8 @@
 #define TEST_DYNAMIC          (TEST_MSEG_BASE + 0x20000)
 #define TEST_EPT              0x100000   ///< from there
 #define TEST_EPT_PAGES        32
+#define TEST_BIOS_COPY        (TEST_DYNAMIC + TEST_EPT + TEST_EPT_PAGES * SIZE_4KB)
+#define TEST_DRAFT            (TEST_BIOS_COPY + STM_BIOS_PAGES * SIZE_4KB)
 #define TEST_SMBASE(Index)  (TEST_TSEG_BASE + (UINT64)(Index) * SIZE_64KB)
 #define TEST_BIOS_LIST       (TEST_TSEG_BASE + 0x90000)
 #define TEST_BIOS_LIST_SIZE  0x8000

@@ -14,17 +14,21 @@
 #define TEXT_LIMIT  0x40000
 #define PROCESSORS  3
 
-CHAR8          TestText[TEXT_LIMIT];
-UINT32         TestTextLength;
-UINT32         TestWrongPort;
-UINT32         TestResets;
-UINT32         TestLocks;                   ///< how often the lock was taken
-VOID           (*TestTurn)(UINT32 Point);   ///< another processor's turn: 0 at a wait, 1 at a byte, 2 at a reset
+CHAR8   TestText[TEXT_LIMIT];
+UINT32  TestTextLength;
+UINT32  TestWrongPort;
+UINT32  TestResets;
+UINT32  TestLocks;                          ///< how often the lock was taken
+VOID    (*TestTurn)(
+  UINT32  Point
+  );                                        ///< another processor's turn: 0 at a wait, 1 at a byte, 2 at a reset
 STATIC UINT64  mClock;
 STATIC UINT32  mPauses;
+UINT32         TestRecords = STM_RING_MOST_PAGES * STM_RECORDS_A_PAGE;
 STATIC UINT8   mDynamic[STM_DYNAMIC_SHARED_SIZE];
 
 STATIC STM_PROCESSOR    mProcessors[PROCESSORS];
+STATIC STM_RING_RECORD  mRing[STM_RING_MOST_PAGES * STM_RECORDS_A_PAGE];
 STATIC STM_RING_RECORD  mShortRing[STM_BLOCK_RING_RECORDS];
 
 STATIC
@@ -51,6 +55,7 @@ TestStart (
   UINT32      Index;
 
   __builtin_memset (mDynamic, 0, sizeof (mDynamic));
+  __builtin_memset (mRing, 0, sizeof (mRing));
   TestTextLength      = 0;
   TestWrongPort       = 0;
   TestResets          = 0;
@@ -59,12 +64,12 @@ TestStart (
   Shared              = (STM_SHARED *)mDynamic;
   Shared->Dynamic     = (UINT64)(UINTN)mDynamic;
   Shared->Inside      = 1;
-  Shared->RingRecords = STM_RING_RECORDS / Parts;
+  Shared->RingRecords = TestRecords / Parts;
   for (Index = 0; Index < PROCESSORS; Index++) {
     __builtin_memset (&mProcessors[Index], 0, sizeof (mProcessors[Index]));
     mProcessors[Index].Shared   = Shared;
     mProcessors[Index].Slot     = 3 + Index;
-    mProcessors[Index].Ring     = (STM_RING_RECORD *)(mDynamic + STM_DYNAMIC_RING) + Index * Shared->RingRecords;
+    mProcessors[Index].Ring     = mRing + Index * Shared->RingRecords;
     mProcessors[Index].RingMask = Shared->RingRecords - 1;
   }
 

@@ -19,19 +19,19 @@ TEXT = 0x6000_0020
 DATA = 0xC000_0040
 RELOC = 0x4200_0040
 PAGE = layout.PAGE
-DEBUG_AT = 0x2800
+DEBUG_AT = 0x2000
 
 
 @dataclass
 class Module:
-    """What GenFw would write: .text at 1000H, .data at 2000H, .reloc at 3000H."""
+    """What GenFw would write: .text at 1000H, .data at 2000H, .reloc at 3000H, which names the pointers."""
 
     entry: int = 0x1010
-    pointers: dict[int, int] = field(default_factory=lambda: {0x2000: 0x1010, 0x2018: 0x1020})
+    pointers: dict[int, int] = field(default_factory=dict)
     stray: dict[int, int] = field(default_factory=dict)
     names: tuple[str, ...] = (".text", ".data", ".reloc")
     flags: tuple[int, ...] = (TEXT, DATA, RELOC)
-    data_size: int = PAGE
+    text_size: int = PAGE
     relocation_type: int = 10
     debug_path: bytes = b"/somewhere/Build/Stm.dll"
     debug_entry: int = DEBUG_AT + 0x40
@@ -65,7 +65,7 @@ class Module:
         struct.pack_into("<II", image, optional + 112 + 8 * 5, 0x3000, len(table))
         if self.debug_path:
             struct.pack_into("<II", image, optional + 112 + 8 * 6, DEBUG_AT, 28)
-        sizes = (PAGE, self.data_size, PAGE)
+        sizes = (self.text_size, PAGE, PAGE)
         for index, (name, flags) in enumerate(zip(self.names, self.flags, strict=True)):
             address = 0x1000 * (index + 1)
             section = struct.pack("<8sIIII", name.encode(), sizes[index], address, sizes[index], address)
@@ -79,13 +79,12 @@ GOOD = Module()
 
 def test_good_module() -> None:
     image = convert(GOOD.bytes())
-    assert image.software.static_image_size == 4 * PAGE
-    assert image.hardware.eip_offset == layout.IMAGE_OFFSET + GOOD.entry
-    assert image.hardware.cr3_offset == 4 * PAGE
-    assert (image.lab.text_offset, image.lab.text_size) == (0x2000, PAGE)
-    assert (image.lab.rodata_offset, image.lab.rodata_size) == (0x3000, PAGE)
-    assert image.pointers == (0x2000, 0x2018)
-    assert len(image.data) == 4 * PAGE
+    assert image.software.static_image_size == 2 * PAGE
+    assert image.hardware.eip_offset == GOOD.entry
+    assert image.hardware.cr3_offset == 2 * PAGE
+    assert (image.lab.text_offset, image.lab.text_size) == (0x1000, PAGE)
+    assert image.lab.rodata_size == 0
+    assert len(image.data) == 2 * PAGE
     report = inspect_image(image.data)
     assert report.problems == ()
     assert (report.hardware, report.software, report.lab) == (image.hardware, image.software, image.lab)
@@ -93,10 +92,8 @@ def test_good_module() -> None:
 
 
 def test_image_is_where_it_was_linked() -> None:
-    """File offset of each byte is its link address plus one page: whoever copies the file has loaded it."""
-    image = convert(GOOD.bytes())
-    for address, value in GOOD.pointers.items():
-        assert struct.unpack_from("<Q", image.data, layout.IMAGE_OFFSET + address) == (value,)
+    """File offset of each byte is its link address."""
+    assert convert(GOOD.bytes()).data[PAGE:] == GOOD.bytes()[PAGE : 2 * PAGE]
 
 
 def test_build_directory_does_not_show() -> None:
@@ -117,11 +114,13 @@ def test_mseg_revision_is_a_parameter() -> None:
         (replace(GOOD, names=(".text", ".bss", ".reloc")), "section .bss"),
         (replace(GOOD, flags=(TEXT | 0x8000_0000, DATA, RELOC)), ".text is writable"),
         (replace(GOOD, flags=(DATA, DATA, RELOC)), "no executable .text"),
-        (replace(GOOD, data_size=0x940), "not aligned"),
+        (replace(GOOD, text_size=0x940), "not aligned"),
+        (replace(GOOD, debug_path=b""), "writable data in .data"),
         (replace(GOOD, entry=0x2000), "entry point"),
-        (replace(GOOD, relocation_type=3), "relocation type 3"),
+        (replace(GOOD, pointers={0x2018: 0x1020}), "pointer at 0x2018: nobody relocates the image"),
+        (replace(GOOD, pointers={0x2018: 0x1020}, relocation_type=3), "relocation type 3"),
         (replace(GOOD, debug_entry=0xFFFF_0000), "debug data at 0xffff0000"),
-        (replace(GOOD, names=(".reloc", ".data", ".text"), flags=(RELOC, DATA, TEXT)), ".reloc does not follow"),
+        (replace(GOOD, names=(".reloc", ".data", ".text"), flags=(RELOC, DATA, TEXT)), ".text begins at 0x3000"),
     ],
 )
 def test_refused_module(module: Module, message: str) -> None:
@@ -131,7 +130,7 @@ def test_refused_module(module: Module, message: str) -> None:
 
 def test_relocation_that_is_not_read_is_no_image() -> None:
     """The parser stops at a relocation that is there twice; what follows must not be lost without a word."""
-    module = bytearray(GOOD.bytes())
+    module = bytearray(replace(GOOD, pointers={0x2000: 0x1010, 0x2018: 0x1020}).bytes())
     module[0x300A:0x300C] = module[0x3008:0x300A]
     with pytest.raises(ImageError, match="relocations at 0x300a cannot be read"):
         convert(bytes(module))
@@ -176,11 +175,11 @@ def test_short_image() -> None:
 def test_size_formula() -> None:
     """The formula of stm-interface.md section 2: nothing but the per-processor part depends on the number."""
     software = convert(GOOD.bytes()).software
-    dynamic = layout.ACTIVATION_TABLES_SIZE + layout.LOADER_DATA_SIZE + layout.DYNAMIC_SHARED_SIZE
-    dynamic += layout.PER_PROCESSOR_SIZE  # of one processor more than there are
-    dynamic += 16 * layout.PAGE  # of EPT tables
+    dynamic = layout.ACTIVATION_TABLES_SIZE + layout.DYNAMIC_SHARED_SIZE
+    dynamic += layout.BLOCK_SIZE  # of one processor more than there are
+    dynamic += 13 * layout.PAGE  # of tables
     for processors in (1, 2, 16):
-        wanted = software.static_image_size + dynamic + processors * layout.PER_PROCESSOR_SIZE
+        wanted = software.static_image_size + dynamic + processors * layout.BLOCK_SIZE
         assert layout.needed_size(software, processors) == wanted
 
 

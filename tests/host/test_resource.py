@@ -451,9 +451,9 @@ class Smram:
         ctypes.memmove(self.base + offset, text, len(text))
         return self.base + offset
 
-    def copy(self, address: int) -> tuple[int, int]:
+    def copy(self, address: int, room: int = BIOS_PAGES) -> tuple[int, int]:
         """Status and number of pages."""
-        count = ctypes.c_uint32()
+        count = ctypes.c_uint32(room)
         call = self.library.StmBiosListCopy
         status = call(ctypes.byref(self.limits), ctypes.c_uint64(address), self.pages, ctypes.byref(count))
         return status, count.value

@@ -241,8 +241,9 @@ def word(address: int) -> int:
 
 def field_offset(key: int) -> int:
     """Where this machine keeps a field in the VMCS region (vmcs-layout.h); a secret to any other program."""
-    group = (key >> 13 & 3) * 4 + (key >> 10 & 3)
-    return 64 + (group * 28 + (key >> 1 & 0x1FF)) * 8
+    groups = (924, 928, 928, 960, 64, 248, 256, 328, 720, 792, 824, 920, 352, 416, 464, 624)
+    slot = 8 if key >> 13 & 1 else 4
+    return groups[(key >> 13 & 3) * 4 + (key >> 10 & 3)] + (key >> 1 & 0x1FF) * slot
 
 
 # ---- the guest's VMCS ----

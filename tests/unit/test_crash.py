@@ -14,7 +14,6 @@ from build_scripts.observation import crash, names
 from build_scripts.observation.events import read_stream
 from build_scripts.observation.symbols import Symbols, find_module
 from build_scripts.sources import sources
-from build_scripts.stm_image.layout import IMAGE_OFFSET
 
 from .streams import Logs
 
@@ -103,7 +102,7 @@ def test_unexpected_exit_of_the_handler(tmp_path: Path) -> None:
 
 def test_exception_in_the_stm(tmp_path: Path, elf: Path) -> None:
     address = address_of(elf, "second")
-    rip = MSEG + IMAGE_OFFSET + address
+    rip = MSEG + address
     logs = Logs(tmp_path)
     logs.status("enabled", "none")
     logs.stm("crash", f"class=exception cpu=0 reason=0xe qual=0x0 rip={rip:#x} error=0x10 cr2={MSEG:#x}")

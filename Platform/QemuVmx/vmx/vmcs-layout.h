@@ -11,8 +11,8 @@
 #ifndef I386_TCG_VMCS_LAYOUT_H
 #define I386_TCG_VMCS_LAYOUT_H
 
-#define VMX_VMCS_REVISION       0x53544d01u
-#define VMX_VMCS_SIZE           4096
+#define VMX_VMCS_REVISION       0x53544d02u
+#define VMX_VMCS_SIZE           1024
 
 /* Header of the region; the SDM fixes the first two, the third is ours. */
 #define VMCS_OFFSET_REVISION    0
@@ -37,18 +37,53 @@
 #define VMCS_WIDTH_NATURAL      3
 
 /*
- * Every field has an 8-byte little-endian slot; the slots of one width and
- * type are adjacent and ordered by index, so that the offset follows from the
- * encoding.  No group has more than VMCS_GROUP_SLOTS indices.
+ * Every field has a little-endian slot: of 8 bytes, or of 4 if it is no wider.
+ * The slots of one width and type, a group, are adjacent and ordered by index,
+ * so that the offset follows from the encoding.  Each group is as long as its
+ * highest index wants it.
  */
-#define VMCS_GROUP_SLOTS        28
+enum {
+    VMCS_GROUP_64_CONTROL   = VMCS_OFFSET_FIELDS,
+    VMCS_GROUP_64_READ_ONLY = VMCS_GROUP_64_CONTROL + 23 * 8,
+    VMCS_GROUP_64_GUEST     = VMCS_GROUP_64_READ_ONLY + 1 * 8,
+    VMCS_GROUP_64_HOST      = VMCS_GROUP_64_GUEST + 9 * 8,
+    VMCS_GROUP_N_CONTROL    = VMCS_GROUP_64_HOST + 3 * 8,
+    VMCS_GROUP_N_READ_ONLY  = VMCS_GROUP_N_CONTROL + 8 * 8,
+    VMCS_GROUP_N_GUEST      = VMCS_GROUP_N_READ_ONLY + 6 * 8,
+    VMCS_GROUP_N_HOST       = VMCS_GROUP_N_GUEST + 20 * 8,
+    VMCS_GROUP_32_CONTROL   = VMCS_GROUP_N_HOST + 12 * 8,
+    VMCS_GROUP_32_READ_ONLY = VMCS_GROUP_32_CONTROL + 18 * 4,
+    VMCS_GROUP_32_GUEST     = VMCS_GROUP_32_READ_ONLY + 8 * 4,
+    VMCS_GROUP_32_HOST      = VMCS_GROUP_32_GUEST + 24 * 4,
+    VMCS_GROUP_16_CONTROL   = VMCS_GROUP_32_HOST + 1 * 4,
+    VMCS_GROUP_16_READ_ONLY = VMCS_GROUP_16_CONTROL + 1 * 4,
+    VMCS_GROUP_16_GUEST     = VMCS_GROUP_16_READ_ONLY,
+    VMCS_GROUP_16_HOST      = VMCS_GROUP_16_GUEST + 8 * 4,
+    VMCS_FIELDS_END         = VMCS_GROUP_16_HOST + 7 * 4,
+};
 
+/* Bytes of a field's slot. */
+static inline unsigned vmcs_slot_size(unsigned enc)
+{
+    return VMCS_ENC_WIDTH(enc) & 1 ? 8 : 4;
+}
+
+/* Of a field that exists. */
 static inline unsigned vmcs_field_offset(unsigned enc)
 {
-    unsigned group = VMCS_ENC_WIDTH(enc) * 4 + VMCS_ENC_TYPE(enc);
+    static const uint16_t groups[] = {
+        VMCS_GROUP_16_CONTROL, VMCS_GROUP_16_READ_ONLY,
+        VMCS_GROUP_16_GUEST, VMCS_GROUP_16_HOST,
+        VMCS_GROUP_64_CONTROL, VMCS_GROUP_64_READ_ONLY,
+        VMCS_GROUP_64_GUEST, VMCS_GROUP_64_HOST,
+        VMCS_GROUP_32_CONTROL, VMCS_GROUP_32_READ_ONLY,
+        VMCS_GROUP_32_GUEST, VMCS_GROUP_32_HOST,
+        VMCS_GROUP_N_CONTROL, VMCS_GROUP_N_READ_ONLY,
+        VMCS_GROUP_N_GUEST, VMCS_GROUP_N_HOST,
+    };
 
-    return VMCS_OFFSET_FIELDS +
-           (group * VMCS_GROUP_SLOTS + VMCS_ENC_INDEX(enc)) * 8;
+    return groups[VMCS_ENC_WIDTH(enc) * 4 + VMCS_ENC_TYPE(enc)] +
+           VMCS_ENC_INDEX(enc) * vmcs_slot_size(enc);
 }
 
 enum {

@@ -14,8 +14,7 @@
 #include "exec/exec-all.h"
 #include "vmx-base.h"
 
-QEMU_BUILD_BUG_ON(VMCS_OFFSET_FIELDS + 16 * VMCS_GROUP_SLOTS * 8 >
-                  VMX_VMCS_SIZE);
+QEMU_BUILD_BUG_ON(VMCS_FIELDS_END > VMX_VMCS_SIZE);
 
 static AddressSpace *vmx_address_space(CPUX86State *env, MemTxAttrs *attrs)
 {

@@ -29,7 +29,10 @@ void vmx_vmcs_unmap(CPUX86State *env, VMXVmcs *vmcs);
 
 static inline uint64_t vmcs_read(const VMXVmcs *vmcs, unsigned field)
 {
-    return ldq_le_p(vmcs->data + vmcs_field_offset(field));
+    const uint8_t *slot = vmcs->data + vmcs_field_offset(field);
+
+    return vmcs_slot_size(field) == 8 ? ldq_le_p(slot)
+                                      : (uint32_t)ldl_le_p(slot);
 }
 
 /* Bits of a field that VMWRITE can change. */
@@ -55,9 +58,15 @@ static inline void vmcs_mark_dirty(VMXVmcs *vmcs, unsigned offset,
 static inline void vmcs_write(VMXVmcs *vmcs, unsigned field, uint64_t value)
 {
     unsigned offset = vmcs_field_offset(field);
+    unsigned size = vmcs_slot_size(field);
 
-    stq_le_p(vmcs->data + offset, value & vmcs_field_mask(field));
-    vmcs_mark_dirty(vmcs, offset, 8);
+    value &= vmcs_field_mask(field);
+    if (size == 8) {
+        stq_le_p(vmcs->data + offset, value);
+    } else {
+        stl_le_p(vmcs->data + offset, value);
+    }
+    vmcs_mark_dirty(vmcs, offset, size);
 }
 
 bool vmcs_launched(const VMXVmcs *vmcs);

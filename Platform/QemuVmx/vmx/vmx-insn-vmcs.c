@@ -138,6 +138,8 @@ void helper_vmx_vmread(CPUX86State *env, target_ulong enc, target_ulong addr,
                            vmcs_field_offset(enc));
     if (enc & VMCS_ENC_HIGH) {
         value >>= 32;
+    } else if (vmcs_slot_size(enc) == 4) {
+        value = (uint32_t)value;
     }
     if (!code64) {
         value = (uint32_t)value;
@@ -185,6 +187,8 @@ void helper_vmx_vmwrite(CPUX86State *env, target_ulong enc, target_ulong addr,
     field = env->vmx.current_vmcs + vmcs_field_offset(enc);
     if (enc & VMCS_ENC_HIGH) {
         vmx_region_stl(env, field + 4, value);
+    } else if (vmcs_slot_size(enc) == 4) {
+        vmx_region_stl(env, field, value & vmcs_field_mask(enc));
     } else {
         /* A 32-bit VMWRITE of a 64-bit field clears its high half. */
         vmx_region_stq(env, field, value & vmcs_field_mask(enc));

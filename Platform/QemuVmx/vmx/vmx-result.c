@@ -42,7 +42,7 @@ void vmx_vmfail(CPUX86State *env, uint32_t instruction, uint32_t error)
     vmx_failed(env, VMX_RESULT_FAIL_VALID, error, instruction, env->eip);
     trace_vmx_vmfail(env_cpu(env)->cpu_index, vmx_trace_time(env), env->eip,
                      error);
-    x86_stq_phys(env_cpu(env), env->vmx.current_vmcs +
+    x86_stl_phys(env_cpu(env), env->vmx.current_vmcs +
                  vmcs_field_offset(VMCS_INSTRUCTION_ERROR), error);
     vmx_set_flags(env, CC_Z);
 }

@@ -45,6 +45,7 @@ CheckList (
 
   Psd = (CONST TXT_PROCESSOR_SMM_DESCRIPTOR *)((UINTN)gSmst->CpuSaveState[Index] - SMRAM_SAVE_STATE_MAP_OFFSET +
                                                TXT_SMM_PSD_OFFSET);
+  Count  = STM_BIOS_PAGES;
   Status = StmBiosListCopy (Limits, Psd->BiosHwResourceRequirementsPtr, Pages, &Count);
   if (Status == STM_SUCCESS) {
     return StmReasonNone;

@@ -267,7 +267,7 @@ NeededSize (
              ((UINT64)Software->PerProcDynamicMemorySize + 2 * (UINT64)VmcsSize) * NumberOfProcessors;
   Loaded = (UINT64)((CONST MSEG_HEADER *)File)->Cr3Offset + STM_MSEG_ACTIVATION_TABLES_SIZE;
   if (StmHasLabHeader (File, FileSize)) {
-    Loaded += STM_LOADER_DATA_SIZE;
+    Loaded = PAGES (Loaded + STM_LOADER_DATA_SIZE);
   }
 
   if (Needed < Loaded) {

@@ -82,8 +82,8 @@ typedef struct {
 } STM_RANGE;
 
 ///
-/// The list of the firmware's resources, ready for GET_BIOS_RESOURCES: each page
-/// holds whole descriptors and an END.
+/// Most pages of the firmware's list, ready for GET_BIOS_RESOURCES: each page holds whole
+/// descriptors and an END. Where MSEG is no larger than needed, the STM has room for one.
 ///
 #define STM_BIOS_PAGES  4
 
@@ -157,10 +157,11 @@ StmResourceRead (
   may name the next. The firmware can write to it at any time, so a descriptor is
   copied first, and the copy is checked.
 
-  @param[in]  Limits  What protection must respect; BiosList is not read.
-  @param[in]  Address Physical address of the list, 0 for none.
-  @param[out] Pages   STM_BIOS_PAGES pages.
-  @param[out] Count   How many of them are filled, at least 1.
+  @param[in]     Limits   What protection must respect; BiosList is not read.
+  @param[in]     Address  Physical address of the list, 0 for none.
+  @param[out]    Pages    As many pages as Count says.
+  @param[in,out] Count    Pages; gets how many of them are filled, at least 1, and 0 if
+                          the list is refused.
 
   @retval STM_SUCCESS                       Done.
   @retval ERROR_STM_MALFORMED_RESOURCE_LIST A descriptor is malformed or outside the
@@ -172,10 +173,10 @@ StmResourceRead (
 UINT32
 EFIAPI
 StmBiosListCopy (
-  IN  CONST STM_LIMITS  *Limits,
-  IN  UINT64            Address,
-  OUT UINT8             *Pages,
-  OUT UINT32            *Count
+  IN     CONST STM_LIMITS  *Limits,
+  IN     UINT64            Address,
+  OUT    UINT8             *Pages,
+  IN OUT UINT32            *Count
   );
 
 #endif

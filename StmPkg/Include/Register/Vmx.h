@@ -304,6 +304,7 @@
 #define VMX_BASIC_STRING_IO                   BIT54
 #define VMX_BASIC_TRUE_CONTROLS               BIT55
 #define VMX_BASIC_REVISION_MASK               0x7FFFFFFF
+#define VMX_BASIC_SIZE_MASK                   0x1FFF       ///< of bits 63:32: bytes of a region
 #define VMX_MISC_TIMER_RATE                   0x1F
 #define VMX_MISC_STORE_LMA                    BIT5
 #define VMX_MISC_ACTIVITY_WAIT_FOR_SIPI       BIT8

@@ -143,10 +143,11 @@ CopyDescriptor (
   may name the next. The firmware can write to it at any time, so a descriptor is
   copied first, and the copy is checked.
 
-  @param[in]  Limits  What protection must respect; BiosList is not read.
-  @param[in]  Address Physical address of the list, 0 for none.
-  @param[out] Pages   STM_BIOS_PAGES pages.
-  @param[out] Count   How many of them are filled, at least 1.
+  @param[in]     Limits   What protection must respect; BiosList is not read.
+  @param[in]     Address  Physical address of the list, 0 for none.
+  @param[out]    Pages    As many pages as Count says.
+  @param[in,out] Count    Pages; gets how many of them are filled, at least 1, and 0 if
+                          the list is refused.
 
   @retval STM_SUCCESS                       Done.
   @retval ERROR_STM_MALFORMED_RESOURCE_LIST A descriptor is malformed or outside the
@@ -158,19 +159,22 @@ CopyDescriptor (
 UINT32
 EFIAPI
 StmBiosListCopy (
-  IN  CONST STM_LIMITS  *Limits,
-  IN  UINT64            Address,
-  OUT UINT8             *Pages,
-  OUT UINT32            *Count
+  IN     CONST STM_LIMITS  *Limits,
+  IN     UINT64            Address,
+  OUT    UINT8             *Pages,
+  IN OUT UINT32            *Count
   )
 {
   STM_RESOURCE_KIND  Kind;
   STM_RSC            *Copy;
   UINT32             Status;
-  UINTN              Page;
+  UINT32             Room;
+  UINT32             Page;
   UINTN              Offset;
   UINTN              Parts;
 
+  Room   = *Count;
+  *Count = 0;
   Page   = 0;
   Offset = 0;
   Parts  = 0;
@@ -178,13 +182,13 @@ StmBiosListCopy (
     //
     // Room for an END behind the descriptor.
     //
-    Copy   = (STM_RSC *)(Pages + Page * SIZE_4KB + Offset);
+    Copy   = (STM_RSC *)(Pages + (UINTN)Page * SIZE_4KB + Offset);
     Status = CopyDescriptor (Limits, Address, SIZE_4KB - sizeof (STM_RSC_END) - Offset, Copy, &Kind);
     if ((Status == (UINT32)ERROR_STM_BUFFER_TOO_SMALL) && (Offset != 0)) {
       WriteEnd (Copy);
       Page++;
       Offset = 0;
-      if (Page == STM_BIOS_PAGES) {
+      if (Page == Room) {
         return (UINT32)ERROR_STM_OUT_OF_RESOURCES;
       }
 
@@ -209,7 +213,7 @@ StmBiosListCopy (
     Address = Copy->End.ResourceListContinuation;
   }
 
-  WriteEnd (Pages + Page * SIZE_4KB + Offset);
-  *Count = (UINT32)Page + 1;
+  WriteEnd (Pages + (UINTN)Page * SIZE_4KB + Offset);
+  *Count = Page + 1;
   return STM_SUCCESS;
 }

@@ -66,20 +66,16 @@ IsInterruptedCr3 (
 {
   CONST STM_SHARED     *Shared;
   CONST STM_PROCESSOR  *Other;
-  UINT64               Block;
   UINT32               Slot;
 
   Shared = Processor->Shared;
-  Block  = Shared->Dynamic + STM_DYNAMIC_SHARED_SIZE;
   for (Slot = 0; Slot < Shared->Blocks; Slot++) {
-    Other = (CONST STM_PROCESSOR *)(UINTN)(Block + STM_BLOCK_PROCESSOR);
+    Other = STM_PROCESSOR_OF (Shared, Slot);
     if ((*(CONST volatile STM_EVENT *)&Other->Event == StmEventSmi) && (Other->Saved.Cr3 == Cr3) &&
         ((Other->Domain & DOMAIN_CONFIDENTIALITY) == 0))
     {
       return TRUE;
     }
-
-    Block += STM_PER_PROCESSOR_SIZE;
   }
 
   return FALSE;

@@ -61,7 +61,7 @@ ASM_PFX(_ModuleEntryPoint):
     sub     rsp, 0x20
     call    ASM_PFX(StmActivate)        ; the processor's block, on its own tables
 
-    lea     rsp, [rax - 0x20]
+    lea     rsp, [rax - STM_STACK_FROM_PROCESSOR - 0x20]
     mov     rcx, rax
     call    ASM_PFX(StmActivateProcessor)
     jmp     ASM_PFX(AsmEnter)

@@ -1,6 +1,5 @@
 /** @file
-  Where VM exits go: a table of exit handlers for each of the two VMCSs, by basic
-  exit reason.
+  Where VM exits go, by basic exit reason.
 
   One SMI passes through here twice. It comes in as an SMM VM exit and leaves as
   the entry of the SMI handler; the handler's RSM comes in as a VM exit of the
@@ -17,54 +16,68 @@
 #include "Log/Log.h"
 #include "Protect/Protect.h"
 
-///
-/// SMM VM exits but SMIs. An empty place is an unexpected exit.
-///
-/// Pointers only, as linked: the image holds no other data that a linker places in a
-/// writable section (build_scripts/stm_image).
-///
-STATIC CONST VMX_EXIT_HANDLER  mSmmExits[VMX_EXIT_PLACES] = {
-  [VMX_REASON_VMCALL] = StmApiExecutive
-};
-
-///
-/// VM exits of the SMI handler. What it can cause has a place; an empty one is an
-/// exit that the controls of the SMM-guest VMCS exclude, or RSM, which has a way of its
-/// own: every SMI takes it.
-///
-STATIC CONST VMX_EXIT_HANDLER  mHandlerExits[VMX_EXIT_PLACES] = {
-  [VMX_REASON_TRIPLE_FAULT]      = StmExitTripleFault,
-  [VMX_REASON_CPUID]             = StmExitCpuid,
-  [VMX_REASON_INVD]              = StmExitInvd,
-  [VMX_REASON_VMCALL]            = StmApiHandler,
-  [VMX_REASON_CR_ACCESS]         = StmExitControlRegister,
-  [VMX_REASON_IO]                = StmExitIo,
-  [VMX_REASON_RDMSR]             = StmExitViolation,
-  [VMX_REASON_WRMSR]             = StmExitWrmsr,
-  [VMX_REASON_MONITOR_TRAP_FLAG] = StmExitStepped,
-  [VMX_REASON_EPT_VIOLATION]     = StmExitViolation,
-  [VMX_REASON_PREEMPTION_TIMER]  = StmExitTimeout,
-  [VMX_REASON_XSETBV]            = StmExitUndefined,
-  [VMX_EXIT_VMX_INSTRUCTION]     = StmExitUndefined
-};
-
 /**
-  Where a function of the tables is. They hold addresses as linked, since nobody has to
-  relocate the image: any firmware may copy it anywhere.
+  The dispatch table of VM exits of the SMI handler. What it can cause has a row; an exit
+  without one is excluded by the controls of the SMM-guest VMCS, or is RSM, which has a way
+  of its own: every SMI takes it.
 
-  @param[in] Processor  This processor.
-  @param[in] Linked     From a table, not NULL.
+  Code and no array: nobody relocates the image, so that any firmware may copy it anywhere,
+  and an array would hold addresses as linked.
 
-  @return The function.
+  @param[in] Reason  Exit-reason field.
+
+  @return The exit handler. NULL if there is none, or if the field reports a VM entry that
+          failed while it loaded guest state: such a failure arrives where VM exits do.
 **/
 STATIC
 VMX_EXIT_HANDLER
-Placed (
-  IN CONST STM_PROCESSOR  *Processor,
-  IN VMX_EXIT_HANDLER     Linked
+HandlerExit (
+  IN UINT32  Reason
   )
 {
-  return (VMX_EXIT_HANDLER)((UINTN)Linked + (UINTN)Processor->Shared->ImageBase);
+  switch (Reason & (VMX_REASON_ENTRY_FAILURE | VMX_REASON_BASIC_MASK)) {
+    case VMX_REASON_TRIPLE_FAULT:
+      return StmExitTripleFault;
+    case VMX_REASON_CPUID:
+      return StmExitCpuid;
+    case VMX_REASON_INVD:
+      return StmExitInvd;
+    case VMX_REASON_VMCALL:
+      return StmApiHandler;
+    case VMX_REASON_CR_ACCESS:
+      return StmExitControlRegister;
+    case VMX_REASON_IO:
+      return StmExitIo;
+    case VMX_REASON_RDMSR:
+    case VMX_REASON_EPT_VIOLATION:
+      return StmExitViolation;
+    case VMX_REASON_WRMSR:
+      return StmExitWrmsr;
+    case VMX_REASON_MONITOR_TRAP_FLAG:
+      return StmExitStepped;
+    case VMX_REASON_PREEMPTION_TIMER:
+      return StmExitTimeout;
+    //
+    // There is neither VMX nor SMX for the handler.
+    //
+    case VMX_REASON_GETSEC:
+    case VMX_REASON_INVEPT:
+    case VMX_REASON_INVVPID:
+    case VMX_REASON_VMCLEAR:
+    case VMX_REASON_VMFUNC:
+    case VMX_REASON_VMLAUNCH:
+    case VMX_REASON_VMPTRLD:
+    case VMX_REASON_VMPTRST:
+    case VMX_REASON_VMREAD:
+    case VMX_REASON_VMRESUME:
+    case VMX_REASON_VMWRITE:
+    case VMX_REASON_VMXOFF:
+    case VMX_REASON_VMXON:
+    case VMX_REASON_XSETBV:
+      return StmExitUndefined;
+    default:
+      return NULL;
+  }
 }
 
 /**
@@ -81,8 +94,7 @@ StmDispatchSmmExit (
   IN OUT STM_PROCESSOR  *Processor
   )
 {
-  VMX_EXIT_HANDLER  Handler;
-  UINT32            Reason;
+  UINT32  Reason;
 
   //
   // An SMM VM exit leaves the launch state of the SMM-transfer VMCS "launched", so
@@ -94,17 +106,12 @@ StmDispatchSmmExit (
     case VMX_REASON_OTHER_SMI:
       Processor->TransferLaunched = TRUE;
       return StmExitSmi (Processor, Reason);
+    case VMX_REASON_VMCALL:
+      Processor->TransferLaunched = TRUE;
+      return StmApiExecutive (Processor);
     default:
-      break;
+      return StmExitUnexpected (Processor, Reason);
   }
-
-  Handler = VmxFindExitHandler (mSmmExits, Reason);
-  if (Handler == NULL) {
-    return StmExitUnexpected (Processor, Reason);
-  }
-
-  Processor->TransferLaunched = TRUE;
-  return Placed (Processor, Handler)(Processor);
 }
 
 /**
@@ -159,7 +166,7 @@ StmDispatchHandlerExit (
   UINT32            Reason;
 
   Reason  = (UINT32)VmRead (VMCS_EXIT_REASON);
-  Handler = VmxFindExitHandler (mHandlerExits, Reason);
+  Handler = HandlerExit (Reason);
   if (Handler == NULL) {
     return StmExitUnexpected (Processor, Reason);
   }
@@ -179,7 +186,7 @@ StmDispatchHandlerExit (
     VmRead (VMCS_GUEST_RIP),
     (Reason == VMX_REASON_EPT_VIOLATION) ? VmRead (VMCS_GUEST_PHYSICAL_ADDRESS) : 0
     );
-  Enter = Placed (Processor, Handler)(Processor);
+  Enter = Handler (Processor);
   STM_SEE_PROTECTION (Processor);
   return Enter;
 }

@@ -2,8 +2,8 @@
 ;  VM exits and VM entries of the STM.
 ;
 ;  HOST_RSP of a VMCS points just past the last register of one of the two register
-;  sets at the start of STM_PROCESSOR. So the pushes fill that set, and the stack
-;  below STM_PROCESSOR is free.
+;  sets at the start of STM_PROCESSOR. So the pushes fill that set; the stack is in the
+;  page before.
 ;
 ;  Copyright (c) 2026, STM Lab contributors
 ;  SPDX-License-Identifier: BSD-2-Clause-Patent
@@ -12,12 +12,19 @@
     DEFAULT REL
     SECTION .text
 
+%include "Layout.inc"
 %include "VmxRegisters.inc"
 
 %define VMCS_EXIT_REASON  0x4402
 %define VMX_REASON_RSM    17
 
 %define REGISTERS_SIZE  (15 * 8)            ; what PUSH_REGISTERS pushes
+
+;
+; From STM_PROCESSOR down to the stack, with room for the registers that the callee may
+; store there.
+;
+%define TO_STACK  (STM_STACK_FROM_PROCESSOR + 0x20)
 
 ;
 ; %1 = place in the save-state map, from its end (StmSaveStateLib.h).
@@ -41,7 +48,7 @@ global ASM_PFX(AsmSmmExit)
 ASM_PFX(AsmSmmExit):
     PUSH_REGISTERS
     mov     rcx, rsp
-    sub     rsp, 0x20
+    sub     rsp, TO_STACK
     call    ASM_PFX(StmDispatchSmmExit)
 
 ;
@@ -51,7 +58,7 @@ ASM_PFX(AsmSmmExit):
 ; registers from here.
 ;
 ; rax = STM_ENTER: register set, bit 0 for VMRESUME; with bit 1 a save-state map. RSP is
-; STM_PROCESSOR - 20H and stays so.
+; the top of the stack - 20H and stays so.
 ;
 global ASM_PFX(AsmEnter)
 ASM_PFX(AsmEnter):
@@ -67,7 +74,7 @@ ASM_PFX(AsmEnter):
     LOAD_REGISTERS
     vmresume
 .failed:
-    lea     rcx, [rsp + 0x20]
+    lea     rcx, [rsp + TO_STACK]
     call    ASM_PFX(StmEntryFailed)     ; resets the platform, or has mended a return
     jmp     ASM_PFX(AsmEnter)
 
@@ -93,9 +100,9 @@ ASM_PFX(AsmEnter):
     mov     r15, [SAVED(16)]
     mov     rax, [SAVED(1)]
     vmresume
-    add     rsp, 0x20 + REGISTERS_SIZE  ; refused: keep them, as an SMM VM exit does
+    add     rsp, TO_STACK + REGISTERS_SIZE  ; refused: keep them, as an SMM VM exit does
     PUSH_REGISTERS
-    sub     rsp, 0x20
+    sub     rsp, TO_STACK
     jmp     .failed
 
 ;
@@ -105,7 +112,7 @@ global ASM_PFX(AsmGatherSmmExit)
 ASM_PFX(AsmGatherSmmExit):
     PUSH_REGISTERS
     mov     rcx, rsp
-    sub     rsp, 0x20
+    sub     rsp, TO_STACK
     call    ASM_PFX(StmGatherSmmExit)
     jmp     ASM_PFX(AsmEnter)
 
@@ -121,14 +128,14 @@ ASM_PFX(AsmGatherSmmExit):
     cmp     eax, VMX_REASON_RSM
     jne     %%other
     lea     rcx, [rsp - REGISTERS_SIZE - 0x80]
-    lea     rsp, [rcx - 0x20]
+    lea     rsp, [rcx - TO_STACK]
     call    %1
     jmp     ASM_PFX(AsmEnter)
 %%other:
     mov     rax, [rsp - REGISTERS_SIZE]
     PUSH_REGISTERS
     lea     rcx, [rsp - 0x80]
-    lea     rsp, [rcx - 0x20]
+    lea     rsp, [rcx - TO_STACK]
     call    ASM_PFX(StmDispatchHandlerExit)
     jmp     ASM_PFX(AsmEnter)
 %endmacro

@@ -34,8 +34,6 @@ STATIC CONST UINT32  mHiddenMsrs[] = {
   MSR_IA32_TSC_AUX
 };
 
-STATIC_ASSERT (STM_BLOCK_HIDDEN + sizeof (STM_HIDDEN_STATE) <= STM_BLOCK_STACK_END, "StmMemory.h");
-
 /**
   Find a port in the firmware's list of trapped I/O ports.
 
@@ -55,7 +53,7 @@ FindTrap (
   UINT32         Page;
 
   for (Page = 0; Page < Shared->BiosPages; Page++) {
-    Resource = (CONST STM_RSC *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_BIOS_LIST + (UINT64)Page * SIZE_4KB);
+    Resource = (CONST STM_RSC *)(UINTN)(Shared->BiosList + (UINT64)Page * SIZE_4KB);
     while (Resource->Header.RscType != END_OF_RESOURCES) {
       if ((Resource->Header.RscType == TRAPPED_IO_RANGE) && (Resource->Header.IgnoreResource == 0) &&
           (Port >= Resource->TrappedIo.Base) && (Port - Resource->TrappedIo.Base < Resource->TrappedIo.Length))

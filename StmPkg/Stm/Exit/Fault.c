@@ -126,9 +126,9 @@ StmException (
   }
 
   //
-  // The crash stack is in the processor's block, so the frame leads to it.
+  // The crash stack is in the first page of the processor's block.
   //
   Block     = (UINT64)(UINTN)Frame & ~(UINT64)(SIZE_4KB - 1);
-  Processor = (CONST STM_PROCESSOR *)(UINTN)(Block - STM_BLOCK_STACK + STM_BLOCK_PROCESSOR);
+  Processor = (CONST STM_PROCESSOR *)(UINTN)(Block + STM_BLOCK_PROCESSOR);
   StmCrash (Processor, StmCrashException, Frame->Vector, 0, Frame->Rip, Frame->ErrorCode);
 }

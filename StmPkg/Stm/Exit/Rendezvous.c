@@ -71,25 +71,6 @@ Unlock (
 }
 
 /**
-  The state of a processor.
-
-  @param[in] Shared  Shared state.
-  @param[in] Slot    Its block.
-
-  @return It.
-**/
-STATIC
-STM_PROCESSOR *
-ProcessorOf (
-  IN CONST STM_SHARED  *Shared,
-  IN UINT32            Slot
-  )
-{
-  return (STM_PROCESSOR *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_SHARED_SIZE +
-                                  (UINT64)Slot * STM_PER_PROCESSOR_SIZE + STM_BLOCK_PROCESSOR);
-}
-
-/**
   The next member of the session that is neither inside nor parked.
 
   @param[in]     Shared  Shared state, locked.
@@ -107,7 +88,7 @@ NextMissing (
   STM_PROCESSOR  *Other;
 
   while (*Slot < *(CONST volatile UINT32 *)&Shared->Blocks) {
-    Other  = ProcessorOf (Shared, *Slot);
+    Other  = STM_PROCESSOR_OF (Shared, *Slot);
     *Slot += 1;
     if ((*(CONST volatile STM_PROCESSOR_STATE *)&Other->State != StmProcessorOff) &&
         ((Other->Presence == StmPresenceOutside) || (Other->Presence == StmPresenceCalled)))
@@ -237,7 +218,7 @@ LetLeave (
   UINT32         Slot;
 
   for (Slot = 0; Slot < *(CONST volatile UINT32 *)&Shared->Blocks; Slot++) {
-    Other = ProcessorOf (Shared, Slot);
+    Other = STM_PROCESSOR_OF (Shared, Slot);
     if (Other->Presence == StmPresenceInside) {
       Other->Presence = StmPresenceOutside;
     }

@@ -26,10 +26,9 @@
 #define STM_HANDLER_CR4_BITS  0x00330FFFULL
 
 ///
-/// Where the windows are: beyond all identity mappings. One page of entries.
+/// Windows there are: one page of entries.
 ///
-#define STM_WINDOW_ADDRESS  0x8000000000ULL
-#define STM_WINDOWS         512
+#define STM_WINDOWS  512
 
 /**
   Map a page into this processor's window. The processor is on the STM's own page

@@ -39,7 +39,7 @@ StmOpenWindow (
   Shared->Windows[Processor->Slot] = Page | PAGE_PRESENT | PAGE_ACCESSED | PAGE_NX |
                                      (Writable ? PAGE_WRITE | PAGE_DIRTY : 0);
   AsmWriteCr3 (Shared->HostCr3);
-  return (VOID *)(UINTN)(STM_WINDOW_ADDRESS + (UINT64)Processor->Slot * SIZE_4KB);
+  return (VOID *)(UINTN)(Shared->WindowBase + (UINT64)Processor->Slot * SIZE_4KB);
 }
 
 /**

@@ -16,16 +16,16 @@
 #define CPUID_SHA  BIT29   ///< CPUID.(7,0):EBX
 
 //
-// Entry/Layout.inc
+// Layout.inc
 //
-STATIC_ASSERT (STM_DYNAMIC_FROM_TABLES == 0x7000, "Layout.inc: STM_DYNAMIC_FROM_TABLES");
+STATIC_ASSERT (STM_DYNAMIC_FROM_TABLES == 0x6000, "Layout.inc: STM_DYNAMIC_FROM_TABLES");
 STATIC_ASSERT (STM_MSEG_ACTIVATION_TABLES_SIZE == 0x6000, "Layout.inc: STM_LOADER_FROM_TABLES");
 STATIC_ASSERT (STM_LOADER_DATA_SIGNATURE == 0x5244414F4C4D5453ULL, "Layout.inc: STM_LOADER_SIGNATURE");
 STATIC_ASSERT (
   STM_MSEG_ACTIVATION_TABLES_SIZE + OFFSET_OF (STM_LOADER_DATA, RendezvousTicks) == 0x6050,
   "Layout.inc: STM_RENDEZVOUS_FROM_TABLES"
   );
-STATIC_ASSERT (OFFSET_OF (STM_SHARED, Lock) == 0, "Layout.inc: STM_SHARED_LOCK");
+STATIC_ASSERT (STM_DYNAMIC_SHARED + OFFSET_OF (STM_SHARED, Lock) == 0x80, "Layout.inc: STM_SHARED_LOCK");
 STATIC_ASSERT (STM_DYNAMIC_ENTRY_STACK + SIZE_4KB == 0x2000, "Layout.inc: STM_ENTRY_STACK_TOP");
 STATIC_ASSERT (OFFSET_OF (STM_PROCESSOR, Interrupted) == 0, "Exit.nasm");
 STATIC_ASSERT (OFFSET_OF (STM_PROCESSOR, Handler) == 0x80, "Exit.nasm");
@@ -36,16 +36,16 @@ STATIC_ASSERT (OFFSET_OF (STM_INTERRUPTED, Cr3) == 0x38, "Registers.nasm: SAVED_
 STATIC_ASSERT (OFFSET_OF (STM_HANDLER_ENTRY, TimeLimit) == 0x70, "Registers.nasm: ENTRY_LIMIT, and what is before it");
 STATIC_ASSERT (OFFSET_OF (STM_HANDLER_ENTRY, CsAccess) == 0x78, "Registers.nasm: ENTRY_CS_ACCESS");
 STATIC_ASSERT (VMX_HOST_PAT == 0x0007040600070406ULL, "Registers.nasm: PAT_INITIAL");
-STATIC_ASSERT (sizeof (STM_PROCESSOR) <= STM_PER_PROCESSOR_SIZE - STM_BLOCK_PROCESSOR, "block layout");
-STATIC_ASSERT ((STM_BLOCK_PROCESSOR & 15) == 0, "stack alignment");
-STATIC_ASSERT (sizeof (STM_SHARED) <= SIZE_4KB, "STM_SHARED is one page");
-STATIC_ASSERT (sizeof (STM_RING_RECORD) == 64, "StmMemory.h: STM_RING_RECORDS");
-STATIC_ASSERT ((STM_RING_RECORDS & (STM_RING_RECORDS - 1)) == 0, "the ring is a power of two");
-STATIC_ASSERT (sizeof (STM_PROFILE) <= STM_DYNAMIC_DRAFT - STM_DYNAMIC_PROFILE, "profile");
-STATIC_ASSERT (sizeof (STM_PROFILE) <= STM_DYNAMIC_LIST - STM_DYNAMIC_DRAFT, "draft of the profile");
-STATIC_ASSERT (STM_BIOS_PAGES * SIZE_4KB == STM_DYNAMIC_RING - STM_DYNAMIC_BIOS_LIST, "firmware's list");
-STATIC_ASSERT (STM_EPT_MOST_PAGES <= STM_PAGE_MAP_MOST_PAGES, "pages of the EPT");
-STATIC_ASSERT (STM_WINDOWS < STM_RING_RECORDS, "each processor has a part of the ring");
+STATIC_ASSERT (STM_BLOCK_PROCESSOR + sizeof (STM_PROCESSOR) <= STM_BLOCK_HIDDEN, "block layout");
+STATIC_ASSERT (STM_BLOCK_HIDDEN + sizeof (STM_HIDDEN_STATE) <= STM_BLOCK_SIZE, "block layout");
+STATIC_ASSERT (STM_BLOCK_RING + STM_BLOCK_RING_RECORDS * sizeof (STM_RING_RECORD) <= STM_BLOCK_PROCESSOR, "block layout");
+STATIC_ASSERT (STM_BLOCK_PROCESSOR - STM_BLOCK_STACK_TOP == 0x800, "Layout.inc: STM_STACK_FROM_PROCESSOR");
+STATIC_ASSERT (sizeof (STM_LOADER_DATA) <= STM_LOADER_DATA_SIZE, "StmMsegLayout.h");
+STATIC_ASSERT (STM_DYNAMIC_SHARED + sizeof (STM_SHARED) <= STM_DYNAMIC_ENTRY_STACK, "loader data and STM_SHARED are one page");
+STATIC_ASSERT (sizeof (STM_RING_RECORD) == 64, "StmMemory.h: STM_RECORDS_A_PAGE");
+STATIC_ASSERT (sizeof (STM_PROFILE) <= STM_DYNAMIC_SHARED_SIZE - STM_DYNAMIC_PROFILE, "profile");
+STATIC_ASSERT (sizeof (STM_PROFILE) <= 2 * SIZE_4KB, "Divide.c: draft of the profile");
+STATIC_ASSERT (STM_POOL_MOST_PAGES <= STM_PAGE_MAP_MOST_PAGES, "pages of tables");
 
 STM_PROCESSOR *
 EFIAPI
@@ -84,43 +84,26 @@ TakeLoaderData (
   IN  UINT64                 Tables
   )
 {
-  UINT64  First;
-  UINT64  Blocks;
-  UINT32  Records;
-
   Shared->MsegBase         = Loader->MsegBase;
   Shared->MsegEnd          = Loader->MsegBase + Loader->MsegSize;
   Shared->TsegBase         = Loader->TsegBase;
   Shared->TsegEnd          = Loader->TsegBase + Loader->TsegSize;
-  Shared->ImageBase        = Loader->MsegBase + STM_MSEG_IMAGE_OFFSET;
-  Shared->Dynamic          = (UINT64)(UINTN)Shared;
+  Shared->Dynamic          = (UINT64)(UINTN)Shared - STM_DYNAMIC_SHARED;
   Shared->ActivationTables = Tables;
   Shared->PhysicalBits     = Loader->PhysicalAddressBits;
   Shared->Rendezvous.Ticks = Loader->RendezvousTicks;
+  Shared->VmcsSize         = StmVmcsSize ();
   CopyMem (Shared->MsegSha256, Loader->MsegSha256, sizeof (Shared->MsegSha256));
 
-  First  = Shared->Dynamic + STM_DYNAMIC_SHARED_SIZE;
-  Blocks = ((UINT64)Loader->NumberOfProcessors + STM_SPARE_BLOCKS) * STM_PER_PROCESSOR_SIZE;
-  if (First + Blocks < Shared->MsegEnd) {
-    Shared->EptPages   = (UINT32)MIN ((Shared->MsegEnd - First - Blocks) / SIZE_4KB, STM_EPT_MOST_PAGES);
-    Shared->EptPool    = Shared->MsegEnd - (UINT64)Shared->EptPages * SIZE_4KB;
-    Shared->BlockLimit = (UINT32)MIN ((Shared->EptPool - First) / STM_PER_PROCESSOR_SIZE, STM_WINDOWS);
-  }
-
-  Shared->ProcessorLimit = Loader->NumberOfProcessors;
-  for (Records = STM_RING_RECORDS; (Records > 1) && (Records * (UINT64)Shared->ProcessorLimit > STM_RING_RECORDS); ) {
-    Records /= 2;
-  }
-
-  Shared->RingRecords = Records;
   return (BOOLEAN)((Loader->Signature == STM_LOADER_DATA_SIGNATURE) &&
                    (Loader->MsegBase == (AsmReadMsr64 (MSR_IA32_SMM_MONITOR_CTL) & 0xFFFFF000)) &&
-                   (Loader->NumberOfProcessors != 0) && (Loader->NumberOfProcessors < Shared->BlockLimit) &&
                    (Loader->PhysicalAddressBits >= 32) && (Loader->PhysicalAddressBits <= 52) &&
                    (Shared->TsegEnd > Shared->TsegBase) && (Shared->TsegEnd <= SIZE_4GB) &&
                    (Shared->MsegEnd > Shared->MsegBase) &&
                    (Shared->MsegBase >= Shared->TsegBase) && (Shared->MsegEnd <= Shared->TsegEnd) &&
-                   (Tables > Shared->MsegBase));
+                   (Tables > Shared->MsegBase) &&
+                   StmTakeTables (Shared) &&
+                   StmDivideMseg (Shared, Loader->NumberOfProcessors));
 }
 
 /**
@@ -191,7 +174,7 @@ ActivateFirst (
   UINT32           Problem;
 
   Start = OFFSET_OF (STM_SHARED, MsegBase);
-  ZeroMem ((UINT8 *)Shared + Start, STM_DYNAMIC_ENTRY_STACK - Start);
+  ZeroMem ((UINT8 *)Shared + Start, sizeof (*Shared) - Start);
   Told   = (BOOLEAN)(Loader->Signature == STM_LOADER_DATA_SIGNATURE);
   Placed = TRUE;
   if (!Told) {
@@ -204,8 +187,8 @@ ActivateFirst (
   }
 
   ZeroMem (
-    (UINT8 *)Shared + STM_DYNAMIC_MSR_BITMAP,
-    STM_DYNAMIC_RING - STM_DYNAMIC_MSR_BITMAP
+    (VOID *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_MSR_BITMAP),
+    STM_DYNAMIC_SHARED_SIZE - STM_DYNAMIC_MSR_BITMAP
     );
 
   HashImage (Shared, Tables, Digest);
@@ -242,23 +225,25 @@ StartBlock (
 {
   STM_PROCESSOR  *Processor;
   UINT64         Block;
+  UINT64         Vmcss;
 
-  Block     = Shared->Dynamic + STM_DYNAMIC_SHARED_SIZE + (UINT64)Slot * STM_PER_PROCESSOR_SIZE;
-  Processor = (STM_PROCESSOR *)(UINTN)(Block + STM_BLOCK_PROCESSOR);
-  ZeroMem ((VOID *)(UINTN)Block, STM_PER_PROCESSOR_SIZE);
+  Processor = STM_PROCESSOR_OF (Shared, Slot);
+  Block     = (UINT64)(UINTN)Processor - STM_BLOCK_PROCESSOR;
+  Vmcss     = Block + ((Shared->BlockSize == STM_BLOCK_SIZE) ? 0 : STM_BLOCK_LARGE_VMCSS);
+  ZeroMem ((VOID *)(UINTN)Block, Shared->BlockSize);
   Processor->Shared        = Shared;
   Processor->Slot          = Slot;
   Processor->ApicId        = ApicId;
   Processor->State         = StmProcessorOff;
-  Processor->TransferVmcs  = Block + STM_BLOCK_TRANSFER_VMCS;
-  Processor->SmmGuestVmcs  = Block + STM_BLOCK_SMM_GUEST_VMCS;
+  Processor->TransferVmcs  = Vmcss + STM_BLOCK_TRANSFER_VMCS;
+  Processor->SmmGuestVmcs  = Vmcss + STM_BLOCK_SMM_GUEST_VMCS;
   Processor->SmmMonitorCtl = AsmReadMsr64 (MSR_IA32_SMM_MONITOR_CTL);
-  if (Slot < Shared->ProcessorLimit) {
-    Processor->Ring     = (STM_RING_RECORD *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_RING) + (UINTN)Slot * Shared->RingRecords;
+  if ((Slot < Shared->ProcessorLimit) && (Shared->RingRecords != 0)) {
+    Processor->Ring     = (STM_RING_RECORD *)(UINTN)Shared->Ring + (UINTN)Slot * Shared->RingRecords;
     Processor->RingMask = Shared->RingRecords - 1;
   } else {
     //
-    // More processors have come than the ring has parts for.
+    // MSEG has no room for a ring, or more processors have come than it has parts for.
     //
     Processor->Ring     = (STM_RING_RECORD *)(UINTN)(Block + STM_BLOCK_RING);
     Processor->RingMask = STM_BLOCK_RING_RECORDS - 1;
@@ -285,20 +270,14 @@ TakeBlock (
   IN OUT STM_SHARED  *Shared
   )
 {
-  CONST STM_PROCESSOR  *Other;
-  UINT64               Block;
-  UINT32               ApicId;
-  UINT32               Slot;
+  UINT32  ApicId;
+  UINT32  Slot;
 
   ApicId = VmxReadApicId ();
-  Block  = Shared->Dynamic + STM_DYNAMIC_SHARED_SIZE;
   for (Slot = 0; (Slot < Shared->Blocks) && (Slot < Shared->BlockLimit); Slot++) {
-    Other = (CONST STM_PROCESSOR *)(UINTN)(Block + STM_BLOCK_PROCESSOR);
-    if (Other->ApicId == ApicId) {
+    if (STM_PROCESSOR_OF (Shared, Slot)->ApicId == ApicId) {
       break;
     }
-
-    Block += STM_PER_PROCESSOR_SIZE;
   }
 
   if (Slot >= Shared->BlockLimit) {
@@ -339,7 +318,7 @@ StmActivate (
 
   Tables = AsmReadCr3 () & ~(UINT64)(SIZE_4KB - 1);
   Loader = (CONST STM_LOADER_DATA *)(UINTN)(Tables + STM_MSEG_ACTIVATION_TABLES_SIZE);
-  Shared = (STM_SHARED *)(UINTN)(Tables + STM_DYNAMIC_FROM_TABLES);
+  Shared = (STM_SHARED *)(UINTN)(Tables + STM_DYNAMIC_FROM_TABLES + STM_DYNAMIC_SHARED);
   if (StmSessionEnter (Shared)) {
     ActivateFirst (Shared, Loader, Tables, Stubs);
     Shared->SmmExit      = SmmExit;
@@ -373,7 +352,7 @@ StmActivateProcessor (
   )
 {
   StmSetUpTransferVmcs (Processor);
-  *(volatile UINT32 *) &Processor->Shared->Lock = 0;
+  StmUnlockActivations (Processor->Shared);
   if (Processor->Shared->NoSmram) {
     //
     // Which memory the handler's is nobody knows, so it cannot be run.

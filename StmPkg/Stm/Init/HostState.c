@@ -44,8 +44,11 @@ BuildPageTables (
   CONST STM_LAB_HEADER  *Header;
   STM_PAGE_MAP          *Map;
   UINT64                Base;
+  UINT64                Window;
   UINT64                Text;
   UINT64                TextEnd;
+  UINT64                Table;
+  UINT32                Index;
 
   Map     = &Shared->PageTables;
   Base    = Shared->MsegBase;
@@ -54,28 +57,43 @@ BuildPageTables (
   TextEnd = Text + Header->TextSize;
   StmPageMapInit (
     Map,
-    (UINT64 *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_PAGE_TABLES),
-    Shared->Dynamic + STM_DYNAMIC_PAGE_TABLES,
-    STM_PAGE_TABLE_PAGES,
+    (UINT64 *)(UINTN)Shared->Pool,
+    Shared->Pool,
+    Shared->PoolPages,
     PAGE_TABLE,
     FALSE
     );
   Shared->HostCr3 = Map->PoolPhysical;
 
   //
-  // An empty leaf makes the tables above it. The last of them, which has it, is
-  // the last one taken from the pool.
+  // Windows in the same GB as TSEG take one table of their own: in its second 2 MB, so that
+  // none is at address 0, or behind TSEG if it begins there. An empty leaf makes the tables
+  // above it. The last of them, which has it, is the last one taken from the pool.
   //
-  if (!StmPageMapRange (Map, STM_WINDOW_ADDRESS, 0, SIZE_4KB, 0)) {
+  Window = (Shared->TsegBase & ~(UINT64)(SIZE_1GB - 1)) + SIZE_2MB;
+  if (Shared->TsegBase < Window + SIZE_2MB) {
+    Window = ALIGN_VALUE (Shared->TsegEnd, SIZE_2MB);
+  }
+
+  if (!StmPageMapRange (Map, Window, 0, SIZE_4KB, 0)) {
     return FALSE;
   }
 
-  Shared->Windows = Map->Pool + (UINTN)(Map->PoolUsed - 1) * (SIZE_4KB / sizeof (UINT64));
-  return (BOOLEAN)((TextEnd <= Shared->Dynamic) &&
+  Shared->WindowBase = Window;
+  Shared->Windows    = Map->Pool + (UINTN)(Map->PoolUsed - 1) * (SIZE_4KB / sizeof (UINT64));
+
+  for (Index = 0; Index < STM_MSEG_ACTIVATION_TABLES_PAGES; Index++) {
+    Table = Shared->ActivationTables + Index * SIZE_4KB;
+    if (!StmPageMapRange (Map, Table, Table, SIZE_4KB, StmTableIsWalked (Shared, Index) ? PAGE_READ_ONLY : PAGE_DATA)) {
+      return FALSE;
+    }
+  }
+
+  return (BOOLEAN)((TextEnd <= Shared->ActivationTables) &&
                    StmPageMapRange (Map, Shared->TsegBase, Shared->TsegBase, Base - Shared->TsegBase, PAGE_DATA) &&
                    StmPageMapRange (Map, Base, Base, Text - Base, PAGE_READ_ONLY) &&
                    StmPageMapRange (Map, Text, Text, TextEnd - Text, PAGE_CODE) &&
-                   StmPageMapRange (Map, TextEnd, TextEnd, Shared->Dynamic - TextEnd, PAGE_READ_ONLY) &&
+                   StmPageMapRange (Map, TextEnd, TextEnd, Shared->ActivationTables - TextEnd, PAGE_READ_ONLY) &&
                    StmPageMapRange (Map, Shared->Dynamic, Shared->Dynamic, Shared->MsegEnd - Shared->Dynamic, PAGE_DATA) &&
                    StmPageMapRange (Map, Shared->MsegEnd, Shared->MsegEnd, Shared->TsegEnd - Shared->MsegEnd, PAGE_DATA));
 }
@@ -100,6 +118,12 @@ StmBuildShared (
     return StmBadPageTables;
   }
 
+  //
+  // No more than these; what they have left of the pool is the EPT's.
+  //
+  Shared->PageTables.PoolPages = Shared->PageTables.PoolUsed;
+  Shared->EptPool              = Shared->Pool + (UINT64)Shared->PageTables.PoolUsed * SIZE_4KB;
+  Shared->EptPages             = Shared->PoolPages - Shared->PageTables.PoolUsed;
   StmBuildBitmaps (Shared);
   return StmBuildEpt (Shared) ? 0 : StmBadProtection;
 }
@@ -124,7 +148,7 @@ StmEnterHostState (
 
   VmxBuildHostTables (
     &Processor->Host,
-    (UINTN)Processor->TransferVmcs + STM_BLOCK_STACK + STM_BLOCK_CRASH_STACK_SIZE
+    (UINTN)Processor - STM_BLOCK_PROCESSOR + STM_BLOCK_CRASH_STACK_TOP
     );
   Gdtr.Limit = sizeof (Processor->Host.Gdt) - 1;
   Gdtr.Base  = (UINTN)&Processor->Host.Gdt;

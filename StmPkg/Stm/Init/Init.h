@@ -16,6 +16,16 @@
 #define STM_MOST_PROCESSORS  511
 
 /**
+  How many bytes a VMCS region takes ("Basic VMX Information", A.1).
+
+  @return Bytes, 1 to 4096.
+**/
+UINT32
+StmVmcsSize (
+  VOID
+  );
+
+/**
   Say what a loader of ours would have said. No digest: nobody has told what the image
   must be.
 
@@ -29,6 +39,52 @@ BOOLEAN
 StmFindPlace (
   IN  UINT64           Tables,
   OUT STM_LOADER_DATA  *Place
+  );
+
+/**
+  Whether one of the activation tables is one through which activations go.
+
+  @param[in] Shared  Shared state.
+  @param[in] Index   Which of STM_MSEG_ACTIVATION_TABLES_PAGES.
+
+  @retval TRUE   It is, and is never written again.
+  @retval FALSE  It is memory for something else.
+**/
+BOOLEAN
+StmTableIsWalked (
+  IN CONST STM_SHARED  *Shared,
+  IN UINT32            Index
+  );
+
+/**
+  Take the page directories of the activation that map other than MSEG: for the draft of
+  the profile two that are neighbours, for the firmware's list the third.
+
+  @param[in,out] Shared  Shared state: MsegBase, MsegEnd and ActivationTables are read.
+
+  @retval TRUE   Done: nothing refers to them any more.
+  @retval FALSE  MSEG lies in more than one GB, or the tables are others than expected.
+**/
+BOOLEAN
+StmTakeTables (
+  IN OUT STM_SHARED  *Shared
+  );
+
+/**
+  Divide MSEG behind the shared part of the dynamic area.
+
+  @param[in,out] Shared      Shared state: MsegEnd, Dynamic and VmcsSize are read, and what
+                             says where blocks, ring, list and pool are is written.
+  @param[in]     Processors  How many are served, at least 1.
+
+  @retval TRUE   Done.
+  @retval FALSE  MSEG is smaller than the needed size, or there are more processors than
+                 windows.
+**/
+BOOLEAN
+StmDivideMseg (
+  IN OUT STM_SHARED  *Shared,
+  IN     UINT32      Processors
   );
 
 /**

@@ -55,6 +55,19 @@ CountProcessors (
 }
 
 /**
+  How many bytes a VMCS region takes ("Basic VMX Information", A.1).
+
+  @return Bytes, 1 to 4096.
+**/
+UINT32
+StmVmcsSize (
+  VOID
+  )
+{
+  return (UINT32)RShiftU64 (AsmReadMsr64 (MSR_IA32_VMX_BASIC), 32) & VMX_BASIC_SIZE_MASK;
+}
+
+/**
   Find SMRAM by SMRR (SDM "System-Management Range Registers", 11.11.2.4 [12.11.2.4]).
 
   @param[out] Place  TsegBase and TsegSize.
@@ -116,8 +129,9 @@ StmFindPlace (
   //
   // What StmPkg's headers ask for, and no more: what follows may be somebody else's.
   //
-  End = Tables + STM_DYNAMIC_FROM_TABLES + STM_DYNAMIC_SHARED_SIZE + STM_EPT_LEAST_PAGES * SIZE_4KB +
-        ((UINT64)Place->NumberOfProcessors + STM_SPARE_BLOCKS) * STM_PER_PROCESSOR_SIZE;
+  End = Tables + STM_DYNAMIC_FROM_TABLES + STM_DYNAMIC_SHARED_SIZE + STM_RESERVE_PAGES * SIZE_4KB +
+        STM_SPARE_BLOCKS * STM_BLOCK_SIZE +
+        (UINT64)Place->NumberOfProcessors * (STM_PER_PROCESSOR_MEMORY + 2 * StmVmcsSize ());
   Place->MsegSize = End - Place->MsegBase;
 
   Found = FindSmram (Place);

@@ -58,7 +58,7 @@ StmSetUpTransferVmcs (
     StmCrash (Processor, StmCrashBadState, 0, Activating, 0, StmBadActivatingVmcs);
   }
 
-  CopyMem ((VOID *)(UINTN)Processor->TransferVmcs, StmOpenWindow (Processor, Activating, FALSE), SIZE_4KB);
+  CopyMem ((VOID *)(UINTN)Processor->TransferVmcs, StmOpenWindow (Processor, Activating, FALSE), Shared->VmcsSize);
   StmCloseWindow (Processor);
   StmMakeCurrent (Processor, Processor->TransferVmcs);
 

@@ -15,6 +15,7 @@
 #include "Event/Event.h"
 #include "Guest/Guest.h"
 #include "Log/Log.h"
+#include "Session/Session.h"
 #include "State/State.h"
 
 /**
@@ -69,7 +70,7 @@ GetLimits (
   Limits->MsegBase     = Shared->MsegBase;
   Limits->MsegEnd      = Shared->MsegEnd;
   Limits->BiosPages    = Shared->BiosPages;
-  Limits->BiosList     = (CONST UINT8 *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_BIOS_LIST);
+  Limits->BiosList     = (CONST UINT8 *)(UINTN)Shared->BiosList;
   Limits->EcamBase     = Shared->EcamBase;
   Limits->EcamSize     = Shared->EcamSize;
   Limits->ReadPci      = StmReadPciByte;
@@ -107,8 +108,8 @@ StmLoadBiosList (
     Status = (UINT32)ERROR_STM_UNSPECIFIED;
   } else if (Shared->BiosPages == 0) {
     GetLimits (Processor, &Limits);
-    Count  = 0;
-    Status = StmBiosListCopy (&Limits, List, (UINT8 *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_BIOS_LIST), &Count);
+    Count  = Shared->BiosRoom;
+    Status = StmBiosListCopy (&Limits, List, (UINT8 *)(UINTN)Shared->BiosList, &Count);
     STM_RECORD (
       Processor,
       "bios-resources",
@@ -147,7 +148,7 @@ StmCopyBiosPage (
   UINTN             Length;
 
   Shared = Processor->Shared;
-  List   = (CONST UINT8 *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_BIOS_LIST + (UINT64)Index * SIZE_4KB);
+  List   = (CONST UINT8 *)(UINTN)(Shared->BiosList + (UINT64)Index * SIZE_4KB);
   Length = 0;
   do {
     Resource = (CONST STM_RSC *)(List + Length);
@@ -250,9 +251,13 @@ StmChangeProtection (
 
   Shared  = Processor->Shared;
   Profile = (STM_PROFILE *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_PROFILE);
-  Draft   = (STM_PROFILE *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_DRAFT);
+  Draft   = (STM_PROFILE *)(UINTN)Shared->Draft;
   List    = (UINT8 *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_LIST);
   LockProfile (Shared);
+  //
+  // The copy of the list is where activations have their stack.
+  //
+  StmLockActivations (Shared);
   StmReclaimEpt (Processor);
   CopyMem (List, StmOpenWindow (Processor, Page, FALSE), SIZE_4KB);
   StmCloseWindow (Processor);
@@ -297,6 +302,7 @@ StmChangeProtection (
     LogList (Processor, List, Protect);
   }
 
+  StmUnlockActivations (Shared);
   UnlockProfile (Shared);
   StmShootDown (Processor);
   return Status;

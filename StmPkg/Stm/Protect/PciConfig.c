@@ -382,7 +382,7 @@ StmCheckEcam (
                        ReadAcpi,
                        Processor,
                        Rsdp,
-                       (UINT8 *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_DRAFT),
+                       (UINT8 *)(UINTN)Shared->Draft,
                        &Shared->McfgBase,
                        &Shared->McfgSize
                        );

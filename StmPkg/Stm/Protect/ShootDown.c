@@ -37,19 +37,15 @@ FindUnaware (
   )
 {
   CONST STM_PROCESSOR  *Other;
-  UINT64               Block;
   UINT32               Slot;
 
-  Block = Shared->Dynamic + STM_DYNAMIC_SHARED_SIZE;
   for (Slot = 0; Slot < Shared->Blocks; Slot++) {
-    Other = (CONST STM_PROCESSOR *)(UINTN)(Block + STM_BLOCK_PROCESSOR);
+    Other = STM_PROCESSOR_OF (Shared, Slot);
     if ((*(CONST volatile STM_EVENT *)&Other->Event != StmEventNone) &&
         (*(CONST volatile UINT32 *)&Other->Generation != *(CONST volatile UINT32 *)&Shared->Generation))
     {
       return Other;
     }
-
-    Block += STM_PER_PROCESSOR_SIZE;
   }
 
   return NULL;

@@ -22,6 +22,7 @@
     DEFAULT REL
     SECTION .text
 
+%include "Layout.inc"
 %include "VmxRegisters.inc"
 
 %define VMCS_HOST_RSP  0x6C14
@@ -64,11 +65,11 @@ ASM_PFX(AsmLeave):
 .exit:
     PUSH_REGISTERS
 .again:
-    sub     rsp, 0x20
-    lea     rcx, [rsp + 0x20]
+    sub     rsp, STM_STACK_FROM_PROCESSOR + 0x20
+    lea     rcx, [rsp + STM_STACK_FROM_PROCESSOR + 0x20]
     call    ASM_PFX(StmLeaveFailed)     ; resets the platform, or has mended the VMCS
     test    al, al                      ; launched
-    lea     rax, [rsp + 0x20]
+    lea     rax, [rsp + STM_STACK_FROM_PROCESSOR + 0x20]
     jnz     .resume_again
     LOAD_REGISTERS
     vmlaunch

@@ -20,6 +20,34 @@
 #define LEAVING_PAUSES  100000
 
 /**
+  Wait for the lock of activations, and keep any processor from being activated.
+
+  @param[in,out] Shared  Shared state.
+**/
+VOID
+StmLockActivations (
+  IN OUT STM_SHARED  *Shared
+  )
+{
+  while (InterlockedCompareExchange32 (&Shared->Lock, 0, 1) != 0) {
+    CpuPause ();
+  }
+}
+
+/**
+  Let processors be activated.
+
+  @param[in,out] Shared  Shared state.
+**/
+VOID
+StmUnlockActivations (
+  IN OUT STM_SHARED  *Shared
+  )
+{
+  *(volatile UINT32 *) &Shared->Lock = 0;
+}
+
+/**
   Count this processor in. The caller holds the activation lock.
 
   @param[in,out] Shared  Shared state.

@@ -41,6 +41,26 @@
 #define STM_SESSION_OVER     0xC0000000  ///< the last member has stopped
 
 /**
+  Wait for the lock of activations, and keep any processor from being activated.
+
+  @param[in,out] Shared  Shared state.
+**/
+VOID
+StmLockActivations (
+  IN OUT STM_SHARED  *Shared
+  );
+
+/**
+  Let processors be activated.
+
+  @param[in,out] Shared  Shared state.
+**/
+VOID
+StmUnlockActivations (
+  IN OUT STM_SHARED  *Shared
+  );
+
+/**
   Count this processor in. The caller holds the activation lock.
 
   @param[in,out] Shared  Shared state.

@@ -164,7 +164,7 @@ LLVMFuzzerTestOneInput (
   Limits.BiosPages    = 0;
   Limits.BiosList     = NULL;
   Pages               = malloc (STM_BIOS_PAGES * SIZE_4KB);
-  Count               = 0xDEAD;
+  Count               = STM_BIOS_PAGES;
   Status              = StmBiosListCopy (&Limits, Address, Pages, &Count);
   FuzzCalls++;
   if (Status != STM_SUCCESS) {

@@ -12,10 +12,10 @@ static void test_basic(void)
     uint64_t basic = rdmsr(MSR_VMX_BASIC);
     uint64_t misc = rdmsr(MSR_VMX_MISC);
 
-    /* Contract of the machine: revision 53544D01H, 4096 bytes, WB, TRUE MSRs. */
-    check_eq("VMX-CAP-05", "revision", basic & 0x7FFFFFFF, 0x53544D01);
+    /* Contract of the machine: revision 53544D02H, 1024 bytes, WB, TRUE MSRs. */
+    check_eq("VMX-CAP-05", "revision", basic & 0x7FFFFFFF, 0x53544D02);
     check_eq("VMX-CAP-05", "bit-31", basic >> 31 & 1, 0);
-    check_eq("VMX-CAP-06", "region-size", basic >> 32 & 0x1FFF, 4096);
+    check_eq("VMX-CAP-06", "region-size", basic >> 32 & 0x1FFF, 1024);
     check_eq("VMX-CAP-09", "true-controls", basic >> 55 & 1, 1);
     /* DM-ENA-02: memory type for VMCS structures and the MSEG header is WB. */
     check_eq("DM-ENA-02", "memory-type", basic >> 50 & 15, 6);

@@ -12,10 +12,16 @@
 #define LARGE_FLAGS 0xE3u
 
 #define FILE_STATIC_SIZE 0x804u
+#define LOADER_DATA_SIZE 0x80u /* behind it the STM looks for zeros */
 
 /* What a firmware that only copies leaves where the STM's own loader would have put its data. */
 #ifndef FOUND_THERE
 #define FOUND_THERE 0
+#endif
+
+/* What MSEG has: by default 2 MB, as in the lab. */
+#ifndef MSEG_BYTES
+#define MSEG_BYTES 0x200000u
 #endif
 
 /* An unusual value, so that reserved bytes of the map show who wrote them. */
@@ -377,13 +383,13 @@ void load_stm(uint32_t processors)
     }
 #ifdef COPIED
     /* Nobody has promised to zero it. */
-    memset((void *)(uintptr_t)loader, FOUND_THERE, PAGE_SIZE);
+    memset((void *)(uintptr_t)loader, FOUND_THERE, LOADER_DATA_SIZE);
     (void)processors;
     (void)mseg_digest;
 #else
     memcpy((void *)(uintptr_t)loader, "STMLOADR", 8);
     write64(loader + 8, MSEG_BASE);
-    write64(loader + 16, 0x200000);
+    write64(loader + 16, MSEG_BYTES);
     write64(loader + 24, TSEG_BASE);
     write64(loader + 32, TSEG_SIZE);
     write32(loader + 40, processors);

@@ -194,6 +194,9 @@ static void smis(uint32_t cpu)
 {
     for (unsigned i = 0; i < FLAT_SMIS; i++) {
         one_smi(cpu);
+        /* Out of step with the machine's turns, one of which could fall into each SMI. */
+        for (volatile unsigned wait = 0; wait < 97 * i; wait++) {
+        }
     }
 }
 

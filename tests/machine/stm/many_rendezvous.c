@@ -9,7 +9,7 @@
 #define FETCHES           20000u
 #define FETCHING_SMIS     3u /* one behind the other: processor 1 is to come to each */
 
-/* The loader's data follow the activation tables, on a page of their own. */
+/* The loader's data follow the activation tables, at the start of a page. */
 void announce_rendezvous(void)
 {
     for (uint32_t at = MSEG_BASE; at < MSEG_BASE + 0x200000; at += PAGE_SIZE) {

@@ -378,6 +378,8 @@ void run_tests(void)
         run_lists();
     } else if (SCENE_PROTECT == SCENE_CAPACITY) {
         run_capacity();
+    } else if (SCENE_PROTECT == SCENE_LEAST) {
+        run_least();
     } else if (SCENE_PROTECT == SCENE_PCI) {
         run_pci();
     } else if (SCENE_PROTECT == SCENE_ALL) {

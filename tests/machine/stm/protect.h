@@ -21,6 +21,7 @@
 #define SCENE_FLAGS   11 /* a firmware that handles one kind of violation only */
 #define SCENE_NOT_WANTED 12 /* one that does not handle the kind NOT_WANTED */
 #define SCENE_FRAME   13 /* the frame of an exception, there and back */
+#define SCENE_LEAST   14 /* MSEG no larger than needed */
 
 #define FRAME_SIZE     224u
 #define FRAME_INFO     19u /* index of VmcsExitInstructionInfo */
@@ -125,6 +126,7 @@ void run_calls(void);         /* protect_calls.c */
 void run_lists(void);
 void check_lookup(void);      /* protect_lookup.c; `guarded` is protected */
 void run_capacity(void);      /* protect_capacity.c */
+void run_least(void);         /* protect_least.c */
 void run_pci(void);           /* protect_pci.c */
 void check_acpi(uint64_t ecam); /* protect_acpi.c */
 void run_all(void);           /* protect_all.c */

@@ -118,4 +118,4 @@ def test_two_processors_at_the_same_time(qemu: Path, mseg: Path, tmp_path: Path,
     rom = build_image(sources, (*defines, *(("HANDLER32",) if mode == "32-bit" else ()))).rom
     outcome = run_image(qemu, rom, tmp_path, DUAL_CPU, extra, timeout=120)
     records = parse_records((tmp_path / "stm.log").read_text(encoding="ascii"), "stm.log")
-    check_rounds(outcome, records, mseg, processors, rounds)
+    check_rounds(outcome, records, mseg, processors, rounds, short=True)

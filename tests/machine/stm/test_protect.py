@@ -12,6 +12,7 @@ from build_scripts.conformance.image_build import Rom, build_image
 from build_scripts.conformance.image_run import parse_log, run_image
 from build_scripts.conformance.image_table import DUAL_CPU
 from build_scripts.processes import wait
+from build_scripts.stm_image import inspect_image, layout
 from tests.machine.stm.test_stm import (
     ENTRY_POINTS,
     HANDLER_EXIT,
@@ -28,7 +29,7 @@ from tests.machine.stm.test_stm import (
 )
 
 SOURCES = tuple(str(HERE / name) for name in ("firmware.c", *sorted(path.name for path in HERE.glob("protect*.c"))))
-CALLS, ALONE, NESTED, MANY, PANIC, LISTS, CAPACITY, PCI, ALL, STEP, FLAGS, NOT_WANTED, FRAME = range(1, 14)
+CALLS, ALONE, NESTED, MANY, PANIC, LISTS, CAPACITY, PCI, ALL, STEP, FLAGS, NOT_WANTED, FRAME, LEAST = range(1, 15)
 # Kinds of violation in the order of their flags in the PSD, and a stack of the handler's that is not in its SMRAM.
 KINDS = ("page", "msr", "register", "io", "pci")
 # A page of memory at 4 GB, where 64 MB of RAM leave nothing.
@@ -144,6 +145,19 @@ def test_capacity(qemu: Path, mseg: Path, tmp_path: Path, cpu: str) -> None:
     assert result.outcome.problems(expect_shutdown=False) == []
     assert len(result.outcome.checks) >= 2000
     assert result.of("crash") == []
+
+
+@pytest.mark.parametrize(("cpu", "pages"), [(DUAL_CPU, 3), (f"{DUAL_CPU},-vmx-ept-1gb", 1)], ids=["1gb", "no-1gb"])
+def test_mseg_no_larger_than_needed(qemu: Path, mseg: Path, tmp_path: Path, cpu: str, pages: int) -> None:
+    """As many pages as there are tables for, then ERROR_STM_OUT_OF_RESOURCES; no room for a second page of a list."""
+    size = layout.needed_size(inspect_image(mseg.read_bytes()).software, 1)
+    result = run(qemu, mseg, tmp_path, LEAST, cpu, defines=(f"MSEG_BYTES={size}",))
+    assert result.outcome.problems(expect_shutdown=False) == []
+    assert result.of("crash") == []
+    found = [(record.number("pages"), hex(record.number("status"))) for record in result.of("bios-resources")]
+    assert found == [(0, "0x80010015"), *[(1, "0x0")] * 2]
+    # Twice in each of two sessions, and two checks each.
+    assert [check.name for check in result.outcome.checks].count("given-back") == 8 * pages
 
 
 def test_pci(qemu: Path, mseg: Path, tmp_path: Path) -> None:

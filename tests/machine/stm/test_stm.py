@@ -40,9 +40,9 @@ SMBASE = MSEG_BASE - 0x60_0000 + 0x1_0000
 #: Fields of the host state that regions.c overwrites, each with what no VM entry takes.
 HOST_FIELDS = 13
 
-#: How Entry/Exit.nasm starts on an SMM VM exit: all registers pushed, RCX = RSP.
+#: How Entry/Exit.nasm starts on an SMM VM exit: all registers pushed, RCX = RSP, and to the stack.
 PUSHES = bytes.fromhex("4157415641554154415341524151415057565553525150")
-SMM_EXIT = PUSHES + bytes.fromhex("4889e14883ec20e8")
+SMM_EXIT = PUSHES + bytes.fromhex("4889e14881ec20080000e8")
 #: How it starts on a VM exit of the SMI handler: RAX put away, and the exit reason asked for.
 HANDLER_EXIT = bytes.fromhex("4889442488b802440000")
 #: As many start like these: the ordinary one, and behind it that of the rendezvous policy.

@@ -1,0 +1,146 @@
+/** @file
+  Who gets which page of MSEG behind what all processors share.
+
+  What the needed size has room for is the least with which the STM works: the loader may
+  set aside no more. There a processor has the records of its own block, the firmware's
+  list one page, and the EPT few tables. What MSEG has beyond that goes to the list, to the
+  ring, to tables, and to more blocks, in this order.
+
+  The firmware makes activation tables for 4 GB: a PML4, a page of pointers, and four page
+  directories in a row. Each activation goes through them, but needs the directory of the
+  GB of MSEG only. The other three serve as memory.
+
+  Copyright (c) 2026, STM Lab contributors
+  SPDX-License-Identifier: BSD-2-Clause-Patent
+**/
+
+#include "Init.h"
+#include "Guest/Guest.h"
+
+#define TABLE(Shared, Index)  ((Shared)->ActivationTables + (Index) * SIZE_4KB)
+#define FIRST_DIRECTORY  2
+#define DIRECTORIES      4
+#define ENTRY_ADDRESS    0x000FFFFFFFFFF000ULL
+
+/**
+  Whether one of the activation tables is one through which activations go.
+
+  @param[in] Shared  Shared state.
+  @param[in] Index   Which of STM_MSEG_ACTIVATION_TABLES_PAGES.
+
+  @retval TRUE   It is, and is never written again.
+  @retval FALSE  It is memory for something else.
+**/
+BOOLEAN
+StmTableIsWalked (
+  IN CONST STM_SHARED  *Shared,
+  IN UINT32            Index
+  )
+{
+  return (BOOLEAN)((Index < FIRST_DIRECTORY) || (Index == FIRST_DIRECTORY + Shared->MsegBase / SIZE_1GB));
+}
+
+/**
+  Take the page directories of the activation that map other than MSEG: for the draft of
+  the profile two that are neighbours, for the firmware's list the third.
+
+  @param[in,out] Shared  Shared state: MsegBase, MsegEnd and ActivationTables are read.
+
+  @retval TRUE   Done: nothing refers to them any more.
+  @retval FALSE  MSEG lies in more than one GB, or the tables are others than expected.
+**/
+BOOLEAN
+StmTakeTables (
+  IN OUT STM_SHARED  *Shared
+  )
+{
+  UINT64  *Pointers;
+  UINT64  Own;
+  UINT64  Index;
+
+  Own      = Shared->MsegBase / SIZE_1GB;
+  Pointers = (UINT64 *)(UINTN)TABLE (Shared, 1);
+  if (((Shared->MsegEnd - 1) / SIZE_1GB != Own) ||
+      ((*(CONST UINT64 *)(UINTN)Shared->ActivationTables & ENTRY_ADDRESS) != TABLE (Shared, 1)) ||
+      ((Pointers[Own] & ENTRY_ADDRESS) != TABLE (Shared, FIRST_DIRECTORY + Own)))
+  {
+    return FALSE;
+  }
+
+  for (Index = 0; Index < DIRECTORIES; Index++) {
+    if (Index != Own) {
+      Pointers[Index] = 0;
+    }
+  }
+
+  Shared->Draft    = TABLE (Shared, FIRST_DIRECTORY + ((Own < 2) ? 2 : 0));
+  Shared->BiosList = TABLE (Shared, FIRST_DIRECTORY + (Own ^ 1));
+  Shared->BiosRoom = 1;
+  return TRUE;
+}
+
+/**
+  Divide MSEG behind the shared part of the dynamic area.
+
+  @param[in,out] Shared      Shared state: MsegEnd, Dynamic and VmcsSize are read, and what
+                             says where blocks, ring, list and pool are is written.
+  @param[in]     Processors  How many are served, at least 1.
+
+  @retval TRUE   Done.
+  @retval FALSE  MSEG is smaller than the needed size, or there are more processors than
+                 windows.
+**/
+BOOLEAN
+StmDivideMseg (
+  IN OUT STM_SHARED  *Shared,
+  IN     UINT32      Processors
+  )
+{
+  UINT64  First;
+  UINT64  Needed;
+  UINT64  Rest;
+  UINT64  ListPages;
+  UINT64  List;
+  UINT64  RingPages;
+  UINT32  Records;
+
+  Shared->BlockSize = (Shared->VmcsSize <= STM_VMCS_ROOM) ? STM_BLOCK_SIZE : STM_LARGE_BLOCK_SIZE;
+
+  First  = Shared->Dynamic + STM_DYNAMIC_SHARED_SIZE;
+  Needed = First + ((UINT64)Processors + STM_SPARE_BLOCKS) * Shared->BlockSize + STM_RESERVE_PAGES * SIZE_4KB;
+  if (Shared->MsegEnd < Needed) {
+    return FALSE;
+  }
+
+  Rest      = (Shared->MsegEnd - Needed) / SIZE_4KB;
+  ListPages = (Rest >= STM_BIOS_PAGES) ? STM_BIOS_PAGES : 0;
+  Rest     -= ListPages;
+  RingPages = STM_RING_MOST_PAGES;
+  while (RingPages > Rest) {
+    RingPages /= 2;
+  }
+
+  Rest             -= RingPages;
+  Shared->PoolPages = (UINT32)MIN (STM_RESERVE_PAGES + Rest, STM_POOL_MOST_PAGES);
+  Shared->Pool      = Shared->MsegEnd - (UINT64)Shared->PoolPages * SIZE_4KB;
+  Shared->Ring      = Shared->Pool - RingPages * SIZE_4KB;
+  List              = Shared->Ring - ListPages * SIZE_4KB;
+  if (ListPages != 0) {
+    Shared->BiosList = List;
+    Shared->BiosRoom = STM_BIOS_PAGES;
+  }
+
+  Shared->ProcessorLimit = Processors;
+  Shared->BlockLimit     = (UINT32)MIN ((List - First) / Shared->BlockSize, STM_WINDOWS);
+
+  //
+  // Parts of a power of two. One that is no larger than what a block has is of no use.
+  //
+  Records = (UINT32)RingPages * STM_RECORDS_A_PAGE;
+  while ((UINT64)Records * Processors > RingPages * STM_RECORDS_A_PAGE) {
+    Records /= 2;
+  }
+
+  Shared->RingRecords = (Records > STM_BLOCK_RING_RECORDS) ? Records : 0;
+  return (BOOLEAN)((Processors != 0) && (Processors < Shared->BlockLimit));
+}

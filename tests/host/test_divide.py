@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""Who gets which page of MSEG: all fits into what edk2's formula sets aside, and what there is beyond it is used."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from build_scripts.fuzzing import seeds
+from build_scripts.stm_image import inspect_image, layout
+from tests.host.conftest import Build
+
+PAGE = layout.PAGE
+SOFTWARE = inspect_image(seeds.image_file()).software
+DYNAMIC = SOFTWARE.static_image_size + layout.ACTIVATION_TABLES_SIZE
+GB = 1 << 30
+
+
+@dataclass(frozen=True)
+class Divided:
+    """What Divide.c has made of MSEG; addresses from its base, sizes in bytes."""
+
+    done: bool
+    block: int
+    blocks: int
+    list_pages: int
+    pool_pages: int
+    records: int
+    bios_list: int
+    ring: int
+    pool: int
+
+
+@pytest.fixture(scope="module")
+def library(build_library: Build) -> ctypes.CDLL:
+    return build_library("divide", "tests/host/divide_stub.c", "StmPkg/Stm/Init/Divide.c")
+
+
+def divide(library: ctypes.CDLL, size: int, processors: int, vmcs: int = layout.VMCS_SIZE) -> Divided:
+    found = (ctypes.c_uint64 * 8)()
+    addresses = ctypes.c_uint64(DYNAMIC), ctypes.c_uint64(size)
+    done = library.TestDivide(*addresses, ctypes.c_uint32(vmcs), ctypes.c_uint32(processors), found)
+    return Divided(bool(done), *found)
+
+
+@pytest.mark.parametrize("processors", [1, 2, 8, 64, 300])
+def test_the_needed_size_is_enough_and_not_a_page_less(library: ctypes.CDLL, processors: int) -> None:
+    needed = layout.needed_size(SOFTWARE, processors)
+    least = divide(library, needed, processors)
+    assert (least.done, least.blocks, least.block) == (True, processors + 1, layout.BLOCK_SIZE)
+    assert (least.list_pages, least.pool_pages, least.records) == (1, layout.RESERVE_PAGES, 0)
+    assert least.bios_list == 0, "in a page of the activation tables"
+    assert not divide(library, needed - PAGE, processors).done
+
+
+@pytest.mark.parametrize(("processors", "records"), [(1, 1024), (4, 256), (8, 128), (64, 16), (128, 0)])
+def test_the_labs_mseg(library: ctypes.CDLL, processors: int, records: int) -> None:
+    """2 MB: four pages for the list, a ring that is larger than what blocks have, and as many tables as can be."""
+    found = divide(library, 0x20_0000, processors)
+    assert (found.done, found.list_pages, found.records) == (True, 4, records)
+    assert processors > 35 or found.pool_pages == 392
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.integers(1, 520), st.integers(0, 1200), st.sampled_from([1, 1024, 1536, 1537, 4096]))
+def test_parts_do_not_overlap(library: ctypes.CDLL, processors: int, pages: int, vmcs: int) -> None:
+    size = DYNAMIC + pages * PAGE
+    found = divide(library, size, processors, vmcs)
+    block = 2 * PAGE if vmcs <= 1536 else 4 * PAGE
+    needed = DYNAMIC + layout.DYNAMIC_SHARED_SIZE + (processors + 1) * block + layout.RESERVE_PAGES * PAGE
+    assert found.done == (size >= needed and processors < 512)
+    if not found.done:
+        return
+    assert found.block == block and found.blocks > processors and found.pool_pages >= layout.RESERVE_PAGES
+    end = DYNAMIC + layout.DYNAMIC_SHARED_SIZE + found.blocks * found.block
+    if found.bios_list:
+        assert (found.list_pages, end <= found.bios_list) == (4, True)
+        end = found.bios_list + 4 * PAGE
+    assert end <= found.ring and found.ring + 64 * found.records * processors <= found.pool
+    assert found.pool + found.pool_pages * PAGE == size
+
+
+def test_firmware_whose_regions_are_larger(library: ctypes.CDLL) -> None:
+    """The formula falls 2 KB a processor short where a region takes 4 KB: refused, not overwritten."""
+    for processors in (1, 8):
+        size = layout.needed_size(SOFTWARE, processors, PAGE)
+        assert not divide(library, size, processors, PAGE).done
+        assert divide(library, size + layout.BLOCK_SIZE + processors * 0x800, processors, PAGE).done
+
+
+@pytest.mark.parametrize("own", range(4))
+def test_directories_that_no_activation_needs(library: ctypes.CDLL, own: int) -> None:
+    """Two that are neighbours and one, of the three that map other GB; nothing refers to them any more."""
+    buffer = ctypes.create_string_buffer(7 * PAGE)
+    tables = (ctypes.addressof(buffer) + PAGE - 1) & -PAGE
+    top, pointers = ((ctypes.c_uint64 * 512).from_address(tables + index * PAGE) for index in range(2))
+    top[0] = tables + PAGE | 0x23
+    for index in range(4):
+        pointers[index] = tables + (2 + index) * PAGE | 0x23
+    found = (ctypes.c_uint64 * 2)()
+    base = own * GB + 0x1FE0_0000
+
+    def take(start: int, end: int) -> int:
+        return int(library.TestTables(ctypes.c_uint64(tables), ctypes.c_uint64(start), ctypes.c_uint64(end), found))
+
+    assert take(base, (own + 1) * GB + PAGE) == 0, "in two GB"
+    # A second activation finds what the first one has left.
+    for _ in range(2):
+        assert take(base, base + 0x20_0000) == 1 | 2 | 4 << own
+        draft, bios_list = (offset // PAGE for offset in found)
+        assert {draft, draft + 1, bios_list} == {2, 3, 4, 5} - {2 + own}
+        assert [index for index, pointer in enumerate(pointers) if pointer] == [own]
+    pointers[own] = tables | 0x23
+    assert take(base, base + 0x20_0000) == 0, "tables in another order"
