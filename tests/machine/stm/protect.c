@@ -371,7 +371,7 @@ void run_tests(void)
     if (SCENE_PROTECT != SCENE_ALONE) {
         smm_call(set_exception_handler);
     }
-    spe_choice = SCENE_PROTECT == SCENE_PANIC ? 3 : 0;
+    spe_choice = SCENE_PROTECT == SCENE_PANIC ? PANIC_CHOICE : 0;
     if (SCENE_PROTECT == SCENE_CALLS) {
         run_calls();
     } else if (SCENE_PROTECT == SCENE_LISTS) {

@@ -12,7 +12,7 @@
 #define SCENE_ALONE   2 /* a firmware that does not */
 #define SCENE_NESTED  3 /* its handler touches the page itself */
 #define SCENE_MANY    4 /* it never helps */
-#define SCENE_PANIC   5 /* it gives up */
+#define SCENE_PANIC   5 /* it gives up, for the reason PANIC_CHOICE */
 #define SCENE_LISTS   6 /* lists of the firmware that are no good */
 #define SCENE_CAPACITY 7 /* as many ranges as there is room for */
 #define SCENE_PCI     8 /* PCI configuration space, by ports and in memory */
@@ -22,6 +22,10 @@
 #define SCENE_NOT_WANTED 12 /* one that does not handle the kind NOT_WANTED */
 #define SCENE_FRAME   13 /* the frame of an exception, there and back */
 #define SCENE_LEAST   14 /* MSEG no larger than needed */
+
+#ifndef PANIC_CHOICE
+#define PANIC_CHOICE 3u
+#endif
 
 #define FRAME_SIZE     224u
 #define FRAME_INFO     19u /* index of VmcsExitInstructionInfo */

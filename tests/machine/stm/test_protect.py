@@ -74,12 +74,15 @@ def test_calls(qemu: Path, mseg: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("scene", "code"),
-    [(ALONE, 0xC000F001), (NESTED, 0xC000F002), (MANY, 0xC000F002), (PANIC, 0xC000E003)],
-    ids=["no-handler", "nested", "more-than-100", "panic"],
+    [
+        *((ALONE, 0xC000F001), (NESTED, 0xC000F002), (MANY, 0xC000F002)),
+        *((PANIC, 0xC000E001), (PANIC, 0xC000E003), (PANIC, 0xC000E00F)),
+    ],
+    ids=["no-handler", "nested", "more-than-100", "panic-1", "panic-3", "panic-15"],
 )
 def test_violation_that_nobody_mends(qemu: Path, mseg: Path, tmp_path: Path, scene: int, code: int) -> None:
     """A crash record with the code of StmStatusCode.h, and a reset."""
-    result = run(qemu, mseg, tmp_path, scene)
+    result = run(qemu, mseg, tmp_path, scene, defines=(f"PANIC_CHOICE={code & 15}u",))
     assert [check for check in result.outcome.checks if not check.passed] == []
     assert result.outcome.status == 0, "the machine ends by a reset under -no-reboot"
     assert "PANIC" not in result.outcome.log
