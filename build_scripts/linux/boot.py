@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -109,6 +110,7 @@ def boot_linux(
     processors: int = PROCESSORS,
     cpu: str = VMX_CPU,
     modules: tuple[Path, ...] = (),
+    beside: Mapping[str, bytes] | None = None,
 ) -> LinuxRun:
     """Boot, and wait until process 1 ends the machine.
 
@@ -121,9 +123,10 @@ def boot_linux(
         processors: how many the machine has.
         cpu: CPU model string.
         modules: of the lab's own, for process 1 to load.
+        beside: further files of its first file system, path to content.
     """
     run_dir = paths.new_run_dir("linux")
-    (run_dir / "initrd").write_bytes(initramfs.build(kernel, program, modules))
+    (run_dir / "initrd").write_bytes(initramfs.build(kernel, program, modules, beside))
     extra = ["-m", MEMORY, "-smp", str(processors), "-kernel", str(kernel.image)]
     # What a program of the user's writes has a serial port of its own, beside the console.
     extra += ["-chardev", f"file,id=program,path={run_dir / 'program.log'}"]

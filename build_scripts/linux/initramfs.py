@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
 
 from build_scripts import cache, paths
 from build_scripts.builds.compiler import compiler_version
@@ -39,12 +40,18 @@ def _program(folder: Path) -> bytes:
     return (finished / "program").read_bytes()
 
 
-def build(kernel: Kernel, program: Path | None = None, modules: tuple[Path, ...] = ()) -> bytes:
+def build(
+    kernel: Kernel,
+    program: Path | None = None,
+    modules: tuple[Path, ...] = (),
+    beside: Mapping[str, bytes] | None = None,
+) -> bytes:
     """Make the archive.
 
     Args:
-        program: a static program to run instead of the lab's own steps.
+        program: a program to run instead of the lab's own steps: static, or with what it needs in `beside`.
         modules: further ones, of the lab's own.
+        beside: further files, path to content; those below a folder ``bin`` or ``lib64`` can be executed.
     Raises:
         LabError: the compiler failed.
     """
@@ -58,7 +65,10 @@ def build(kernel: Kernel, program: Path | None = None, modules: tuple[Path, ...]
     else:
         files["guest/vmlinuz"] = kernel.image.read_bytes()
         files["guest/initrd"] = archive(("dev",), {"init": _program(GUEST_SOURCES)}, ("init",))
-    return archive(FOLDERS, files, ("init", "program"))
+    others = dict(beside or {})
+    programs = [name for name in others if {"bin", "lib64"} & {*PurePosixPath(name).parts}]
+    folders = {str(folder) for name in others for folder in PurePosixPath(name).parents} - {".", *FOLDERS}
+    return archive((*FOLDERS, *sorted(folders)), files | others, ("init", "program", *programs))
 
 
 def build_plain(kernel: Kernel) -> bytes:
