@@ -20,7 +20,7 @@ pytestmark = pytest.mark.machine
 
 IMAGE = ("t_query.c",)
 PATTERN = 0xA5A5_F00D_5A5A_0000
-REVISION = 0x5354_4D01
+REVISION = 0x5354_4D02
 MSEG_BASE = (64 << 20) - (2 << 20)
 WIDTHS = (0xFFFF, 2**64 - 1, 0xFFFF_FFFF, 2**64 - 1)
 READ_ONLY = 1  # the type of exit-information fields
