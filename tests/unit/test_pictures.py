@@ -273,6 +273,13 @@ def test_memory_map_has_no_gap_and_names_every_part(tmp_path: Path, capsys: pyte
     (shown,) = drawn(found)
     bars = [(trace["base"][0], trace["x"][0]) for trace in shown["memory"]["data"]]
     assert bars == [(place.base, place.size) for _title, rows in places.scales for place in rows]
+    tables = [place for place in places.mseg if "activation" in place.name]
+    assert sum(place.size for place in tables) == layout.ACTIVATION_TABLES_SIZE
+    assert [(place.size // layout.PAGE, place.rule) for place in tables] == [
+        (2, "read-only"),
+        (1, "read-only"),
+        (3, "data"),
+    ]
     text = next(place for place in places.mseg if place.name == "text of the STM")
     row = next(row for row in found.rows if row[:1] == [text.name])
     assert row[1:3] == [f"{text.base:#x}", f"{text.end - 1:#x}"] and row[4:8] == ["---", "---", "r-x", "---"]
