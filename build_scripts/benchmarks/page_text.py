@@ -156,7 +156,38 @@ def stm_costs(facts: dict[str, Any]) -> str:
         parts=[
             [part["part"][0].upper() + part["part"][1:], f"{part['bytes']:,}", part["per"]] for part in facts["parts"]
         ],
+        gathered=_policies(facts["policies"]),
+        touched=_touched(facts["policies"]),
     )
+
+
+def _policies(rows: list[dict[str, Any]]) -> list[list[str]]:
+    """SMIs of all processors and of one, without a policy and under rendezvous."""
+    by_policy = {(row["policy"], row["processors"]): row for row in rows}
+    cells = []
+    for processors in sorted({row["processors"] for row in rows}):
+        plain, together = (by_policy[name, processors] for name in ("none", "rendezvous"))
+        cells.append(
+            [
+                f"{processors}",
+                *(f"{row[smi]['instructions']:,}" for smi in ("all", "one") for row in (plain, together)),
+            ]
+        )
+    return cells
+
+
+def _touched(rows: list[dict[str, Any]]) -> list[list[str]]:
+    """An SMI of one processor whose handler reads a page, reads two, reads one and writes one, under snapshot."""
+    by_policy = {(row["policy"], row["processors"]): row["one"] for row in rows}
+    names = ("snapshot-read", "snapshot-read-2", "snapshot-read-write")
+    return [
+        [
+            f"{processors}",
+            *(f"{by_policy[name, processors]['instructions']:,}" for name in names),
+            ", ".join(f"{by_policy[name, processors]['transitions']}" for name in names),
+        ]
+        for processors in sorted({row["processors"] for row in rows})
+    ]
 
 
 def update(page: Path, facts: dict[str, Any]) -> None:

@@ -53,22 +53,43 @@ def places(data: bytes) -> dict[int, int]:
     return {offset: opcode for offset, opcode in found.items() if offset >= layout.IMAGE_OFFSET}
 
 
-def _run(machine: Path, mseg: Path, ranges: int, work: Path, *extra: str) -> str:
-    """What the machine has written to its log."""
-    work.mkdir(parents=True)
+def defines_of(mseg: Path) -> tuple[str, ...]:
+    """What tells an image's loader where the STM is, and what its digest must be."""
     digest = loaded_digest(mseg.read_bytes())
-    defines = (f'MSEG_FILE="{mseg}"', "MSEG_DIGEST=" + ",".join(map(str, digest)), f"RANGES={ranges}")
+    return f'MSEG_FILE="{mseg}"', "MSEG_DIGEST=" + ",".join(map(str, digest))
+
+
+def run_counted(
+    machine: Path,
+    image: tuple[tuple[str, ...], tuple[str, ...]],
+    work: Path,
+    *extra: str,
+    timeout: float = TIMEOUT_SECONDS,
+) -> str:
+    """What the machine has written to its log while it counted instructions.
+
+    Args:
+        image: sources and defines.
+        extra: QEMU's arguments.
+    Raises:
+        LabError: the image could not be built, or has failed.
+    """
+    work.mkdir(parents=True)
     try:
-        rom = build_image(SOURCES, defines).rom
+        rom = build_image(*image).rom
     except BuildError as error:
         (work / "build.log").write_text(str(error), encoding="utf-8")
         raise LabError("the image of the STM's costs could not be built", log=work / "build.log") from error
     log = work / "machine.log"
     options = ("-trace", "vmx_*", "-D", str(log), "-icount", "shift=5,sleep=off", *extra)
-    outcome = run_image(machine, rom, work, processors.DUAL_MONITOR_CPU, options, TIMEOUT_SECONDS)
+    outcome = run_image(machine, rom, work, processors.DUAL_MONITOR_CPU, options, timeout)
     if problems := outcome.problems(False):
         raise LabError("\n  ".join(["the STM's costs:", *problems]), ExitCode.EXPECTATION_FAILED, log=work)
     return log.read_text(encoding="ascii")
+
+
+def _run(machine: Path, mseg: Path, ranges: int, work: Path, *extra: str) -> str:
+    return run_counted(machine, (SOURCES, (*defines_of(mseg), f"RANGES={ranges}")), work, *extra)
 
 
 def _accesses(lines: list[str], opcodes: dict[int, int]) -> Iterator[tuple[int, int]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from build_scripts import paths
-from build_scripts.benchmarks import engine, guests, page_text, stm
+from build_scripts.benchmarks import engine, guests, page_text, policies, stm
 from build_scripts.builds.firmware_build import build_firmware
 from build_scripts.builds.qemu_build import find_machine
 from build_scripts.builds.qemu_unpatched import unpatched_qemu
@@ -17,13 +17,16 @@ from build_scripts.commands.output import need_writable
 from build_scripts.conformance.image_build import need_images
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.pages import replace_generated
-from build_scripts.progress import say
+from build_scripts.progress import say, step
 
 
 def _measured(quick: bool, exact: bool, folder: Path) -> tuple[dict[str, Any], str]:
     """The facts, and the tables that they make."""
     if exact:
-        facts = stm.measure(find_machine(), build_stm() / "Stm.mseg", folder)
+        machine, mseg = find_machine(), build_stm() / "Stm.mseg"
+        facts = stm.measure(machine, mseg, folder)
+        with step("counting what optional policies take on several processors"):
+            facts["policies"] = policies.measure(machine, mseg, folder)
         return facts, page_text.stm_costs(facts)
     effort = guests.QUICK if quick else guests.FULL
     facts = engine.measure(find_machine(), unpatched_qemu(), build_firmware(), effort, folder)

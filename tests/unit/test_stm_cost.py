@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from build_scripts import pages
-from build_scripts.benchmarks import page_text, stm
+from build_scripts.benchmarks import page_text, policies, stm
 from build_scripts.errors import LabError
 from build_scripts.fuzzing import seeds
 from build_scripts.stm_image import budget, inspect_image
@@ -45,6 +45,20 @@ def test_smis_that_differ_are_an_error() -> None:
             stm._same("x", values)
 
 
+def test_smis_of_several_processors() -> None:
+    """Each instruction counts for the processor that executes it, between SMM VM exit and return of an SMI."""
+
+    def of(cpu: int, line: str) -> str:
+        return line.replace("cpu=0", f"cpu={cpu}").replace("Trace 0", f"Trace {cpu}")
+
+    begin, end = EVENT.format("smm-exit", "0x20000006"), EVENT.format("smm-return", "0x0")
+    entry = EVENT.format("handler-entry", "0x0")
+    one = executed(0x1000)
+    lines = [one, begin, one, of(1, one), of(1, begin), of(1, one), entry, one, end, one, of(1, one), of(1, end)]
+    call = [EVENT.format("smm-exit", "0x20000012"), one, end]
+    assert list(policies.smis([*lines, *call])) == [(0, 2, 3), (1, 2, 2)]
+
+
 def test_bytes_of_mseg() -> None:
     """What the parts add up to is what the loader's formula says."""
     data = seeds.image_file()
@@ -64,6 +78,9 @@ def test_the_page_is_what_the_numbers_say(checkout: Path) -> None:
     assert pages.split(page)[1].strip() == page_text.stm_costs(facts).strip()
     assert [row["protected"] for row in facts["smi"]] == list(stm.RANGES)
     assert [row["processors"] for row in facts["mseg"]] == list(stm.PROCESSORS)
+    assert [(row["policy"], row["processors"]) for row in facts["policies"]] == [
+        (policy.name, processors) for policy in policies.POLICIES for processors in policies.PROCESSORS
+    ]
 
 
 @pytest.mark.parametrize(("processors", "most"), [(1, 196_608), (8, 245_760), (64, 900 * 1024)])
