@@ -42,6 +42,8 @@ RULES = (
     ),
     ("the waking vector is memory", "SSB", "handler-writes-waking-vector"),
     ("the firmware's rendezvous has every processor in SMM that takes the SMI", "BBB", "guest-changes-buffer"),
+    ("the firmware calls the other processors in, whoever has raised the SMI", "BBB", "guest-swaps-length"),
+    ("a device needs no processor; a copy of what it writes it cannot reach", "SSB", "device-swaps-length"),
     ("memory below TOLUD comes before PCI", "BBB", "handler-bar-over-tseg"),
     ("memory below TOLUD comes before PCI; only an STM runs what is in MSEG", "-BB", "executive-bar-over-mseg"),
     ("a handler has a limit of time under an STM, asked for or not", "-B-", "handler-never-ends"),

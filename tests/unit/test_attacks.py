@@ -83,11 +83,12 @@ def test_declaration(name: str, checkout: Path) -> None:
     assert set(attack.crashes) <= {column for column in Column if attack.expected(column) is Outcome.BLOCKED}
     assert len(attack.goal) <= 90 and not attack.goal.endswith(".")
     if under_stm == {Outcome.SUCCEEDED, Outcome.BLOCKED}:
-        assert attack.words(Column.PROTECTED) != attack.words(Column.UNPROTECTED), "nothing asks for protection"
+        asks = attack.words(Column.PROTECTED) != attack.words(Column.UNPROTECTED)
+        assert asks or attack.policy, "nothing asks for protection"
     source = (checkout / "StmPkg/Applications/Attack/Words.c").read_text()
     known = dict(re.findall(r'\{ "([a-z.-]+)", +\w+, +(\d),', source))
     for word in attack.steps.split():
-        operation, *arguments = word.rpartition("=")[2].removeprefix("smm.").split(":")
+        operation, *arguments = word.rpartition("=")[2].removeprefix("smm.").removeprefix("alone.").split(":")
         assert str(len(arguments)) == known[operation], word
         assert len(word) < 160
     assert len(attack.steps.split()) <= MOST_WORDS
@@ -124,6 +125,18 @@ def test_boots_are_few() -> None:
     assert {boot.script[-1] for boot in boots} == {"reset -s"}
 
 
+def test_a_policy_has_a_boot_of_its_own_where_the_stm_protects() -> None:
+    policy = dataclasses.replace(SAMPLE, processors=2, policy={"opt/org.stmlab/stm-snapshot": "64"})
+    boots = boots_for({"one": dataclasses.replace(SAMPLE, processors=2), "two": policy})
+    assert [(boot.column.value, boot.attacks, boot.arguments) for boot in boots] == [
+        ("default", ("one", "two"), ()),
+        ("unprotected", ("one", "two"), ()),
+        ("protected", ("one",), ()),
+        ("protected", ("two",), ("-fw_cfg", "name=opt/org.stmlab/stm-snapshot,string=64")),
+    ]
+    assert boots[3].title == "protected: 1 attacks, 2 processors, stm-snapshot"
+
+
 @pytest.mark.parametrize(
     ("judge", "steps", "outcome"),
     [
@@ -147,6 +160,10 @@ def test_boots_are_few() -> None:
         (verdicts.copied("a", "b"), (step("a", 3), step("b", 3)), Outcome.SUCCEEDED),
         (verdicts.copied("a", "b"), (step("a", 3), step("b", 4)), Outcome.BLOCKED),
         (verdicts.copied("a", "b"), (step("a", 2**64 - 1), step("b", 2**64 - 1)), None),
+        (verdicts.used("a", "b", 8), (step("a", 9), step("b", 9)), Outcome.SUCCEEDED),
+        (verdicts.used("a", "b", 8), (step("a", 9), step("b", 8)), Outcome.BLOCKED),
+        (verdicts.used("a", "b", 8), (step("a", 9), step("b", 0)), Outcome.BLOCKED),
+        (verdicts.used("a", "b", 8), (step("a", 8), step("b", 9)), None),
         (verdicts.closed("a"), (step("a", 3),), Outcome.SUCCEEDED),
         (verdicts.closed("a"), (step("a", 2**64 - 1),), Outcome.BLOCKED),
     ],

@@ -19,7 +19,7 @@
 /// In the order of EXEC_STATE, ATTACK_ACTOR and STM_STEP_RESULT.
 ///
 STATIC CONST CHAR8  *mPlaces[]  = { "native", "root", "guest" };
-STATIC CONST CHAR8  *mActors[]  = { "shell", "smm", "tool" };
+STATIC CONST CHAR8  *mActors[]  = { "shell", "smm", "smm", "tool" };
 STATIC CONST CHAR8  *mResults[] = { "pending", "done", "faulted", "rejected" };
 
 STATIC ATTACK_WORD  mWords[MOST_WORDS];
@@ -37,7 +37,8 @@ RunWord (
 {
   switch (Word->Actor) {
     case AttackByHandler:
-      AttackByHandlerStep (&Word->Step);
+    case AttackByHandlerAlone:
+      AttackByHandlerStep (&Word->Step, (BOOLEAN)(Word->Actor == AttackByHandlerAlone));
       break;
     case AttackByTool:
       Word->Operation->Routine (&Word->Step);
@@ -105,7 +106,7 @@ ShellAppMain (
   UINTN  Count;
 
   if ((Argc < 3) || (Argc - 2 > MOST_WORDS) || RETURN_ERROR (UnicodeStrToAsciiStrS (Argv[1], Name, sizeof (Name)))) {
-    Print (L"usage: Attack NAME [LABEL=][smm.]OPERATION[:ARGUMENT...] ...\n");
+    Print (L"usage: Attack NAME [LABEL=][smm.|alone.]OPERATION[:ARGUMENT...] ...\n");
     return (INTN)(EFI_INVALID_PARAMETER & ~MAX_BIT);
   }
 

@@ -26,6 +26,7 @@ extern EFI_GUID  gExecutiveMonitorProtocolGuid;
 typedef enum {
   AttackByShell,                ///< this program: native, a guest, or in VMX root operation
   AttackByHandler,              ///< an SMI handler
+  AttackByHandlerAlone,         ///< an SMI handler, in an SMI of this processor alone
   AttackByTool                  ///< a device or the executive monitor, at this program's request
 } ATTACK_ACTOR;
 
@@ -134,7 +135,7 @@ AttackFindAddress (
 //
 
 /**
-  Read a word: [LABEL=][smm.]OPERATION[:ARGUMENT...].
+  Read a word: [LABEL=][smm.|alone.]OPERATION[:ARGUMENT...].
 
   @param[in]  Text  The word.
   @param[in]  Done  Words carried out, to whose values $LABEL refers.
@@ -173,11 +174,13 @@ AttackByShellStep (
 /**
   Let the SMI handler carry out a step.
 
-  @param[in,out] Step  The step; its Result stays StmStepPending if there is no handler.
+  @param[in,out] Step   The step; its Result stays StmStepPending if there is no handler.
+  @param[in]     Alone  In an SMI that this processor alone takes.
 **/
 VOID
 AttackByHandlerStep (
-  IN OUT STM_STEP  *Step
+  IN OUT STM_STEP  *Step,
+  IN     BOOLEAN   Alone
   );
 
 //
@@ -263,6 +266,25 @@ AttackRace (
   );
 
 /**
+  Have another processor write two numbers to memory in turn, over and over. Arguments:
+  number of the processor, address of 8 bytes, and the numbers.
+
+  @param[in,out] Step  The step.
+**/
+VOID
+AttackSwap (
+  IN OUT STM_STEP  *Step
+  );
+
+/**
+  Wait until the racing processor, if there is one, is out of the last SMI: it writes again.
+**/
+VOID
+AttackWaitForRace (
+  VOID
+  );
+
+/**
   Have it end. Rejected if it does not.
 
   @param[in,out] Step  The step.
@@ -310,6 +332,17 @@ AttackDeviceRead (
 **/
 VOID
 AttackDeviceWrite (
+  IN OUT STM_STEP  *Step
+  );
+
+/**
+  Have a device write memory while something else goes on. Arguments: width, physical
+  address and contents.
+
+  @param[in,out] Step  The step.
+**/
+VOID
+AttackDeviceLater (
   IN OUT STM_STEP  *Step
   );
 

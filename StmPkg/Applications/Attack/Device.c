@@ -95,6 +95,37 @@ FindEdu (
 }
 
 /**
+  Let the edu begin to copy between memory and its own buffer. It does so a tenth of a second
+  later.
+
+  @param[in] PciIo     The edu.
+  @param[in] Address   Physical address.
+  @param[in] Bytes     How many.
+  @param[in] ToMemory  TRUE to write memory.
+**/
+STATIC
+VOID
+Begin (
+  IN EFI_PCI_IO_PROTOCOL  *PciIo,
+  IN UINT64               Address,
+  IN UINT64               Bytes,
+  IN BOOLEAN              ToMemory
+  )
+{
+  UINT64  Source;
+  UINT64  Destination;
+  UINT64  Command;
+
+  Source      = ToMemory ? EDU_BUFFER : Address;
+  Destination = ToMemory ? Address : EDU_BUFFER;
+  Command     = EDU_RUN | (ToMemory ? EDU_TO_MEMORY : 0);
+  PciIo->Mem.Write (PciIo, EfiPciIoWidthUint64, 0, EDU_SOURCE, 1, &Source);
+  PciIo->Mem.Write (PciIo, EfiPciIoWidthUint64, 0, EDU_DESTINATION, 1, &Destination);
+  PciIo->Mem.Write (PciIo, EfiPciIoWidthUint64, 0, EDU_COUNT, 1, &Bytes);
+  PciIo->Mem.Write (PciIo, EfiPciIoWidthUint64, 0, EDU_COMMAND, 1, &Command);
+}
+
+/**
   Let the edu copy between memory and its own buffer.
 
   @param[in] PciIo     The edu.
@@ -114,18 +145,10 @@ Transfer (
   IN BOOLEAN              ToMemory
   )
 {
-  UINT64  Source;
-  UINT64  Destination;
   UINT64  Command;
   UINTN   Polls;
 
-  Source      = ToMemory ? EDU_BUFFER : Address;
-  Destination = ToMemory ? Address : EDU_BUFFER;
-  Command     = EDU_RUN | (ToMemory ? EDU_TO_MEMORY : 0);
-  PciIo->Mem.Write (PciIo, EfiPciIoWidthUint64, 0, EDU_SOURCE, 1, &Source);
-  PciIo->Mem.Write (PciIo, EfiPciIoWidthUint64, 0, EDU_DESTINATION, 1, &Destination);
-  PciIo->Mem.Write (PciIo, EfiPciIoWidthUint64, 0, EDU_COUNT, 1, &Bytes);
-  PciIo->Mem.Write (PciIo, EfiPciIoWidthUint64, 0, EDU_COMMAND, 1, &Command);
+  Begin (PciIo, Address, Bytes, ToMemory);
   for (Polls = 0; Polls < EDU_POLLS; Polls++) {
     PciIo->Mem.Read (PciIo, EfiPciIoWidthUint64, 0, EDU_COMMAND, 1, &Command);
     if ((Command & EDU_RUN) == 0) {
@@ -198,6 +221,32 @@ AttackDeviceWrite (
 {
   *(volatile UINT64 *)(UINTN)AttackPage (DEVICE_PAGE) = Step->Argument[2];
   Copy (AttackPage (DEVICE_PAGE), Step->Argument[1], Step->Argument[0], Step);
+}
+
+/**
+  Have a device write memory while something else goes on. Arguments: width, physical
+  address and contents.
+
+  @param[in,out] Step  The step.
+**/
+VOID
+AttackDeviceLater (
+  IN OUT STM_STEP  *Step
+  )
+{
+  EFI_PCI_IO_PROTOCOL  *PciIo;
+
+  *(volatile UINT64 *)(UINTN)AttackPage (DEVICE_PAGE) = Step->Argument[2];
+  PciIo                                               = FindEdu ();
+  if ((PciIo == NULL) || (Step->Argument[0] == 0) || (Step->Argument[0] > sizeof (UINT64)) ||
+      !Transfer (PciIo, AttackPage (DEVICE_PAGE), Step->Argument[0], FALSE))
+  {
+    Step->Result = StmStepRejected;
+    return;
+  }
+
+  Begin (PciIo, Step->Argument[1], Step->Argument[0], TRUE);
+  Step->Result = StmStepDone;
 }
 
 /**

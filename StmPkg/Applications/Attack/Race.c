@@ -9,12 +9,15 @@
 #include "Attack.h"
 
 #define CALM_POLLS  1000
+#define RACE_POLLS  10000
 
 ///
 /// What the racing processor works on. It may outlive the program: nobody else ends it.
 ///
 typedef struct {
   volatile UINT64    *Place;
+  UINT64             Number[2];   ///< what is written in turn
+  volatile UINT64    Rounds;      ///< how often it has written
   volatile UINT32    Ending;
 } RACE;
 
@@ -61,7 +64,70 @@ RunRace (
   Race = Context;
   while (Race->Ending == 0) {
     (*Race->Place)++;
+    Race->Rounds++;
   }
+}
+
+/**
+  Write two numbers to memory in turn, over and over, on another processor.
+
+  @param[in,out] Context  RACE.
+**/
+STATIC
+VOID
+EFIAPI
+RunSwap (
+  IN OUT VOID  *Context
+  )
+{
+  RACE  *Race;
+
+  Race = Context;
+  for ( ; Race->Ending == 0; Race->Rounds++) {
+    *Race->Place = Race->Number[Race->Rounds % ARRAY_SIZE (Race->Number)];
+  }
+}
+
+/**
+  Have another processor run a routine until AttackCalm.
+
+  @param[in,out] Step     The step: number of the processor, address, and what the routine
+                          writes.
+  @param[in]     Routine  The routine.
+**/
+STATIC
+VOID
+Begin (
+  IN OUT STM_STEP          *Step,
+  IN     EFI_AP_PROCEDURE  Routine
+  )
+{
+  EFI_MP_SERVICES_PROTOCOL  *Mp;
+
+  Step->Result = StmStepRejected;
+  if ((mRace != NULL) ||
+      EFI_ERROR (gBS->LocateProtocol (&gEfiMpServiceProtocolGuid, NULL, (VOID **)&Mp)) ||
+      EFI_ERROR (gBS->AllocatePool (EfiRuntimeServicesData, sizeof (*mRace), (VOID **)&mRace)))
+  {
+    return;
+  }
+
+  mRace->Place     = (volatile UINT64 *)(UINTN)Step->Argument[1];
+  mRace->Number[0] = Step->Argument[2];
+  mRace->Number[1] = Step->Argument[3];
+  mRace->Rounds    = 0;
+  mRace->Ending    = 0;
+  if (!EFI_ERROR (gBS->CreateEvent (0, TPL_CALLBACK, NULL, NULL, &mRaceEnded))) {
+    if (!EFI_ERROR (Mp->StartupThisAP (Mp, Routine, (UINTN)Step->Argument[0], mRaceEnded, 0, mRace, NULL))) {
+      Step->Result = StmStepDone;
+      return;
+    }
+
+    gBS->CloseEvent (mRaceEnded);
+  }
+
+  gBS->FreePool (mRace);
+  mRace = NULL;
 }
 
 /**
@@ -75,29 +141,42 @@ AttackRace (
   IN OUT STM_STEP  *Step
   )
 {
-  EFI_MP_SERVICES_PROTOCOL  *Mp;
+  Begin (Step, RunRace);
+}
 
-  Step->Result = StmStepRejected;
-  if ((mRace != NULL) ||
-      EFI_ERROR (gBS->LocateProtocol (&gEfiMpServiceProtocolGuid, NULL, (VOID **)&Mp)) ||
-      EFI_ERROR (gBS->AllocatePool (EfiRuntimeServicesData, sizeof (*mRace), (VOID **)&mRace)))
-  {
+/**
+  Have another processor write two numbers to memory in turn, over and over. Arguments:
+  number of the processor, address of 8 bytes, and the numbers.
+
+  @param[in,out] Step  The step.
+**/
+VOID
+AttackSwap (
+  IN OUT STM_STEP  *Step
+  )
+{
+  Begin (Step, RunSwap);
+}
+
+/**
+  Wait until the racing processor, if there is one, is out of the last SMI: it writes again.
+**/
+VOID
+AttackWaitForRace (
+  VOID
+  )
+{
+  UINT64  Before;
+  UINTN   Polls;
+
+  if (mRace == NULL) {
     return;
   }
 
-  mRace->Place  = (volatile UINT64 *)(UINTN)Step->Argument[1];
-  mRace->Ending = 0;
-  if (!EFI_ERROR (gBS->CreateEvent (0, TPL_CALLBACK, NULL, NULL, &mRaceEnded))) {
-    if (!EFI_ERROR (Mp->StartupThisAP (Mp, RunRace, (UINTN)Step->Argument[0], mRaceEnded, 0, mRace, NULL))) {
-      Step->Result = StmStepDone;
-      return;
-    }
-
-    gBS->CloseEvent (mRaceEnded);
+  Before = mRace->Rounds;
+  for (Polls = 0; (Polls < RACE_POLLS) && (mRace->Rounds - Before < 2); Polls++) {
+    gBS->Stall (1000);
   }
-
-  gBS->FreePool (mRace);
-  mRace = NULL;
 }
 
 /**

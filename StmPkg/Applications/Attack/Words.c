@@ -11,6 +11,7 @@
 #define TERM_LENGTH  24
 
 STATIC CONST CHAR8  mHandlerPrefix[] = "smm.";
+STATIC CONST CHAR8  mAlonePrefix[]   = "alone.";
 
 STATIC CONST ATTACK_OPERATION  mOperations[] = {
   { "read",        StmStepRead,         2, NULL               },
@@ -41,6 +42,7 @@ STATIC CONST ATTACK_OPERATION  mOperations[] = {
   { "catch",       StmStepCatch,        0, NULL               },
   { "dev.read",    StmStepNone,         2, AttackDeviceRead   },
   { "dev.write",   StmStepNone,         3, AttackDeviceWrite  },
+  { "dev.later",   StmStepNone,         3, AttackDeviceLater  },
   { "fwcfg.write", StmStepNone,         1, AttackFwCfgWrite   },
   { "protect",     StmStepNone,         2, AttackProtect      },
   { "protect-io",  StmStepNone,         2, AttackProtectPorts },
@@ -48,7 +50,9 @@ STATIC CONST ATTACK_OPERATION  mOperations[] = {
   { "protect-pci", StmStepNone,         3, AttackProtectPci   },
   { "protect-cpu", StmStepNone,         2, AttackProtectFrom  },
   { "watch",       StmStepWatch,        2, NULL               },
+  { "use",         StmStepUse,          3, NULL               },
   { "race",        StmStepNone,         2, AttackRace         },
+  { "swap",        StmStepNone,         4, AttackSwap         },
   { "calm",        StmStepNone,         0, AttackCalm         },
   { "smi",         StmStepNone,         0, AttackRaiseSmi     }
 };
@@ -257,7 +261,7 @@ TakeOperation (
 }
 
 /**
-  Read a word: [LABEL=][smm.]OPERATION[:ARGUMENT...].
+  Read a word: [LABEL=][smm.|alone.]OPERATION[:ARGUMENT...].
 
   @param[in]  Text  The word.
   @param[in]  Done  Words carried out, to whose values $LABEL refers.
@@ -288,6 +292,9 @@ AttackReadWord (
   if (AsciiStrnCmp (Rest, mHandlerPrefix, sizeof (mHandlerPrefix) - 1) == 0) {
     Rest       += sizeof (mHandlerPrefix) - 1;
     Word->Actor = AttackByHandler;
+  } else if (AsciiStrnCmp (Rest, mAlonePrefix, sizeof (mAlonePrefix) - 1) == 0) {
+    Rest       += sizeof (mAlonePrefix) - 1;
+    Word->Actor = AttackByHandlerAlone;
   }
 
   Word->Operation = TakeOperation (&Rest);

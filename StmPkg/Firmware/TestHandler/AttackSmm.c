@@ -35,8 +35,18 @@ AsmProtectionException (
   VOID
   );
 
+///
+/// A step for the next SMI.
+///
+typedef struct {
+  STM_STEP    *Buffer;     ///< outside SMRAM; NULL for none
+  UINTN       Processor;   ///< whose next SMI it is for
+  BOOLEAN     Next;        ///< FALSE while the SMI goes on that has brought it
+} WAITING_STEP;
+
 STATIC CONST UINT64  *mTables;
 STATIC UINT8         *mStack;
+STATIC WAITING_STEP  mWaiting;
 
 /**
   SMBASE of the processor that executes this.
@@ -128,6 +138,34 @@ RunStep (
 }
 
 /**
+  Carry out a step that may fault, on the handler's own page tables, and write the outcome
+  to its buffer.
+
+  @param[in,out] Step    A copy of the step.
+  @param[out]    Buffer  Outside SMRAM.
+**/
+STATIC
+VOID
+Answer (
+  IN OUT STM_STEP  *Step,
+  OUT    STM_STEP  *Buffer
+  )
+{
+  UINTN   Cr3;
+  UINT64  Before;
+
+  Before = gAttackViolations;
+  Cr3    = AsmReadCr3 ();
+  StmIdtLoad ();
+  AsmWriteCr3 ((UINTN)mTables);
+  RunStep (Step);
+  AsmWriteCr3 (Cr3);
+  StmIdtRestore ();
+  Step->Violations = (UINT32)(gAttackViolations - Before);
+  CopyMem (Buffer, Step, sizeof (*Step));
+}
+
+/**
   Carry out one request.
 
   @param[in]     DispatchHandle  Not used.
@@ -148,8 +186,6 @@ AttackHandler (
   )
 {
   STM_STEP  Step;
-  UINTN     Cr3;
-  UINT64    Before;
 
   if ((CommBuffer == NULL) || (CommBufferSize == NULL) || (*CommBufferSize != sizeof (Step)) ||
       !SmmIsBufferOutsideSmmValid ((UINTN)CommBuffer, sizeof (Step)))
@@ -158,15 +194,56 @@ AttackHandler (
   }
 
   CopyMem (&Step, CommBuffer, sizeof (Step));
-  Before = gAttackViolations;
-  Cr3    = AsmReadCr3 ();
-  StmIdtLoad ();
-  AsmWriteCr3 ((UINTN)mTables);
-  RunStep (&Step);
-  AsmWriteCr3 (Cr3);
-  StmIdtRestore ();
-  Step.Violations = (UINT32)(gAttackViolations - Before);
-  CopyMem (CommBuffer, &Step, sizeof (Step));
+  if ((Step.Kind & STM_ATTACK_NEXT_SMI) != 0) {
+    mWaiting.Buffer    = CommBuffer;
+    mWaiting.Processor = gSmst->CurrentlyExecutingCpu;
+    mWaiting.Next      = FALSE;
+  } else {
+    Answer (&Step, CommBuffer);
+  }
+
+  return EFI_SUCCESS;
+}
+
+/**
+  Every SMI ends here: carry out the step that waits for it. Not on a processor that has come
+  too late for somebody else's SMI, and has found itself alone.
+
+  @param[in]     DispatchHandle  Not used.
+  @param[in]     Context         Not used.
+  @param[in,out] CommBuffer      Not used.
+  @param[in,out] CommBufferSize  Not used.
+
+  @retval EFI_SUCCESS                        The SMI is done with.
+  @retval EFI_WARN_INTERRUPT_SOURCE_PENDING  It is for somebody else.
+**/
+STATIC
+EFI_STATUS
+EFIAPI
+AttackNext (
+  IN     EFI_HANDLE  DispatchHandle,
+  IN     CONST VOID  *Context         OPTIONAL,
+  IN OUT VOID        *CommBuffer      OPTIONAL,
+  IN OUT UINTN       *CommBufferSize  OPTIONAL
+  )
+{
+  STM_STEP  Step;
+  STM_STEP  *Buffer;
+
+  Buffer = mWaiting.Buffer;
+  if ((Buffer == NULL) || (mWaiting.Processor != gSmst->CurrentlyExecutingCpu)) {
+    return EFI_WARN_INTERRUPT_SOURCE_PENDING;
+  }
+
+  if (!mWaiting.Next) {
+    mWaiting.Next = TRUE;
+    return EFI_WARN_INTERRUPT_SOURCE_PENDING;
+  }
+
+  mWaiting.Buffer = NULL;
+  CopyMem (&Step, Buffer, sizeof (Step));
+  Step.Kind &= ~(UINT32)STM_ATTACK_NEXT_SMI;
+  Answer (&Step, Buffer);
   return EFI_SUCCESS;
 }
 
@@ -199,5 +276,10 @@ AttackRegister (
 
   mStack  = (UINT8 *)(UINTN)Stack;
   mTables = Tables;
+  Status  = gSmst->SmiHandlerRegister (AttackNext, NULL, &DispatchHandle);
+  if (EFI_ERROR (Status)) {
+    return Status;
+  }
+
   return gSmst->SmiHandlerRegister (AttackHandler, &gStmAttackHandlerGuid, &DispatchHandle);
 }

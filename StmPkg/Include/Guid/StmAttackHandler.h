@@ -16,4 +16,10 @@ extern EFI_GUID  gStmAttackHandlerGuid;
 ///
 #define STM_ATTACK_REQUEST_SIZE  sizeof (STM_STEP)
 
+///
+/// In STM_STEP.Kind: carry the step out at the next SMI, whatever raises it. The buffer is
+/// read then, and gets the outcome.
+///
+#define STM_ATTACK_NEXT_SMI  BIT31
+
 #endif

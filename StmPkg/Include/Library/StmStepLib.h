@@ -43,7 +43,8 @@ typedef enum {
   StmStepRedirect     = 24,     ///< of SMI handlers: offset of 8 bytes, new contents, address that gets the old ones
   StmStepCatch        = 25,     ///< of SMI handlers: become the firmware's handler of protection exceptions
   StmStepCopy         = 26,     ///< from and to linear address, count of bytes
-  StmStepWatch        = 27      ///< linear address of 8 bytes, count of reads: how often they had changed
+  StmStepWatch        = 27,     ///< linear address of 8 bytes, count of reads: how often they had changed
+  StmStepUse          = 28      ///< linear address of 8 bytes, most that is allowed, count of reads: what was used
 } STM_STEP_KIND;
 
 typedef enum {

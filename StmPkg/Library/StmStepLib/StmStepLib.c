@@ -249,6 +249,47 @@ Watch (
 }
 
 /**
+  Use a number that somebody else has given, as code with a double fetch does: check it, do
+  something else, and read it again.
+
+  @param[in] Place  8 bytes.
+  @param[in] Most   What the check allows.
+  @param[in] Reads  How often to read until the check allows it, and then, how often until
+                    it would not any more.
+
+  @return The number that is used: above Most if it was changed behind the check. 0 if the
+          check never allowed one.
+**/
+STATIC
+UINT64
+Use (
+  IN volatile CONST UINT64  *Place,
+  IN UINT64                 Most,
+  IN UINT64                 Reads
+  )
+{
+  UINT64  Used;
+  UINT64  Left;
+
+  Left = Reads;
+  do {
+    if (Left == 0) {
+      return 0;
+    }
+
+    Left--;
+    Used = *Place;
+  } while (Used > Most);
+
+  Left = Reads;
+  do {
+    Used = *Place;
+  } while ((Used <= Most) && (Left-- > 0));
+
+  return Used;
+}
+
+/**
   Everything else.
 
   @param[in,out] Step  The step.
@@ -287,6 +328,9 @@ RunOther (
       return TRUE;
     case StmStepWatch:
       Step->Value = Watch ((volatile CONST UINT64 *)(UINTN)Step->Argument[0], Step->Argument[1]);
+      return TRUE;
+    case StmStepUse:
+      Step->Value = Use ((volatile CONST UINT64 *)(UINTN)Step->Argument[0], Step->Argument[1], Step->Argument[2]);
       return TRUE;
     case StmStepCall:
       Step->Value = ((STM_STEP_CODE)(UINTN)Step->Argument[0])();

@@ -149,6 +149,7 @@ class Attack:
         then: the Shell's commands behind the steps, of an attack that ends the platform.
         image: changes the STM image that the firmware is given, for attacks at boot.
         processors: of the machine; more than one only as the guest.
+        policy: optional policies of the STM that are switched on where it protects: fw_cfg name to contents.
     """
 
     attacker: Attacker
@@ -163,6 +164,7 @@ class Attack:
     then: tuple[str, ...] = ()
     image: Callable[[bytes], bytes] | None = None
     processors: int = 1
+    policy: Mapping[str, str] = field(default_factory=dict)
 
     def expected(self, column: Column) -> Outcome:
         """The outcome in a column."""
@@ -180,6 +182,10 @@ class Attack:
             if column is Column.PROTECTED
             or not (word.startswith("protect") or word.rpartition("=")[2].startswith("protect"))
         )
+
+    def policy_in(self, column: Column) -> Mapping[str, str]:
+        """The policies that are on in a column."""
+        return self.policy if column is Column.PROTECTED else {}
 
     def verdict(self, column: Column, trace: Trace) -> Verdict:
         """What became of it in a column in which it was tried."""

@@ -33,6 +33,7 @@ class Boot:
         alone: the attack may end the platform.
         image: the attack whose changed STM image the firmware gets.
         processors: of the machine.
+        policy: optional policies of the STM that are on: fw_cfg names and contents.
     """
 
     column: Column
@@ -41,12 +42,19 @@ class Boot:
     alone: bool = False
     image: str | None = None
     processors: int = 1
+    policy: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """What it takes of QEMU besides `MACHINE`."""
+        return tuple(word for name, text in self.policy for word in ("-fw_cfg", f"name={name},string={text}"))
 
     @property
     def title(self) -> str:
         """For the progress."""
         what = self.attacks[0] if self.alone or self.image else f"{len(self.attacks)} attacks"
         machine = f", {self.processors} processors" if self.processors > 1 else ""
+        machine += "".join(f", {name.rpartition('/')[2]}" for name, _text in self.policy)
         return f"{self.column.value}: {what}{machine}"
 
 
@@ -56,15 +64,22 @@ def boots_for(attacks: Mapping[str, Attack]) -> tuple[Boot, ...]:
     for column in Column:
         applying = {name: attack for name, attack in attacks.items() if attack.applies(column)}
         together = {n: a for n, a in applying.items() if a.image is None and column not in a.crashes}
-        for processors in sorted({attack.processors for attack in together.values()}):
-            there = {name: attack for name, attack in together.items() if attack.processors == processors}
-            found.append(Boot(column, tuple(_in_order(there)), _script(column, there), processors=processors))
+        machines = {name: _machine(attack, column) for name, attack in together.items()}
+        for processors, policy in sorted(set(machines.values())):
+            there = {name: attack for name, attack in together.items() if machines[name] == (processors, policy)}
+            script = _script(column, there)
+            found.append(Boot(column, tuple(_in_order(there)), script, processors=processors, policy=policy))
         for name, attack in applying.items():
             if name not in together:
                 image = name if attack.image else None
                 script = _script(column, {name: attack})
-                found.append(Boot(column, (name,), script, column in attack.crashes, image, attack.processors))
+                found.append(Boot(column, (name,), script, column in attack.crashes, image, *_machine(attack, column)))
     return tuple(found)
+
+
+def _machine(attack: Attack, column: Column) -> tuple[int, tuple[tuple[str, str], ...]]:
+    """Processors and policies."""
+    return attack.processors, tuple(sorted(attack.policy_in(column).items()))
 
 
 def trace_of(name: str, boot: Boot, stream: Stream) -> Trace | None:

@@ -85,7 +85,7 @@ class Attacks(Experiment[AttacksSeen]):
             planned = boots_for(attacks)
             for number, boot in enumerate(planned, 1):
                 with step(f"boot {number} of {len(planned)}: {boot.title}"):
-                    extra = (*MACHINE, *_image_arguments(boot, attacks, firmware, Path(folder)))
+                    extra = (*MACHINE, *boot.arguments, *_image_arguments(boot, attacks, firmware, Path(folder)))
                     result = boot_configuration(
                         _MACHINE, firmware, boot.script, self.timeout_of(request), extra, processors=boot.processors
                     )

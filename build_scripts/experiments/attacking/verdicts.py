@@ -163,6 +163,24 @@ def changed_meanwhile(control: str, label: str) -> Judge:
     return judge
 
 
+def used(control: str, label: str, most: int) -> Judge:
+    """A step uses a number above what its check allows; another one has shown that somebody else changes it."""
+
+    def judge(trace: Trace) -> Verdict:
+        if trace[control].refused or trace[control].value <= most:
+            return Verdict(None, "nobody changed the number")
+        step = trace[label]
+        if step.refused:
+            return Verdict(BLOCKED, f"met {step.answer}")
+        if step.value > most:
+            return Verdict(SUCCEEDED, f"{step.value:#x} was used, and at most {most:#x} is allowed")
+        if step.value == 0:
+            return Verdict(BLOCKED, "the number stayed, and was not allowed")
+        return Verdict(BLOCKED, f"{step.value:#x} was checked, and was used")
+
+    return judge
+
+
 def survived(label: str) -> Judge:
     """The platform goes on after what was to end it: the step behind it was carried out."""
 
