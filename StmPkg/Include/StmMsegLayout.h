@@ -53,6 +53,16 @@
 #define STM_LOADER_DATA_SIZE  0x80
 
 ///
+/// What the snapshot policy takes of MSEG beyond that, for a number of pages: the pages,
+/// 16 bytes of state for each, a top table of the EPT for each processor, and one to spare.
+///
+#define STM_SNAPSHOT_MOST_PAGES  0x10000
+#define STM_SNAPSHOT_USES_SIZE(Pages)  (((UINT64)(Pages) * 16 + SIZE_4KB - 1) & ~(UINT64)(SIZE_4KB - 1))
+#define STM_SNAPSHOT_SIZE(Pages, Processors)                                   \
+  (((Pages) == 0) ? 0 :                                                        \
+   ((UINT64)(Pages) + (Processors) + 1) * SIZE_4KB + STM_SNAPSHOT_USES_SIZE (Pages))
+
+///
 /// The save-state map that the STM composes, announced in the software header
 /// and required by PSD.RequiredStmSmmRevId: QEMU's AMD64 map.
 ///
@@ -95,6 +105,7 @@ typedef struct {
   UINT32    PhysicalAddressBits; ///< CPUID.80000008H:EAX[7:0]
   UINT8     MsegSha256[32];      ///< of MSEG [0, StaticImageSize)
   UINT64    RendezvousTicks;     ///< how long an SMI waits for other processors, in ticks of the TSC; 0: it does not
+  UINT64    SnapshotPages;       ///< pages for copies of what SMI handlers read outside SMRAM; 0: they read it as it is
 } STM_LOADER_DATA;
 
 #pragma pack()

@@ -26,7 +26,9 @@
 
   At the end of MSEG is what may be larger where there is more than the needed size
   (Init/Divide.c): the firmware's list of resources, the ring of records, and a pool of
-  pages for the STM's own page tables and the EPT of the SMI handler.
+  pages for the STM's own page tables and the EPT of the SMI handler. Behind them, if there
+  is the snapshot policy, top tables for each block, what the policy's pages are used for, and
+  the pages.
 
   The first processor inside zeroes the shared part, but for the first words. A block is
   zeroed by its own processor when it comes in.

@@ -212,6 +212,28 @@ typedef struct {
 } STM_RENDEZVOUS;
 
 ///
+/// What a page of the snapshot policy is used for (Protect/Snapshot.c).
+///
+typedef struct {
+  UINT64    Page;     ///< what it is a copy of; no multiple of 4 KB for another use
+  UINT32    Owner;    ///< slot + 1 of the processor whose handler it is for; 0: free
+  UINT32    Before;   ///< number + 1 of the page with what it was before it was written; 0: not written
+} STM_SNAPSHOT_USE;
+
+typedef struct {
+  UINT64              Roots;   ///< top tables of the processors' EPT, one a block
+  UINT64              Pool;    ///< the pages
+  STM_SNAPSHOT_USE    *Uses;   ///< of each page
+  UINT32              Pages;   ///< their number; 0: the handler sees memory as it is
+  UINT32              Reserved;
+} STM_SNAPSHOTS;
+
+///
+/// The top table of a processor's EPT under the snapshot policy.
+///
+#define STM_SNAPSHOT_ROOT(Processor)  ((Processor)->Shared->Snapshot.Roots + (UINT64)(Processor)->Slot * SIZE_4KB)
+
+///
 /// State of one processor, at the top of its block. The two register sets come
 /// first: VM exits push them, so their place fixes HOST_RSP of both VMCSs
 /// (Entry/Exit.nasm).
@@ -260,6 +282,7 @@ struct VMX_CONTEXT {
   STM_STEP                   Step;
   STM_PCI_ADDRESS            PciAddress;
   STM_PRESENCE               Presence;       ///< locked by STM_RENDEZVOUS.Lock
+  UINT32                     SnapshotPages;  ///< pages that this SMI has taken
   VMX_HOST_TABLES            Host;
 };
 
@@ -330,6 +353,7 @@ typedef struct STM_SHARED_STATE {
   STM_DOMAINS                 Domains;
   STM_EVENT_LOG               Events;
   STM_RENDEZVOUS              Rendezvous;
+  STM_SNAPSHOTS               Snapshot;
   IA32_IDT_GATE_DESCRIPTOR    Idt[VMX_EXCEPTION_VECTORS];
 } STM_SHARED;
 

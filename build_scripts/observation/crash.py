@@ -71,6 +71,12 @@ def _cause(crash: Record, stream: Stream) -> list[str]:
     elif name == "handler-timeout":
         who = TIMEOUTS.get(crash.number("error"), "the handler")
         lines.append(f"{who} ran longer than PcdStmHandlerLimit allows; it interrupted RIP {crash.number('qual'):#x}")
+    elif name == "snapshot-full":
+        touched, pages = crash.number("qual"), crash.number("error")
+        lines.append(
+            f"the SMI handler touched {touched:#x}, and none of the {pages} pages for copies was free "
+            "(PcdStmSnapshotPages)"
+        )
     elif name == "unexpected-exit":
         lines.append(_no_row(crash, reason))
     elif name == "entry-failure" and crash.source == "STM" and (error := crash.number("error")):

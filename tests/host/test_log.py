@@ -30,6 +30,7 @@ CLASSES = [
     "bad-state",
     "protection-exception",
     "handler-timeout",
+    "snapshot-full",
 ]
 
 u64 = st.integers(0, 2**64 - 1)

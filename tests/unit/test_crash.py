@@ -139,6 +139,10 @@ def test_symbols_that_are_damaged(tmp_path: Path) -> None:
         ("class=protection-exception reason=0x12 error=0xc000e003", "gave up, with its code 3"),
         ("class=handler-timeout reason=0x34 error=0x1", "the SMI handler ran longer than PcdStmHandlerLimit"),
         ("class=handler-timeout reason=0x34 error=0x3", "the firmware's tear-down code ran longer"),
+        (
+            "class=snapshot-full reason=0x30 error=0x40",
+            "the SMI handler touched 0x0, and none of the 64 pages for copies was free (PcdStmSnapshotPages)",
+        ),
         ("class=image-modified reason=0x0 error=0x0", "the static part of MSEG is not what the loader hashed"),
         (
             "class=entry-failure reason=0x80000021 error=0x0",

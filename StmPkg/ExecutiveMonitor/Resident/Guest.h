@@ -322,13 +322,4 @@ ExecSettleBlocking (
   IN UINT64   Event
   );
 
-/**
-  Let VM entry repeat an event whose delivery the current VM exit has interrupted
-  ("Information for VM Exits That Occur During Event Delivery", 24.9.3 [25.9.3]).
-**/
-VOID
-ExecRepeatEvent (
-  VOID
-  );
-
 #endif

@@ -17,6 +17,7 @@
 #define MOST_DIGITS     8
 
 STATIC UINT32  mRendezvous;   ///< millions of ticks
+STATIC UINT32  mSnapshot;     ///< pages
 
 /**
   Read a decimal number from a fw_cfg file.
@@ -66,9 +67,26 @@ FindPolicy (
   )
 {
   mRendezvous = FixedPcdGet32 (PcdStmRendezvousLimit);
+  mSnapshot   = FixedPcdGet32 (PcdStmSnapshotPages);
   if (FeaturePcdGet (PcdStmImageOverride)) {
     ReadNumber (STM_RENDEZVOUS_FILE, &mRendezvous);
+    ReadNumber (STM_SNAPSHOT_FILE, &mSnapshot);
   }
+}
+
+/**
+  What the optional policies take of MSEG, with an STM of ours.
+
+  @param[in] NumberOfProcessors  Processors that will share MSEG.
+
+  @return Bytes.
+**/
+UINT64
+PolicySize (
+  IN UINT32  NumberOfProcessors
+  )
+{
+  return STM_SNAPSHOT_SIZE (mSnapshot, NumberOfProcessors);
 }
 
 /**
@@ -82,4 +100,5 @@ TellPolicy (
   )
 {
   Data->RendezvousTicks = mRendezvous * TICKS_PER_UNIT;
+  Data->SnapshotPages   = mSnapshot;
 }

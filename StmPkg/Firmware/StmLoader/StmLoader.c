@@ -124,6 +124,13 @@ TryToEnable (
     return Reason;
   }
 
+  if (StmHasLabHeader (Image->File, Image->Size)) {
+    Status->MsegNeeded += PolicySize (NumberOfProcessors);
+    if (Status->MsegNeeded > Memory->MsegSize) {
+      return StmReasonImageTooLarge;
+    }
+  }
+
   Revision                = (UINT32)RShiftU64 (Facts.VmxMisc, 32);
   Status->StaticImageSize = LoadStmImage (Image, Memory, NumberOfProcessors, Revision, Status->MsegSha256);
   if (!StmHasLabHeader (Image->File, Image->Size)) {

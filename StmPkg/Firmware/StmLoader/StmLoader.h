@@ -138,6 +138,18 @@ FindPolicy (
   );
 
 /**
+  What the optional policies take of MSEG, with an STM of ours.
+
+  @param[in] NumberOfProcessors  Processors that will share MSEG.
+
+  @return Bytes.
+**/
+UINT64
+PolicySize (
+  IN UINT32  NumberOfProcessors
+  );
+
+/**
   Tell the STM which optional policies it is to enforce.
 
   @param[out] Data  The loader's data.

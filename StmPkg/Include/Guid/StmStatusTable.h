@@ -32,6 +32,11 @@ extern EFI_GUID  gStmStatusTableGuid;
 #define STM_RENDEZVOUS_FILE  "opt/org.stmlab/stm-rendezvous"
 
 ///
+/// The same for PcdStmSnapshotPages.
+///
+#define STM_SNAPSHOT_FILE  "opt/org.stmlab/stm-snapshot"
+
+///
 /// State of the STM. The record grammar uses the names in the comments.
 ///
 typedef enum {

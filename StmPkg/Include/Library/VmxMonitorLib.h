@@ -307,6 +307,16 @@ VmxInjectSelectorFault (
   );
 
 /**
+  Let VM entry repeat an event whose delivery the current VM exit has interrupted
+  ("Information for VM Exits That Occur During Event Delivery", 24.9.3 [25.9.3]).
+**/
+VOID
+EFIAPI
+VmxRepeatEvent (
+  VOID
+  );
+
+/**
   CPUID: what the processor says, except for the bits that mirror CR4 of the
   context that executes it, OSXSAVE and OSPKE: the guest gets its own.
 

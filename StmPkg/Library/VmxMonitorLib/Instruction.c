@@ -118,6 +118,41 @@ VmxInjectSelectorFault (
 }
 
 /**
+  Let VM entry repeat an event whose delivery the current VM exit has interrupted
+  ("Information for VM Exits That Occur During Event Delivery", 24.9.3 [25.9.3]).
+**/
+VOID
+EFIAPI
+VmxRepeatEvent (
+  VOID
+  )
+{
+  UINT64  Event;
+
+  Event = VmRead (VMCS_IDT_VECTORING_INFO);
+  if ((Event & VMX_INTERRUPTION_VALID) == 0) {
+    return;
+  }
+
+  //
+  // Bit 12 is undefined here and must be 0 there.
+  //
+  VmWrite (VMCS_ENTRY_INTERRUPTION_INFO, Event & ~(UINT64)BIT12);
+  VmWrite (VMCS_ENTRY_EXCEPTION_ERROR_CODE, VmRead (VMCS_IDT_VECTORING_ERROR_CODE));
+  VmWrite (VMCS_ENTRY_INSTRUCTION_LENGTH, VmRead (VMCS_EXIT_INSTRUCTION_LENGTH));
+
+  //
+  // An NMI is delivered only where NMIs are not blocked, and blocks them itself.
+  //
+  if ((Event & VMX_INTERRUPTION_TYPE_MASK) == VMX_INTERRUPTION_TYPE_NMI) {
+    VmWrite (
+      VMCS_GUEST_INTERRUPTIBILITY_STATE,
+      VmRead (VMCS_GUEST_INTERRUPTIBILITY_STATE) & ~(UINT64)VMX_BLOCKING_BY_NMI
+      );
+  }
+}
+
+/**
   CPUID: what the processor says, except for the bits that mirror CR4 of the
   context that executes it, OSXSAVE and OSPKE: the guest gets its own.
 

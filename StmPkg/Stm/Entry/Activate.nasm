@@ -24,8 +24,8 @@ extern ASM_PFX(AsmEnter)
 extern ASM_PFX(AsmExceptionStubs)
 extern ASM_PFX(AsmSmmExit)
 extern ASM_PFX(AsmSmmGuestExit)
-extern ASM_PFX(AsmGatherSmmExit)
-extern ASM_PFX(AsmGatherSmmGuestExit)
+extern ASM_PFX(AsmPolicySmmExit)
+extern ASM_PFX(AsmPolicySmmGuestExit)
 
 global ASM_PFX(_ModuleEntryPoint)
 ASM_PFX(_ModuleEntryPoint):
@@ -49,16 +49,11 @@ ASM_PFX(_ModuleEntryPoint):
     lea     rdx, [ASM_PFX(AsmExceptionStubs)]
     lea     r8, [ASM_PFX(AsmSmmExit)]
     lea     r9, [ASM_PFX(AsmSmmGuestExit)]
-    mov     rax, cr3
-    mov     r10, STM_LOADER_SIGNATURE
-    cmp     [rax + STM_LOADER_FROM_TABLES], r10
-    jne     .alone                      ; another firmware's, which has written nothing here
-    cmp     qword [rax + STM_RENDEZVOUS_FROM_TABLES], 0
-    je      .alone
-    lea     r8, [ASM_PFX(AsmGatherSmmExit)]
-    lea     r9, [ASM_PFX(AsmGatherSmmGuestExit)]
-.alone:
-    sub     rsp, 0x20
+    sub     rsp, 0x30
+    lea     rax, [ASM_PFX(AsmPolicySmmExit)]
+    mov     [rsp + 0x20], rax
+    lea     rax, [ASM_PFX(AsmPolicySmmGuestExit)]
+    mov     [rsp + 0x28], rax
     call    ASM_PFX(StmActivate)        ; the processor's block, on its own tables
 
     lea     rsp, [rax - STM_STACK_FROM_PROCESSOR - 0x20]

@@ -34,8 +34,8 @@
 extern ASM_PFX(StmDispatchSmmExit)
 extern ASM_PFX(StmDispatchHandlerExit)
 extern ASM_PFX(StmDispatchRsm)
-extern ASM_PFX(StmGatherSmmExit)
-extern ASM_PFX(StmGatherRsm)
+extern ASM_PFX(StmPolicySmmExit)
+extern ASM_PFX(StmPolicyRsm)
 extern ASM_PFX(StmEntryFailed)
 
 ;
@@ -106,14 +106,14 @@ ASM_PFX(AsmEnter):
     jmp     .failed
 
 ;
-; SMM VM exits under the rendezvous policy.
+; SMM VM exits under an optional policy.
 ;
-global ASM_PFX(AsmGatherSmmExit)
-ASM_PFX(AsmGatherSmmExit):
+global ASM_PFX(AsmPolicySmmExit)
+ASM_PFX(AsmPolicySmmExit):
     PUSH_REGISTERS
     mov     rcx, rsp
     sub     rsp, TO_STACK
-    call    ASM_PFX(StmGatherSmmExit)
+    call    ASM_PFX(StmPolicySmmExit)
     jmp     ASM_PFX(AsmEnter)
 
 ;
@@ -144,6 +144,6 @@ global ASM_PFX(AsmSmmGuestExit)
 ASM_PFX(AsmSmmGuestExit):
     SMM_GUEST_EXIT ASM_PFX(StmDispatchRsm)
 
-global ASM_PFX(AsmGatherSmmGuestExit)
-ASM_PFX(AsmGatherSmmGuestExit):
-    SMM_GUEST_EXIT ASM_PFX(StmGatherRsm)
+global ASM_PFX(AsmPolicySmmGuestExit)
+ASM_PFX(AsmPolicySmmGuestExit):
+    SMM_GUEST_EXIT ASM_PFX(StmPolicyRsm)

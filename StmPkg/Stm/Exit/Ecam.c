@@ -18,8 +18,8 @@
 /**
   Decode the instruction at which the SMI handler is.
 
-  @param[in]  Processor  This processor, the SMM-guest VMCS current.
-  @param[out] Move       The instruction.
+  @param[in,out] Processor  This processor, the SMM-guest VMCS current.
+  @param[out]    Move       The instruction.
 
   @retval TRUE   Decoded.
   @retval FALSE  It is none that moves data, or its bytes cannot be read.
@@ -27,8 +27,8 @@
 STATIC
 BOOLEAN
 DecodeHandler (
-  IN  CONST STM_PROCESSOR  *Processor,
-  OUT STM_MOVE             *Move
+  IN OUT STM_PROCESSOR  *Processor,
+  OUT    STM_MOVE       *Move
   )
 {
   UINT8   Code[STM_INSTRUCTION_LENGTH];

@@ -112,6 +112,18 @@ StmExitViolation (
   STM_ENTER  Enter;
   UINT32     Kind;
 
+  if (((UINT32)VmRead (VMCS_EXIT_REASON) == VMX_REASON_EPT_VIOLATION) &&
+      StmSnapshotTouch (
+        Processor,
+        VmRead (VMCS_GUEST_PHYSICAL_ADDRESS),
+        (UINT32)VmRead (VMCS_EXIT_QUALIFICATION) & (STM_ACCESS_READ | STM_ACCESS_WRITE | STM_ACCESS_EXECUTE),
+        NULL
+        ))
+  {
+    VmxRepeatEvent ();
+    return StmResumeHandler (Processor);
+  }
+
   //
   // A violation while an event was being delivered means that the handler's
   // stack or IDT lie where it has no access: nothing can be injected.

@@ -87,7 +87,11 @@ WriteControls (
   VmWrite (VMCS_IO_BITMAP_A, Shared->Dynamic + STM_DYNAMIC_IO_BITMAP_A);
   VmWrite (VMCS_IO_BITMAP_B, Shared->Dynamic + STM_DYNAMIC_IO_BITMAP_B);
   VmWrite (VMCS_MSR_BITMAP, Shared->Dynamic + STM_DYNAMIC_MSR_BITMAP);
-  VmWrite (VMCS_EPT_POINTER, Shared->EptPointer);
+  VmWrite (
+    VMCS_EPT_POINTER,
+    (Shared->Snapshot.Pages == 0) ? Shared->EptPointer :
+    ((Shared->EptPointer & ~EPT_ADDRESS_MASK) | STM_SNAPSHOT_ROOT (Processor))
+    );
   if ((PassThrough & VMX_CPU2_XSAVES) != 0) {
     VmWrite (VMCS_XSS_EXITING_BITMAP, 0);
   }

@@ -10,6 +10,7 @@
 #include "Api/Api.h"
 #include "Guest/Guest.h"
 #include "Log/Log.h"
+#include "Protect/Protect.h"
 #include "Session/Session.h"
 #include <Register/Intel/Cpuid.h>
 
@@ -19,12 +20,7 @@
 // Layout.inc
 //
 STATIC_ASSERT (STM_DYNAMIC_FROM_TABLES == 0x6000, "Layout.inc: STM_DYNAMIC_FROM_TABLES");
-STATIC_ASSERT (STM_MSEG_ACTIVATION_TABLES_SIZE == 0x6000, "Layout.inc: STM_LOADER_FROM_TABLES");
-STATIC_ASSERT (STM_LOADER_DATA_SIGNATURE == 0x5244414F4C4D5453ULL, "Layout.inc: STM_LOADER_SIGNATURE");
-STATIC_ASSERT (
-  STM_MSEG_ACTIVATION_TABLES_SIZE + OFFSET_OF (STM_LOADER_DATA, RendezvousTicks) == 0x6050,
-  "Layout.inc: STM_RENDEZVOUS_FROM_TABLES"
-  );
+STATIC_ASSERT (sizeof (STM_SNAPSHOT_USE) == 16, "StmMsegLayout.h: STM_SNAPSHOT_USES_SIZE");
 STATIC_ASSERT (STM_DYNAMIC_SHARED + OFFSET_OF (STM_SHARED, Lock) == 0x80, "Layout.inc: STM_SHARED_LOCK");
 STATIC_ASSERT (STM_DYNAMIC_ENTRY_STACK + SIZE_4KB == 0x2000, "Layout.inc: STM_ENTRY_STACK_TOP");
 STATIC_ASSERT (OFFSET_OF (STM_PROCESSOR, Interrupted) == 0, "Exit.nasm");
@@ -53,7 +49,9 @@ StmActivate (
   IN CONST VMX_REGISTERS  *Registers,
   IN UINTN                Stubs,
   IN UINTN                SmmExit,
-  IN UINTN                SmmGuestExit
+  IN UINTN                SmmGuestExit,
+  IN UINTN                PolicySmmExit,
+  IN UINTN                PolicySmmGuestExit
   );
 
 STM_ENTER
@@ -61,6 +59,40 @@ EFIAPI
 StmActivateProcessor (
   IN OUT STM_PROCESSOR  *Processor
   );
+
+/**
+  Set memory at the end of MSEG aside for the snapshot policy, if there is that.
+
+  @param[in,out] Shared  Shared state.
+  @param[in]     Loader  The loader's data.
+
+  @retval TRUE   Done.
+  @retval FALSE  MSEG has no room for it.
+**/
+STATIC
+BOOLEAN
+PlaceSnapshots (
+  IN OUT STM_SHARED             *Shared,
+  IN     CONST STM_LOADER_DATA  *Loader
+  )
+{
+  UINT64  Size;
+
+  if (Loader->SnapshotPages > STM_SNAPSHOT_MOST_PAGES) {
+    return FALSE;
+  }
+
+  Size = STM_SNAPSHOT_SIZE (Loader->SnapshotPages, Loader->NumberOfProcessors);
+  if (Size > Loader->MsegSize) {
+    return FALSE;
+  }
+
+  Shared->Snapshot.Pages = (UINT32)Loader->SnapshotPages;
+  Shared->Snapshot.Pool  = Shared->MsegEnd - Loader->SnapshotPages * SIZE_4KB;
+  Shared->Snapshot.Uses  = (STM_SNAPSHOT_USE *)(UINTN)(Shared->Snapshot.Pool - STM_SNAPSHOT_USES_SIZE (Loader->SnapshotPages));
+  Shared->Snapshot.Roots = Shared->MsegEnd - Size;
+  return TRUE;
+}
 
 /**
   Fill the shared state from what the loader says, if that is consistent.
@@ -103,6 +135,7 @@ TakeLoaderData (
                    (Shared->MsegBase >= Shared->TsegBase) && (Shared->MsegEnd <= Shared->TsegEnd) &&
                    (Tables > Shared->MsegBase) &&
                    StmTakeTables (Shared) &&
+                   PlaceSnapshots (Shared, Loader) &&
                    StmDivideMseg (Shared, Loader->NumberOfProcessors));
 }
 
@@ -197,6 +230,9 @@ ActivateFirst (
   }
 
   CopyMem (Shared->MsegSha256, Digest, sizeof (Digest));
+  if (Shared->Snapshot.Pages != 0) {
+    ZeroMem (Shared->Snapshot.Uses, Shared->Snapshot.Pages * sizeof (*Shared->Snapshot.Uses));
+  }
 
   Problem = StmBuildShared (Shared, Stubs);
   if (Problem != 0) {
@@ -295,10 +331,12 @@ TakeBlock (
   Called by Entry/Activate.nasm on the entry stack, under the lock, with the
   activation page tables and without an IDT.
 
-  @param[in] Registers     General-purpose registers of the executive monitor.
-  @param[in] Stubs         First exception stub.
-  @param[in] SmmExit       Where SMM VM exits are to arrive.
-  @param[in] SmmGuestExit  Where VM exits of the SMI handler are to arrive.
+  @param[in] Registers           General-purpose registers of the executive monitor.
+  @param[in] Stubs               First exception stub.
+  @param[in] SmmExit             Where SMM VM exits are to arrive.
+  @param[in] SmmGuestExit        Where VM exits of the SMI handler are to arrive.
+  @param[in] PolicySmmExit       The same, if there is an optional policy.
+  @param[in] PolicySmmGuestExit  The same, if there is an optional policy.
 
   @return The processor's state; the processor is on its own tables.
 **/
@@ -308,21 +346,25 @@ StmActivate (
   IN CONST VMX_REGISTERS  *Registers,
   IN UINTN                Stubs,
   IN UINTN                SmmExit,
-  IN UINTN                SmmGuestExit
+  IN UINTN                SmmGuestExit,
+  IN UINTN                PolicySmmExit,
+  IN UINTN                PolicySmmGuestExit
   )
 {
   STM_SHARED             *Shared;
   CONST STM_LOADER_DATA  *Loader;
   STM_PROCESSOR          *Processor;
   UINT64                 Tables;
+  BOOLEAN                Policy;
 
   Tables = AsmReadCr3 () & ~(UINT64)(SIZE_4KB - 1);
   Loader = (CONST STM_LOADER_DATA *)(UINTN)(Tables + STM_MSEG_ACTIVATION_TABLES_SIZE);
   Shared = (STM_SHARED *)(UINTN)(Tables + STM_DYNAMIC_FROM_TABLES + STM_DYNAMIC_SHARED);
   if (StmSessionEnter (Shared)) {
     ActivateFirst (Shared, Loader, Tables, Stubs);
-    Shared->SmmExit      = SmmExit;
-    Shared->SmmGuestExit = SmmGuestExit;
+    Policy               = (BOOLEAN)((Shared->Rendezvous.Ticks != 0) || (Shared->Snapshot.Pages != 0));
+    Shared->SmmExit      = Policy ? PolicySmmExit : SmmExit;
+    Shared->SmmGuestExit = Policy ? PolicySmmGuestExit : SmmGuestExit;
     StmSessionReady (Shared);
   }
 
@@ -352,6 +394,10 @@ StmActivateProcessor (
   )
 {
   StmSetUpTransferVmcs (Processor);
+  if (Processor->Shared->Snapshot.Pages != 0) {
+    StmSnapshotResetMap (Processor);
+  }
+
   StmUnlockActivations (Processor->Shared);
   if (Processor->Shared->NoSmram) {
     //

@@ -97,6 +97,7 @@ StmDivideMseg (
   )
 {
   UINT64  First;
+  UINT64  End;
   UINT64  Needed;
   UINT64  Rest;
   UINT64  ListPages;
@@ -108,11 +109,12 @@ StmDivideMseg (
 
   First  = Shared->Dynamic + STM_DYNAMIC_SHARED_SIZE;
   Needed = First + ((UINT64)Processors + STM_SPARE_BLOCKS) * Shared->BlockSize + STM_RESERVE_PAGES * SIZE_4KB;
-  if (Shared->MsegEnd < Needed) {
+  End    = (Shared->Snapshot.Pages == 0) ? Shared->MsegEnd : Shared->Snapshot.Roots;
+  if (End < Needed) {
     return FALSE;
   }
 
-  Rest      = (Shared->MsegEnd - Needed) / SIZE_4KB;
+  Rest      = (End - Needed) / SIZE_4KB;
   ListPages = (Rest >= STM_BIOS_PAGES) ? STM_BIOS_PAGES : 0;
   Rest     -= ListPages;
   RingPages = STM_RING_MOST_PAGES;
@@ -122,7 +124,7 @@ StmDivideMseg (
 
   Rest             -= RingPages;
   Shared->PoolPages = (UINT32)MIN (STM_RESERVE_PAGES + Rest, STM_POOL_MOST_PAGES);
-  Shared->Pool      = Shared->MsegEnd - (UINT64)Shared->PoolPages * SIZE_4KB;
+  Shared->Pool      = End - (UINT64)Shared->PoolPages * SIZE_4KB;
   Shared->Ring      = Shared->Pool - RingPages * SIZE_4KB;
   List              = Shared->Ring - ListPages * SIZE_4KB;
   if (ListPages != 0) {
@@ -132,6 +134,12 @@ StmDivideMseg (
 
   Shared->ProcessorLimit = Processors;
   Shared->BlockLimit     = (UINT32)MIN ((List - First) / Shared->BlockSize, STM_WINDOWS);
+  if (Shared->Snapshot.Pages != 0) {
+    //
+    // As many as there are top tables.
+    //
+    Shared->BlockLimit = MIN (Shared->BlockLimit, Processors + STM_SPARE_BLOCKS);
+  }
 
   //
   // Parts of a power of two. One that is no larger than what a block has is of no use.

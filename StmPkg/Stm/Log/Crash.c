@@ -28,7 +28,8 @@ STATIC CONST CHAR8  mClassNames[][24] = {
   "image-modified",
   "bad-state",
   "protection-exception",
-  "handler-timeout"
+  "handler-timeout",
+  "snapshot-full"
 };
 
 /**

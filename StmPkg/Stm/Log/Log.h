@@ -35,7 +35,8 @@ typedef enum {
   StmCrashImageModified,
   StmCrashBadState,
   StmCrashProtectionException,
-  StmCrashHandlerTimeout
+  StmCrashHandlerTimeout,
+  StmCrashSnapshotFull
 } STM_CRASH_CLASS;
 
 ///

@@ -11,9 +11,10 @@
 
 #define EPT_RWX  (EPT_READ | EPT_WRITE | EPT_EXECUTE)
 
-#define EPT_LEAF_WB     (EPT_READ | EPT_WRITE | (EPT_MEMORY_TYPE_WB << EPT_MEMORY_TYPE_SHIFT))
-#define EPT_LEAF_UC     (EPT_READ | EPT_WRITE | (EPT_MEMORY_TYPE_UC << EPT_MEMORY_TYPE_SHIFT))
-#define EPT_LEAF_SMRAM  (EPT_LEAF_WB | EPT_EXECUTE)
+#define EPT_LEAF_CLOSED  (EPT_MEMORY_TYPE_WB << EPT_MEMORY_TYPE_SHIFT)
+#define EPT_LEAF_WB      (EPT_READ | EPT_WRITE | EPT_LEAF_CLOSED)
+#define EPT_LEAF_UC      (EPT_READ | EPT_WRITE | (EPT_MEMORY_TYPE_UC << EPT_MEMORY_TYPE_SHIFT))
+#define EPT_LEAF_SMRAM   (EPT_LEAF_WB | EPT_EXECUTE)
 
 #define EPT_NEEDED  (EPT_CAP_WALK_4 | EPT_CAP_TABLES_WB | EPT_CAP_2MB_PAGES)
 
@@ -119,7 +120,8 @@ AccessAt (
 
 /**
   The accesses to memory that the handler does not have: those that the executive monitor
-  protects, and execution outside SMRAM.
+  protects, and execution outside SMRAM. Under the snapshot policy all accesses to memory
+  there: the handler gets copies (Snapshot.c).
 
   @param[in]  Shared   Shared state.
   @param[in]  Profile  The profile.
@@ -145,9 +147,11 @@ DeniedAt (
   } else if (Place < Shared->TsegEnd) {
     *End = MIN (*End, Shared->TsegEnd);
     return Access;
+  } else if (Place < SIZE_4GB) {
+    *End = MIN (*End, SIZE_4GB);
   }
 
-  return Access | STM_ACCESS_EXECUTE;
+  return Access | (STM_IS_SNAPSHOT (Shared, Place) ? STM_ACCESS_READ : STM_ACCESS_EXECUTE);
 }
 
 /**
@@ -297,14 +301,16 @@ StmBuildEpt (
   STM_PAGE_MAP  *Map;
   UINT64        Capability;
   UINT64        Limit;
+  UINT64        Memory;
 
   Capability = VmxReadEptCapability ();
   if (((Capability & EPT_NEEDED) != EPT_NEEDED) || (Shared->EptPages == 0)) {
     return FALSE;
   }
 
-  Map   = &Shared->Ept;
-  Limit = LShiftU64 (1, Shared->PhysicalBits);
+  Map    = &Shared->Ept;
+  Limit  = LShiftU64 (1, Shared->PhysicalBits);
+  Memory = STM_IS_SNAPSHOT (Shared, 0) ? EPT_LEAF_CLOSED : EPT_LEAF_WB;
   StmPageMapInit (
     Map,
     (UINT64 *)(UINTN)Shared->EptPool,
@@ -313,11 +319,11 @@ StmBuildEpt (
     EPT_RWX,
     (BOOLEAN)((Capability & EPT_CAP_1GB_PAGES) != 0)
     );
-  if (!StmPageMapRange (Map, 0, 0, Shared->TsegBase, EPT_LEAF_WB) ||
+  if (!StmPageMapRange (Map, 0, 0, Shared->TsegBase, Memory) ||
       !StmPageMapRange (Map, Shared->TsegBase, Shared->TsegBase, Shared->MsegBase - Shared->TsegBase, EPT_LEAF_SMRAM) ||
       !StmPageMapRange (Map, Shared->MsegEnd, Shared->MsegEnd, Shared->TsegEnd - Shared->MsegEnd, EPT_LEAF_SMRAM) ||
       !StmPageMapRange (Map, Shared->TsegEnd, Shared->TsegEnd, SIZE_4GB - Shared->TsegEnd, EPT_LEAF_UC) ||
-      ((Map->HugePages != 0) && !StmPageMapRange (Map, SIZE_4GB, SIZE_4GB, Limit - SIZE_4GB, EPT_LEAF_WB)))
+      ((Map->HugePages != 0) && !StmPageMapRange (Map, SIZE_4GB, SIZE_4GB, Limit - SIZE_4GB, Memory)))
   {
     return FALSE;
   }

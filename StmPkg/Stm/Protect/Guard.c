@@ -312,16 +312,16 @@ StmChangeProtection (
   Is this EPT violation of memory that the SMI handler may touch, and that is only now
   mapped?
 
-  @param[in] Processor  This processor.
-  @param[in] Address    Guest-physical address.
+  @param[in,out] Processor  This processor.
+  @param[in]     Address    Guest-physical address.
 
   @retval TRUE   It is: the handler tries again.
   @retval FALSE  It is not.
 **/
 BOOLEAN
 StmMapTouched (
-  IN CONST STM_PROCESSOR  *Processor,
-  IN UINT64               Address
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     UINT64         Address
   )
 {
   STM_SHARED  *Shared;
@@ -331,6 +331,14 @@ StmMapTouched (
   LockProfile (Shared);
   Mapped = StmMapOnDemand (Shared, (CONST STM_PROFILE *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_PROFILE), Address);
   UnlockProfile (Shared);
+  if (Mapped && (Processor->SnapshotPages != 0)) {
+    //
+    // The processor's own tables are copies from before.
+    //
+    StmSnapshotHide (Processor);
+    StmFlushEpt ();
+  }
+
   return Mapped;
 }
 
@@ -356,6 +364,10 @@ StmSeeProtection (
   //
   Processor->Restore |= STM_RESTORE_MODE;
   UnlockProfile (Shared);
+  if (Processor->SnapshotPages != 0) {
+    StmSnapshotHide (Processor);
+  }
+
   StmFlushEpt ();
 }
 

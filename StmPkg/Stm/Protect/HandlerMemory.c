@@ -83,10 +83,10 @@ StmHandlerSpace (
 /**
   Find a byte of memory of the SMI handler.
 
-  @param[in]  Processor  This processor, the SMM-guest VMCS current.
-  @param[in]  Linear     Linear address.
-  @param[in]  Access     What the EPT has to allow: STM_ACCESS_READ and so on.
-  @param[out] Physical   Its physical address.
+  @param[in,out] Processor  This processor, the SMM-guest VMCS current.
+  @param[in]     Linear     Linear address.
+  @param[in]     Access     What the EPT has to allow: STM_ACCESS_READ and so on.
+  @param[out]    Physical   Its physical address; under the snapshot policy that of the copy.
 
   @retval TRUE   Found.
   @retval FALSE  It is not mapped, or the handler has no access.
@@ -94,10 +94,10 @@ StmHandlerSpace (
 STATIC
 BOOLEAN
 FindByte (
-  IN  CONST STM_PROCESSOR  *Processor,
-  IN  UINT64               Linear,
-  IN  UINT32               Access,
-  OUT UINT64               *Physical
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     UINT64         Linear,
+  IN     UINT32         Access,
+  OUT    UINT64         *Physical
   )
 {
   STM_ADDRESS_SPACE  Space;
@@ -105,11 +105,14 @@ FindByte (
 
   StmHandlerSpace (Processor, &Space);
 
+  if (!StmWalk (&Space, Linear, Physical) || (RShiftU64 (*Physical, Processor->Shared->PhysicalBits) != 0)) {
+    return FALSE;
+  }
+
   //
   // The bits of STM_ACCESS are those of an EPT entry.
   //
-  return (BOOLEAN)(StmWalk (&Space, Linear, Physical) &&
-                   (RShiftU64 (*Physical, Processor->Shared->PhysicalBits) == 0) &&
+  return (BOOLEAN)(StmSnapshotTouch (Processor, *Physical, Access, Physical) ||
                    ((StmPageMapLookup (&Processor->Shared->Ept, *Physical, &Size) & Access) == Access));
 }
 
@@ -117,7 +120,7 @@ FindByte (
   Copy bytes from or to memory of the SMI handler, each one only if the EPT allows the
   handler the access.
 
-  @param[in]     Processor  This processor, the SMM-guest VMCS current.
+  @param[in,out] Processor  This processor, the SMM-guest VMCS current.
   @param[in]     Linear     Linear address.
   @param[in,out] Buffer     The bytes.
   @param[in]     Size       Their number.
@@ -129,11 +132,11 @@ FindByte (
 **/
 UINTN
 StmCopyHandlerMemory (
-  IN     CONST STM_PROCESSOR  *Processor,
-  IN     UINT64               Linear,
-  IN OUT VOID                 *Buffer,
-  IN     UINTN                Size,
-  IN     UINT32               Access
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     UINT64         Linear,
+  IN OUT VOID           *Buffer,
+  IN     UINTN          Size,
+  IN     UINT32         Access
   )
 {
   UINT8   *Bytes;

@@ -104,6 +104,126 @@ StmShootDown (
   );
 
 ///
+/// STM_SNAPSHOT_USE.Page of the page that keeps what a copy was before it was written.
+///
+#define STM_SNAPSHOT_BEFORE  2
+
+///
+/// Is a page among what the snapshot policy copies, if there is the policy: memory outside
+/// SMRAM. Between SMRAM and 4 GB lie the chipset's registers.
+///
+#define STM_IS_SNAPSHOT(Shared, Page)                                          \
+  (((Shared)->Snapshot.Pages != 0) && (((Page) < (Shared)->TsegBase) || ((Page) >= SIZE_4GB)))
+
+/**
+  A page of the policy.
+
+  @param[in] Shared  Shared state.
+  @param[in] Number  Its number.
+
+  @return Where it is.
+**/
+VOID *
+StmSnapshotPage (
+  IN CONST STM_SHARED  *Shared,
+  IN UINT32            Number
+  );
+
+/**
+  Take a page, until the end of the SMI. Crashes if there is none.
+
+  @param[in,out] Processor  This processor, the SMM-guest VMCS current.
+  @param[in]     Page       What it is going to be a copy of, or STM_SNAPSHOT_BEFORE.
+
+  @return Its number.
+**/
+UINT32
+StmSnapshotTake (
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     UINT64         Page
+  );
+
+/**
+  Find a processor's next page.
+
+  @param[in]     Processor  The processor.
+  @param[in,out] Number     Page to begin with; gets the one behind it.
+
+  @return What it is used for.
+**/
+STM_SNAPSHOT_USE *
+StmSnapshotNext (
+  IN     CONST STM_PROCESSOR  *Processor,
+  IN OUT UINT32               *Number
+  );
+
+/**
+  The entry of a page in tables of a processor's own.
+
+  @param[in,out] Processor  This processor, the SMM-guest VMCS current.
+  @param[in]     Page       The page.
+
+  @return It; NULL if the shared tables have none yet.
+**/
+UINT64 *
+StmSnapshotEntry (
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     UINT64         Page
+  );
+
+/**
+  Let a processor's tables be the shared ones again.
+
+  @param[in] Processor  This processor.
+**/
+VOID
+StmSnapshotResetMap (
+  IN CONST STM_PROCESSOR  *Processor
+  );
+
+/**
+  What is protected has changed while the handler has copies: it keeps them, but has to
+  touch each again to see it.
+
+  @param[in,out] Processor  This processor; the caller flushes its translations.
+**/
+VOID
+StmSnapshotHide (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+/**
+  Give the handler a page of memory outside SMRAM that it is going to access, under the
+  snapshot policy.
+
+  @param[in,out] Processor  This processor, the SMM-guest VMCS current.
+  @param[in]     Address    Guest-physical address.
+  @param[in]     Access     STM_ACCESS_READ and so on.
+  @param[out]    Physical   Where that is, in the copy. OPTIONAL
+
+  @retval TRUE   The handler can access it.
+  @retval FALSE  It is no such memory, it is protected, or the tables have none yet.
+**/
+BOOLEAN
+StmSnapshotTouch (
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     UINT64         Address,
+  IN     UINT32         Access,
+  OUT    UINT64         *Physical OPTIONAL
+  );
+
+/**
+  The handler has ended, and has touched memory outside SMRAM: write what it has changed to
+  where it belongs, and forget the copies.
+
+  @param[in,out] Processor  This processor.
+**/
+VOID
+StmSnapshotEnd (
+  IN OUT STM_PROCESSOR  *Processor
+  );
+
+///
 /// Below 4 GB: interrupt controllers and flash memory from here on.
 ///
 #define STM_FIXED_MMIO  0xFEC00000ULL
@@ -280,7 +400,7 @@ StmHandlerSpace (
   Copy bytes from or to memory of the SMI handler, each one only if the EPT allows the
   handler the access.
 
-  @param[in]     Processor  This processor, the SMM-guest VMCS current.
+  @param[in,out] Processor  This processor, the SMM-guest VMCS current.
   @param[in]     Linear     Linear address.
   @param[in,out] Buffer     The bytes.
   @param[in]     Size       Their number.
@@ -292,11 +412,11 @@ StmHandlerSpace (
 **/
 UINTN
 StmCopyHandlerMemory (
-  IN     CONST STM_PROCESSOR  *Processor,
-  IN     UINT64               Linear,
-  IN OUT VOID                 *Buffer,
-  IN     UINTN                Size,
-  IN     UINT32               Access
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     UINT64         Linear,
+  IN OUT VOID           *Buffer,
+  IN     UINTN          Size,
+  IN     UINT32         Access
   );
 
 /**
@@ -475,16 +595,16 @@ StmSeeProtection (
   Is this EPT violation of memory that the SMI handler may touch, and that is only now
   mapped?
 
-  @param[in] Processor  This processor.
-  @param[in] Address    Guest-physical address.
+  @param[in,out] Processor  This processor.
+  @param[in]     Address    Guest-physical address.
 
   @retval TRUE   It is: the handler tries again.
   @retval FALSE  It is not.
 **/
 BOOLEAN
 StmMapTouched (
-  IN CONST STM_PROCESSOR  *Processor,
-  IN UINT64               Address
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     UINT64         Address
   );
 
 /**

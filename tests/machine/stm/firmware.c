@@ -395,6 +395,8 @@ void load_stm(uint32_t processors)
     write32(loader + 40, processors);
     write32(loader + 44, 40);
     memcpy((void *)(uintptr_t)(loader + 48), mseg_digest, sizeof(mseg_digest));
+    write64(loader + 80, RENDEZVOUS);
+    write64(loader + 88, SNAPSHOT);
 #endif
 }
 

@@ -87,6 +87,11 @@ void wait_for(volatile uint32_t *what, uint32_t value)
     }
 }
 
+void send_smi(uint32_t cpu)
+{
+    send(cpu, ICR_SMI);
+}
+
 void one_smi(uint32_t cpu)
 {
     uint32_t before = processors[cpu].smis;
@@ -100,8 +105,13 @@ void one_smi(uint32_t cpu)
 /* In the STM's guest. */
 void many_handler(uint64_t cpu)
 {
-    void (*hook)(uint32_t) = many_hook;
+    void (*hook)(uint32_t);
 
+    if (SCENE == SCENE_COST) {
+        cost_handler(cpu);
+        return;
+    }
+    hook = many_hook;
     if (hook) {
         hook((uint32_t)cpu);
     }
@@ -311,9 +321,6 @@ static void write_psd(uint32_t cpu)
 static void firmware(void)
 {
     load_stm(ANNOUNCED);
-    if (RENDEZVOUS != 0) {
-        announce_rendezvous();
-    }
     for (uint32_t cpu = 0; cpu < PROCESSORS; cpu++) {
         write_psd(cpu);
         processors[cpu].vmxon = vmcs_alloc();
@@ -506,7 +513,8 @@ void run_tests(void)
 #else
         NULL,
 #endif
-        scene_shadows, scene_opened
+        scene_shadows, scene_opened, scene_copies, scene_full,
+        scene_cost
     };
 
     firmware();

@@ -13,13 +13,6 @@
 
 #include "orders.h"
 
-/*
- * The rendezvous policy with a limit of RENDEZVOUS ticks, 0 for none.
- */
-#ifndef RENDEZVOUS
-#define RENDEZVOUS 0
-#endif
-
 /* What each processor has, and what it has seen. */
 extern struct processor {
     uint64_t vmxon, activation;
@@ -38,8 +31,9 @@ extern void (*volatile many_hook)(uint32_t cpu);
 uint32_t many_call(uint32_t number);
 void many_activation(uint32_t cpu);
 void wait_for(volatile uint32_t *what, uint32_t value);
-/* An SMI to itself, and its end. */
+/* An SMI to itself, and its end; or to any, and no wait. */
 void one_smi(uint32_t cpu);
+void send_smi(uint32_t cpu);
 /* A call of a processor, which makes an activation VMCS current before if `activates`. Returns EAX. */
 uint32_t call_on(uint32_t cpu, bool activates, uint32_t number, uint64_t page);
 /* The first processor opens the session and starts. */
@@ -66,10 +60,14 @@ void wait_for_end(uint32_t cpu);
 void scene_guard(void);   /* many_changes.c: what is protected changes under the handler of another processor */
 void scene_shadows(void);
 void scene_opened(void);
-void scene_fetch(void);   /* many_rendezvous.c */
+void scene_fetch(void);   /* many_policies.c */
 void scene_absent(void);
+void scene_copies(void);
+void scene_full(void);
+void scene_cost(void);    /* SMIs of all processors and of one, for counts */
+void cost_handler(uint64_t cpu);
+#define SCENE_COST 14     /* its handlers do nothing else */
 void scene_orders(void);  /* many_orders.c: each call in each state of two processors; with ORDERS */
-void announce_rendezvous(void);
 void writes(uint32_t cpu);
 
 /* many32.c: the PSD there becomes that of a handler that begins in 32-bit mode. */

@@ -9,6 +9,17 @@
 
 #include "stm.h"
 
+/*
+ * The optional policies, 0 for none: how long an SMI waits for other processors, in ticks,
+ * and pages for copies of what a handler reads outside SMRAM.
+ */
+#ifndef RENDEZVOUS
+#define RENDEZVOUS 0
+#endif
+#ifndef SNAPSHOT
+#define SNAPSHOT 0
+#endif
+
 #define API_START      0x10001u
 #define API_STOP       0x10002u
 #define API_PROTECT    0x10003u

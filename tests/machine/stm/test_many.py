@@ -8,7 +8,9 @@ tests/host/test_session.py. Every line of the STM's log is read by the lab's gra
 from __future__ import annotations
 
 import struct
+import types
 from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -23,35 +25,41 @@ from build_scripts.stm_image.loaded import loaded_digest
 from tests.machine.stm.test_stm import HERE, address_of, digest_defines
 from tests.support.gdb_remote import GdbRemote
 
-SOURCES = tuple(
-    str(HERE / name) for name in ("firmware.c", "many.c", "many_changes.c", "many_rendezvous.c", "many.asm")
+SOURCES = tuple(str(HERE / name) for name in ("firmware.c", "many.c", "many_changes.c", "many_policies.c", "many.asm"))
+#: As many.c has them.
+SCENES = (
+    *("rounds", "room", "fails", "crash", "flat", "late", "guard", "fetch", "absent", "orders", "shadows", "opened"),
+    *("copies", "full"),
 )
-SCENES = ("rounds", "room", "fails", "crash", "flat", "late", "guard", "fetch", "absent", "orders", "shadows", "opened")
 OUT_OF_RESOURCES, STOPPED, UNSPECIFIED = 0x8001_0015, 0x8001_000A, 0x8001_FFFF
 BAD_PSD = 7
 SMIS, FLAT_SMIS = 2, 12
 CPUID, CR_ACCESS, EPT_VIOLATION, PROTECTION_EXCEPTION = 10, 28, 48, 0xC000_F001
 LATE = 0x7000
-#: Limits of a rendezvous, in nanoseconds, the machine's ticks: one that a busy host keeps, and one that is waited for.
-LIMIT, SHORT_LIMIT = 20_000_000_000, 100_000_000
 #: AsmLeave, behind which a processor counts itself out: MOV CR3, R8; MOV RSP, RDX.
 LEAVE = bytes.fromhex("41 0f 22 d8 48 89 d4")
 
 
-def image(mseg: Path, scene: str, processors: int, announced: int, rounds: int, wide: bool, rendezvous: int = 0) -> Rom:
+def image(
+    mseg: Path, scene: str, processors: int, announced: int, rounds: int, wide: bool, policy: Mapping[str, int]
+) -> Rom:
     defines = digest_defines(mseg) + (("WIDE",) if wide else ())
     numbers = {"SCENE": SCENES.index(scene), "PROCESSORS": processors, "ANNOUNCED": announced, "ROUNDS": rounds}
-    numbers["RENDEZVOUS"] = rendezvous
+    numbers |= policy
     return build_image(SOURCES, (*defines, *(f"{name}={value}" for name, value in numbers.items())))
 
 
 def run(
     qemu: Path, mseg: Path, work: Path, scene: str, processors: int, *, announced: int = 0, rounds: int = 1,
     thread: str = "multi", timeout: float = 300, more: tuple[str, ...] = (), wide: bool = False,
-    rendezvous: int = 0,
+    policy: Mapping[str, int] = types.MappingProxyType({}),
 ) -> tuple[Outcome, list[Record]]:  # fmt: skip
-    """One run: what the image says, and the STM's records."""
-    rom = image(mseg, scene, processors, announced or processors, rounds, wide, rendezvous).rom
+    """One run: what the image says, and the STM's records.
+
+    Args:
+        policy: RENDEZVOUS and SNAPSHOT, as stm_under_test.h takes them.
+    """
+    rom = image(mseg, scene, processors, announced or processors, rounds, wide, policy).rom
     extra = (
         *("-smp", str(processors), "-accel", f"tcg,thread={thread}"),
         *("-chardev", f"file,id=stm,path={work / 'stm.log'}"),
@@ -250,31 +258,3 @@ def test_bit_opened_under_a_handler(qemu: Path, mseg: Path, tmp_path: Path, thre
     assert of(records, "crash") == []
     exits = [record.number("reason") for record in of(records, "exit") if record.number("cpu") == 1]
     assert exits == [CR_ACCESS] * 2, "one by each mask that was not known to be open yet"
-
-
-@pytest.mark.parametrize("thread", ["single", "multi"])
-@pytest.mark.parametrize("rendezvous", [0, LIMIT], ids=["none", "rendezvous"])
-def test_double_fetch(qemu: Path, mseg: Path, tmp_path: Path, rendezvous: int, thread: str) -> None:
-    """Processor 1 changes what the handler of processor 0 reads twice; under the policy it is in SMM meanwhile."""
-    outcome, records = run(qemu, mseg, tmp_path, "fetch", 2, thread=thread, rendezvous=rendezvous)
-    assert outcome.problems(expect_shutdown=False) == []
-    assert of(records, "crash") == of(records, "rendezvous-late") == []
-    (seen,) = (int(check.detail) for check in outcome.checks if check.name == "double-fetch")
-    assert (seen > 0) == (rendezvous == 0)
-
-
-def test_processor_that_does_not_come(qemu: Path, mseg: Path, tmp_path: Path) -> None:
-    """It is told once and not waited for again; its SMI is pending, and its handler runs before anything else."""
-    outcome, records = run(qemu, mseg, tmp_path, "absent", 2, thread="single", rendezvous=SHORT_LIMIT)
-    assert outcome.problems(expect_shutdown=False) == []
-    (late,) = of(records, "rendezvous-late")
-    assert [late.number(name) for name in ("cpu", "other", "apic", "called", "started")] == [0, 1, 1, 1, 0]
-
-
-@pytest.mark.parametrize("thread", ["single", "multi"])
-def test_start_and_stop_under_rendezvous(qemu: Path, mseg: Path, tmp_path: Path, thread: str) -> None:
-    """Calls of one processor, SMIs of others: nobody waits for ever, and every SMI is served."""
-    outcome, records = run(qemu, mseg, tmp_path, "flat", 4, thread=thread, rendezvous=LIMIT)
-    assert outcome.problems(expect_shutdown=False) == []
-    assert of(records, "crash") == of(records, "rendezvous-late") == []
-    assert len(of(records, "smi")) >= 4 * FLAT_SMIS

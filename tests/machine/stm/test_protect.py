@@ -42,6 +42,9 @@ EPT_VIOLATION = 48
 #: In SMRAM, which ends with MSEG: protect_step.c.
 STEP_CODE = MSEG_BASE - 0x60_0000 + 0x5_A000
 INSB_AND_RET, RSM = bytes.fromhex("6cc3"), bytes.fromhex("0faa")
+#: With and without the snapshot policy, under which memory outside SMRAM is closed until it is touched: what is
+#: protected is the same.
+POLICIES = pytest.mark.parametrize("snapshot", [0, 96], ids=["as-it-is", "snapshot"])
 # String instructions with other than 64-bit addresses in DS or ES: what is allowed, and what is not.
 STRING_ADDRESSES = (
     *("outsl-fs", "outsl-fs-32-bit", "outsl-fs-protected", "outsl-fs-32-bit-protected"),
@@ -62,9 +65,10 @@ def run(
     return read_run(work, run_image(qemu, image(mseg, scene, *defines).rom, work, cpu, extra, timeout=60))
 
 
-def test_calls(qemu: Path, mseg: Path, tmp_path: Path) -> None:
+@POLICIES
+def test_calls(qemu: Path, mseg: Path, tmp_path: Path, snapshot: int) -> None:
     """Both orders of calls, each status, memory, ports and MSRs, on a firmware that handles exceptions."""
-    result = run(qemu, mseg, tmp_path, CALLS)
+    result = run(qemu, mseg, tmp_path, CALLS, defines=(f"SNAPSHOT={snapshot}",))
     assert result.outcome.problems(expect_shutdown=False) == []
     assert len(result.outcome.checks) >= 250
     assert result.of("crash") == []
@@ -163,7 +167,8 @@ def test_mseg_no_larger_than_needed(qemu: Path, mseg: Path, tmp_path: Path, cpu:
     assert [check.name for check in result.outcome.checks].count("given-back") == 8 * pages
 
 
-def test_pci(qemu: Path, mseg: Path, tmp_path: Path) -> None:
+@POLICIES
+def test_pci(qemu: Path, mseg: Path, tmp_path: Path, snapshot: int) -> None:
     """Configuration space by ports and in memory, with the chipset's ECAM and without; paths through a bridge."""
     more = (
         "-device",
@@ -171,7 +176,7 @@ def test_pci(qemu: Path, mseg: Path, tmp_path: Path) -> None:
         "-device",
         "pcie-pci-bridge,bus=rootport",
     )
-    result = run(qemu, mseg, tmp_path, PCI, more=more)
+    result = run(qemu, mseg, tmp_path, PCI, more=more, defines=(f"SNAPSHOT={snapshot}",))
     assert result.outcome.problems(expect_shutdown=False) == []
     assert len(result.outcome.checks) >= 700
     assert result.of("crash") == []
@@ -185,10 +190,11 @@ def test_pci(qemu: Path, mseg: Path, tmp_path: Path) -> None:
     assert [record.text("problem") for record in result.of("acpi")] == ["malformed"] * 2
 
 
+@POLICIES
 @pytest.mark.parametrize("cpu", [DUAL_CPU, f"{DUAL_CPU},-vmx-ept-1gb"], ids=["1gb", "no-1gb"])
-def test_all(qemu: Path, mseg: Path, tmp_path: Path, cpu: str) -> None:
+def test_all(qemu: Path, mseg: Path, tmp_path: Path, cpu: str, snapshot: int) -> None:
     """Everything but what the firmware claims, by one descriptor; ports with a direction (trapped I/O)."""
-    result = run(qemu, mseg, tmp_path, ALL, cpu)
+    result = run(qemu, mseg, tmp_path, ALL, cpu, defines=(f"SNAPSHOT={snapshot}",))
     assert result.outcome.problems(expect_shutdown=False) == []
     assert len(result.outcome.checks) >= 400
     assert result.of("crash") == []

@@ -45,7 +45,7 @@ PUSHES = bytes.fromhex("4157415641554154415341524151415057565553525150")
 SMM_EXIT = PUSHES + bytes.fromhex("4889e14881ec20080000e8")
 #: How it starts on a VM exit of the SMI handler: RAX put away, and the exit reason asked for.
 HANDLER_EXIT = bytes.fromhex("4889442488b802440000")
-#: As many start like these: the ordinary one, and behind it that of the rendezvous policy.
+#: As many start like these: the ordinary one, and behind it that of the optional policies.
 ENTRY_POINTS = 2
 
 

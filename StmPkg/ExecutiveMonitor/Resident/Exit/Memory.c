@@ -91,7 +91,7 @@ ExecExitEptViolation (
       );
   }
 
-  ExecRepeatEvent ();
+  VmxRepeatEvent ();
   VmWrite (VMCS_PROCESSOR_CONTROLS, VmRead (VMCS_PROCESSOR_CONTROLS) | VMX_CPU_MONITOR_TRAP_FLAG);
   return ExecResumeGuest;
 }

@@ -1,7 +1,7 @@
 /** @file
-  The entry points of VM exits under the rendezvous policy. They wrap the ordinary ones,
-  so that without the policy an SMI does not spend an instruction on it: which of the two
-  pairs HOST_RIP names, the first activation decides (Activate.nasm).
+  The entry points of VM exits under the optional policies, rendezvous and snapshot. They
+  wrap the ordinary ones, so that without a policy an SMI does not spend an instruction on
+  it: which of the two pairs HOST_RIP names, the first activation decides (Init/Activate.c).
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
@@ -9,16 +9,17 @@
 
 #include "Entry.h"
 #include "Exit/Exit.h"
+#include "Protect/Protect.h"
 
 STM_ENTER
 EFIAPI
-StmGatherSmmExit (
+StmPolicySmmExit (
   IN OUT STM_PROCESSOR  *Processor
   );
 
 STM_ENTER
 EFIAPI
-StmGatherRsm (
+StmPolicyRsm (
   IN OUT STM_PROCESSOR  *Processor
   );
 
@@ -32,14 +33,16 @@ StmGatherRsm (
 **/
 STM_ENTER
 EFIAPI
-StmGatherSmmExit (
+StmPolicySmmExit (
   IN OUT STM_PROCESSOR  *Processor
   )
 {
   UINT16  Reason;
 
   Reason = (UINT16)VmRead (VMCS_EXIT_REASON);
-  if ((Reason == VMX_REASON_IO_SMI) || (Reason == VMX_REASON_OTHER_SMI)) {
+  if ((Processor->Shared->Rendezvous.Ticks != 0) &&
+      ((Reason == VMX_REASON_IO_SMI) || (Reason == VMX_REASON_OTHER_SMI)))
+  {
     StmRendezvousArrive (Processor);
   }
 
@@ -49,6 +52,7 @@ StmGatherSmmExit (
 /**
   RSM: the handler is done. Called by Entry/Exit.nasm, the SMM-guest VMCS is current.
 
+  What the handler has written goes to memory first: whoever leaves SMM next finds it there.
   Afterwards the entry code reads the general-purpose registers from the save state, so
   what other handlers write there until the last one has ended is taken.
 
@@ -58,16 +62,20 @@ StmGatherSmmExit (
 **/
 STM_ENTER
 EFIAPI
-StmGatherRsm (
+StmPolicyRsm (
   IN OUT STM_PROCESSOR  *Processor
   )
 {
   STM_EVENT  Event;
   STM_ENTER  Enter;
 
+  if (Processor->SnapshotPages != 0) {
+    StmSnapshotEnd (Processor);
+  }
+
   Event = Processor->Event;
   Enter = StmDispatchRsm (Processor);
-  if (Event == StmEventSmi) {
+  if ((Processor->Shared->Rendezvous.Ticks != 0) && (Event == StmEventSmi)) {
     StmRendezvousLeave (Processor);
   }
 
