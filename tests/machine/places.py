@@ -10,7 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from build_scripts.conformance.image_build import build_image
 from build_scripts.conformance.image_run import qemu_arguments
@@ -22,35 +22,13 @@ SECONDS = 60
 Cpu = dict[str, Any]
 
 
-class Session:
-    """An image that waits at each place, and QEMU's monitor."""
+class Monitor:
+    """QEMU's monitor over a socket."""
 
-    def __init__(self, qemu: Path, work: Path, sources: tuple[str, ...], *extra: str, cpu: str = DUAL_CPU) -> None:
-        """Start the image.
-
-        Args:
-            qemu: the binary.
-            work: a folder for log and sockets.
-            sources: of the image.
-            extra: more of QEMU's command line.
-            cpu: the processor model.
-        """
-        rom = build_image(sources).rom
-        self.log = work / "log"
-        self.gdb = work / "gdb"
-        qmp = work / "qmp"
-        monitor = (
-            "-serial",
-            "stdio",
-            "-qmp",
-            f"unix:{qmp},server=on,wait=off",
-            "-gdb",
-            f"unix:{self.gdb},server=on,wait=off",
-        )
-        arguments = qemu_arguments(qemu, rom, self.log, cpu, (*monitor, *extra))
-        self.process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
-        self._seen = 0
-        self._socket = self._connect(qmp)
+    def __init__(self, path: Path, process: subprocess.Popen[bytes]) -> None:
+        """Connect to the socket of a QEMU that has just been started."""
+        self.process = process
+        self._socket = self._connect(path)
         self._file = self._socket.makefile("rw", encoding="utf-8")
         self._file.readline()  # greeting
         self.qmp("qmp_capabilities")
@@ -67,14 +45,14 @@ class Session:
                 assert limit.left() > 0 and self.process.poll() is None
                 time.sleep(0.05)
 
-    def __enter__(self) -> Session:
-        """Return the session itself."""
+    def __enter__(self) -> Self:
+        """Return the monitor itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End QEMU."""
+        """Close the connection, and end QEMU."""
         self._socket.close()
         self.process.kill()
         self.process.wait()
@@ -89,6 +67,16 @@ class Session:
                 return answer["error"]
             if "return" in answer:
                 return answer["return"]
+
+    def hmp(self, line: str) -> str:
+        """What a command prints in the human monitor."""
+        return str(self.qmp("human-monitor-command", **{"command-line": line})).replace("\r\n", "\n")
+
+    def processors(self) -> list[Cpu]:
+        """What the monitor says of each."""
+        found = self.qmp("x-query-vmx")
+        assert isinstance(found, list)
+        return found
 
     def wait_for(self, status: str) -> None:
         """Until the machine has that status, one of QEMU's RunState."""
@@ -115,9 +103,36 @@ class Session:
         self._job(1, driver="qcow2", file="file", size=1 << 20)
         self.qmp("blockdev-add", **{"driver": "qcow2", "node-name": "snapshots", "file": "file"})
 
-    def hmp(self, line: str) -> str:
-        """What a command prints in the human monitor."""
-        return str(self.qmp("human-monitor-command", **{"command-line": line})).replace("\r\n", "\n")
+
+class Session(Monitor):
+    """An image that waits at each place, and QEMU's monitor."""
+
+    def __init__(self, qemu: Path, work: Path, sources: tuple[str, ...], *extra: str, cpu: str = DUAL_CPU) -> None:
+        """Start the image.
+
+        Args:
+            qemu: the binary.
+            work: a folder for log and sockets.
+            sources: of the image.
+            extra: more of QEMU's command line.
+            cpu: the processor model.
+        """
+        rom = build_image(sources).rom
+        self.log = work / "log"
+        self.gdb = work / "gdb"
+        qmp = work / "qmp"
+        monitor = (
+            "-serial",
+            "stdio",
+            "-qmp",
+            f"unix:{qmp},server=on,wait=off",
+            "-gdb",
+            f"unix:{self.gdb},server=on,wait=off",
+        )
+        arguments = qemu_arguments(qemu, rom, self.log, cpu, (*monitor, *extra))
+        process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        self._seen = 0
+        super().__init__(qmp, process)
 
     def next_place(self) -> str:
         """Wait for the next place; empty if the image ends without one."""
@@ -132,12 +147,6 @@ class Session:
                 return ""
             assert limit.left() > 0, f"no place: {self.text()[-300:]}"
             time.sleep(0.02)
-
-    def processors(self) -> list[Cpu]:
-        """What the monitor says of each."""
-        found = self.qmp("x-query-vmx")
-        assert isinstance(found, list)
-        return found
 
     def at(self, place: str) -> Cpu:
         """Wait for the next place, which must be that one, and ask about the first processor."""
