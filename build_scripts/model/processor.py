@@ -96,7 +96,7 @@ class Processor:
         """All that happens before the next instruction of a program."""
         state = self.state
         self._boundary(operation)
-        while state.context.in_nmi:
+        while state.context.in_nmi and not state.waits:
             # Its handler counts and executes IRET, which ends blocking by NMI (DM-STM-27).
             state.nmis += 1
             state.nmi_blocked = False
@@ -151,6 +151,8 @@ class Processor:
             elif state.mtf_pending:
                 exits.vm_exit(state, exits.REASON_MTF)
             elif state.nmi_pending and not state.nmi_blocked:
+                if state.context.how is How.START_UP:
+                    raise EndsHere("an NMI before the start-up code has a handler for it")
                 state.nmi_pending, state.nmi_blocked = False, True
                 state.context = replace(state.context, in_nmi=True)
                 return

@@ -29,6 +29,7 @@ NEWCOMERS = (Path("README.md"), Path("docs/tutorial/first-light.rst"))
 SHORTENED = {
     "STMLAB_FUZZ_BATCHES=100": "STMLAB_FUZZ_BATCHES=45",
     "model --sequences 100000": "model --sequences 1000",
+    "model --sequences 10000 ": "model --sequences 500 ",
 }
 # A clean stuart build takes three minutes on two cores; a first machine build six.
 PAGE_TIMEOUT_SECONDS = 2400
