@@ -84,6 +84,9 @@ def _compile(tree: sources.Tree, work: Path, log: Path, shown: Step) -> None:
         make = ["make", "-C", str(folder), "-f", "GNUmakefile", "tbuild"]
         run_logged(make, log, shown, "the STM's build", environment=environment)
         return
+    # A build that did not end leaves objects behind, and make does not know which headers they were made of.
+    if not made.is_file():
+        shutil.rmtree(folder, ignore_errors=True)
     made.unlink(missing_ok=True)
     # The platform's build script imports the lab's package, which the workspace does not hold.
     environment["PYTHONPATH"] = str(_PACKAGE_ROOT)
