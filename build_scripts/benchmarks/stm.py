@@ -36,6 +36,8 @@ TIMEOUT_SECONDS = 120.0
 _SETTLED = slice(1, None)
 _VMREAD, _VMWRITE = 0x78, 0x79
 _EXECUTED = re.compile(r"^Trace \d+: \S+ \[[0-9a-f]+/([0-9a-f]+)/")
+# A block that was told of, but has not begun: the machine had to look at its timers first, and tells of it again.
+_STOPPED = re.compile(r"^Stopped execution of TB chain before \S+ \[([0-9a-f]+)\]")
 
 
 def places(data: bytes) -> dict[int, int]:
@@ -96,10 +98,10 @@ def _accesses(lines: list[str], opcodes: dict[int, int]) -> Iterator[tuple[int, 
     """VMREADs and VMWRITEs of each SMI: from its SMM VM exit to its return."""
     count: dict[int, int] | None = None
     for line in lines:
-        if found := _EXECUTED.match(line):
+        if found := _EXECUTED.match(line) or _STOPPED.match(line):
             opcode = opcodes.get(int(found[1], 16) - MSEG_BASE)
             if count is not None and opcode is not None:
-                count[opcode] += 1
+                count[opcode] += 1 if line.startswith("Trace") else -1
         elif line.startswith("vmx_transition"):
             if " kind=smm-exit " in line:
                 # I/O SMI: the calls of the executive monitor are SMM VM exits, too.

@@ -38,6 +38,14 @@ def test_accesses_of_smis() -> None:
     assert list(stm._accesses(lines, opcodes)) == [(1, 2), (1, 0)]
 
 
+def test_block_that_did_not_begin_is_told_twice_and_counts_once() -> None:
+    """The machine takes it back where its timers come first."""
+    stopped = f"Stopped execution of TB chain before 0x7f00 [{stm.MSEG_BASE + 0x1001:016x}] "
+    begin, end = EVENT.format("smm-exit", "0x20000005"), EVENT.format("smm-return", "0x0")
+    lines = [begin, executed(0x1001), stopped, executed(0x1001), executed(0x1004), end]
+    assert list(stm._accesses(lines, stm.places(FILE))) == [(1, 1)]
+
+
 def test_smis_that_differ_are_an_error() -> None:
     assert stm._same("x", [3, 3]) == 3
     for values in ([], [3, 4]):
