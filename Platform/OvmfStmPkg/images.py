@@ -8,6 +8,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -120,6 +121,9 @@ def digest_flags(image: Path) -> dict[str, str]:
 def build_stm(output: Path, request: ModuleBuild) -> Path:
     """Compile the STM and convert it into the file that goes into the firmware volume.
 
+    The main build compiles it again, since its digest is a flag of all modules, and
+    the linker may lay it out in another way. So its symbols are kept beside it.
+
     Returns:
         The MSEG image.
     Raises:
@@ -132,4 +136,5 @@ def build_stm(output: Path, request: ModuleBuild) -> Path:
     convert += ["--efi", str(folder / "Stm.efi"), "--out", str(image)]
     convert += ["--json", str(folder / "Stm.json")]
     run_logged(convert)
+    shutil.copyfile(folder.with_name("DEBUG") / "Stm.debug", folder / "Stm.debug")
     return image

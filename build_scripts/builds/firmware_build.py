@@ -39,7 +39,7 @@ FILES = {
     "OVMF_VARS.fd": Path("FV/OVMF_VARS.fd"),
     "Stm.mseg": STM_OUTPUT / "Stm.mseg",
     "Stm.json": STM_OUTPUT / "Stm.json",
-    "Stm.debug": STM_OUTPUT.with_name("DEBUG") / "Stm.debug",
+    "Stm.debug": STM_OUTPUT / "Stm.debug",
 }
 # Symbols of the modules that a debugger is asked for, ``NAME.debug`` each: the SMM drivers and the executive monitor.
 # All modules would make a set of images six times as large.

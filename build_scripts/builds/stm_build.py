@@ -106,6 +106,7 @@ def _build_module(tree: sources.Tree, work: Path) -> None:
     with step("building the STM") as shown:
         _compile(tree, work, log, shown)
         run_logged(convert, log, shown, "the converter", cwd=_PACKAGE_ROOT)
+    shutil.copyfile(folder.with_name("DEBUG") / "Stm.debug", folder / "Stm.debug")
 
 
 def build_stm() -> Path:

@@ -21,6 +21,16 @@ def number(text: str, pattern: str) -> int:
     return int(found[1], 16)
 
 
+def test_symbols_are_those_of_the_image(firmware: Firmware) -> None:
+    """The code that they describe is the code that runs."""
+    with firmware.symbols.open("rb") as handle:
+        text = ELFFile(handle).get_section_by_name(".text")
+        assert text is not None
+        code = text.data()
+    at = json.loads(firmware.description.read_text())["text_offset"]
+    assert code and firmware.mseg.read_bytes()[at : at + len(code)] == code
+
+
 def test_code_of_the_stm(checkout: Path, firmware: Firmware) -> None:
     """The converter's description and the linker's addresses say where the code is, and what gdb adds."""
     described = json.loads(firmware.description.read_text())

@@ -29,8 +29,8 @@ from tests.host import event_model as events
 from tests.host import resource_model as resources
 from tests.host import test_mcfg as acpi
 from tests.host.conftest import Build
+from tests.host.resource_lists import ANY, REGISTER, Profile, end, io, memory, msr, pci, places
 from tests.host.resource_model import PAGE
-from tests.host.test_resource import ANY, REGISTER, Profile, end, io, memory, msr, pci, places
 
 BITS = 36
 EXECUTIVE, TSEG, MSEG, TOP = 0x6000_0000, 0x6F80_0000, 0x6FE0_0000, 0x7000_0000

@@ -15,6 +15,7 @@ from tests.host import api_model as model
 from tests.host import event_model as events
 from tests.host import resource_model as resources
 from tests.host.conftest import Build
+from tests.host.resource_lists import end, io, memory, msr
 from tests.host.resource_model import PAGE
 from tests.host.test_api import (
     BITS,
@@ -32,7 +33,6 @@ from tests.host.test_api import (
     get,
     put,
 )
-from tests.host.test_resource import end, io, memory, msr
 
 _descriptors = st.one_of(
     st.builds(memory, st.sampled_from((0x10_0000, MSEG - PAGE, TSEG - PAGE)), st.integers(1, 3 * PAGE)),

@@ -15,8 +15,8 @@ import pytest
 
 from tests.host import resource_model as model
 from tests.host.conftest import Build
+from tests.host.resource_lists import BITS, READER, Limits, Profile, end, header, io, places
 from tests.host.resource_model import PAGE
-from tests.host.test_resource import BITS, READER, Limits, Profile, end, header, io, places
 from tests.support import stm_interface
 
 TOP = 1 << BITS

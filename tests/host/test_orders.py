@@ -11,9 +11,9 @@ import pytest
 from tests.host import api_model as model
 from tests.host import resource_model as resources
 from tests.host.conftest import Build
+from tests.host.resource_lists import end, memory
 from tests.host.resource_model import PAGE
 from tests.host.test_api import EXECUTIVE, LIST, Stm, build, get, put
-from tests.host.test_resource import end, memory
 from tests.support.stm_interface import calls, statuses
 from tests.support.stm_orders import Executive, load
 
