@@ -32,8 +32,6 @@ NO_INPUTS = ("StmPkg/LinuxMle",)
 STM_INPUTS = ("StmPkg/Stm", *CONVERTER)
 INPUTS_FILE = "inputs.json"
 STM_OUTPUT = Path("X64/StmPkg/Stm/Stm/OUTPUT")
-# The STM's symbols are relative to this offset from the start of MSEG.
-STM_LOAD_OFFSET = 0x1000
 FILES = {
     "OVMF_CODE.fd": Path("FV/OVMF_CODE.fd"),
     "OVMF_VARS.fd": Path("FV/OVMF_VARS.fd"),
@@ -60,7 +58,7 @@ class Firmware:
         variables: flash image of an empty variable store.
         mseg: the STM image (``Stm.mseg``) that runs.
         description: the converter's description of `mseg`, JSON.
-        symbols: the STM with its symbols (ELF), for a debugger; see `STM_LOAD_OFFSET`.
+        symbols: the STM with its symbols (ELF), for a debugger; their addresses count from the start of MSEG.
         override: an STM image for fw_cfg, if `mseg` is not the one that `code` carries.
         modules: the archive `MODULES`; finished images have one, a build tree has not.
     """

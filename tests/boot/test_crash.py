@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from build_scripts import paths
-from build_scripts.builds.firmware_build import STM_LOAD_OFFSET, Firmware
+from build_scripts.builds.firmware_build import Firmware
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.experiments.shell import TRACE, find_qemu
 from build_scripts.machine.machine import Machine
@@ -45,7 +45,7 @@ class Symbols:
         self._values = {row[2]: int(row[0], 16) for row in rows if len(row) == 3}
 
     def __getitem__(self, name: str) -> int:
-        return MSEG + STM_LOAD_OFFSET + self._values[name]
+        return MSEG + self._values[name]
 
 
 def stop_at(gdb: GdbRemote, address: int) -> None:

@@ -33,7 +33,8 @@ def test_in_the_stm(checkout: Path) -> None:
     )
     assert re.search(r"^\d+\t.*VmRead \(VMCS_EXIT_REASON\);$", said, re.M)
     assert "CPU#0: mode stm; dual-monitor treatment active; SMIs blocked" in said
-    assert said.count("Breakpoint 1, StmDispatchSmmExit") == 2
+    # With a number behind it where the compiler has put the function into another, too.
+    assert len(re.findall(r"^Breakpoint 1(?:\.\d+)?, StmDispatchSmmExit", said, re.M)) == 2
 
 
 def test_in_the_smi_handler(checkout: Path) -> None:

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,6 +97,8 @@ def test_commands_of_page(pages: list[Page], tmp_path: Path, session_folder: Pat
         carried = carry_out(arguments, session_folder)
         assert carried.status == 0, f"{pages[0].path}: run {' '.join(arguments)}\n{carried.output}{carried.errors}"
     log = tmp_path / "commands.log"
+    # The debugger's socket lies below, and its path has at most 107 bytes. It stays if the commands fail.
+    state = Path(tempfile.mkdtemp(prefix="lab-"))
     with _fresh_clone(pages[0], tmp_path) as clone:
         with log.open("wb") as output:
             result = subprocess.run(
@@ -103,9 +107,10 @@ def test_commands_of_page(pages: list[Page], tmp_path: Path, session_folder: Pat
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=clone,
-                env=environment() | {"XDG_STATE_HOME": str(tmp_path / "state")},
+                env=environment() | {"XDG_STATE_HOME": str(state)},
                 timeout=PAGE_TIMEOUT_SECONDS,
                 check=False,
             )
         tail = log.read_text(encoding="utf-8", errors="replace")[-4000:]
-        assert result.returncode == 0, f"{pages[0].path}: commands failed, log {log}\n{tail}"
+        assert result.returncode == 0, f"{pages[0].path}: commands failed, log {log}, runs below {state}\n{tail}"
+    shutil.rmtree(state)
