@@ -33,14 +33,15 @@ class Terminal:
         )
         os.close(theirs)
         self.shown = ""
+        self._read = 0  # up to here `wait_for` has found what it waited for
 
     def wait_for(self, words: str) -> None:
         """Read until the terminal shows it."""
-        begin = len(self.shown)
-        while words not in self.shown[begin:]:
+        while (found := self.shown.find(words, self._read)) < 0:
             ready, _, _ = select.select([self._ours], [], [], BOOT_TIMEOUT_SECONDS)
             assert ready, f"no {words!r} in {self.shown[-2000:]!r}"
             self.shown += os.read(self._ours, 4096).decode("utf-8", "replace")
+        self._read = found + len(words)
 
     def type(self, words: str) -> None:
         """Press keys."""
