@@ -23,7 +23,6 @@
 
 extern uint8_t smp_block[], smp_block_end[];
 void smp_guest(void);
-void smp_main(void);
 
 void g_out(void);
 void g_loop(void);
@@ -57,42 +56,7 @@ static void send(uint32_t to, uint32_t icr)
     write32(ICR_LOW, icr);
 }
 
-/* ---- what the second processor does: one function after the other ---- */
-static void (*volatile command)(void);
-static volatile uint32_t done;
-
-void smp_main(void)
-{
-    idt_load();
-    write32(0xFEE000F0, 0x1FF);
-    if (!(rdmsr(MSR_FEATURE_CONTROL) & 1)) {
-        wrmsr(MSR_FEATURE_CONTROL, 5);
-    }
-    write_cr4(read_cr4() | CR4_VMXE);
-    for (;;) {
-        void (*function)(void) = command;
-
-        if (function) {
-            command = NULL;
-            function();
-            done++;
-        }
-        __asm__ volatile("pause" : : : "memory");
-    }
-}
-
-static void begin_there(void (*function)(void))
-{
-    command = function;
-}
-
-static void run_there(void (*function)(void))
-{
-    uint32_t before = done;
-
-    begin_there(function);
-    wait_for(&done, before + 1);
-}
+#include "second.h" /* uses wait_for() */
 
 static uint64_t other_vmxon, other_vmcs;
 static volatile uint64_t other_flags, other_9bh, other_smbase;

@@ -29,7 +29,6 @@
 #define INVEPT_SHIFT   24 /* type 0, which no processor has */
 
 extern uint8_t smp_block[], smp_block_end[];
-void smp_main(void);
 
 /* Reads the window into RBX at every entry; the other one, again and again until the host says otherwise. */
 void g_probe(void);
@@ -75,37 +74,7 @@ static void send(uint32_t icr)
     write32(ICR_LOW, icr);
 }
 
-/* ---- the second processor does one function after the other ---- */
-static void (*volatile command)(void);
-static volatile uint32_t done;
-
-void smp_main(void)
-{
-    idt_load();
-    write32(0xFEE000F0, 0x1FF);
-    if (!(rdmsr(MSR_FEATURE_CONTROL) & 1)) {
-        wrmsr(MSR_FEATURE_CONTROL, 5);
-    }
-    write_cr4(read_cr4() | CR4_VMXE);
-    for (;;) {
-        void (*function)(void) = command;
-
-        if (function) {
-            command = NULL;
-            function();
-            done++;
-        }
-        __asm__ volatile("pause" : : : "memory");
-    }
-}
-
-static void run_there(void (*function)(void))
-{
-    uint32_t before = done;
-
-    command = function;
-    wait_for(&done, before + 1);
-}
+#include "second.h" /* uses wait_for() */
 
 /* ---- mappings ---- */
 static uint64_t copy_of_tables(uint64_t frame)
