@@ -106,8 +106,10 @@ def enter(arguments: list[str]) -> None:
     """
     if not _only_looks(arguments):
         paths.need_checkout()
-        tests = system.TEST_NEEDS if arguments[:1] == ["test"] else ()
-        system.ensure_packages((*system.NEEDS, *tests))
+        system.ensure_packages()
+        if arguments[:1] == ["test"] and not os.environ.get("STMLAB_ENTERED"):
+            for words in system.without():
+                _say(f"warning: {words}")
     if sys.prefix != sys.base_prefix and environment_has_packages():
         # A virtual environment with the packages: the lab's own, or a developer's.
         _put_scripts_on_path()

@@ -25,11 +25,13 @@ class Need:
         package: name in Debian 12 and 13.
         probe: a command, or a path; several may be given, any one is enough.
         why: for the message on a system that is not Debian.
+        tests: what cannot pass without it, of packages that only tests need.
     """
 
     package: str
     probe: tuple[str, ...]
     why: str
+    tests: tuple[str, ...] = ()
 
 
 NEEDS = (
@@ -55,10 +57,21 @@ NEEDS = (
     Need("gdb", ("gdb",), "debugs STM and SMI handlers"),
     Need("python3-venv", ("python-venv",), "virtual environments"),
 )
-# Beyond these, of the command test.
+# Beyond these, of the command test: without one of them its tests fail, each with the reason, and all others run.
 TEST_NEEDS = (
-    Need("chromium", ("chromium",), "shows the tests what a browser makes of report and site"),
-    Need("swtpm", ("swtpm",), "the TPM of a measured boot"),
+    Need(
+        "chromium",
+        ("chromium",),
+        "shows the tests what a browser makes of report and site",
+        ("tests/tutorial/test_report_page.py", "tests/tutorial/test_site.py"),
+    ),
+    Need(
+        "swtpm",
+        ("swtpm",),
+        "is the TPM of 'run measured'",
+        ("tests/boot/test_measured.py", "tests/tutorial/test_docs.py"),
+    ),
+    Need("perl", ("perl:Term::ANSIColor",), "runs QEMU's check of the patches' style", ("tests/unit/test_series.py",)),
 )
 
 
@@ -68,6 +81,9 @@ def _probe(mark: str) -> bool:
     if mark.startswith("pkg-config:"):
         tool = shutil.which("pkg-config")
         return tool is not None and subprocess.run([tool, "--exists", mark[11:]], check=False).returncode == 0
+    if mark.startswith("perl:"):
+        command = [shutil.which("perl") or "", f"-M{mark[5:]}", "-e1"]
+        return command[0] != "" and subprocess.run(command, capture_output=True, check=False).returncode == 0
     if mark.startswith("/"):
         return Path(mark).exists()
     return shutil.which(mark) is not None
@@ -116,11 +132,12 @@ def _apt(prefix: list[str], arguments: list[str]) -> int:
     return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False).returncode
 
 
-def ensure_packages(wanted: Sequence[Need] = NEEDS) -> None:
+def ensure_packages(wanted: Sequence[Need] = NEEDS, tries: int = 3) -> None:
     """Install what is missing, without a question.
 
     Args:
         wanted: what the command needs.
+        tries: how often; the index of a bare system is empty or old, and a passing network failure deserves a second.
     Raises:
         LabError: packages are missing and cannot be installed; the message names them.
     """
@@ -141,9 +158,27 @@ def ensure_packages(wanted: Sequence[Need] = NEEDS) -> None:
         raise LabError("missing packages: " + " ".join(names), ExitCode.MISSING_PACKAGES, remedy=f"as root: {command}")
     print(f"stmlab: installing {' '.join(names)}", file=sys.stderr, flush=True)
     install = ["install", "-y", "--no-install-recommends", *names]
-    # The index of a bare system is empty or old, and a passing network failure deserves a second try.
-    for _attempt in range(3):
+    for _attempt in range(tries):
         if _apt(prefix, ["update"]) == 0 and _apt(prefix, install) == 0 and not missing(wanted):
             return
     still = " ".join(need.package for need in missing(wanted)) or " ".join(names)
     raise LabError(f"apt-get could not install: {still}", ExitCode.MISSING_PACKAGES, remedy=f"as root: {command}")
+
+
+def without(wanted: Sequence[Need] = TEST_NEEDS) -> list[str]:
+    """Install what is missing, each by itself, as far as that goes.
+
+    Args:
+        wanted: what the command can do without, in part.
+
+    Returns:
+        For each that is still missing what will fail for want of it, why it could not be installed, and the remedy.
+    """
+    found = []
+    for need in missing(wanted):
+        try:
+            ensure_packages((need,), tries=1)
+        except LabError as error:
+            reason = error.message.splitlines()[0].rstrip(":")
+            found.append(f"{', '.join(need.tests)} will fail without {need.package}: {reason}\nremedy: {error.remedy}")
+    return found

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from build_scripts import paths, system
@@ -27,11 +28,16 @@ _NUGET_SCOPES = ("edk2-build", "cibuild", "ovmf")
 
 @dataclass(frozen=True)
 class Finding:
-    """One check: its name, what is wrong (empty if nothing), and what mends it."""
+    """One check: its name, what is wrong (empty if nothing), and what mends it.
+
+    Attributes:
+        narrow: it stands in the way of a few tests or one experiment, and of nothing else.
+    """
 
     name: str
     problem: str = ""
     remedy: str = ""
+    narrow: bool = False
 
 
 def _checkout() -> Finding:
@@ -49,11 +55,11 @@ def _packages() -> Finding:
     return Finding("packages", f"missing: {' '.join(names)}" if names else "", remedy)
 
 
-def _browser() -> Finding:
-    """Only the test-suite looks at pages in it; `report --open` takes whatever browser there is."""
-    names = [need.package for need in system.missing(system.TEST_NEEDS)]
-    problem = f"missing: {' '.join(names)}; the tests of report and site need it, nothing else does" if names else ""
-    return Finding("browser", problem, "as root: apt-get install " + " ".join(names))
+def _test_package(need: system.Need) -> Finding:
+    """What `test` wants beyond the rest; `report --open` takes whatever browser there is."""
+    problem = f"missing: it {need.why}; {' and '.join(need.tests)} fail without it, all else works"
+    remedy = f"as root: apt-get install --no-install-recommends {need.package}"
+    return Finding(need.package, problem if system.missing((need,)) else "", remedy, narrow=True)
 
 
 def _python_packages() -> Finding:
@@ -136,7 +142,8 @@ def checks(checkout: Path) -> Iterator[Callable[[], Finding]]:
     """Every check, to be called one by one."""
     yield _checkout
     yield _packages
-    yield _browser
+    for need in system.TEST_NEEDS:
+        yield partial(_test_package, need)
     yield _python_packages
     if not _checkout().problem:
         yield lambda: _git(checkout)
@@ -150,14 +157,19 @@ def checks(checkout: Path) -> Iterator[Callable[[], Finding]]:
 
 
 def doctor(checkout: Path = paths.CHECKOUT) -> int:
-    """Print each check; returns 0, or `ExitCode.EXPECTATION_FAILED` if something is wrong."""
+    """Print each check.
+
+    Returns:
+        0, or `ExitCode.EXPECTATION_FAILED` if something is wrong that stands in the way of more than a few tests.
+    """
     print(f"python {sys.version.split()[0]} in {sys.prefix}\ncache {paths.cache_dir()}")
     wrong = 0
     for check in checks(checkout):
         finding = check()
-        wrong += bool(finding.problem)
+        wrong += bool(finding.problem) and not finding.narrow
         if finding.problem:
-            print(f"WRONG {finding.name}: {finding.problem}\n      remedy: {finding.remedy}")
+            print(f"{'note ' if finding.narrow else 'WRONG'} {finding.name}: {finding.problem}")
+            print(f"      remedy: {finding.remedy}")
         else:
             print(f"ok    {finding.name}")
     return int(ExitCode.EXPECTATION_FAILED if wrong else ExitCode.OK)

@@ -37,6 +37,7 @@ int LLVMFuzzerTestOneInput (CONST UINT8 *Data, UINTN Size) {
 
 @pytest.fixture(scope="session")
 def clang() -> None:
+    """The one thing that tests are skipped for (CONTRIBUTING.md): too large to be installed without a word."""
     if missing := tools.lacking():
         pytest.skip(f"fuzzing needs {missing}")
 

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -69,18 +70,79 @@ def test_root_installs_without_a_question(monkeypatch: pytest.MonkeyPatch) -> No
     assert commands == [["update"], ["install", "-y", "--no-install-recommends", "nasm"]]
 
 
-def test_browser_is_a_package_of_the_tests_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[set[str]] = []
-    monkeypatch.setattr(system, "ensure_packages", lambda needs: asked.append({need.package for need in needs}))
+def _bootstrapped(command: list[str], monkeypatch: pytest.MonkeyPatch, lacking: tuple[str, ...]) -> list[str]:
+    """Enter for a command on a system without some packages, which cannot be installed; the names that were tried."""
+    tried: list[str] = []
+
+    def missing(needs: Sequence[system.Need] = system.NEEDS) -> list[system.Need]:
+        tried.extend(need.package for need in needs)
+        return [need for need in needs if need.package in lacking]
+
+    monkeypatch.setattr(system, "missing", missing)
+    monkeypatch.setattr(system, "_debian", lambda: True)
+    monkeypatch.setattr(system, "_privilege", lambda: None)
     monkeypatch.setattr(bootstrap, "_put_scripts_on_path", lambda: None)
     monkeypatch.setattr(sys, "prefix", "/elsewhere")
+    monkeypatch.delenv("STMLAB_ENTERED", raising=False)
+    bootstrap.enter(command)
+    return tried
+
+
+TEST_PACKAGES = tuple(need.package for need in system.TEST_NEEDS)
+
+
+def test_browser_is_a_package_of_the_tests_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     for command in (["run"], ["report"], ["test", "-q"]):
-        bootstrap.enter(command)
-    assert [("nasm" in packages, "chromium" in packages) for packages in asked] == [
-        (True, False),
-        (True, False),
-        (True, True),
-    ]
+        tried = _bootstrapped(command, monkeypatch, lacking=())
+        assert "nasm" in tried
+        assert set(TEST_PACKAGES) & set(tried) == (set(TEST_PACKAGES) if command[0] == "test" else set()), command
+
+
+@pytest.mark.parametrize("package", TEST_PACKAGES)
+@pytest.mark.parametrize("arguments", [[], ["-m", "unit"]])
+def test_tests_start_without_what_some_of_them_need(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], package: str, arguments: list[str]
+) -> None:
+    """The warning names what fails, why the package is not there, and what to do; `run` needs none of it."""
+    _bootstrapped(["test", *arguments], monkeypatch, lacking=(package,))
+    said = capsys.readouterr().err
+    (need,) = [need for need in system.TEST_NEEDS if need.package == package]
+    assert f"warning: {', '.join(need.tests)} will fail without {package}: missing packages: {package}\n" in said
+    assert f"remedy: as root: apt-get install --no-install-recommends {package}\n" in said
+    assert said.count("warning") == 1
+    _bootstrapped(["run"], monkeypatch, lacking=(package,))
+    assert capsys.readouterr().err == ""
+
+
+def test_what_every_command_needs_is_needed_by_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(LabError, match="missing packages: nasm"):
+        _bootstrapped(["test"], monkeypatch, lacking=("nasm", "chromium"))
+
+
+def test_each_package_of_tests_is_installed_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that apt-get does not find keeps no other away."""
+    installed: list[str] = []
+
+    def apt(_prefix: list[str], arguments: list[str]) -> int:
+        if arguments == ["update"]:
+            return 0
+        if "chromium" in arguments:
+            return 100
+        installed.append(arguments[-1])
+        return 0
+
+    monkeypatch.setattr(system, "missing", lambda needs: [need for need in needs if need.package not in installed])
+    monkeypatch.setattr(system, "_debian", lambda: True)
+    monkeypatch.setattr(system, "_privilege", lambda: [])
+    monkeypatch.setattr(system, "_apt", apt)
+    (words,) = system.without()
+    assert "without chromium: apt-get could not install: chromium" in words
+    assert installed == [name for name in TEST_PACKAGES if name != "chromium"]
+
+
+def test_packages_of_tests_name_tests(checkout: Path) -> None:
+    for need in system.TEST_NEEDS:
+        assert need.tests and all((checkout / path).is_file() for path in need.tests), need
 
 
 def test_a_command_that_does_not_exist_is_no_python() -> None:

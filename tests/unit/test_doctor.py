@@ -63,12 +63,26 @@ def test_no_commit(healthy: Path, tmp_path: Path) -> None:
     assert set(findings(unborn)) == {"git history"}
 
 
-def test_no_browser(healthy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the tests need one, and the finding says so."""
-    monkeypatch.setattr(system, "missing", lambda *needs: [*needs[0]] if needs else [])
+@pytest.mark.parametrize(
+    ("package", "said"),
+    [
+        ("chromium", "tests/tutorial/test_report_page.py and tests/tutorial/test_site.py fail"),
+        ("swtpm", "it is the TPM of 'run measured'; tests/boot/test_measured.py"),
+        ("perl", "tests/unit/test_series.py fail"),
+    ],
+)
+def test_packages_of_tests_stand_in_the_way_of_nothing_else(
+    healthy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], package: str, said: str
+) -> None:
+    """A note with its remedy, under the package's own name, and no failure of the command."""
+    lacking = [need for need in system.TEST_NEEDS if need.package == package]
+    monkeypatch.setattr(system, "missing", lambda *needs: [need for need in lacking if needs and need in needs[0]])
     found = findings(healthy)
-    assert set(found) == {"browser"}
-    assert "chromium" in found["browser"].remedy and "nothing else" in found["browser"].problem
+    assert set(found) == {package} and said in found[package].problem and "all else works" in found[package].problem
+    assert found[package].remedy.endswith(f"apt-get install --no-install-recommends {package}")
+    assert doctor.doctor(healthy) == ExitCode.OK
+    shown = capsys.readouterr().out
+    assert f"note  {package}: " in shown and "WRONG" not in shown
 
 
 @pytest.mark.parametrize("package", ["plotly", "perfetto", "playwright"])

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from build_scripts import system
 from build_scripts.builds import qemu_build
 from build_scripts.sources import sources
 
@@ -33,8 +33,8 @@ def series() -> list[Path]:
 def _checked(*arguments: str) -> set[tuple[str, str]]:
     """What checkpatch.pl reports, by file and text."""
     tree = sources.locate("qemu").path
-    if not shutil.which("perl"):
-        pytest.skip("checkpatch.pl needs perl")
+    (need,) = [need for need in system.TEST_NEEDS if need.package == "perl"]
+    assert not system.missing((need,)), "checkpatch.pl needs perl with its modules: 'test' installs it if it can"
     command = ["perl", str(tree / "scripts" / "checkpatch.pl"), "--no-tree", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "lines checked" in done.stdout, done.stdout + done.stderr

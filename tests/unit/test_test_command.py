@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,36 @@ def test_what_is_said_to_boot_nothing_does_not(name: str, checkout: Path) -> Non
     parameters = re.findall(rf"^def {prefix or 'test_'}\w*\(([^)]*)\)", text, re.MULTILINE)
     assert parameters
     assert not re.search(r"\b(qemu|firmware|mseg|good|evidence|boot|boot_script)\b", ",".join(parameters))
+
+
+def test_a_skip_is_listed_at_the_end(tmp_path: Path, checkout: Path) -> None:
+    """With the suite's own options, with workers, and however quiet: what was skipped, and why."""
+    (tmp_path / "test_it.py").write_text(
+        "import pytest\n\ndef test_it():\n    pytest.skip('fuzzing needs clang')\n\ndef test_other(): pass\n"
+    )
+    options = tomllib.loads((checkout / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["addopts"]
+    command = pytest_command(["-q", str(tmp_path)], 2)
+    command[command.index("loadgroup")] = "load"
+    result = subprocess.run(
+        [*command, *options.split(), "--rootdir", str(tmp_path), "-c", "/dev/null"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    summary = result.stdout.partition("short test summary info")[2]
+    assert "SKIPPED [1] test_it.py:4: fuzzing needs clang" in summary, result.stdout + result.stderr
+    assert "1 passed, 1 skipped" in summary
+
+
+def test_only_the_fuzzing_is_skipped(checkout: Path) -> None:
+    """Whatever else is missing fails, here and in CI alike; CONTRIBUTING says so, and CI's workflow installs clang."""
+    calls = re.compile(r"pytest\.(?:skip|importorskip)\(|mark\.skip|unittest\.skip")
+    found = [path for path in (checkout / "tests").rglob("*.py") if calls.search(path.read_text(encoding="utf-8"))]
+    # This file's own tests write such a test.
+    assert {path.relative_to(checkout / "tests").as_posix() for path in found} == {
+        "host/test_fuzz.py",
+        "unit/test_test_command.py",
+    }
+    text = " ".join((checkout / "CONTRIBUTING.md").read_text(encoding="utf-8").split())
+    assert "Only the tests of fuzzing are skipped" in text
+    for workflow in ("ci", "campaign"):
+        steps = (checkout / f".github/workflows/{workflow}.yml").read_text(encoding="utf-8")
+        assert (".ci/run" in steps) == ("clang libclang-rt-dev" in steps)
