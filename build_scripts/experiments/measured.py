@@ -15,6 +15,7 @@ from build_scripts.experiments.shell_experiment import (
     script_expectations,
     tell_boots,
 )
+from build_scripts.machine import tpm
 from build_scripts.machine.processors import Configuration
 from build_scripts.observation.events import Stream
 from build_scripts.observation.measurements import Measurement, measurements, registers, replayed
@@ -24,9 +25,9 @@ SCRIPT = ("TpmLog.efi", "StmStatus.efi", "reset -s")
 _SHOWN = 16
 
 _HOW = """\
-Whoever trusts the TPM and has the log can tell which STM image this machine loaded: he hashes the images that he \
-knows, and replays the log. An image that was not measured is not in the register; one that was cannot be taken out \
-again."""
+Anyone who trusts the TPM and holds the log can tell which STM image this machine loaded: hash the images that you \
+know, and replay the log. The register holds nothing of an image that was not measured, and what was measured cannot \
+be taken out of it again."""
 
 
 class Measured(ShellExperiment):
@@ -39,6 +40,11 @@ class Measured(ShellExperiment):
     def courses(self, request: Request) -> tuple[Course, ...]:
         """One boot beside a new TPM, on the distribution's QEMU: the lab's is built without TPMs."""
         return (Course(Configuration.STOCK, SCRIPT, tpm=True),)
+
+    def check(self, request: Request) -> None:
+        """Also look for the TPM's program, before anything is built."""
+        super().check(request)
+        tpm.program()
 
     def story(self, seen: ShellSeen, out: Console) -> None:
         """What happened, then the log and the registers."""

@@ -33,7 +33,12 @@ _HEADER = struct.Struct(">HII")
 _ALL, _NONE = b"\xff\xff\xff", b"\0\0\0"
 
 
-def _program() -> str:
+def program() -> str:
+    """Where the program is.
+
+    Raises:
+        LabError: it is not installed.
+    """
     found = shutil.which(PROGRAM)
     if found is None:
         raise LabError(
@@ -77,7 +82,7 @@ class Tpm:
     def _manufacture(self) -> None:
         ours, its = socket.socketpair()
         with ours, its, (self.run_dir / TPM_LOG).open("wb") as log:
-            command = [_program(), "socket", "--tpm2", "--tpmstate", f"dir={_STATE}", "--fd", str(its.fileno())]
+            command = [program(), "socket", "--tpm2", "--tpmstate", f"dir={_STATE}", "--fd", str(its.fileno())]
             process = subprocess.Popen(
                 [*command, "--flags", "not-need-init,startup-clear"],
                 pass_fds=[its.fileno()],
@@ -86,9 +91,9 @@ class Tpm:
                 cwd=self.run_dir,
                 preexec_fn=ends_with_parent(),
             )
-            its.close()
-            ours.settimeout(_SECONDS)
             try:
+                its.close()
+                ours.settimeout(_SECONDS)
                 _allocate(ours)
                 ours.close()  # with its only client the program goes, too
                 process.wait(_SECONDS)
@@ -98,6 +103,13 @@ class Tpm:
                 if process.poll() is None:
                     process.kill()
                     process.wait()
+
+    def _wait_for_its_socket(self, process: subprocess.Popen[bytes]) -> None:
+        limit = TimeLimit(process.pid, _SECONDS)
+        while not (self.run_dir / _SOCKET).exists():
+            if process.poll() is not None or limit.left() <= 0:
+                raise LabError(f"{PROGRAM} did not start", log=self.run_dir / TPM_LOG)
+            time.sleep(0.02)
 
     def __enter__(self) -> tuple[str, ...]:
         """Start it.
@@ -113,7 +125,7 @@ class Tpm:
         with (self.run_dir / TPM_LOG).open("ab") as log:
             self._process = subprocess.Popen(
                 [
-                    *(_program(), "socket", "--tpm2", "--tpmstate", f"dir={_STATE}"),
+                    *(program(), "socket", "--tpm2", "--tpmstate", f"dir={_STATE}"),
                     *("--ctrl", f"type=unixio,path={_SOCKET}", "--terminate"),
                 ],
                 stdin=subprocess.DEVNULL,
@@ -122,12 +134,12 @@ class Tpm:
                 cwd=self.run_dir,
                 preexec_fn=ends_with_parent(),
             )
-        limit = TimeLimit(self._process.pid, _SECONDS)
-        while not (self.run_dir / _SOCKET).exists():
-            if self._process.poll() is not None or limit.left() <= 0:
-                self.__exit__(None, None, None)
-                raise LabError(f"{PROGRAM} did not start", log=self.run_dir / TPM_LOG)
-            time.sleep(0.02)
+        try:
+            self._wait_for_its_socket(self._process)
+        except BaseException:
+            # Ctrl-C, too: the block has not begun, so nobody else ends it.
+            self.__exit__(None, None, None)
+            raise
         return (
             *("-chardev", f"socket,id=tpm,path={_SOCKET}"),
             *("-tpmdev", "emulator,id=tpm0,chardev=tpm"),

@@ -121,6 +121,8 @@ def matrix(trees: dict[str, list[Path]]) -> list[Row]:
     Raises:
         LabError: a pinned source could not be had, or a tree of the user's is none.
     """
+    # A wrong path is told at once, before anything is fetched.
+    named = {name: [(newer.version_of(name, tree), tree) for tree in trees.get(name, [])] for name in _TRY}
     log = paths.cache_dir() / "matrix.log"
     log.unlink(missing_ok=True)
     rows = []
@@ -128,8 +130,8 @@ def matrix(trees: dict[str, list[Path]]) -> list[Row]:
         pinned = sources.locate(name)
         with step(f"trying versions of {name}") as shown:
             rows.append(attempt(pinned.version, pinned.path, True))
-            if trees.get(name):
-                rows += [attempt(newer.version_of(name, tree), tree, False) for tree in trees[name]]
+            if named[name]:
+                rows += [attempt(version, tree, False) for version, tree in named[name]]
             else:
                 rows += _newer(name, log, shown)
     return rows

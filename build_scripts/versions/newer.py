@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from build_scripts import paths
-from build_scripts.errors import LabError
+from build_scripts.errors import ExitCode, LabError
 from build_scripts.progress import Step, run_logged
 from build_scripts.sources.distribution import SourceClient, SourceFile
 from build_scripts.sources.sources import PINS
@@ -110,5 +110,9 @@ def version_of(name: str, tree: Path) -> str:
     """
     mark = {"qemu": "VERSION", "edk2": "MdePkg/MdePkg.dec"}[name]
     if not (tree / mark).is_file():
-        raise LabError(f"{tree} is no tree of {name}: there is no {mark}")
+        raise LabError(
+            f"{tree} is no tree of {name}: it has no {mark}",
+            ExitCode.USAGE,
+            remedy=f"name the top folder of a source tree of {name}",
+        )
     return (tree / mark).read_text(encoding="utf-8").strip() if name == "qemu" else tree.name

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from build_scripts.experiments import document
 from build_scripts.observation.events import Stream
 from build_scripts.observation.measurements import measurements, registers, replayed
 from tests.support.carried import Carried, carry_out
+from tests.support.left import processes_in
 
 pytestmark = pytest.mark.boot
 
@@ -34,6 +36,14 @@ def stream(run: Carried) -> Stream:
 def test_every_expectation_is_met(run: Carried) -> None:
     document.validate(run.document)
     assert [expectation for expectation in run.document["expectations"] if not expectation["passed"]] == []
+
+
+def test_neither_machine_nor_tpm_is_left(run: Carried) -> None:
+    """Both run in the run's directory; the TPM's socket went with it."""
+    (folder,) = re.findall(r"^logs: (.+)$", run.output, re.MULTILINE)
+    assert (Path(folder) / "tpm.log").is_file(), "no TPM was there"
+    assert processes_in(Path(folder)) == []
+    assert not (Path(folder) / "tpm.sock").exists()
 
 
 def test_the_log_leads_to_the_register_and_not_without_the_image(stream: Stream) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from build_scripts import paths
+from build_scripts import cli, paths
 from build_scripts.commands import matrix as command
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.sources import sources
@@ -118,9 +118,15 @@ def test_a_mirror_behind_its_index_gives_the_version_before(monkeypatch: pytest.
     assert {(row.status, row.reason) for row in refused} == {(Status.REFUSED, "11.1.3: downloading failed")}
 
 
-def test_a_tree_that_is_none_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(LabError, match="is no tree of qemu"):
-        newer.version_of("qemu", tmp_path)
+@pytest.mark.parametrize(("name", "mark"), [("qemu", "VERSION"), ("edk2", "MdePkg/MdePkg.dec")])
+def test_a_tree_that_is_none_is_an_error_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, mark: str
+) -> None:
+    """One sentence and the code for a bad option, before any source is looked for."""
+    monkeypatch.setattr(sources, "locate", lambda _name: pytest.fail("a source was looked for first"))
+    assert cli.main(["matrix", f"--{name}", str(tmp_path)]) == ExitCode.USAGE
+    said = capsys.readouterr().err
+    assert said.startswith(f"stmlab: {tmp_path} is no tree of {name}: it has no {mark}\nremedy: ")
 
 
 ROWS = [

@@ -4,15 +4,19 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 from pathlib import Path
 
 import pytest
 
+from build_scripts import cli
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.experiments import measured
 from build_scripts.machine import tpm
 from build_scripts.observation.events import read_stream
 from build_scripts.observation.measurements import Measurement, measurements, registers, replayed
+from build_scripts.processes import Terminated
+from tests.support.left import processes_in
 
 from .streams import Logs
 
@@ -81,8 +85,54 @@ def test_without_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert caught.value.remedy is not None and "swtpm" in caught.value.remedy
 
 
-def test_a_tpm_that_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program in the place of swtpm, which the test fills."""
+    script = tmp_path / "swtpm"
+    script.touch(mode=0o755)
+    monkeypatch.setattr(tpm, "program", lambda: str(script))
+    return script
+
+
+@pytest.mark.parametrize("lines", ["exit 0", "exec sleep 600"], ids=["ends", "hangs"])
+def test_a_tpm_that_does_not_answer(tmp_path: Path, program: Path, monkeypatch: pytest.MonkeyPatch, lines: str) -> None:
     """A program that is none: one error, and no process is left."""
-    monkeypatch.setattr(tpm, "_program", lambda: "/bin/true")
-    with pytest.raises(LabError, match="TPM"), tpm.Tpm(tmp_path):
+    program.write_text(f"#!/bin/sh\n{lines}\n")
+    monkeypatch.setattr(tpm, "_SECONDS", 0.5)
+    run_dir = tmp_path / "run"
+    with pytest.raises(LabError, match="TPM"), tpm.Tpm(run_dir):
         pass
+    assert processes_in(run_dir) == []
+
+
+@pytest.mark.parametrize("ending", [KeyboardInterrupt, Terminated(signal.SIGTERM)], ids=["Ctrl-C", "SIGTERM"])
+def test_interrupted_while_it_starts(
+    tmp_path: Path, program: Path, monkeypatch: pytest.MonkeyPatch, ending: BaseException
+) -> None:
+    """Before the block of the `with` begins nobody else would end the program."""
+    program.write_text("#!/bin/sh\nexec sleep 600\n")
+    run_dir = tmp_path / "run"
+    seen: list[list[str]] = []
+
+    def interrupted(_seconds: float) -> None:
+        seen.append(processes_in(run_dir))
+        raise ending
+
+    monkeypatch.setattr(tpm.Tpm, "_manufacture", lambda _tpm: None)
+    monkeypatch.setattr("build_scripts.machine.tpm.time.sleep", interrupted)
+    with pytest.raises(type(ending) if isinstance(ending, BaseException) else ending), tpm.Tpm(run_dir):
+        pass
+    assert len(seen) == 1 and len(seen[0]) == 1, "it did not run yet"
+    assert processes_in(run_dir) == []
+    assert not (run_dir / "tpm.sock").exists()
+
+
+def test_the_program_is_looked_for_before_anything_is_built(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("build_scripts.machine.tpm.shutil.which", lambda _name: None)
+    monkeypatch.setattr(
+        "build_scripts.experiments.shell_experiment.find_firmware", lambda _image: pytest.fail("it was built")
+    )
+    assert cli.main(["run", "measured"]) == ExitCode.MISSING_PACKAGES
+    assert "apt-get install --no-install-recommends swtpm" in capsys.readouterr().err
