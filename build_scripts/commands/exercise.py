@@ -31,10 +31,11 @@ def begin(name: str, again: bool) -> int:
     """
     exercise = find(name)
     target = tree.begin(exercise, again)
-    print(f"{exercise.task}\n\nIts tree, a copy of this checkout with a fault in it:\n    {target}")
-    script = "; ".join(exercise.script)
-    print(f"The chapter: docs/{exercise.page}.rst. The check runs: {script}")
-    print("\nThere 'python3 -m build_scripts run' builds and boots it. Then, from anywhere: exercise check")
+    print(f"{exercise.task}\n\nThe tree to work in, a copy of this checkout with the fault in it:\n    {target}")
+    script = "".join(f"\n    {line}" for line in exercise.script)
+    print(f"Chapter: docs/{exercise.page}.rst\nThe check runs these commands in the Shell:{script}")
+    print("\nIn that tree, build and boot it with:\n    python3 -m build_scripts run")
+    print("When you think that the fault is gone, from any directory:\n    python3 -m build_scripts exercise check")
     return int(ExitCode.OK)
 
 
@@ -46,7 +47,7 @@ def mend(name: str) -> int:
     """
     exercise = find(name)
     target = tree.mend(exercise)
-    say(f"mended: {target}; the fault was {tree.PATCHES / exercise.name}.patch")
+    say(f"mended: {target}\nthe fault was: {tree.PATCHES / exercise.name}.patch")
     return int(ExitCode.OK)
 
 
@@ -63,8 +64,16 @@ def check(name: str | None) -> int:
         raise LabError("no exercise has been begun", ExitCode.USAGE, remedy="exercise --list names them")
     exercise = find(chosen)
     tree.begun(exercise)
-    with step(f"running the tree of {exercise.name}") as shown:
-        wrong = exercise.wrong(tree.try_out(exercise, shown.line))
+    with step(f"building and running the tree of {exercise.name}") as shown:
+        trial = tree.try_out(exercise, shown.line)
+    try:
+        wrong = exercise.wrong(trial)
+    except (KeyError, TypeError) as error:
+        raise LabError(
+            f"the tree of {exercise.name} tells less than this lab's run does: {error} is missing in its facts",
+            ExitCode.EXPECTATION_FAILED,
+            remedy=f"if it is a tree of an older checkout, begin anew: exercise {exercise.name} --again",
+        ) from error
     if not wrong:
         print(f"{exercise.name}: passed")
         return int(ExitCode.OK)

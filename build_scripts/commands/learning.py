@@ -23,12 +23,19 @@ def _shell(options: argparse.Namespace) -> int:
 
 
 def _exercise(options: argparse.Namespace) -> int:
-    if options.list or options.name is None:
-        return exercise.list_exercises()
+    given = [f"--{name}" for name in ("list", "solution", "again") if getattr(options, name)]
     if options.name == exercise.CHECK:
-        if options.solution or options.again:
-            raise LabError("exercise check takes a name at most", ExitCode.USAGE)
+        if given:
+            raise LabError(f"exercise check takes no {given[0]}, only the name of an exercise", ExitCode.USAGE)
         return exercise.check(options.which)
+    if options.name is not None and options.list:
+        raise LabError(f"--list names all exercises; it has no use for {options.name}", ExitCode.USAGE)
+    if len(given) > 1:
+        raise LabError(f"{given[0]} or {given[1]}, not both", ExitCode.USAGE)
+    if options.list or options.name is None:
+        if given[:1] not in ([], ["--list"]):
+            raise LabError(f"{given[0]} of which exercise?", ExitCode.USAGE, remedy=f"exercise NAME {given[0]}")
+        return exercise.list_exercises()
     if options.which is not None:
         raise LabError(f"one exercise at a time, not {options.name} and {options.which}", ExitCode.USAGE)
     return exercise.mend(options.name) if options.solution else exercise.begin(options.name, options.again)

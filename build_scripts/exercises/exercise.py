@@ -34,9 +34,9 @@ class Exercise:
         title: a line for the list.
         page: its chapter, relative to ``docs/``, without ending.
         task: what there is to do, for the terminal.
-        script: Shell commands whose run shows the fault, and later that it is gone.
-        options: further ones of ``run``.
-        wrong: sentences about what is still wrong in a run; none if the exercise is done.
+        script: Shell commands that show the fault, and later that it is gone.
+        options: further options of ``run``.
+        wrong: sentences that say what is still wrong in a run; none if the exercise is done.
     """
 
     name: str
@@ -48,16 +48,42 @@ class Exercise:
     options: tuple[str, ...] = ()
 
 
+# Lines of what a run said that a student sees.
+_MOST_LINES = 6
+_TRACEBACK = "Traceback (most recent call last):"
+_NOISE = ("building", "booting", "STM built", "logs", "log:")
+
+
+def cause(errors: str) -> list[str]:
+    """The lines that say why a run failed.
+
+    Of a Python error these are the place in the tree and the error itself, which come last.
+
+    Args:
+        errors: everything that the run said.
+    """
+    said = [line.removeprefix("stmlab: ") for line in errors.splitlines() if line.strip()]
+    wanted = [line for line in said if not line.startswith(_NOISE)]
+    if _TRACEBACK in wanted:
+        wanted = wanted[wanted.index(_TRACEBACK) :]
+        places = [index for index, line in enumerate(wanted) if line.startswith("  File ")]
+        return wanted[places[-1] if places else 0 :][:_MOST_LINES]
+    shown = wanted[:_MOST_LINES]
+    return shown if shown == wanted else [*shown, f"... and {len(wanted) - _MOST_LINES} more lines"]
+
+
 def unfinished(trial: Trial) -> list[str]:
-    """What holds of every exercise: the tree builds, the guest comes to its end, each command succeeds."""
+    """What holds of every exercise: the tree builds, the guest shuts down, and each command succeeds."""
     if trial.status == ExitCode.OK and trial.document is not None:
         return []
-    said = [line.removeprefix("stmlab: ") for line in trial.errors.splitlines() if line.strip()]
-    wanted = [line for line in said if not line.startswith(("building", "booting", "STM built", "logs", "log:"))]
     words: dict[int, str] = {
         ExitCode.BUILD_FAILED: "the tree does not build",
-        ExitCode.GUEST_HUNG: "the guest does not come to its end",
+        ExitCode.GUEST_HUNG: "the guest does not shut down",
         ExitCode.GUEST_CRASHED: "the STM or the executive monitor crashes",
+        ExitCode.EXPECTATION_FAILED: "the run does not show what it should",
     }
-    known = words.get(trial.status, f"the run ends with code {trial.status}")
-    return ["\n    ".join([known, *wanted[:6]])]
+    if _TRACEBACK in trial.errors:
+        known = "a Python program in the tree fails"
+    else:
+        known = words.get(trial.status, f"the run ended with exit code {trial.status}")
+    return ["\n    ".join([known, *cause(trial.errors)])]

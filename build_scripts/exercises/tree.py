@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from build_scripts import paths
 from build_scripts.errors import ExitCode, LabError
@@ -79,11 +80,19 @@ def begin(exercise: Exercise, again: bool) -> Path:
             ExitCode.USAGE,
             remedy=f"go on there, and then 'exercise check'; 'exercise {exercise.name} --again' throws that away",
         )
-    shutil.rmtree(target, ignore_errors=True)
-    with paths.published(target) as staging:
-        copy(staging)
-        _patch(staging, PATCHES / f"{exercise.name}.patch")
-        (staging / STAMP).write_text(f"{exercise.name}\n", encoding="utf-8")
+    old = target.with_name(f".{target.name}.old.{os.getpid()}")
+    try:
+        with paths.published(target) as staging:
+            copy(staging)
+            _patch(staging, PATCHES / f"{exercise.name}.patch")
+            (staging / STAMP).write_text(f"{exercise.name}\n", encoding="utf-8")
+            # Only now is there something to put in the place of the student's work.
+            if target.exists():
+                target.rename(old)
+    finally:
+        if old.exists() and not target.exists():
+            old.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
     return target
 
 
@@ -114,8 +123,10 @@ def mend(exercise: Exercise) -> Path:
 
 def last_begun() -> str | None:
     """The name of the exercise that was begun last."""
-    stamps = sorted(folder().glob(f"*/{STAMP}"), key=lambda path: path.stat().st_mtime)
-    return stamps[-1].read_text(encoding="utf-8").strip() if stamps else None
+    # Trees that are being made or thrown away have names that begin with a dot.
+    stamps = [path for path in folder().glob(f"*/{STAMP}") if not path.parent.name.startswith(".")]
+    last = max(stamps, key=lambda path: path.stat().st_mtime, default=None)
+    return None if last is None else last.parent.name
 
 
 def try_out(exercise: Exercise, told: Callable[[str], None]) -> Trial:
@@ -124,7 +135,7 @@ def try_out(exercise: Exercise, told: Callable[[str], None]) -> Trial:
     Args:
         told: called with each line that these say meanwhile.
     Raises:
-        LabError: it was not begun.
+        LabError: it was not begun, or the run has left facts that nobody can read.
     """
     target = begun(exercise)
     (target / _SCRIPT).write_text("".join(f"{line}\n" for line in exercise.script), encoding="ascii")
@@ -146,6 +157,27 @@ def try_out(exercise: Exercise, told: Callable[[str], None]) -> Trial:
         for line in running.stderr:
             said.append(line)
             told(line.rstrip())
-    document = json.loads(facts.read_text(encoding="utf-8")) if facts.is_file() else None
     os.utime(target / STAMP, (time.time(), time.time()))
-    return Trial(running.returncode, document, "".join(said))
+    return Trial(running.returncode, _facts(facts), "".join(said))
+
+
+def _facts(path: Path) -> dict[str, Any] | None:
+    """What the run has written; None if it came to an end before that.
+
+    Raises:
+        LabError: it is not what a run writes.
+    """
+    if not path.is_file():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        wrong = "" if isinstance(found, dict) else "not an object"
+    except ValueError as error:
+        wrong = str(error)
+    if wrong:
+        raise LabError(
+            f"the run in {path.parent} wrote facts that cannot be read: {path.name}: {wrong}",
+            ExitCode.EXPECTATION_FAILED,
+            remedy="check it once more; if that does not help, undo your change to the program that writes them",
+        )
+    return dict(found)

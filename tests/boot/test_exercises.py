@@ -20,7 +20,7 @@ SYMPTOMS = {
     "mseg-header": "the firmware says refused, image-malformed: StaticImageSize:beyond-file",
     "hot-path": r"the STM executes \d,\d{3} instructions for an SMI",
     "exit-handler": "class=unexpected-exit .*\n.*exit reason 10: CPUID",
-    "instruction-length": "the guest does not come to its end",
+    "instruction-length": "the guest does not shut down",
 }
 
 

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from build_scripts import cli, paths
-from build_scripts.errors import ExitCode
+from build_scripts.errors import ExitCode, LabError
 from build_scripts.exercises import tree
 from build_scripts.exercises.catalogue import EXERCISES, find
-from build_scripts.exercises.exercise import Exercise, Trial
+from build_scripts.exercises.exercise import Exercise, Trial, unfinished
 from build_scripts.stm_image import convert
 from build_scripts.stm_image.inspector import inspect_image
 from tests.host.test_convert import GOOD
@@ -69,6 +69,95 @@ def test_what_a_student_did_is_not_thrown_away(small: None, capsys: pytest.Captu
 
 
 @pytest.mark.parametrize(
+    "fails", [LabError("the patch does not fit"), OSError(28, "No space left"), KeyboardInterrupt()]
+)
+def test_again_keeps_the_work_until_there_is_something_new(
+    small: None, monkeypatch: pytest.MonkeyPatch, fails: BaseException
+) -> None:
+    """Whatever goes wrong while the new tree is made, the old one is there as it was, and nothing beside it."""
+    exercise = BY_NAME["hot-path"]
+    target = tree.begin(exercise, again=False)
+    (target / "StmPkg/Stm/Exit/Smi.c").write_text("mine\n")
+    before = contents(target)
+
+    def patch(_tree: Path, _patch: Path, *_options: str) -> None:
+        raise fails
+
+    monkeypatch.setattr(tree, "_patch", patch)
+    with pytest.raises(type(fails)):
+        tree.begin(exercise, again=True)
+    assert contents(target) == before
+    assert [path.name for path in tree.folder().iterdir()] == ["hot-path"]
+
+
+def test_again_leaves_nothing_of_the_old_tree(small: None) -> None:
+    exercise = BY_NAME["hot-path"]
+    target = tree.begin(exercise, again=False)
+    before = contents(target)
+    (target / "notes.txt").write_text("mine\n")
+    assert tree.begin(exercise, again=True) == target
+    assert contents(target) == before
+    assert [path.name for path in tree.folder().iterdir()] == ["hot-path"]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [('{"smis": [', "Expecting value"), ("[]", "not an object"), ("\udcff", "can't decode")],
+    ids=["cut", "list", "no-text"],
+)
+def test_facts_that_nobody_can_read(small: None, capsys: pytest.CaptureFixture[str], text: str, why: str) -> None:
+    """One error with its place, no traceback."""
+    target = tree.begin(BY_NAME["hot-path"], again=False)
+    raw = text.encode("utf-8", "surrogateescape")
+    (target / "build_scripts/__init__.py").touch()
+    (target / "build_scripts/__main__.py").write_text(
+        f"import pathlib, sys\npathlib.Path(sys.argv[sys.argv.index('--json') + 1]).write_bytes({raw!r})\n"
+    )
+    assert cli.main(["exercise", "check"]) == ExitCode.EXPECTATION_FAILED
+    said = capsys.readouterr().err
+    assert f"stmlab: the run in {target} wrote facts that cannot be read: .exercise.json: " in said
+    assert why in said and "remedy: " in said and "Traceback" not in said
+
+
+def test_facts_of_another_lab(small: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    tree.begin(BY_NAME["hot-path"], again=False)
+    monkeypatch.setattr(tree, "try_out", lambda *_arguments: Trial(0, {"smis": [{}]}, ""))
+    assert cli.main(["exercise", "check"]) == ExitCode.EXPECTATION_FAILED
+    assert "'treatment' is missing in its facts" in capsys.readouterr().err
+
+
+def test_an_error_of_python_is_shown_to_its_end(small: None, capsys: pytest.CaptureFixture[str]) -> None:
+    """The place in the student's tree and the error itself, which come last; and not the frames above."""
+    target = tree.begin(BY_NAME["mseg-header"], again=False)
+    (target / "build_scripts/__init__.py").touch()
+    frames = "".join(f"def f{number}(): f{number + 1}()\n" for number in range(9))
+    (target / "build_scripts/__main__.py").write_text(
+        f"{frames}def f9(): raise ValueError('Cr3Offset lies outside')\nf0()\n"
+    )
+    assert cli.main(["exercise", "check"]) == ExitCode.EXPECTATION_FAILED
+    out = capsys.readouterr().out
+    assert "a Python program in the tree fails" in out
+    assert f'File "{target}/build_scripts/__main__.py", line 10, in f9' in out
+    assert "ValueError: Cr3Offset lies outside" in out and "in f3" not in out
+
+
+def test_a_syntax_error_is_shown(small: None, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tree.begin(BY_NAME["mseg-header"], again=False)
+    (target / "build_scripts/__init__.py").touch()
+    (target / "build_scripts/__main__.py").write_text("from build_scripts import broken\n")
+    (target / "build_scripts/broken.py").write_text("def f(:\n")
+    assert cli.main(["exercise", "check"]) == ExitCode.EXPECTATION_FAILED
+    out = capsys.readouterr().out
+    assert f'File "{target}/build_scripts/broken.py", line 1' in out and "SyntaxError: " in out
+
+
+def test_many_lines_are_not_cut_in_silence() -> None:
+    errors = "".join(f"stmlab: complaint {number}\n" for number in range(9))
+    (shown,) = unfinished(Trial(7, None, errors))
+    assert shown.splitlines()[1:] == [*(f"    complaint {number}" for number in range(6)), "    ... and 3 more lines"]
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         (["check"], "no exercise has been begun"),
@@ -76,6 +165,13 @@ def test_what_a_student_did_is_not_thrown_away(small: None, capsys: pytest.Captu
         (["hot-path", "--solution"], "has not been begun"),
         (["nothing"], "no exercise has the name nothing"),
         (["hot-path", "mseg-header"], "one exercise at a time"),
+        (["--again"], "--again of which exercise?"),
+        (["--solution"], "--solution of which exercise?"),
+        (["--list", "hot-path"], "it has no use for hot-path"),
+        (["--list", "--again"], "--list or --again, not both"),
+        (["hot-path", "--again", "--solution"], "--solution or --again, not both"),
+        (["check", "--list"], "exercise check takes no --list"),
+        (["check", "hot-path", "--again"], "exercise check takes no --again"),
     ],
 )
 def test_refusals(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

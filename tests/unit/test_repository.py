@@ -113,3 +113,15 @@ def test_every_page_of_the_docs_begins_with_its_title(checkout: Path) -> None:
     for page in sorted((checkout / "docs").rglob("*.rst")):
         text = [line for line in page.read_text(encoding="utf-8").splitlines() if line and not line.startswith("..")]
         assert text[1] == "=" * len(text[0]), page
+
+
+def test_changelog_tells_each_thing_once(checkout: Path) -> None:
+    """In the sections of Keep a Changelog, each once a version, in one order."""
+    order = ["Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"]
+    text = (checkout / "CHANGELOG.md").read_text(encoding="utf-8")
+    for version in text.split("\n## ")[1:]:
+        sections = re.findall(r"^### (.+)$", version, re.MULTILINE)
+        assert sections == [name for name in order if name in sections]
+        # What it is about stands in front.
+        heads = [entry[:30] for entry in re.findall(r"^\* (.+)$", version, re.MULTILINE)]
+        assert len(heads) > 4 and [head for head in heads if heads.count(head) > 1] == []
