@@ -29,7 +29,7 @@ class Span:
 def spans_of(transitions: Iterable[Transition]) -> list[Span]:
     """The stretches between transitions, in the order they ended; what follows a processor's last one is unknown.
 
-    A stretch whose clock ran backwards, as across a reset or standby, has length 0.
+    A stretch whose clock ran backwards has length 0. The machine's goes on across a sleep; another one's may not.
     """
     last: dict[int, tuple[int, Transition]] = {}
     found = []

@@ -3,7 +3,8 @@
 
 A processor's track has a slice for each stretch in one mode, with the fields of the transition into it. Beside it are
 the SMIs, whole, and the records of firmware, STM and executive monitor as points in time. A trace counts nanoseconds;
-these are ticks of the time-stamp counter, which are nanoseconds of the guest while instructions are counted.
+these are ticks of the time-stamp counter, which are nanoseconds of the guest while instructions are counted. The
+machine's counter has one time for all processors and goes on across a sleep, so that slices and records need no other.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from typing import Any
 from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import TracePacket, TrackDescriptor, TrackEvent
 from perfetto.trace_builder.proto_builder import TraceProtoBuilder
 
-from build_scripts.observation.events import Kind, Transition
+from build_scripts.observation.events import Kind
 from build_scripts.observation.report import Smi, group_smis
 from build_scripts.observation.show import words_of
 from build_scripts.pictures.boot import Boot
 from build_scripts.pictures.decoded import fields_of
+from build_scripts.pictures.spans import spans_of
 from build_scripts.pictures.timeline import MODES
 
 # Who writes the trace, among those who could have written to it at the same time.
@@ -27,21 +29,6 @@ _SEQUENCE = 1
 CATEGORY_MODE = "mode"
 CATEGORY_SMI = "smi"
 CATEGORY_RECORD = "record"
-
-
-def _steady(transitions: Sequence[Transition]) -> list[int]:
-    """When each transition was. A wake sets a processor's time-stamp counter back; its time goes on all the same."""
-    last: dict[int, int] = {}
-    offset: dict[int, int] = {}
-    times = []
-    for event in transitions:
-        t = event.t + offset.get(event.cpu, 0)
-        if t < last.get(event.cpu, 0):
-            offset[event.cpu] = last[event.cpu] - event.t
-            t = last[event.cpu]
-        last[event.cpu] = t
-        times.append(t)
-    return times
 
 
 class _Writer:
@@ -119,20 +106,13 @@ def _add_boot(writer: _Writer, number: int, boot: Boot) -> None:
     modes = {cpu: writer.track(f"CPU {cpu}", process, process=number, thread=cpu + 1) for cpu in processors}
     smis = {cpu: writer.track(f"SMIs of CPU {cpu}", process) for cpu in processors}
     records = writer.track("records", process)
-    times = _steady(transitions)
-    # Object, not value: two processors may have had the same transition at the same time.
-    when = {id(event): t for event, t in zip(transitions, times, strict=True)}
-    last: dict[int, tuple[int, Transition]] = {}
-    for event, t in zip(transitions, times, strict=True):
-        if event.cpu in last:
-            begin, before = last[event.cpu]
-            name = MODES[before.target][0]
-            writer.slice(modes[event.cpu], begin, t, CATEGORY_MODE, name, fields_of(before))
-        last[event.cpu] = t, event
+    for span in spans_of(transitions):
+        name, fields = MODES[span.mode][0], fields_of(transitions[span.into])
+        writer.slice(modes[span.cpu], span.begin, span.end, CATEGORY_MODE, name, fields)
     for smi in group_smis(transitions):
         name = "SMI (dual-monitor)" if smi.events[0].kind is Kind.SMM_EXIT else "SMI (default)"
-        begin, end = when[id(smi.events[0])], when[id(smi.events[-1])]
-        writer.slice(smis[smi.cpu], begin, end, CATEGORY_SMI, name, _smi_fields(smi))
+        begin, end = smi.events[0].t, smi.events[-1].t
+        writer.slice(smis[smi.cpu], begin, max(begin, end), CATEGORY_SMI, name, _smi_fields(smi))
     for record in boot.stream.records:
         point = writer.event(TrackEvent.TYPE_INSTANT, records, record.t)
         point.name = f"{record.source} {record.event}"

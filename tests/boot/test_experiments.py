@@ -20,6 +20,7 @@ from build_scripts.experiments.standby import NIGHTS
 from build_scripts.machine.processors import Configuration
 from build_scripts.observation.events import Kind, MachineEvent, Mode
 from tests.support.carried import Carried, carry_out
+from tests.support.perfetto_trace import Read, hold_against
 
 from .test_errors import run_command
 
@@ -221,6 +222,23 @@ def test_sleeping_machine_was_reset(standby: Carried) -> None:
         assert vmxons == (NIGHTS if row["variant"] == "returns" else 0), row["variant"]
         # The firmware's own first SMIs of the wake come from a processor outside VMX operation in each of them.
         assert any(step.kind is Kind.SMI and step.source is Mode.NONE for step in after)
+
+
+def test_the_trace_goes_on_across_a_sleep(standby: Carried) -> None:
+    """The counter does, and so every record is where the transitions around it are: each wake after its sleep."""
+    hold_against(standby.trace, standby.streams)
+    for row, stream in zip(standby.document["rows"], standby.streams, strict=True):
+        times = [step.t for step in stream.transitions]
+        assert times == sorted(times), row["variant"]
+    stream = standby.streams[-1]  # the variant that comes back
+    asleep, awake = (stream.of("APP", name) for name in ("sleep-begin", "sleep-end"))
+    assert len(asleep) == len(awake) == NIGHTS
+    points = [t for _track, t, event in Read(standby.trace).points if event.name == "STM start"]
+    for dusk, dawn in zip(asleep, awake, strict=True):
+        # In between the monitor leaves and is back: the firmware's SMIs and VMXON, and the STM's start.
+        kinds = [step.kind for step in stream.transitions if dusk.t < step.t < dawn.t]
+        assert kinds.index(Kind.VMXOFF) < kinds.index(Kind.VMXON)
+        assert any(dusk.t < t < dawn.t for t in points)
 
 
 @pytest.mark.long

@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from build_scripts.builds.firmware_build import Firmware
 from build_scripts.experiments import document, first_light
 from build_scripts.observation import report
 from build_scripts.observation.events import Kind, MachineEvent, Mode
+from build_scripts.observation.show import live_line
 from build_scripts.stm_image import inspect_image, layout
+from tests.support.carried import carry_out
+from tests.support.perfetto_trace import hold_against
 
 from .conftest import Run
 
@@ -156,3 +161,18 @@ def test_without_the_treatment_the_executive_goes_on_alone(plain_vmx_run: Run) -
     assert reasons == {"no-dual-monitor"}
     assert len(plain_vmx_run.stream.of("EXEC", "launch")) == first_light.STARTS
     assert plain_vmx_run.document["activations"] == 0
+
+
+def test_the_trace_is_the_runs(session_folder: Path) -> None:
+    """What ``--trace`` writes, read with Perfetto's own classes."""
+    carried = carry_out((), session_folder)
+    assert "stmlab: trace: " in carried.errors
+    hold_against(carried.trace, carried.streams)
+
+
+def test_each_smi_has_its_line_as_it_ends(stm_run: Run) -> None:
+    """With ``-v``, in their order, and within 80 columns."""
+    lines = [line for line in stm_run.errors.splitlines() if line.startswith("stmlab: SMI CPU ")]
+    smis = [smi for smi in report.group_smis(stm_run.stream.transitions) if smi.complete]
+    assert smis and lines == [f"stmlab: {live_line(smi)}" for smi in smis]
+    assert max(map(len, lines)) <= 80

@@ -26,8 +26,12 @@ from tests.support.newcomer import environment
 # Longer than any experiment's own limits together, on a busy host.
 TIMEOUT_SECONDS = 3600
 _COMMAND = re.compile(r"python3 -m build_scripts run ([a-z-]+(?: --processors \d+)?)")
-# The demonstration, which needs no name.
+# The demonstration, which needs no name, and with what it is carried out.
 DEMONSTRATION = "python3 -m build_scripts run"
+_DEMONSTRATION_WITH = re.compile(rf"{DEMONSTRATION}(?: -v| --trace \S+)?")
+# What is told of a run and written, beside its JSON.
+TRACE = "run.pftrace"
+_LOOKED_AT: dict[tuple[str, ...], tuple[str, ...]] = {(): ("-v", "--trace", TRACE), ("standby",): ("--trace", TRACE)}
 
 
 @dataclass(frozen=True)
@@ -48,15 +52,26 @@ class Carried:
     @cached_property
     def streams(self) -> tuple[Stream, ...]:
         """What each boot recorded."""
-        return tuple(read_stream(path) for path in sorted(self.folder.glob("boot-*")))
+        return tuple(read_stream(path) for path in self.boots)
+
+    @property
+    def boots(self) -> list[Path]:
+        """The folders with the logs of each boot, in order."""
+        return sorted(self.folder.glob("boot-*"))
+
+    @property
+    def trace(self) -> bytes:
+        """What ``--trace`` has written, of a run that has it."""
+        return (self.folder / TRACE).read_bytes()
 
 
 def experiment_of(command: str) -> tuple[str, ...] | None:
     """The arguments behind ``run`` of a documented command that does nothing but carry out an experiment.
 
-    None for others. The first page that shows the demonstration runs it as a newcomer does.
+    None for others. The first page that shows the demonstration runs it as a newcomer does. ``-v`` and ``--trace`` are
+    among what the session's demonstration is carried out with.
     """
-    if command == DEMONSTRATION:
+    if _DEMONSTRATION_WITH.fullmatch(command):
         return ()
     found = _COMMAND.fullmatch(command)
     if found is None:
@@ -86,8 +101,9 @@ def carry_out(arguments: Sequence[str], session: Path) -> Carried:
 
 def _run(arguments: Sequence[str], folder: Path) -> dict[str, Any]:
     facts = folder / "facts.json"
+    looks = [str(folder / word) if word == TRACE else word for word in _LOOKED_AT.get(tuple(arguments), ())]
     result = subprocess.run(
-        ["python3", "-m", "build_scripts", "run", *arguments, "--json", str(facts)],
+        ["python3", "-m", "build_scripts", "run", *arguments, *looks, "--json", str(facts)],
         cwd=paths.CHECKOUT,
         env=environment(),
         capture_output=True,

@@ -33,6 +33,11 @@ SHORTENED = {
     "model --sequences 100000": "model --sequences 1000",
     "model --sequences 10000 ": "model --sequences 500 ",
 }
+# What another test does: it talks to the terminal, or the check does not pass, as it should not.
+ELSEWHERE = {
+    "python3 -m build_scripts shell": "tests/boot/test_shell.py::test_a_conversation",
+    "python3 -m build_scripts exercise check": "tests/boot/test_exercises.py::test_a_fault_shows",
+}
 # A clean stuart build takes three minutes on two cores; a first machine build six.
 PAGE_TIMEOUT_SECONDS = 2400
 
@@ -69,8 +74,8 @@ def _carried(page: Page, command: str) -> tuple[str, ...] | None:
 
 
 def _shown(page: Page, command: str) -> str:
-    """As the page's shell gets it; a command that the session has carried out by itself is left to that."""
-    if _carried(page, command) is not None:
+    """As the page's shell gets it; what the session has carried out by itself, or tests elsewhere, is left to that."""
+    if _carried(page, command) is not None or command in ELSEWHERE:
         return f": {shlex.quote(command)}"
     for long, short in SHORTENED.items():
         command = command.replace(long, short)
@@ -90,15 +95,25 @@ def test_what_is_shortened_is_shown() -> None:
     assert [long for long in SHORTENED if not any(long in command for command in commands)] == []
 
 
+def test_what_is_tested_elsewhere_is_shown_and_tested() -> None:
+    commands = {command for page in PAGES for command in page.commands}
+    for command, test in ELSEWHERE.items():
+        path, _, name = test.partition("::")
+        assert command in commands and f"def {name}(" in (ROOT / path).read_text(encoding="utf-8"), command
+
+
 @pytest.mark.parametrize("pages", ALIKE, ids=lambda pages: "+".join(str(page.path) for page in pages))
 def test_commands_of_page(pages: list[Page], tmp_path: Path, session_folder: Path) -> None:
     """The commands of one page run, in order, in a fresh clone; experiments in this checkout, once for all tests."""
-    for arguments in (found for command in pages[0].commands if (found := _carried(pages[0], command)) is not None):
-        carried = carry_out(arguments, session_folder)
-        assert carried.status == 0, f"{pages[0].path}: run {' '.join(arguments)}\n{carried.output}{carried.errors}"
     log = tmp_path / "commands.log"
     # The debugger's socket lies below, and its path has at most 107 bytes. It stays if the commands fail.
     state = Path(tempfile.mkdtemp(prefix="lab-"))
+    wanted = (found for command in pages[0].commands if (found := _carried(pages[0], command)) is not None)
+    for number, arguments in enumerate(wanted):
+        carried = carry_out(arguments, session_folder)
+        assert carried.status == 0, f"{pages[0].path}: run {' '.join(arguments)}\n{carried.output}{carried.errors}"
+        # Such as the page's `report` finds.
+        shutil.copytree(carried.boots[-1], state / "stmlab" / "runs" / f"carried-{number:02}")
     with _fresh_clone(pages[0], tmp_path) as clone:
         with log.open("wb") as output:
             result = subprocess.run(
@@ -107,7 +122,8 @@ def test_commands_of_page(pages: list[Page], tmp_path: Path, session_folder: Pat
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=clone,
-                env=environment() | {"XDG_STATE_HOME": str(state)},
+                # A browser that shows nothing: to the lab one like any other.
+                env=environment() | {"XDG_STATE_HOME": str(state), "BROWSER": "true"},
                 timeout=PAGE_TIMEOUT_SECONDS,
                 check=False,
             )

@@ -4,58 +4,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace, TrackDescriptor, TrackEvent
 
 from build_scripts.observation.events import read_stream
 from build_scripts.pictures import trace
 from build_scripts.pictures.boot import read_boots
 from build_scripts.pictures.spans import spans_of
 from build_scripts.pictures.timeline import MODES
+from tests.support.perfetto_trace import Read, noted
 
 from .streams import Logs, good_run
-
-
-class Read:
-    """A trace as a reader of Perfetto's format finds it: tracks, slices and points."""
-
-    def __init__(self, data: bytes) -> None:
-        self.trace = Trace()
-        self.trace.ParseFromString(data)
-        self.tracks: dict[int, TrackDescriptor] = {}
-        self.slices: list[tuple[int, int, int, Any]] = []
-        self.points: list[tuple[int, int, Any]] = []
-        opened: dict[int, list[tuple[int, Any]]] = {}
-        for packet in self.trace.packet:
-            if packet.HasField("track_descriptor"):
-                described = packet.track_descriptor
-                assert described.uuid not in self.tracks
-                assert not described.HasField("parent_uuid") or described.parent_uuid in self.tracks
-                self.tracks[described.uuid] = described
-                continue
-            event = packet.track_event
-            assert event.track_uuid in self.tracks and packet.trusted_packet_sequence_id
-            if event.type == TrackEvent.TYPE_SLICE_BEGIN:
-                opened.setdefault(event.track_uuid, []).append((packet.timestamp, event))
-            elif event.type == TrackEvent.TYPE_SLICE_END:
-                begin, began = opened[event.track_uuid].pop()
-                assert begin <= packet.timestamp
-                self.slices.append((event.track_uuid, begin, packet.timestamp, began))
-            else:
-                self.points.append((event.track_uuid, packet.timestamp, event))
-        assert not any(opened.values())
-
-    def name(self, track: int) -> str:
-        found = self.tracks[track]
-        return str(found.name or found.thread.thread_name or found.process.process_name)
-
-    def of(self, category: str) -> list[tuple[int, int, int, Any]]:
-        return [found for found in self.slices if found[3].categories == [category]]
-
-
-def noted(event: Any) -> dict[str, str]:
-    return {found.name: found.string_value for found in event.debug_annotations}
 
 
 def made(*folders: Path) -> Read:
@@ -105,12 +62,18 @@ def test_a_process_for_each_boot_and_a_track_for_each_processor(tmp_path: Path) 
     assert threads == [(1, "CPU 0"), (1, "CPU 1"), (2, "CPU 0")]
 
 
-def test_time_goes_on_across_a_wake(tmp_path: Path) -> None:
-    """A processor's time-stamp counter begins anew; no slice ends before it began, none overlaps the one before."""
+def test_records_and_slices_share_a_clock(tmp_path: Path) -> None:
+    """What was recorded in a stretch lies in its slice, also where a counter begins anew; no slice ends too early."""
     logs = Logs(tmp_path / "run")
-    logs.default_smi()
-    logs.t = 0
-    logs.default_smi()
-    found = made(logs.write()).of(trace.CATEGORY_MODE)
-    edges = [edge for _track, begin, end, _event in found for edge in (begin, end)]
-    assert edges == sorted(edges) and len(found) == 3
+    for _ in range(2):
+        logs.transition("smi", "guest", "smm")
+        logs.record("records.log", "FW", "in-smm")
+        logs.transition("rsm", "smm", "guest")
+        logs.t = 0
+    read = made(logs.write())
+    inside = [
+        (begin, end) for _track, begin, end, event in read.of(trace.CATEGORY_MODE) if event.name.startswith("SMM")
+    ]
+    assert len(inside) == 2
+    points = [t for _track, t, event in read.points]
+    assert len(points) == 2 and all(any(begin < t < end for begin, end in inside) for t in points)
