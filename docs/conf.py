@@ -14,7 +14,7 @@ author = "STM Lab contributors"
 copyright = "2026, STM Lab contributors"
 version = release = __version__
 
-extensions = ["sphinx_design", "sphinx_copybutton", "lab_timeline"]
+extensions = ["sphinx_design", "sphinx_copybutton", "lab_timeline", "lab_screen"]
 master_doc = "index"
 exclude_patterns = ["_build"]
 nitpicky = True

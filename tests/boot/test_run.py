@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from build_scripts.builds.firmware_build import Firmware
 from build_scripts.experiments import document, first_light
+from build_scripts.machine.processors import Configuration
 from build_scripts.observation import report
-from build_scripts.observation.events import Kind, MachineEvent, Mode
-from build_scripts.observation.show import live_line
+from build_scripts.observation.events import Kind, MachineEvent, Mode, Stream, read_stream
+from build_scripts.observation.show import live_line, story
 from build_scripts.stm_image import inspect_image, layout
 from tests.support.carried import carry_out
 from tests.support.perfetto_trace import hold_against
@@ -176,3 +178,13 @@ def test_each_smi_has_its_line_as_it_ends(stm_run: Run) -> None:
     smis = [smi for smi in report.group_smis(stm_run.stream.transitions) if smi.complete]
     assert smis and lines == [f"stmlab: {live_line(smi)}" for smi in smis]
     assert max(map(len, lines)) <= 80
+
+
+def test_the_stored_run_is_one_as_it_is_today(stm_run: Run, checkout: Path) -> None:
+    """The screens of the documentation tell the demonstration's story, line by line, but for numbers and hashes."""
+
+    def told(stream: Stream) -> list[str]:
+        made = report.build_report(stream, Configuration.DUAL_MONITOR)
+        return [re.sub(r"0x[0-9a-f]+|[0-9a-f]{64}|\d+", "N", line) for line in story(made, stream)]
+
+    assert told(read_stream(checkout / "docs/runs/first-light")) == told(stm_run.stream)

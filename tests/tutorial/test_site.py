@@ -18,8 +18,15 @@ from build_scripts import __version__
 from tests.support.browser import THEMES, WIDTHS, Shown, Theme, shown
 
 ROOT = Path(__file__).resolve().parents[2]
-# The front page, a chapter with a picture, code and tables, the longest tables, and the page with the longest words.
-LOOKED_AT = ("index", "tutorial/one-smi", "tutorial/plain-vmm", "reference/stm-api", "reference/attacks")
+# The front page, chapters with screens, pictures, code and tables, the longest tables, and the longest words.
+LOOKED_AT = (
+    "index",
+    "tutorial/first-light",
+    "tutorial/one-smi",
+    "tutorial/plain-vmm",
+    "reference/stm-api",
+    "reference/attacks",
+)
 # What a reader who has never seen the site types, and pages that have to be among the answers.
 SEARCHED = {"standby": "tutorial/standby", "S3": "tutorial/standby", "attack": "reference/attacks"}
 
@@ -83,11 +90,12 @@ def test_only_python_is_coloured_as_python(site: Path) -> None:
 def test_pictures_are_drawn_from_stored_runs(site: Path) -> None:
     used = set()
     for path in (ROOT / "docs").rglob("*.rst"):
-        names = re.findall(r"^\.\. timeline:: (\S+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
-        used |= set(names)
-        if names:
-            made = site / path.relative_to(ROOT / "docs").with_suffix(".html")
-            assert made.read_text(encoding="utf-8").count('<svg class="timeline"') == len(names)
+        for kind in ("timeline", "screen"):
+            names = re.findall(rf"^\.\. {kind}:: (\S+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+            used |= set(names)
+            if names:
+                made = site / path.relative_to(ROOT / "docs").with_suffix(".html")
+                assert made.read_text(encoding="utf-8").count(f'<svg class="{kind}"') == len(names)
     assert used == {path.name for path in (ROOT / "docs/runs").iterdir()}
 
 
