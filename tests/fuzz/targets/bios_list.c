@@ -18,6 +18,7 @@
 #define TSEG_SIZE  0x10000
 #define MSEG_BASE  (TSEG_BASE + 0xC000)
 #define TSEG_END   (TSEG_BASE + TSEG_SIZE)
+#define ECAM_BASE  0xE0000000
 #define LIST_AT    0x1000
 #define LIST_ROOM  0x6000
 
@@ -52,6 +53,22 @@ ZeroMem (
   )
 {
   return __builtin_memset (Buffer, 0, Length);
+}
+
+/**
+  A register of the chipset: every function is a bridge, and the bus behind it has the next
+  number, so that a path of any length leads somewhere.
+**/
+STATIC
+UINT8
+EFIAPI
+ReadPci (
+  IN CONST VOID  *Context,
+  IN UINT64      Place
+  )
+{
+  REQUIRE ((Context == &mRewrites) && (Place >> 28 == 0));
+  return ((Place & 0xFFF) == 0x0E) ? 1 : (UINT8)((Place >> 20) + 1);
 }
 
 /**
@@ -163,6 +180,10 @@ LLVMFuzzerTestOneInput (
   Limits.MsegEnd      = TSEG_END;
   Limits.BiosPages    = 0;
   Limits.BiosList     = NULL;
+  Limits.EcamBase     = ECAM_BASE;
+  Limits.EcamSize     = SIZE_256MB;
+  Limits.ReadPci      = ReadPci;
+  Limits.PciContext   = &mRewrites;
   Pages               = malloc (STM_BIOS_PAGES * SIZE_4KB);
   Count               = STM_BIOS_PAGES;
   Status              = StmBiosListCopy (&Limits, Address, Pages, &Count);
