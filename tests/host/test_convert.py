@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from build_scripts.stm_image import ImageError, convert, inspect_image, layout
@@ -136,6 +136,7 @@ def test_relocation_that_is_not_read_is_no_image() -> None:
         convert(bytes(module))
 
 
+@settings(max_examples=40)
 @given(st.data())
 def test_garbled_module_is_refused_or_converted(data: st.DataObject) -> None:
     """Whatever a file holds, the converter answers with an image or an ImageError."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from build_scripts import paths
 from build_scripts.commands.conformance import page_of
 from build_scripts.conformance import engine
 from build_scripts.conformance.engine import Status
-from build_scripts.conformance.image_table import TABLE
+from build_scripts.conformance.image_table import TABLE, Image
 from build_scripts.conformance.rules import SUITES, load
+from tests.support.kept_images import outcome_of
 
 PAGE = paths.CHECKOUT / "docs" / "reference" / "conformance.rst"
 
@@ -20,9 +22,24 @@ pytestmark = pytest.mark.machine
 
 
 @pytest.fixture(scope="module")
-def evidence(qemu: Path, tmp_path_factory: pytest.TempPathFactory) -> engine.Evidence:
-    """One run of all images."""
-    return engine.collect(qemu, TABLE, tmp_path_factory.mktemp("conformance"))
+def evidence(qemu: Path, session_folder: Path) -> engine.Evidence:
+    """What all images said, each run once a session."""
+    return _gathered(TABLE, qemu, session_folder)
+
+
+def _gathered(images: Iterable[Image], qemu: Path, session: Path) -> engine.Evidence:
+    evidence = engine.Evidence()
+    for image in images:
+        evidence.add(image, outcome_of(image, qemu, session))
+    return evidence
+
+
+def test_command_runs_what_the_suite_runs(qemu: Path, session_folder: Path, tmp_path: Path) -> None:
+    """Of a few images the command gathers the same."""
+    few = TABLE[::40]
+    collected = engine.collect(qemu, few, tmp_path)
+    assert collected == _gathered(few, qemu, session_folder)
+    assert collected.passed and {path.name for path in tmp_path.iterdir()} == {image.name for image in few}
 
 
 @pytest.mark.parametrize("suite", SUITES)
