@@ -18,7 +18,9 @@
                0x1000  SMM-guest VMCS
                0x1600  short ring
                0x1800  STM_PROCESSOR, and what a domain hides
-             Where a VMCS takes more than STM_VMCS_ROOM, both are in two pages more.
+             Where a VMCS takes more than STM_VMCS_ROOM, both are in two pages of their own,
+             behind all blocks, and a block is STM_LARGE_BLOCK_SIZE, what is left of the first
+             three quarters moved together.
 
   Of the six activation tables three are in use, since MSEG lies within one GB. In the
   page directories of the others are the profile as a call is about to change it, and the
@@ -56,15 +58,21 @@
 /// take 1 KB of it (IA32_VMX_BASIC[44:32]): the rest of both pages is for what else a
 /// processor has.
 ///
-#define STM_BLOCK_SIZE        0x2000
-#define STM_LARGE_BLOCK_SIZE  0x4000
-#define STM_VMCS_ROOM         0x600
+#define STM_BLOCK_SIZE  0x2000
+#define STM_VMCS_ROOM   0x600
 
 ///
 /// PerProcDynamicMemorySize of the software header, to which the firmware adds two VMCS
 /// regions: with those of 1 KB it is a block.
 ///
 #define STM_PER_PROCESSOR_MEMORY  0x1800
+
+///
+/// A block whose VMCSs are elsewhere. With two pages for them that is what the formula sets
+/// aside where a region takes 4 KB.
+///
+#define STM_LARGE_BLOCK_SIZE  0x1800
+#define STM_LARGE_VMCSS_SIZE  (2 * SIZE_4KB)
 
 ///
 /// Blocks beyond those of the processors that the loader announces: without one of
@@ -77,6 +85,12 @@
 /// are five, and the EPT's four, eight without leaves of 1 GB, before anything is protected.
 ///
 #define STM_RESERVE_PAGES  13
+
+///
+/// Where a region takes 4 KB, the spare block's are two of these pages: there the EPT has
+/// six, and a processor without leaves of 1 GB needs a larger MSEG.
+///
+#define STM_LARGE_RESERVE_PAGES  11
 
 ///
 /// How much of a larger MSEG is used.
@@ -102,6 +116,14 @@
 #define STM_BLOCK_RING_RECORDS     8
 #define STM_BLOCK_PROCESSOR        0x1800
 #define STM_BLOCK_HIDDEN           0x1F80
-#define STM_BLOCK_LARGE_VMCSS      0x2000   ///< both, in a block of STM_LARGE_BLOCK_SIZE
+
+///
+/// The same in a block of STM_LARGE_BLOCK_SIZE, where they are elsewhere. The rest is at the
+/// same distances from STM_PROCESSOR, so that such a block begins at 800H of what would be
+/// one of the others.
+///
+#define STM_LARGE_BLOCK_START            0x0800
+#define STM_LARGE_BLOCK_CRASH_STACK_TOP  0x1200
+#define STM_LARGE_BLOCK_RING             0x1200
 
 #endif

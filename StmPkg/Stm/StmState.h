@@ -326,6 +326,8 @@ typedef struct STM_SHARED_STATE {
   UINT64                      EptPool;          ///< those that the STM's own page tables have left
   UINT64                      Draft;            ///< profile as a call is about to change it
   UINT64                      BiosList;         ///< the firmware's list of resources
+  UINT64                      FirstBlock;       ///< block of slot 0
+  UINT64                      Vmcss;            ///< VMCS regions, STM_LARGE_VMCSS_SIZE each block; 0: they are in it
   UINT64                      Ring;             ///< the parts of the ring, if there are any
   UINT32                      PoolPages;        ///< pages of Pool
   UINT32                      EptPages;         ///< pages of EptPool
@@ -361,7 +363,7 @@ typedef struct STM_SHARED_STATE {
 /// State of the processor of a block.
 ///
 #define STM_PROCESSOR_OF(Shared, Slot)                                         \
-  ((STM_PROCESSOR *)(UINTN)((Shared)->Dynamic + STM_DYNAMIC_SHARED_SIZE +      \
+  ((STM_PROCESSOR *)(UINTN)((Shared)->FirstBlock +                             \
                             (UINT64)(Slot) * (Shared)->BlockSize + STM_BLOCK_PROCESSOR))
 
 ///

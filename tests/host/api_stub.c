@@ -279,6 +279,7 @@ BuildShared (
   mShared->TsegBase                                                = TEST_TSEG_BASE;
   mShared->TsegEnd                                                 = TEST_TSEG_END;
   mShared->Dynamic                                                 = (UINT64)(UINTN)mShared;
+  mShared->FirstBlock                                              = mShared->Dynamic + STM_DYNAMIC_SHARED_SIZE;
   mShared->PhysicalBits                                            = mPhysicalBits;
   mShared->ProcessorLimit                                          = mLimit;
   mShared->BlockSize                                               = STM_BLOCK_SIZE;

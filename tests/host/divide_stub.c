@@ -18,7 +18,7 @@ STM_SHARED  TestShared;
   @param[in]  VmcsSize    Bytes of a VMCS region.
   @param[in]  Processors  How many are served.
   @param[out] Found       BlockSize, BlockLimit, BiosRoom, PoolPages, RingRecords, BiosList,
-                          Ring, Pool.
+                          Ring, Pool, FirstBlock, Vmcss.
 
   @return What StmDivideMseg returned.
 **/
@@ -28,7 +28,7 @@ TestDivide (
   IN  UINT64  MsegEnd,
   IN  UINT32  VmcsSize,
   IN  UINT32  Processors,
-  OUT UINT64  Found[8]
+  OUT UINT64  Found[10]
   )
 {
   UINT32  Done;
@@ -47,6 +47,8 @@ TestDivide (
   Found[5]            = TestShared.BiosList;
   Found[6]            = TestShared.Ring;
   Found[7]            = TestShared.Pool;
+  Found[8]            = TestShared.FirstBlock;
+  Found[9]            = TestShared.Vmcss;
   return Done;
 }
 

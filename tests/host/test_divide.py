@@ -18,6 +18,7 @@ PAGE = layout.PAGE
 SOFTWARE = inspect_image(seeds.image_file()).software
 DYNAMIC = SOFTWARE.static_image_size + layout.ACTIVATION_TABLES_SIZE
 GB = 1 << 30
+LARGE_BLOCK, LARGE_RESERVE_PAGES = 0x1800, 11
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Divided:
     bios_list: int
     ring: int
     pool: int
+    first_block: int
+    vmcss: int
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +44,7 @@ def library(build_library: Build) -> ctypes.CDLL:
 
 
 def divide(library: ctypes.CDLL, size: int, processors: int, vmcs: int = layout.VMCS_SIZE) -> Divided:
-    found = (ctypes.c_uint64 * 8)()
+    found = (ctypes.c_uint64 * 10)()
     addresses = ctypes.c_uint64(DYNAMIC), ctypes.c_uint64(size)
     done = library.TestDivide(*addresses, ctypes.c_uint32(vmcs), ctypes.c_uint32(processors), found)
     return Divided(bool(done), *found)
@@ -70,13 +73,22 @@ def test_the_labs_mseg(library: ctypes.CDLL, processors: int, records: int) -> N
 def test_parts_do_not_overlap(library: ctypes.CDLL, processors: int, pages: int, vmcs: int) -> None:
     size = DYNAMIC + pages * PAGE
     found = divide(library, size, processors, vmcs)
-    block = 2 * PAGE if vmcs <= 1536 else 4 * PAGE
-    needed = DYNAMIC + layout.DYNAMIC_SHARED_SIZE + (processors + 1) * block + layout.RESERVE_PAGES * PAGE
+    large = vmcs > 1536
+    reserve = LARGE_RESERVE_PAGES if large else layout.RESERVE_PAGES
+    first = DYNAMIC + layout.DYNAMIC_SHARED_SIZE
+    needed = first + (processors + 1) * (LARGE_BLOCK + 2 * PAGE if large else layout.BLOCK_SIZE) + reserve * PAGE
     assert found.done == (size >= needed and processors < 512)
     if not found.done:
         return
-    assert found.block == block and found.blocks > processors and found.pool_pages >= layout.RESERVE_PAGES
-    end = DYNAMIC + layout.DYNAMIC_SHARED_SIZE + found.blocks * found.block
+    assert found.blocks > processors and found.pool_pages >= reserve
+    if large:
+        # What is at 0 to 800H of the other blocks is not there.
+        assert (found.block, found.first_block + 0x800) == (LARGE_BLOCK, first)
+        assert found.vmcss % PAGE == 0 and first + found.blocks * LARGE_BLOCK <= found.vmcss
+        end = found.vmcss + found.blocks * 2 * PAGE
+    else:
+        assert (found.block, found.first_block, found.vmcss) == (layout.BLOCK_SIZE, first, 0)
+        end = first + found.blocks * found.block
     if found.bios_list:
         assert (found.list_pages, end <= found.bios_list) == (4, True)
         end = found.bios_list + 4 * PAGE
@@ -84,12 +96,13 @@ def test_parts_do_not_overlap(library: ctypes.CDLL, processors: int, pages: int,
     assert found.pool + found.pool_pages * PAGE == size
 
 
-def test_firmware_whose_regions_are_larger(library: ctypes.CDLL) -> None:
-    """The formula falls 2 KB a processor short where a region takes 4 KB: refused, not overwritten."""
-    for processors in (1, 8):
-        size = layout.needed_size(SOFTWARE, processors, PAGE)
-        assert not divide(library, size, processors, PAGE).done
-        assert divide(library, size + layout.BLOCK_SIZE + processors * 0x800, processors, PAGE).done
+@pytest.mark.parametrize("processors", [1, 2, 7, 8, 64])
+def test_the_needed_size_is_enough_where_a_region_takes_4_kb(library: ctypes.CDLL, processors: int) -> None:
+    """Rounded down, as the STM does with what the firmware's formula sets aside: half a page an odd number."""
+    size = layout.needed_size(SOFTWARE, processors, PAGE) & -PAGE
+    least = divide(library, size, processors, PAGE)
+    assert (least.done, least.blocks, least.pool_pages) == (True, processors + 1, LARGE_RESERVE_PAGES)
+    assert not divide(library, size - PAGE, processors, PAGE).done
 
 
 @pytest.mark.parametrize("own", range(4))

@@ -119,16 +119,16 @@ StmException (
   )
 {
   CONST STM_PROCESSOR  *Processor;
-  UINT64               Block;
+  IA32_DESCRIPTOR      Gdtr;
 
   if (Frame->Vector == EXCEPT_IA32_GP_FAULT) {
     AsmTryFailed (Frame->Rip, Frame->Rsp);
   }
 
   //
-  // The crash stack is in the first page of the processor's block.
+  // Nothing of the interrupted code is trusted, but each processor has a GDT of its own.
   //
-  Block     = (UINT64)(UINTN)Frame & ~(UINT64)(SIZE_4KB - 1);
-  Processor = (CONST STM_PROCESSOR *)(UINTN)(Block + STM_BLOCK_PROCESSOR);
+  AsmReadGdtr (&Gdtr);
+  Processor = (CONST STM_PROCESSOR *)(Gdtr.Base - OFFSET_OF (STM_PROCESSOR, Host.Gdt));
   StmCrash (Processor, StmCrashException, Frame->Vector, 0, Frame->Rip, Frame->ErrorCode);
 }

@@ -35,6 +35,8 @@ STATIC_ASSERT (VMX_HOST_PAT == 0x0007040600070406ULL, "Registers.nasm: PAT_INITI
 STATIC_ASSERT (STM_BLOCK_PROCESSOR + sizeof (STM_PROCESSOR) <= STM_BLOCK_HIDDEN, "block layout");
 STATIC_ASSERT (STM_BLOCK_HIDDEN + sizeof (STM_HIDDEN_STATE) <= STM_BLOCK_SIZE, "block layout");
 STATIC_ASSERT (STM_BLOCK_RING + STM_BLOCK_RING_RECORDS * sizeof (STM_RING_RECORD) <= STM_BLOCK_PROCESSOR, "block layout");
+STATIC_ASSERT (STM_LARGE_BLOCK_START + STM_LARGE_BLOCK_SIZE == STM_BLOCK_SIZE, "large block layout");
+STATIC_ASSERT (STM_LARGE_BLOCK_RING + STM_BLOCK_RING_RECORDS * sizeof (STM_RING_RECORD) <= STM_BLOCK_PROCESSOR, "large block layout");
 STATIC_ASSERT (STM_BLOCK_PROCESSOR - STM_BLOCK_STACK_TOP == 0x800, "Layout.inc: STM_STACK_FROM_PROCESSOR");
 STATIC_ASSERT (sizeof (STM_LOADER_DATA) <= STM_LOADER_DATA_SIZE, "StmMsegLayout.h");
 STATIC_ASSERT (STM_DYNAMIC_SHARED + sizeof (STM_SHARED) <= STM_DYNAMIC_ENTRY_STACK, "loader data and STM_SHARED are one page");
@@ -262,11 +264,21 @@ StartBlock (
   STM_PROCESSOR  *Processor;
   UINT64         Block;
   UINT64         Vmcss;
+  UINT64         Ring;
 
   Processor = STM_PROCESSOR_OF (Shared, Slot);
   Block     = (UINT64)(UINTN)Processor - STM_BLOCK_PROCESSOR;
-  Vmcss     = Block + ((Shared->BlockSize == STM_BLOCK_SIZE) ? 0 : STM_BLOCK_LARGE_VMCSS);
-  ZeroMem ((VOID *)(UINTN)Block, Shared->BlockSize);
+  if (Shared->Vmcss == 0) {
+    Vmcss = Block;
+    Ring  = Block + STM_BLOCK_RING;
+    ZeroMem ((VOID *)(UINTN)Block, STM_BLOCK_SIZE);
+  } else {
+    Vmcss = Shared->Vmcss + (UINT64)Slot * STM_LARGE_VMCSS_SIZE;
+    Ring  = Block + STM_LARGE_BLOCK_RING;
+    ZeroMem ((VOID *)(UINTN)(Block + STM_LARGE_BLOCK_START), STM_LARGE_BLOCK_SIZE);
+    ZeroMem ((VOID *)(UINTN)Vmcss, STM_LARGE_VMCSS_SIZE);
+  }
+
   Processor->Shared        = Shared;
   Processor->Slot          = Slot;
   Processor->ApicId        = ApicId;
@@ -281,7 +293,7 @@ StartBlock (
     //
     // MSEG has no room for a ring, or more processors have come than it has parts for.
     //
-    Processor->Ring     = (STM_RING_RECORD *)(UINTN)(Block + STM_BLOCK_RING);
+    Processor->Ring     = (STM_RING_RECORD *)(UINTN)Ring;
     Processor->RingMask = STM_BLOCK_RING_RECORDS - 1;
   }
 

@@ -96,19 +96,33 @@ StmDivideMseg (
   IN     UINT32      Processors
   )
 {
-  UINT64  First;
-  UINT64  End;
-  UINT64  Needed;
-  UINT64  Rest;
-  UINT64  ListPages;
-  UINT64  List;
-  UINT64  RingPages;
-  UINT32  Records;
+  BOOLEAN  Large;
+  UINT64   First;
+  UINT64   Each;
+  UINT64   End;
+  UINT64   Needed;
+  UINT64   Reserve;
+  UINT64   Rest;
+  UINT64   ListPages;
+  UINT64   List;
+  UINT64   RingPages;
+  UINT32   Records;
 
-  Shared->BlockSize = (Shared->VmcsSize <= STM_VMCS_ROOM) ? STM_BLOCK_SIZE : STM_LARGE_BLOCK_SIZE;
+  First = Shared->Dynamic + STM_DYNAMIC_SHARED_SIZE;
+  Large = (BOOLEAN)(Shared->VmcsSize > STM_VMCS_ROOM);
+  if (Large) {
+    Shared->BlockSize  = STM_LARGE_BLOCK_SIZE;
+    Shared->FirstBlock = First - STM_LARGE_BLOCK_START;
+    Each               = STM_LARGE_BLOCK_SIZE + STM_LARGE_VMCSS_SIZE;
+    Reserve            = STM_LARGE_RESERVE_PAGES;
+  } else {
+    Shared->BlockSize  = STM_BLOCK_SIZE;
+    Shared->FirstBlock = First;
+    Each               = STM_BLOCK_SIZE;
+    Reserve            = STM_RESERVE_PAGES;
+  }
 
-  First  = Shared->Dynamic + STM_DYNAMIC_SHARED_SIZE;
-  Needed = First + ((UINT64)Processors + STM_SPARE_BLOCKS) * Shared->BlockSize + STM_RESERVE_PAGES * SIZE_4KB;
+  Needed = First + ((UINT64)Processors + STM_SPARE_BLOCKS) * Each + Reserve * SIZE_4KB;
   End    = (Shared->Snapshot.Pages == 0) ? Shared->MsegEnd : Shared->Snapshot.Roots;
   if (End < Needed) {
     return FALSE;
@@ -123,7 +137,7 @@ StmDivideMseg (
   }
 
   Rest             -= RingPages;
-  Shared->PoolPages = (UINT32)MIN (STM_RESERVE_PAGES + Rest, STM_POOL_MOST_PAGES);
+  Shared->PoolPages = (UINT32)MIN (Reserve + Rest, STM_POOL_MOST_PAGES);
   Shared->Pool      = End - (UINT64)Shared->PoolPages * SIZE_4KB;
   Shared->Ring      = Shared->Pool - RingPages * SIZE_4KB;
   List              = Shared->Ring - ListPages * SIZE_4KB;
@@ -133,12 +147,16 @@ StmDivideMseg (
   }
 
   Shared->ProcessorLimit = Processors;
-  Shared->BlockLimit     = (UINT32)MIN ((List - First) / Shared->BlockSize, STM_WINDOWS);
+  Shared->BlockLimit     = (UINT32)MIN ((List - First) / Each, STM_WINDOWS);
   if (Shared->Snapshot.Pages != 0) {
     //
     // As many as there are top tables.
     //
     Shared->BlockLimit = MIN (Shared->BlockLimit, Processors + STM_SPARE_BLOCKS);
+  }
+
+  if (Large) {
+    Shared->Vmcss = List - (UINT64)Shared->BlockLimit * STM_LARGE_VMCSS_SIZE;
   }
 
   //

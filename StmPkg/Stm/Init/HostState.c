@@ -148,7 +148,8 @@ StmEnterHostState (
 
   VmxBuildHostTables (
     &Processor->Host,
-    (UINTN)Processor - STM_BLOCK_PROCESSOR + STM_BLOCK_CRASH_STACK_TOP
+    (UINTN)Processor - STM_BLOCK_PROCESSOR +
+    ((Shared->Vmcss == 0) ? STM_BLOCK_CRASH_STACK_TOP : STM_LARGE_BLOCK_CRASH_STACK_TOP)
     );
   Gdtr.Limit = sizeof (Processor->Host.Gdt) - 1;
   Gdtr.Base  = (UINTN)&Processor->Host.Gdt;
