@@ -16,19 +16,25 @@ import sys
 from pathlib import Path
 
 from build_scripts import paths, system
+from build_scripts.bundles import environment as bundled_environment
+from build_scripts.bundles import host, record
+from build_scripts.bundles.archive import Bundle
 from build_scripts.errors import ExitCode, LabError
 
 LOCK_FILE = paths.CHECKOUT / "requirements.lock"
 READY = "stmlab-ready"  # stamp: an environment without it is unfinished
 PIP_TRIES = 3
+# Commands that a bundle has everything for, and experiments that need what no bundle holds: the distribution's kernels.
+_OF_A_BUNDLE = ("run", "shell", "report", "exercise")
+_NOT_OF_A_BUNDLE = ("linux", "kvm")
 
 
 def _say(message: str) -> None:
     print(f"stmlab: {message}", file=sys.stderr, flush=True)
 
 
-def environment_dir(python: str) -> Path:
-    """Where the environment of this lock file and this interpreter lies."""
+def _environment_name(python: str) -> str:
+    """The name of the environment of this lock file and this interpreter."""
     version = subprocess.run(
         [python, "-c", "import sys, sysconfig; print(sys.version, sysconfig.get_platform(), sys.base_prefix)"],
         capture_output=True,
@@ -36,7 +42,14 @@ def environment_dir(python: str) -> Path:
         check=True,
     ).stdout
     key = hashlib.sha256(LOCK_FILE.read_bytes() + version.encode()).hexdigest()[:12]
-    return paths.cache_dir() / f"venv-{key}"
+    return f"venv-{key}"
+
+
+def environment_dir(python: str) -> Path:
+    """Where the environment of this lock file and this interpreter lies: in the own cache, unless the shared has it."""
+    name = _environment_name(python)
+    places = [base / name for base in paths.caches()]
+    return next((place for place in places if (place / READY).is_file()), places[0])
 
 
 def ensure_environment(python: str) -> Path:
@@ -66,6 +79,45 @@ def ensure_environment(python: str) -> Path:
     return interpreter
 
 
+def environment_of_bundle(python: str, archive: Path) -> None:
+    """Make the environment from a bundle, if it is not there.
+
+    Raises:
+        LabError: the bundle is damaged, or not for this system.
+    """
+    environment = environment_dir(python)
+    if (environment / READY).is_file():
+        return
+    with Bundle(archive) as bundle, paths.locked(environment.name, _say):
+        if (environment / READY).is_file():
+            return
+        host.need_same(bundle)
+        host.need_room(bundle, paths.cache_dir())
+        _say(f"verifying {archive}")
+        bundle.verify()
+        _say(f"taking the Python environment from it: {environment}")
+        bundled_environment.make(bundle, python, environment, READY)
+
+
+def _imports(arguments: list[str]) -> Path | None:
+    """The bundle that the command line asks to import."""
+    words = [word for word in arguments if not word.startswith("-")]
+    return Path(words[2]) if words[:2] == ["bundle", "import"] and len(words) == 3 else None
+
+
+def _needs(arguments: list[str]) -> tuple[system.Need, ...]:
+    """The system's packages that a command needs; most can do without once a bundle has brought what they would build.
+
+    What is missing and turns out to be needed after all is asked for then.
+    """
+    if arguments[:1] == ["bundle"]:
+        return ()
+    builds = any(word.startswith(_NOT_OF_A_BUNDLE) for word in arguments)
+    if arguments[:1] and arguments[0] in _OF_A_BUNDLE and not builds and record.all_records():
+        return system.STM_NEEDS if arguments[0] == "exercise" else ()
+    return system.NEEDS
+
+
 def _logged(command: list[str], output: int, log: Path, tries: int) -> None:
     for _attempt in range(tries):
         result = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=False)
@@ -87,8 +139,15 @@ def ready() -> bool:
     """Whether `enter` would have nothing to install."""
     if sys.prefix != sys.base_prefix and environment_has_packages():
         return True
-    python = system.find_python()
-    return python is not None and not system.missing() and (environment_dir(python) / READY).is_file()
+    return finished_environment() is not None and (bool(record.all_records()) or not system.missing())
+
+
+def finished_environment() -> Path | None:
+    """The environment that is there for one of this system's interpreters, if one is."""
+    for python in system.PYTHONS:
+        if python and Path(python).exists() and (environment_dir(python) / READY).is_file():
+            return environment_dir(python)
+    return None
 
 
 def _only_looks(arguments: list[str]) -> bool:
@@ -106,7 +165,7 @@ def enter(arguments: list[str]) -> None:
     """
     if not _only_looks(arguments):
         paths.need_checkout()
-        system.ensure_packages()
+        system.ensure_packages(_needs(arguments))
         if arguments[:1] == ["test"] and not os.environ.get("STMLAB_ENTERED"):
             for words in system.without():
                 _say(f"warning: {words}")
@@ -114,16 +173,22 @@ def enter(arguments: list[str]) -> None:
         # A virtual environment with the packages: the lab's own, or a developer's.
         _put_scripts_on_path()
         return
-    python = system.find_python()
-    if python is None:
-        raise LabError(
-            "no Python 3.11 or later that can create virtual environments",
-            ExitCode.MISSING_PACKAGES,
-            remedy="install python3 and python3-venv",
-        )
+    if (archive := _imports(arguments)) is not None:
+        environment_of_bundle(sys.executable, archive)
+    environment = finished_environment()
     if os.environ.get("STMLAB_ENTERED"):
-        raise LabError("the Python environment lacks its packages", remedy=f"delete {environment_dir(python)}")
-    interpreter = ensure_environment(python)
+        raise LabError("the Python environment lacks its packages", remedy=f"delete {environment or sys.prefix}")
+    if environment is not None:
+        interpreter = environment / "bin" / "python"
+    else:
+        python = system.find_python()
+        if python is None:
+            raise LabError(
+                "no Python 3.11 or later that can create virtual environments",
+                ExitCode.MISSING_PACKAGES,
+                remedy="install python3 and python3-venv",
+            )
+        interpreter = ensure_environment(python)
     variables = dict(os.environ, STMLAB_ENTERED="1", PYTHONPATH=_python_path())
     os.execve(interpreter, [str(interpreter), "-m", "build_scripts", *arguments], variables)
 

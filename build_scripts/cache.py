@@ -13,8 +13,8 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -83,6 +83,22 @@ def entry(store: str, key: str) -> Path:
     return paths.cache_dir() / "finished" / store / key
 
 
+def existing(store: str, key: str) -> Path | None:
+    """The sound entry of a key in one's own cache or in the shared one, if there is one."""
+    for base in paths.caches():
+        found = base / "finished" / store / key
+        if found.is_dir() and not damage(found):
+            touch(found)
+            return found
+    return None
+
+
+def touch(entry: Path) -> None:
+    """Note that an entry was used, since the last used ones are kept; a shared cache keeps its entries anyway."""
+    with suppress(OSError):
+        os.utime(entry)
+
+
 def _own_copy(log: Path | None, store: str) -> Path | None:
     """A copy of a failed build's log, which the next build in the same tree writes anew."""
     if log is None or not log.is_file() or not log.is_relative_to(paths.cache_dir()):
@@ -97,6 +113,7 @@ def obtain(
     what: str,
     lock: str | None = None,
     keep: int = paths.KEPT_RESULTS,
+    brought: Callable[[], Iterable[str]] = tuple,
 ) -> Path:
     """The folder of a finished result, made if there is none or if it is damaged.
 
@@ -107,16 +124,16 @@ def obtain(
         what: it is, for messages.
         lock: as for `ensure`.
         keep: how many of the last used entries stay.
+        brought: further keys, under which a bundle may have brought the same result, made by another compiler.
     Raises:
         LabError: an input changed meanwhile, or `make` failed.
     """
 
     def find() -> Path | None:
-        found = entry(store, key())
-        if not found.is_dir() or damage(found):
-            return None
-        os.utime(found)  # the last used ones are kept
-        return found
+        for other in brought():
+            if (found := existing(store, other)) is not None:
+                return found
+        return existing(store, key())
 
     def publish() -> Path:
         wanted = key()

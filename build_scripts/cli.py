@@ -17,6 +17,7 @@ from build_scripts.commands import (
     arguments,
     bench,
     build,
+    bundle,
     compile_commands,
     completion,
     conformance,
@@ -432,6 +433,7 @@ def _tools(commands: Commands) -> None:
     image.set_defaults(function=_inspect)
 
     matrix.declare(commands)
+    bundle.declare(commands)
 
     check = add(commands, "doctor", "check the environment and name a remedy for each problem")
     check.set_defaults(function=_doctor)

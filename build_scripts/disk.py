@@ -49,6 +49,7 @@ def explained(error: OSError) -> LabError | None:
     if error.errno in _FULL:
         return LabError(message, ExitCode.BUILD_FAILED, remedy=remedy_if_full() or _FREE)
     if error.errno in _FORBIDDEN:
-        remedy = "make it writable, or set XDG_CACHE_HOME and XDG_STATE_HOME to folders of your own"
+        remedy = "make it writable, or set XDG_CACHE_HOME and XDG_STATE_HOME to folders of your own; "
+        remedy += "STMLAB_SHARED_CACHE names a cache to read"
         return LabError(message, ExitCode.BUILD_FAILED, remedy=remedy)
     return None

@@ -71,6 +71,18 @@ def cache_dir() -> Path:
     return _made("XDG_CACHE_HOME")
 
 
+def shared_cache() -> Path | None:
+    """The cache that ``STMLAB_SHARED_CACHE`` names: somebody else's, looked into after one's own and never written."""
+    given = os.environ.get("STMLAB_SHARED_CACHE", "")
+    return Path(given) if given.startswith("/") else None
+
+
+def caches() -> list[Path]:
+    """Where finished things are looked for, in order: one's own cache, the shared one."""
+    shared = shared_cache()
+    return [cache_dir(), *([shared] if shared is not None else [])]
+
+
 def state_dir() -> Path:
     """``$XDG_STATE_HOME/stmlab``: run directories with their logs."""
     return _made("XDG_STATE_HOME")

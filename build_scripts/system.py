@@ -57,6 +57,8 @@ NEEDS = (
     Need("gdb", ("gdb",), "debugs STM and SMI handlers"),
     Need("python3-venv", ("python-venv",), "virtual environments"),
 )
+# Of these, what a change of the STM needs where a bundle has brought everything else.
+STM_NEEDS = tuple(need for need in NEEDS if need.package in ("gcc", "make", "binutils", "nasm", "patch"))
 # Beyond these, of the command test: without one of them its tests fail, each with the reason, and all others run.
 TEST_NEEDS = (
     Need(
@@ -73,6 +75,8 @@ TEST_NEEDS = (
     ),
     Need("perl", ("perl:Term::ANSIColor",), "runs QEMU's check of the patches' style", ("tests/unit/test_series.py",)),
 )
+# The running interpreter first, else the system's.
+PYTHONS = (sys.executable, "/usr/bin/python3")
 
 
 def _probe(mark: str) -> bool:
@@ -105,7 +109,7 @@ def python_works(python: str) -> bool:
 
 def find_python() -> str | None:
     """An interpreter for the environment: the running one, else the system's."""
-    for python in (sys.executable, "/usr/bin/python3"):
+    for python in PYTHONS:
         if python and python_works(python):
             return python
     return None

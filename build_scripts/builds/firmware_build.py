@@ -13,8 +13,9 @@ import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from build_scripts import cache, paths
-from build_scripts.builds.compiler import compiler_version
+from build_scripts import cache, paths, system
+from build_scripts.builds.compiler import compiler_version, known_compilers
+from build_scripts.bundles import record
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.progress import run_logged, say, step
 from build_scripts.sources import sources
@@ -83,39 +84,43 @@ def inputs(base: Path, names: tuple[str, ...] = INPUTS) -> list[Path]:
     return [path for path in paths.files_below(*(base / name for name in names)) if path not in others]
 
 
-def firmware_key(tree: sources.Tree, target: str) -> str:
-    """The key of finished images: our sources, the pin, the compiler, the target."""
+def firmware_key(tree: sources.Tree, target: str, compiler: str | None = None) -> str:
+    """The key of finished images: our sources, the pin, the compiler (the host's by default), the target."""
+    made_by = compiler if compiler is not None else compiler_version()
     files = inputs(paths.CHECKOUT)
-    return paths.content_key(files, [tree.identity, compiler_version(), target, TOOL_CHAIN, *FILES, MODULES])
+    return paths.content_key(files, [tree.identity, made_by, target, TOOL_CHAIN, *FILES, MODULES])
 
 
-def surroundings_key(tree: sources.Tree, target: str) -> str:
+def surroundings_key(tree: sources.Tree, target: str, compiler: str | None = None) -> str:
     """The key of everything in finished images but the STM."""
+    made_by = compiler if compiler is not None else compiler_version()
     own = set(paths.files_below(*(paths.CHECKOUT / name for name in STM_INPUTS)))
     files = [path for path in inputs(paths.CHECKOUT) if path not in own]
-    return paths.content_key(files, [tree.identity, compiler_version(), target, TOOL_CHAIN, *FILES, MODULES])
+    return paths.content_key(files, [tree.identity, made_by, target, TOOL_CHAIN, *FILES, MODULES])
 
 
 def finished_firmware(target: str = "DEBUG") -> Firmware | None:
     """The finished images of this checkout, if there are any."""
-    folder = cache.entry("firmware", firmware_key(sources.locate("edk2"), target))
-    if not folder.is_dir() or cache.damage(folder):
-        return None
-    os.utime(folder)  # the last used ones are kept
-    return Firmware.in_folder(folder)
+    tree = sources.identify("edk2")
+    for compiler in known_compilers():
+        folder = cache.existing("firmware", firmware_key(tree, target, compiler))
+        if folder is not None:
+            return Firmware.in_folder(folder)
+    return None
 
 
 def surrounding_firmware(target: str) -> Firmware | None:
     """The last used finished firmware that differs from this checkout in the STM at most, if there is one."""
-    wanted = surroundings_key(sources.locate("edk2"), target)
-    folders = [path for path in cache.entry("firmware", "").glob("*") if not path.name.startswith(".")]
+    tree = sources.identify("edk2")
+    wanted = [surroundings_key(tree, target, compiler) for compiler in known_compilers()]
+    folders = [path for base in paths.caches() for path in (base / "finished/firmware").glob("[!.]*")]
     for folder in sorted(folders, key=lambda path: path.stat().st_mtime, reverse=True):
         try:
             inputs = json.loads((folder / INPUTS_FILE).read_text())
         except (OSError, ValueError):
             continue  # one that is being removed, or damaged
-        if inputs.get("surroundings") == wanted and not cache.damage(folder):
-            os.utime(folder)
+        if inputs.get("surroundings") in wanted and not cache.damage(folder):
+            cache.touch(folder)
             return Firmware.in_folder(folder)
     return None
 
@@ -191,17 +196,22 @@ def build_firmware(target: str = "DEBUG") -> Firmware:
     checkout = cache.identity_of(str(paths.CHECKOUT))
 
     def key() -> str:
-        return firmware_key(sources.locate("edk2"), target)
+        return firmware_key(sources.identify("edk2"), target)
+
+    def brought() -> list[str]:
+        return [firmware_key(sources.identify("edk2"), target, compiler) for compiler in record.compilers()]
 
     def make(folder: Path) -> None:
         _build(target, folder, paths.cache_dir() / f"firmware-{checkout}.log")
 
     sources.edk2_dir()  # its refusal comes before any wait
-    return Firmware.in_folder(cache.obtain("firmware", key, make, "the firmware", f"firmware-{checkout}"))
+    lock = f"firmware-{checkout}"
+    return Firmware.in_folder(cache.obtain("firmware", key, make, "the firmware", lock, brought=brought))
 
 
 def _build(target: str, finished: Path, log: Path) -> None:
     """Run stuart in the checkout, and copy the images into the folder `finished`."""
+    system.ensure_packages()  # where a bundle has brought a firmware nobody has asked so far
     tree = sources.sound("edk2")
     output = _run_stuart(target, tree.path, f"building the firmware ({target})", log)
     for name, source in FILES.items():

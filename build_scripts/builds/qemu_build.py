@@ -18,8 +18,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from build_scripts import cache, paths
-from build_scripts.builds.compiler import compiler_version
+from build_scripts import cache, paths, system
+from build_scripts.builds.compiler import compiler_version, known_compilers
+from build_scripts.bundles import record
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.machine import processors
 from build_scripts.progress import Step, run_logged, say, step
@@ -65,9 +66,17 @@ def _flags(sanitize: bool) -> tuple[str, ...]:
     return CONFIGURE + SANITIZE if sanitize else CONFIGURE
 
 
-def binary_key(tree: sources.Tree, sanitize: bool = False) -> str:
-    """The key of a finished binary: our files, the series, the pin, the flags, the compiler."""
-    return paths.content_key([*overlay_files(), *patches()], [tree.identity, compiler_version(), *_flags(sanitize)])
+def binary_key(tree: sources.Tree, sanitize: bool = False, compiler: str | None = None) -> str:
+    """The key of a finished binary: our files, the series, the pin, the flags, the compiler (the host's by default)."""
+    made_by = compiler if compiler is not None else compiler_version()
+    return paths.content_key([*overlay_files(), *patches()], [tree.identity, made_by, *_flags(sanitize)])
+
+
+def finished_machine() -> Path | None:
+    """The folder of this checkout's finished machine, if there is one."""
+    tree = sources.identify("qemu")
+    keys = (binary_key(tree, compiler=compiler) for compiler in known_compilers())
+    return next((found for key in keys if (found := cache.existing("machines", key)) is not None), None)
 
 
 def write_if_changed(target: Path, content: bytes, mode: int | None = None) -> bool:
@@ -239,10 +248,16 @@ def extended_qemu(sanitize: bool = False) -> Path:
     """
 
     def key() -> str:
-        return binary_key(sources.locate("qemu"), sanitize)
+        return binary_key(sources.identify("qemu"), sanitize)
+
+    def brought() -> list[str]:
+        return [binary_key(sources.identify("qemu"), sanitize, compiler) for compiler in record.compilers()]
+
+    def make(folder: Path) -> None:
+        _build(folder, sanitize)
 
     kind = "qemu-sanitize" if sanitize else "qemu-build"
-    return cache.obtain("machines", key, lambda folder: _build(folder, sanitize), _name(sanitize), kind) / BINARY
+    return cache.obtain("machines", key, make, _name(sanitize), kind, brought=brought) / BINARY
 
 
 def _name(sanitize: bool) -> str:
@@ -251,6 +266,7 @@ def _name(sanitize: bool) -> str:
 
 def _build(finished: Path, sanitize: bool) -> None:
     """Compile incrementally, and put the binary into the folder `finished`."""
+    system.ensure_packages()  # where a bundle has brought a machine nobody has asked so far
     tree = sources.sound("qemu")
     folder = build_tree(tree, sanitize)
     log = _fresh_log(folder)

@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from build_scripts import cache, paths
+from build_scripts.bundles import record
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.progress import Step, run_logged, say, step
 from build_scripts.sources.content import tree_digest
@@ -90,7 +91,7 @@ def _cached(name: str) -> Tree | None:
     """A tree that was fetched for this pin; the pinned version before a later point release."""
     found = []
     pinned = PINS[name]["version"]
-    for stamp in paths.cache_dir().glob(f"{name}-*/{STAMP}"):
+    for stamp in (path for base in paths.caches() for path in base.glob(f"{name}-*/{STAMP}")):
         if (facts := _stamp(stamp)) is not None and facts["pin"] == pinned:
             found.append(
                 Tree(stamp.parent, facts["version"], facts["origin"], facts["identity"], facts.get("content", ""))
@@ -229,6 +230,19 @@ def locate(name: str) -> Tree:
     if (tree := _user_tree(name)) is not None:
         return tree
     return cache.ensure(lambda: _cached(name), lambda: _fetched(name), f"source-{name}")
+
+
+def identify(name: str) -> Tree:
+    """As `locate`, for a key: of a source that a bundle only tells of there need be no tree.
+
+    Raises:
+        LabError: no origin works.
+    """
+    if (tree := _user_tree(name) or _cached(name)) is not None:
+        return tree
+    if (facts := record.source(name)) is not None and facts["pin"] == PINS[name]["version"]:
+        return Tree(paths.cache_dir() / f"{name}-of-the-bundle", facts["version"], facts["origin"], facts["identity"])
+    return locate(name)
 
 
 def _fetched(name: str) -> Tree:

@@ -18,12 +18,20 @@ from build_scripts import bootstrap, cli, system
 from build_scripts.errors import ExitCode, LabError
 
 BARE_MODULES = ("__init__", "__main__", "bootstrap", "disk", "errors", "paths", "system")
+BARE_PARTS = ("bundles",)
 
 
-@pytest.mark.parametrize("name", BARE_MODULES)
-def test_bootstrap_imports_only_the_standard_library(checkout: Path, name: str) -> None:
+def _bare_files(checkout: Path) -> list[Path]:
+    package = checkout / "build_scripts"
+    return [package / f"{name}.py" for name in BARE_MODULES] + [
+        path for part in BARE_PARTS for path in sorted((package / part).glob("*.py"))
+    ]
+
+
+@pytest.mark.parametrize("path", _bare_files(Path(__file__).resolve().parents[2]), ids=lambda path: path.stem)
+def test_bootstrap_imports_only_the_standard_library(path: Path) -> None:
     allowed = sys.stdlib_module_names | {"build_scripts"}
-    tree = ast.parse((checkout / "build_scripts" / f"{name}.py").read_text())
+    tree = ast.parse(path.read_text())
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found = {alias.name.split(".")[0] for alias in node.names}
@@ -31,7 +39,7 @@ def test_bootstrap_imports_only_the_standard_library(checkout: Path, name: str) 
             found = {(node.module or "").split(".")[0]}
         else:
             continue
-        assert found <= allowed, f"{name}.py line {node.lineno}"
+        assert found <= allowed, f"{path.name} line {node.lineno}"
 
 
 def test_missing_packages_without_root_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ COMMANDS = (
     "report",
     "shell",
     "exercise",
+    "bundle",
     "test",
     "conformance",
     "model",

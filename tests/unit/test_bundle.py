@@ -1,0 +1,400 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""Bundles: what goes in comes out elsewhere, and nothing does that is damaged, foreign, or leads astray."""
+
+from __future__ import annotations
+
+import io
+import json
+import multiprocessing
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from build_scripts import bootstrap, cache, cli, paths, system
+from build_scripts.builds import firmware_build, qemu_build
+from build_scripts.builds.compiler import compiler_version
+from build_scripts.bundles import archive, environment, host, record, starter
+from build_scripts.bundling import content, exchange
+from build_scripts.errors import ExitCode, LabError
+from build_scripts.sources import sources
+
+SMALL_CHECKOUT = ("build_scripts/__init__.py", "README.md")
+
+
+def entry(store: str, key: str, files: dict[str, str]) -> None:
+    """A finished entry of the cache; what has no ending is a program."""
+    with paths.published(cache.entry(store, key)) as staging:
+        for name, text in files.items():
+            (staging / name).write_text(text)
+            (staging / name).chmod(0o644 if "." in name else 0o755)
+        cache.seal(staging)
+
+
+def stamped(name: str) -> Path:
+    """A fetched source, as far as its stamp tells."""
+    identity = f"{name}-{sources.PINS[name]['version']}"
+    folder = paths.cache_dir() / f"{name}-{cache.identity_of(identity)}"
+    folder.mkdir()
+    facts = {"pin": sources.PINS[name]["version"], "version": sources.PINS[name]["version"], "origin": "a test"}
+    (folder / sources.STAMP).write_text(json.dumps(facts | {"identity": identity, "content": "0"}))
+    return folder
+
+
+def elsewhere(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+
+
+@pytest.fixture
+def teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache with small stand-ins of all that is built, for this checkout's own keys."""
+    for variable in ("EDK2_DIR", "QEMU_SRC", "STMLAB_QEMU", "STMLAB_SHARED_CACHE"):
+        monkeypatch.delenv(variable, raising=False)
+    elsewhere(monkeypatch, tmp_path / "teacher")
+    edk2, _qemu = stamped("edk2"), stamped("qemu")
+    tools = edk2 / sources.BASETOOLS / "bin"
+    tools.mkdir(parents=True)
+    (tools / "GenFw").write_text("#!/bin/sh\n")
+    (tools / "GenFw").chmod(0o755)
+    (tools / "Link").symlink_to("GenFw")
+    (edk2 / "Outside").symlink_to("/opt/X11/include")
+    entry("machines", qemu_build.binary_key(sources.identify("qemu")), {qemu_build.BINARY: "#!/bin/sh\necho 10.0\n"})
+    images = {name: f"image {name}" for name in (*firmware_build.FILES, firmware_build.MODULES)}
+    entry("firmware", firmware_build.firmware_key(sources.identify("edk2"), "DEBUG"), images)
+    packages = tmp_path / "teacher/stmlab/venv-1"
+    (packages / "bin").mkdir(parents=True)
+    (packages / "lib/python3/site-packages").mkdir(parents=True)
+    (packages / "lib/python3/site-packages/thing.py").write_text("x = 1\n")
+    (packages / "bin/thing").write_text(f"#!{packages}/bin/python\nprint(1)\n")
+    (packages / "bin/thing").chmod(0o755)
+    (packages / "bin/python").symlink_to(sys.executable)
+    (packages / bootstrap.READY).touch()
+    monkeypatch.setattr(bootstrap, "finished_environment", lambda: packages)
+    monkeypatch.setattr(content, "checkout_files", lambda top: ((f"checkout/{n}", top / n) for n in SMALL_CHECKOUT))
+    return tmp_path
+
+
+@pytest.fixture
+def bundle(teacher: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the teacher has exported; from now on the cache is a student's, and empty."""
+    target = teacher / "lab.bundle"
+    assert exchange.export(target) > 10
+    elsewhere(monkeypatch, teacher / "student")
+    return target
+
+
+def nothing_left(base: Path) -> bool:
+    """Whether an import has left no part, finished or not."""
+    left = [path for path in base.rglob("*") if path.is_file() and "locks" not in path.parts]
+    return [path for path in left if "indexes" not in path.parts] == []
+
+
+def test_round_trip(bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a compiler and without sources the student's lab finds machine, firmware and edk2."""
+    assert cli.main(["bundle", "import", str(bundle)]) == 0
+    monkeypatch.setenv("PATH", str(bundle.parent / "no-programs"))
+    machine = qemu_build.extended_qemu()
+    assert machine.is_relative_to(bundle.parent / "student") and os.access(machine, os.X_OK)
+    firmware = firmware_build.finished_firmware()
+    assert firmware is not None and firmware.mseg.read_text() == "image Stm.mseg"
+    tree = sources.edk2_dir()
+    assert os.access(tree / sources.BASETOOLS / "bin/GenFw", os.X_OK)
+    assert (tree / sources.BASETOOLS / "bin/Link").readlink() == Path("GenFw")
+    assert not (tree / "Outside").is_symlink()
+    assert sources.sound("edk2").path == tree, "its digest is that of what was unpacked"
+    assert cli.main(["bundle", "import", str(bundle)]) == 0
+    assert "was there already" in capsys.readouterr().out
+
+
+def test_a_change_of_the_machine_wants_its_source(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exchange.bring(bundle)
+    fetched: list[str] = []
+
+    def fetch(name: str) -> sources.Tree:
+        fetched.append(name)
+        return sources.Tree(Path("x"), "", "", "")
+
+    monkeypatch.setattr(sources, "_fetched", fetch)
+    assert not sources.identify("qemu").path.exists() and fetched == []
+    assert sources.sound("qemu").path == Path("x") and fetched == ["qemu"]
+
+
+def test_without_a_compiler_a_build_names_the_packages(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exchange.bring(bundle)
+    monkeypatch.setenv("PATH", str(bundle.parent))
+    with pytest.raises(LabError, match="gcc") as caught:
+        compiler_version()
+    assert caught.value.code == ExitCode.MISSING_PACKAGES
+
+
+def test_packages_that_a_bundle_makes_unnecessary(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def names(*words: str) -> set[str]:
+        return {need.package for need in bootstrap._needs([*words])}
+
+    assert "gcc" in names("run") and names("bundle", "import", "x") == set()
+    exchange.bring(bundle)
+    assert names("run") == names("report") == set()
+    assert names("exercise", "check") == {need.package for need in system.STM_NEEDS}
+    assert "mtools" in names("run", "linux") and "gdb" in names("debug") and "gcc" in names("test")
+
+
+def test_the_environment_is_set_up_at_its_new_place(bundle: Path) -> None:
+    target = bundle.parent / "venv-2"
+    with archive.Bundle(bundle) as opened:
+        environment.make(opened, sys.executable, target, bootstrap.READY)
+    said = subprocess.run([target / "bin/thing"], capture_output=True, text=True, check=False)
+    assert said.stdout == "1\n", said.stderr
+    assert (target / "bin/thing").read_text().startswith(f"#!{target}/bin/python\n")
+    found = [path for path in target.rglob("thing.py")]
+    assert [path.read_text() for path in found] == ["x = 1\n"] and (target / bootstrap.READY).is_file()
+
+
+def test_it_starts_itself(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Python finds in the archive is our starter, which unpacks the checkout that it carries."""
+    started: list[list[str]] = []
+    monkeypatch.setattr(os, "execve", lambda _program, command, _variables: started.append(command))
+    monkeypatch.chdir(bundle.parent)
+    starter.main(bundle, ["here"])
+    assert started[0][-3:] == ["bundle", "import", str(bundle)]
+    for name in SMALL_CHECKOUT:
+        assert (bundle.parent / "here" / name).read_bytes() == (paths.CHECKOUT / name).read_bytes()
+    assert starter.main(bundle, ["."]) != 0
+    assert zipfile.ZipFile(bundle).read(archive.STARTER).decode() == starter.PROGRAM
+
+
+def _import_in_a_process(bundle: str) -> int:
+    return len(exchange.bring(Path(bundle)))
+
+
+def test_two_at_once(bundle: Path) -> None:
+    """One brings all three parts, the other finds them there."""
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        added = pool.map(_import_in_a_process, [str(bundle)] * 2)
+    assert sorted(added) == [0, 3]
+    assert firmware_build.finished_firmware() is not None
+
+
+def rewritten(bundle: Path, change: Callable[[dict[str, bytes], dict[str, Any]], None]) -> None:
+    """Write the bundle anew with other members or another manifest."""
+    with zipfile.ZipFile(bundle) as old:
+        members = {name: old.read(name) for name in old.namelist()}
+    manifest = json.loads(members.pop(archive.MANIFEST))
+    change(members, manifest)
+    output = io.BytesIO()
+    with zipfile.ZipFile(output, "w") as new:
+        for name, data in members.items():
+            new.writestr(name, data)
+        new.writestr(archive.MANIFEST, json.dumps(manifest))
+    bundle.write_bytes(output.getvalue())
+
+
+def evil(name: str, link: str = "") -> Callable[[dict[str, bytes], dict[str, Any]], None]:
+    """A member of that name, which the manifest lists as any other."""
+
+    def change(members: dict[str, bytes], manifest: dict[str, Any]) -> None:
+        members[name] = link.encode()
+        digest = "" if link else "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+        manifest["members"][name] = {"size": 0, "sha256": digest, "program": False, "time": 0, "link": link}
+
+    return change
+
+
+def _behind_a_link(members: dict[str, bytes], manifest: dict[str, Any]) -> None:
+    evil("edk2/x", "BaseTools")(members, manifest)
+    evil("edk2/x/y")(members, manifest)
+
+
+def _other_byte(members: dict[str, bytes], _manifest: dict[str, Any]) -> None:
+    members["firmware/Stm.mseg"] = b"Image Stm.mseg"
+
+
+def _longer(members: dict[str, bytes], _manifest: dict[str, Any]) -> None:
+    members["firmware/Stm.mseg"] += b"0"
+
+
+def _gone(members: dict[str, bytes], _manifest: dict[str, Any]) -> None:
+    del members["firmware/Stm.mseg"]
+
+
+def _unlisted(members: dict[str, bytes], _manifest: dict[str, Any]) -> None:
+    members["firmware/more"] = b""
+
+
+def _part_gone(members: dict[str, bytes], manifest: dict[str, Any]) -> None:
+    for name in [name for name in members if name.startswith("firmware/")]:
+        del members[name], manifest["members"][name]
+
+
+def _sealed_otherwise(members: dict[str, bytes], manifest: dict[str, Any]) -> None:
+    """A file of the firmware is missing from archive and manifest alike: the entry's own manifest tells."""
+    del members["firmware/Stm.mseg"], manifest["members"]["firmware/Stm.mseg"]
+
+
+def header(**changed: Any) -> Callable[[dict[str, bytes], dict[str, Any]], None]:
+    return lambda _members, manifest: manifest.update(changed)
+
+
+REFUSALS = {
+    "other-byte": (_other_byte, "firmware/Stm.mseg is not what the manifest says"),
+    "longer": (_longer, "firmware/Stm.mseg is not what the manifest says"),
+    "gone": (_gone, "not in both"),
+    "unlisted": (_unlisted, "not in both"),
+    "part-gone": (_part_gone, "the firmware in it is damaged"),
+    "sealed-otherwise": (_sealed_otherwise, "Stm.mseg is missing"),
+    "upwards": (evil("firmware/../../x"), "leads out of the bundle's folders"),
+    "absolute": (evil("/tmp/x"), "leads out of the bundle's folders"),
+    "other-folder": (evil("somewhere/x"), "leads out of the bundle's folders"),
+    "backslash": (evil("firmware/..\\x"), "leads out of the bundle's folders"),
+    "link-upwards": (evil("edk2/x", "../../x"), "leads out of its folder"),
+    "link-absolute": (evil("edk2/x", "/etc/passwd"), "leads out of its folder"),
+    "behind-a-link": (_behind_a_link, "lies behind a symbolic link"),
+    "architecture": (header(architecture="aarch64"), "is for aarch64"),
+    "glibc": (header(glibc="9.99"), "needs glibc 9.99 or later"),
+    "python": (header(python="cpython-399"), "holds packages for cpython-399"),
+    "form": (header(form=2), "has form 2"),
+    "other-checkout": (header(machine="0" * 20), "is of other sources than this checkout's"),
+    "no-compiler-named": (lambda _members, manifest: manifest.pop("compiler"), "its header lacks something"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_refusals(name: str, bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One sentence each, and nothing is published."""
+    change, words = REFUSALS[name]
+    rewritten(bundle, change)
+    assert cli.main(["bundle", "import", str(bundle)]) == ExitCode.USAGE
+    assert words in capsys.readouterr().err
+    assert nothing_left(bundle.parent / "student") and not (bundle.parent / "x").exists()
+
+
+@pytest.mark.parametrize("part", ["cut", "flipped", "empty", "text", "missing", "folder"])
+def test_files_that_are_no_bundle(part: str, bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = bundle.read_bytes()
+    middle = data.index(b"machine/" + qemu_build.BINARY.encode()) + 50
+    contents = {
+        "cut": data[: len(data) // 2],
+        "flipped": data[:middle] + bytes([data[middle] ^ 0xFF]) + data[middle + 1 :],
+        "empty": b"",
+        "text": b"#!/bin/sh\n",
+    }
+    bundle.unlink()
+    if part in contents:
+        bundle.write_bytes(contents[part])
+    elif part == "folder":
+        bundle.mkdir()
+    assert cli.main(["bundle", "import", str(bundle)]) == ExitCode.USAGE
+    assert str(bundle) in capsys.readouterr().err
+    assert nothing_left(bundle.parent / "student")
+
+
+def test_a_full_disk(bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    usage = shutil.disk_usage(bundle.parent)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: usage._replace(free=10 * 1024**2))
+    assert cli.main(["bundle", "import", str(bundle)]) == ExitCode.BUILD_FAILED
+    assert "10 MB free" in capsys.readouterr().err
+    assert nothing_left(bundle.parent / "student")
+
+
+def test_a_machine_that_does_not_start(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The last check that can fail comes before the first part is published."""
+    checked = exchange._check_machine
+
+    def without_library(folder: Path) -> None:
+        (folder / qemu_build.BINARY).write_text("#!/bin/sh\necho no libglib >&2\nexit 127\n")
+        checked(folder)
+
+    monkeypatch.setattr(exchange, "_check_machine", without_library)
+    assert cli.main(["bundle", "import", str(bundle)]) == ExitCode.MISSING_PACKAGES
+    said = capsys.readouterr().err
+    assert "no libglib" in said and "libglib2.0-0" in said
+    assert nothing_left(bundle.parent / "student")
+
+
+@pytest.mark.parametrize(
+    ("missing", "words"), [("machines", "the machine of this checkout"), ("firmware", "the firmware of this checkout")]
+)
+def test_nothing_built_yet(missing: str, words: str, teacher: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(paths.cache_dir() / "finished" / missing)
+    assert cli.main(["bundle", "export", str(teacher / "lab.bundle")]) == ExitCode.USAGE
+    said = capsys.readouterr().err
+    assert words in said and "build_scripts build" in said
+    assert not (teacher / "lab.bundle").exists()
+
+
+def test_an_export_that_fails_leaves_the_old_file(teacher: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = teacher / "lab.bundle"
+    target.write_text("old")
+
+    def stopped(_writer: archive.Writer, _header: dict[str, Any]) -> None:
+        raise OSError(28, "No space left on device", str(target))
+
+    monkeypatch.setattr(archive.Writer, "finish", stopped)
+    assert cli.main(["bundle", "export", str(target)]) == ExitCode.BUILD_FAILED
+    assert target.read_text() == "old" and [path.name for path in teacher.glob(".lab*")] == []
+
+
+def test_the_checkout_goes_in_without_what_was_built_in_it(tmp_path: Path) -> None:
+    """With and without git."""
+    for name in ("README.md", "StmPkg/a.c", "Build/x.o", "old.bundle"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    (tmp_path / ".gitignore").write_text("Build/\n*.bundle\n")
+    wanted = ["checkout/.gitignore", "checkout/README.md", "checkout/StmPkg/a.c"]
+    assert [name for name, _path in content.checkout_files(tmp_path)] == wanted
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    assert [name for name, _path in content.checkout_files(tmp_path)] == wanted
+
+
+def test_a_record_that_cannot_be_read_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere(monkeypatch, tmp_path)
+    for text in ("", "[]", '{"compiler": 1, "sources": {}}', '{"compiler": "1", "sources": {"qemu": {}}}'):
+        (paths.cache_dir() / record.RECORD).write_text(text)
+        assert record.all_records() == []
+
+
+def test_a_shared_cache_is_read_and_never_written(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything is found in the shared cache, whether a bundle filled it or a build; what is new goes to one's own."""
+    exchange.bring(bundle)
+    shared = paths.cache_dir()
+
+    def state() -> dict[str, tuple[int, int]]:
+        return {str(path): (path.stat().st_mtime_ns, path.stat().st_size) for path in shared.rglob("*")}
+
+    elsewhere(monkeypatch, bundle.parent / "own")
+    monkeypatch.setenv("STMLAB_SHARED_CACHE", str(shared))
+    monkeypatch.setattr(os, "utime", _read_only(shared))
+    before = state()
+    assert qemu_build.extended_qemu().is_relative_to(shared)
+    firmware = firmware_build.finished_firmware()
+    assert firmware is not None and firmware.code.is_relative_to(shared)
+    assert sources.edk2_dir().is_relative_to(shared)
+    surrounding = firmware_build.surrounding_firmware("DEBUG")
+    assert surrounding is None, "the stand-in has no note of its inputs"
+    made = cache.obtain("stm", lambda: "mine", lambda folder: (folder / "x").touch(), "mine", "mine")
+    assert made.is_relative_to(bundle.parent / "own")
+    assert state() == before
+
+
+def _read_only(folder: Path) -> Callable[[Path], None]:
+    """Stands for the system's `os.utime` where the folder is not one's own (root may do it anyway)."""
+    true = os.utime
+
+    def utime(path: Path, times: tuple[float, float] | None = None, **words: Any) -> None:
+        if Path(path).is_relative_to(folder):
+            raise PermissionError(1, "Operation not permitted", str(path))
+        true(path, times, **words)
+
+    return utime
+
+
+def test_the_host_says_what_it_is() -> None:
+    assert set(host.facts()) == {"architecture", "glibc", "python"}
+    assert all(host.facts().values())
