@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
-"""The grammar of the commands by which one learns: report, shell, exercise."""
+"""The grammar of the commands by which one learns: report, shell, bare, exercise."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from build_scripts.commands import arguments, exercise, report, shell
+from build_scripts.commands import arguments, bare, exercise, report, shell
 from build_scripts.commands.arguments import Commands, add
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.exercises.catalogue import EXERCISES
@@ -20,6 +20,12 @@ def _report(options: argparse.Namespace) -> int:
 def _shell(options: argparse.Namespace) -> int:
     configuration = Configuration.NO_DUAL_MONITOR if options.no_dual_monitor else Configuration.DUAL_MONITOR
     return shell.shell(configuration, options.processors, tuple(options.fw_cfg))
+
+
+def _bare(options: argparse.Namespace) -> int:
+    if options.list or options.program is None:
+        return bare.list_programs()
+    return bare.bare(options.program, options.qemu == "stock", options.json)
 
 
 def _exercise(options: argparse.Namespace) -> int:
@@ -42,7 +48,7 @@ def _exercise(options: argparse.Namespace) -> int:
 
 
 def add_parsers(commands: Commands) -> None:
-    """Add the three commands."""
+    """Add the four commands."""
     picture = add(
         commands,
         "report",
@@ -82,6 +88,31 @@ def add_parsers(commands: Commands) -> None:
     )
     prompt.set_defaults(function=_shell)
 
+    _bare_parser(commands)
+    _exercise_parser(commands)
+
+
+def _bare_parser(commands: Commands) -> None:
+    program = add(
+        commands,
+        "bare",
+        "a program of a page without firmware, in a second",
+        description="Build and run one of the chapters' programs, or one of your own, without firmware.",
+        examples="""
+            stmlab bare --list
+            stmlab bare smi
+            stmlab bare smi --qemu stock
+            stmlab bare tests/machine/chapters/mine.c
+        """,
+    )
+    program.add_argument("program", nargs="?", metavar="PROGRAM", help="its name, or a C file below tests/machine")
+    program.add_argument("--list", action="store_true", help="name the programs and end")
+    program.add_argument("--qemu", choices=("extended", "stock"), help="the lab's QEMU or the distribution's")
+    program.add_argument("--json", type=Path, metavar="FILE", help="write what it left")
+    program.set_defaults(function=_bare)
+
+
+def _exercise_parser(commands: Commands) -> None:
     task = add(
         commands,
         "exercise",

@@ -25,6 +25,7 @@ COMMANDS = (
     "debug",
     "report",
     "shell",
+    "bare",
     "exercise",
     "bundle",
     "test",

@@ -21,7 +21,7 @@ LAYERS = (
     ("builds",),
     ("bundling", "versions"),
     ("observation", "linux", "conformance"),
-    ("benchmarks", "exercises", "experiments", "fuzzing", "model", "pictures"),
+    ("bare", "benchmarks", "exercises", "experiments", "fuzzing", "model", "pictures"),
     ("commands",),
     ("cli",),
     ("__main__",),
