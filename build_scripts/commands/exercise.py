@@ -32,9 +32,9 @@ def begin(name: str, again: bool) -> int:
     exercise = find(name)
     target = tree.begin(exercise, again)
     print(f"{exercise.task}\n\nThe tree to work in, a copy of this checkout with the fault in it:\n    {target}")
-    script = "".join(f"\n    {line}" for line in exercise.script)
-    print(f"Chapter: docs/{exercise.page}.rst\nThe check runs these commands in the Shell:{script}")
-    print("\nIn that tree, build and boot it with:\n    python3 -m build_scripts run")
+    print(f"Chapter: docs/{exercise.page}.rst\n{exercise.checked}")
+    if exercise.shown_by:
+        print(f"\nIn that tree, build and run it with:\n    python3 -m build_scripts {exercise.shown_by}")
     print("When you think that the fault is gone, from any directory:\n    python3 -m build_scripts exercise check")
     return int(ExitCode.OK)
 

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from build_scripts.errors import ExitCode, LabError
-from build_scripts.exercises.exercise import Exercise, Trial, unfinished
+from build_scripts.exercises import stranger
+from build_scripts.exercises.exercise import Exercise, Trial, unfinished, wrong_program
 
 # Of the STM for a plain SMI: the bound that the STM keeps to. One record by port costs thousands.
 MOST_INSTRUCTIONS = 700
@@ -37,7 +38,46 @@ def _hot_path(trial: Trial) -> list[str]:
     return []
 
 
+def _standby(trial: Trial) -> list[str]:
+    """The VMM sees the guest's way into standby, leaves, and returns; each is a line of the program's."""
+    if found := wrong_program(trial):
+        return found
+    assert trial.document is not None
+    kinds = [event["kind"] for event in trial.document["transitions"]]
+    if not any("exit reason 30" in line for line in trial.document["said"]):
+        return ["the guest sleeps, and its VMM does not know"]
+    if kinds.count("vmxoff") != 2:  # once before the sleep, once at the end
+        return ["the VMM sleeps in VMX operation"]
+    return []
+
+
+def _two_attacks(trial: Trial) -> list[str]:
+    """A second attack, that comes off while nobody has asked the STM, and is blocked afterwards."""
+    found = wrong_program(trial)
+    return ["there is one attack only" if words.startswith("two-attacks") else words for words in found]
+
+
 EXERCISES = (
+    Exercise(
+        "smbase",
+        "an SMI handler that stays where anybody can overwrite it",
+        "tutorial/smi-by-itself",
+        "The firmware has copied the SMI handler to TSEG and told the processor in the first SMI. The handler\n"
+        "still runs at 38000H. Where does a processor in SMM keep SMBASE? Mend tests/machine/stm/firmware.c.",
+        (),
+        wrong_program,
+        program="smi",
+    ),
+    Exercise(
+        "waits",
+        "a VMM that waits for exit reasons 5 and 6",
+        "tutorial/plain-vmm",
+        "The VMM in tests/machine/chapters/waits.c counts SMIs by its exits. Its guest raises three, and it knows\n"
+        "of none. Have it know of all three, without an STM.",
+        (),
+        wrong_program,
+        program="waits",
+    ),
     Exercise(
         "mseg-header",
         "three faults in the MSEG header; find them by what the firmware says",
@@ -48,6 +88,16 @@ EXERCISES = (
         _header,
     ),
     Exercise(
+        "own-vmm",
+        "a VMM that does not get its STM, and then does not get rid of it",
+        "tutorial/activation",
+        "Two lines are missing in the VMM in tests/machine/stm/own_vmm.c. 'bare own-vmm' says which check of the\n"
+        "processor refuses the first call. When that is mended, see what refuses the last one.",
+        (),
+        wrong_program,
+        program="own-vmm",
+    ),
+    Exercise(
         "hot-path",
         "a log line on the path of every SMI; bring the STM back to its floor",
         "tutorial/one-smi",
@@ -55,6 +105,16 @@ EXERCISES = (
         f"serve one in less than {MOST_INSTRUCTIONS} instructions again, and keep a record of each SMI.",
         _SMIS,
         _hot_path,
+    ),
+    Exercise(
+        "copy-back",
+        "one field of the save state does not come back",
+        "tutorial/rsm",
+        "What an SMI handler changes in the save state the STM has to carry over. Something it does not. Find out\n"
+        "which, and mend StmPkg/Stm/State/Interrupted.c.",
+        (),
+        wrong_program,
+        program="save-state",
     ),
     Exercise(
         "exit-handler",
@@ -75,6 +135,46 @@ EXERCISES = (
         _CPUID,
         unfinished,
         (*_TEST_HANDLER, *_PATIENCE),
+    ),
+    Exercise(
+        "guard",
+        "a guard is missing, and an attack comes off",
+        "tutorial/attack-it",
+        "The VMM has asked the STM to protect its page, the STM has said yes, and an SMI handler reads it all the\n"
+        "same. Mend the STM: StmPkg/Stm/Protect/Ept.c says what the handler's EPT allows.",
+        (),
+        wrong_program,
+        program="attack",
+    ),
+    Exercise(
+        "second-attack",
+        "write an attack of your own",
+        "tutorial/attack-it",
+        "tests/machine/chapters/attack.c has one attack, which reads. Write a second one into its table. It has to\n"
+        "come off as long as nobody asks the STM for protection, and to be blocked afterwards.",
+        (),
+        _two_attacks,
+        program="attack",
+    ),
+    Exercise(
+        "standby",
+        "a VMM that knows nothing of standby: trap, leave, return",
+        "tutorial/standby",
+        "The guest of the VMM in tests/machine/chapters/sleep.c writes to the PM1 control register, and the machine\n"
+        "sleeps. Have the VMM trap that write (run_guest), and leave before it lets the machine sleep (run_tests).",
+        (),
+        _standby,
+        program="sleep",
+    ),
+    Exercise(
+        "stranger",
+        "explain a stranger's trace, line by line",
+        "tutorial/real-hypervisors",
+        "docs/tutorial/stranger.txt has a line for each transition of a trace, docs/runs/stranger/machine.log, and\n"
+        "words to choose from. Say what each transition is.",
+        (),
+        stranger.wrong,
+        answers=stranger.ANSWERS,
     ),
 )
 

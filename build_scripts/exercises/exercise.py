@@ -15,14 +15,16 @@ class Trial:
     """What a run of the exercise's tree has shown.
 
     Attributes:
-        status: of the command ``run``.
+        status: of the command that ran it.
         document: its facts; None if it got not so far.
         errors: what it said on its way.
+        answers: the file with the student's answers, if the exercise has one.
     """
 
     status: int
     document: dict[str, Any] | None
     errors: str
+    answers: str = ""
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,11 @@ class Exercise:
         title: a line for the list.
         page: its chapter, relative to ``docs/``, without ending.
         task: what there is to do, for the terminal.
-        script: Shell commands that show the fault, and later that it is gone.
-        options: further options of ``run``.
+        script: Shell commands that show the fault, and later that it is gone; none if `program` does.
         wrong: sentences that say what is still wrong in a run; none if the exercise is done.
+        options: further options of ``run``.
+        program: of the command ``bare``, a program without firmware, which shows the same in a second.
+        answers: the file of the tree that the student fills in, if nothing is run.
     """
 
     name: str
@@ -46,6 +50,30 @@ class Exercise:
     script: tuple[str, ...]
     wrong: Callable[[Trial], list[str]]
     options: tuple[str, ...] = ()
+    program: str = ""
+    answers: str = ""
+
+    @property
+    def checked(self) -> str:
+        """What the check looks at, for the terminal."""
+        if self.answers:
+            return f"The check reads {self.answers}."
+        if self.program:
+            return f"The check runs the program {self.program} without firmware."
+        return "\n    ".join(["The check runs these commands in the Shell:", *self.script])
+
+    @property
+    def shown_by(self) -> str:
+        """The command of the lab that shows the fault; empty if there is nothing to run."""
+        return "" if self.answers else f"bare {self.program}" if self.program else "run"
+
+
+def wrong_program(trial: Trial) -> list[str]:
+    """What a program without firmware did not find as it demands."""
+    if trial.document is not None and (trial.document["wrong"] or trial.document["refusals"]):
+        refusals = trial.document["refusals"] if trial.document["wrong"] else []
+        return [*trial.document["wrong"], *(f"refused: {words}" for words in refusals)]
+    return unfinished(trial)
 
 
 # Lines of what a run said that a student sees.

@@ -33,7 +33,8 @@ def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what faults are put into is copied."""
-    monkeypatch.setattr(tree, "COPIED", ("StmPkg/Stm", "build_scripts/stm_image"))
+    programs = ("tests/machine/chapters", "tests/machine/stm")
+    monkeypatch.setattr(tree, "COPIED", ("StmPkg/Stm", "build_scripts/stm_image", *programs, "docs/tutorial"))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -225,6 +226,12 @@ def facts(**changed: Any) -> dict[str, Any]:
     return {"firmware": {"state": "enabled", "reason": "none", "image_problem": None}, "smis": [smi], **changed}
 
 
+def program(**changed: Any) -> dict[str, Any]:
+    """What the command bare writes."""
+    return {"said": [], "checks": [], "wrong": [], "refusals": [], "crash": None, "transitions": []} | changed
+
+
+STRANGER = (paths.CHECKOUT / "docs/tutorial/stranger.txt").read_text(encoding="utf-8")
 EXPENSIVE = {"treatment": "dual-monitor", "instructions": {"stm": 9000, "handler": 900, "total": 9900}}
 REFUSED = {"state": "refused", "reason": "image-malformed", "image_problem": "Cr3Offset:not-aligned"}
 
@@ -241,6 +248,26 @@ REFUSED = {"state": "refused", "reason": "image-malformed", "image_problem": "Cr
         ("mseg-header", Trial(5, None, "stmlab: hung"), "hung"),
         ("exit-handler", Trial(6, facts(), "stmlab: exit reason 10: CPUID"), "exit reason 10: CPUID"),
         ("exit-handler", Trial(0, facts(), ""), ""),
+        ("waits", Trial(0, program(), ""), ""),
+        ("waits", Trial(7, program(wrong=["smis: got:0x0,want:0x3"]), ""), "got:0x0,want:0x3"),
+        ("own-vmm", Trial(7, program(wrong=["smis"], refusals=["VMCALL failed"]), ""), "refused: VMCALL failed"),
+        ("waits", Trial(4, None, "stmlab: waits.c:3: error: no"), "does not build\n    waits.c:3"),
+        ("second-attack", Trial(7, program(wrong=["two-attacks: 1"]), ""), "there is one attack only"),
+        ("standby", Trial(0, program(), ""), "its VMM does not know"),
+        ("standby", Trial(0, program(said=["exit reason 30"]), ""), "sleeps in VMX operation"),
+        ("standby", Trial(0, program(said=["exit reason 30"], transitions=[{"kind": "vmxoff"}] * 2), ""), ""),
+        ("stranger", Trial(0, None, "", STRANGER), ""),
+        (
+            "stranger",
+            Trial(0, None, "", STRANGER.replace(" 3 VM entry to the SMI handler;", " 3 SMM VM exit;")),
+            "line 3: it is no",
+        ),
+        (
+            "stranger",
+            Trial(0, None, "", STRANGER.replace(" 2 VMCALL that activates; STM", " 2 ?; guest")),
+            "line 2: say what it is; guest",
+        ),
+        ("stranger", Trial(0, None, "", "1 VMXON\n"), "has not the form NUMBER WHAT; WHO\n  line 1 is missing"),
     ],
 )
 def test_what_the_check_says(
