@@ -296,6 +296,16 @@ typedef struct {
 } STM_HIDDEN_STATE;
 
 ///
+/// Where PCI configuration space is in memory (ECAM), as one word: a processor that reads it
+/// while another one changes it has the old place or the new one, and never a base of one with
+/// the size of the other. The base is a multiple of 1 MB; below it the size, in units of 1 MB,
+/// at most 256. 0 for nowhere.
+///
+#define STM_ECAM(Base, Size)  ((Base) | ((Size) / SIZE_1MB))
+#define STM_ECAM_BASE(Ecam)   ((Ecam) & ~(UINT64)(SIZE_1MB - 1))
+#define STM_ECAM_SIZE(Ecam)   (((Ecam) & (SIZE_1MB - 1)) * SIZE_1MB)
+
+///
 /// State of all processors, first page of the dynamic area. The first processor
 /// inside zeroes it, but for its first words: others read and write them while
 /// they wait, and the last instruction of one that leaves is a write to Inside.
@@ -333,11 +343,10 @@ typedef struct STM_SHARED_STATE {
   UINT32                      EptPages;         ///< pages of EptPool
   UINT32                      BiosRoom;         ///< pages that BiosList has room for
   UINT32                      PciLock;          ///< 1 while a processor uses ports CF8H and CFCH
-  UINT64                      EcamBase;         ///< PCI configuration space in memory; 0 for nowhere
-  UINT64                      EcamSize;         ///< bytes
+  UINT64                      Ecam;             ///< STM_ECAM that is guarded: STM_ECAM_NOW
+  UINT64                      ChipsetEcam;      ///< where the chipset had it last
+  UINT64                      McfgEcam;         ///< where ACPI's tables had it at INITIALIZE_PROTECTION
   UINT64                      PciProtected;     ///< not 0: something of configuration space is protected
-  UINT64                      McfgBase;         ///< ECAM by ACPI's tables at INITIALIZE_PROTECTION
-  UINT64                      McfgSize;         ///< bytes; 0 for no table
   UINT32                      VmcsSize;         ///< bytes of a VMCS region
   UINT32                      BlockSize;        ///< STM_BLOCK_SIZE or STM_LARGE_BLOCK_SIZE
   UINT32                      ProcessorLimit;   ///< processors that are served at a time; parts of the ring
@@ -345,7 +354,7 @@ typedef struct STM_SHARED_STATE {
   UINT32                      RingRecords;      ///< records of a part of the ring; 0: each block has its own
   UINT32                      PhysicalBits;
   UINT32                      NoSmram;          ///< not 0: nothing says where SMRAM is
-  UINT32                      PciByPorts;       ///< not 0: nobody but ACPI's tables says where ECAM is
+  UINT32                      KnownChipset;     ///< not 0: the chipset says where ECAM is, not ACPI's tables alone
   UINT32                      ProfileLock;      ///< 1 while a processor changes what is protected
   UINT32                      Generation;       ///< of protection: counts its changes
   UINT32                      BiosPages;        ///< pages of BiosList that are filled, 0 before it is read
@@ -358,6 +367,11 @@ typedef struct STM_SHARED_STATE {
   STM_SNAPSHOTS               Snapshot;
   IA32_IDT_GATE_DESCRIPTOR    Idt[VMX_EXCEPTION_VECTORS];
 } STM_SHARED;
+
+///
+/// ECAM that is guarded now.
+///
+#define STM_ECAM_NOW(Shared)  (*(CONST volatile UINT64 *)&(Shared)->Ecam)
 
 ///
 /// State of the processor of a block.

@@ -13,7 +13,7 @@
 
 UINT8  gTestInside[TEST_PROCESSORS];
 
-STATIC UINT8   mElsewhere[SIZE_4KB];
+STATIC UINT8   mElsewhere[SIZE_4KB] __attribute__ ((aligned (8)));
 STATIC UINT8   mLater[SIZE_4KB];
 STATIC UINT32  mWindowsUntilLater;
 
@@ -32,6 +32,12 @@ StmOpenWindow (
   )
 {
   TestOpenWindows++;
+  TestLookAtEcam ();
+  __builtin_memset (mElsewhere, 0, sizeof (mElsewhere));
+  if (TestIsBridge (Page, (UINT32 *)mElsewhere)) {
+    return mElsewhere;
+  }
+
   if (!StmPageIsExecutives (Processor->Shared, Page)) {
     TestWorstWindow++;
   }
@@ -40,7 +46,6 @@ StmOpenWindow (
     return (VOID *)(UINTN)Page;
   }
 
-  __builtin_memset (mElsewhere, 0, sizeof (mElsewhere));
   return mElsewhere;
 }
 

@@ -17,8 +17,6 @@ UINT64  gTestMsrMisc;
 UINT64  gTestEptCapability;
 
 STATIC UINT64  mFields[TEST_PROCESSORS][3];
-STATIC UINT32  mPciAddress;
-STATIC UINT32  mChipset[3];
 
 STATIC
 UINT64 *
@@ -195,74 +193,4 @@ AsmReadTsc (
   STATIC UINT64  Ticks;
 
   return Ticks++;
-}
-
-/**
-  Ports of PCI configuration space: nothing is there but what TestChipset has put there.
-**/
-UINT8
-IoRead8 (
-  IN UINTN  Port
-  )
-{
-  return MAX_UINT8;
-}
-
-UINT16
-IoRead16 (
-  IN UINTN  Port
-  )
-{
-  return MAX_UINT16;
-}
-
-UINT32
-IoRead32 (
-  IN UINTN  Port
-  )
-{
-  if (Port == STM_PCI_PORTS_BASE) {
-    return mPciAddress;
-  }
-
-  switch (mPciAddress) {
-    case BIT31:
-      return mChipset[0];
-    case BIT31 | 0x60:
-      return mChipset[1];
-    case BIT31 | 0x64:
-      return mChipset[2];
-    default:
-      return MAX_UINT32;
-  }
-}
-
-UINT32
-IoWrite32 (
-  IN UINTN   Port,
-  IN UINT32  Value
-  )
-{
-  if (Port == STM_PCI_PORTS_BASE) {
-    mPciAddress = Value;
-  }
-
-  return Value;
-}
-
-/**
-  The host bridge.
-
-  @param[in] Identifier  Vendor and device.
-  @param[in] ExBar       PCIEXBAR.
-**/
-VOID
-TestChipset (
-  IN UINT32  Identifier,
-  IN UINT64  ExBar
-  )
-{
-  mChipset[0] = Identifier;
-  mChipset[1] = (UINT32)ExBar;
-  mChipset[2] = (UINT32)(ExBar >> 32);
 }

@@ -18,6 +18,8 @@
 #include "Exit/Exit.h"
 #include "Guest/Guest.h"
 #include "Log/Log.h"
+#include "Protect/Bitmap.h"
+#include "Protect/Ept.h"
 #include "Protect/Protect.h"
 #include "Session/Session.h"
 
@@ -202,9 +204,24 @@ TestEcam (
   OUT UINT64  *ByPorts
   )
 {
-  *Base    = mShared->EcamBase;
-  *Size    = mShared->EcamSize;
-  *ByPorts = mShared->PciByPorts;
+  *Base    = STM_ECAM_BASE (mShared->Ecam);
+  *Size    = STM_ECAM_SIZE (mShared->Ecam);
+  *ByPorts = (mShared->KnownChipset == 0) ? 1 : 0;
+}
+
+/**
+  What the EPT says of an address.
+
+  @return The leaf, 0 if it is not mapped.
+**/
+UINT64
+TestLeaf (
+  IN UINT64  Address
+  )
+{
+  UINT64  Size;
+
+  return StmPageMapLookup (&mShared->Ept, Address, &Size);
 }
 
 CONST STM_SHARED *

@@ -38,6 +38,7 @@
 extern UINT32  TestFirmwareCode;
 extern UINT32  TestOpenWindows;
 extern UINT32  TestWorstWindow;
+extern UINT32  TestEcamMoves;
 
 VOID
 TestStart (
@@ -60,6 +61,17 @@ VOID
 TestChipset (
   IN UINT32  Identifier,
   IN UINT64  ExBar
+  );
+
+BOOLEAN
+TestIsBridge (
+  IN  UINT64  Page,
+  OUT UINT32  Copy[SIZE_4KB / sizeof (UINT32)]
+  );
+
+VOID
+TestLookAtEcam (
+  VOID
   );
 
 VOID

@@ -27,9 +27,8 @@ from build_scripts.fuzzing import targets
 from tests.host import api_model as model
 from tests.host import event_model as events
 from tests.host import resource_model as resources
-from tests.host import test_mcfg as acpi
 from tests.host.conftest import Build
-from tests.host.resource_lists import ANY, REGISTER, Profile, end, io, memory, msr, pci, places
+from tests.host.resource_lists import ANY, REGISTER, Profile, end, io, memory, msr, places
 from tests.host.resource_model import PAGE
 
 BITS = 36
@@ -343,78 +342,3 @@ def test_tables_of_nobody(stm: Stm) -> None:
     for cr3, wanted in ((TABLES, 0), (TABLES + PAGE, model.BAD_CR3)):
         put(REQUEST, struct.pack("<QIQQIIQQ", EXECUTIVE, 8, cr3, 0, 0x10, 0, 0x5A5A, 0))
         assert hex(stm.handler_call(0, model.LOOKUP, REQUEST)) == hex(wanted)
-
-
-Q35_BRIDGE, ANOTHER_BRIDGE = 0x29C0_8086, 0x1237_8086
-SIZES = {256: 0, 128: 2, 64: 4}
-
-
-def pciexbar(base: int, megabytes: int) -> int:
-    return base | SIZES[megabytes] | 1
-
-
-def give_acpi(stm: Stm, *tables: bytes, broken: bool = False) -> None:
-    """In the executive monitor's memory, behind its lists."""
-    start = EXECUTIVE + 4 * PAGE - acpi.RSDP // PAGE * PAGE
-    made = acpi.acpi(*tables, start=start)
-    for address, byte in made.content.items():
-        put(address, bytes([byte]))
-    if broken:
-        put(acpi.ROOT + start + 12, b"?")
-    stm.library.TestGiveAcpi(ctypes.c_uint64(acpi.RSDP + start))
-
-
-WHOLE, FEW, ELSEWHERE = ((0xE000_0000, 0, 0, 255), (0xE000_0000, 0, 0, 15), (0xD000_0000, 0, 0, 255))
-LOW, HIGH, OVER_APIC = (EXECUTIVE, 0, 0, 0), (0xE_0000_0000, 0, 0, 255), (0xF000_0000, 0, 0, 255)
-
-
-@pytest.mark.parametrize(
-    ("bridge", "register", "tables", "broken", "ecam"),
-    [
-        (Q35_BRIDGE, pciexbar(0xE000_0000, 256), [WHOLE], False, (0xE000_0000, 256)),
-        (Q35_BRIDGE, pciexbar(0xE000_0000, 256), [FEW], False, (0xE000_0000, 256)),
-        (Q35_BRIDGE, pciexbar(0xE000_0000, 256), [], False, (0xE000_0000, 256)),
-        (Q35_BRIDGE, pciexbar(0xE000_0000, 256), [WHOLE], True, (0xE000_0000, 256)),
-        (Q35_BRIDGE, pciexbar(0xE_0000_0000, 256), [HIGH], False, (0xE_0000_0000, 256)),
-        (Q35_BRIDGE, 0, [], False, (0, 0)),
-        (Q35_BRIDGE, pciexbar(0xE000_0000, 256), [ELSEWHERE], False, None),
-        (Q35_BRIDGE, pciexbar(0xE000_0000, 64), [WHOLE], False, None),
-        (Q35_BRIDGE, 0, [WHOLE], False, None),
-        (ANOTHER_BRIDGE, 0, [WHOLE], False, (0xE000_0000, 256)),
-        (ANOTHER_BRIDGE, 0, [FEW], False, (0xE000_0000, 16)),
-        (ANOTHER_BRIDGE, 0, [HIGH], False, (0xE_0000_0000, 256)),
-        (ANOTHER_BRIDGE, 0, [], False, (0, 0)),
-        (ANOTHER_BRIDGE, 0, [WHOLE], True, None),
-        (ANOTHER_BRIDGE, 0, [LOW], False, None),
-        (ANOTHER_BRIDGE, 0, [OVER_APIC], False, None),
-        (ANOTHER_BRIDGE, 0, [(1 << BITS, 0, 0, 255)], False, None),
-        (ANOTHER_BRIDGE, 0, [(2**64 - (1 << 20), 0, 0, 255)], False, None),
-    ],
-)
-def test_ecam(
-    stm: Stm, bridge: int, register: int, tables: list[acpi.Allocation], broken: bool, ecam: tuple[int, int] | None
-) -> None:
-    """The chipset decides where it is known, and ACPI may not contradict it; else ACPI does, if it can be believed.
-
-    What is refused is the whole protection.
-    """
-    stm.start()
-    put(BIOS_LIST, end())
-    stm.library.TestChipset(ctypes.c_uint32(bridge), ctypes.c_uint64(register))
-    give_acpi(stm, *(acpi.mcfg(one) for one in tables), broken=broken)
-    status = stm.call(0, model.INITIALIZE)[0]
-    assert hex(status) == hex(model.SUCCESS if ecam else model.UNSPECIFIED)
-    if ecam is None:
-        return
-    put(LIST, pci() + end())
-    assert stm.call(0, model.PROTECT, LIST)[0] == model.SUCCESS
-    base, size, by_ports = (ctypes.c_uint64() for _ in range(3))
-    stm.library.TestEcam(ctypes.byref(base), ctypes.byref(size), ctypes.byref(by_ports))
-    assert (base.value, size.value >> 20) == ecam
-    assert by_ports.value == (bridge == ANOTHER_BRIDGE)
-
-
-def test_without_acpi_the_chipset_alone(stm: Stm) -> None:
-    stm.start()
-    stm.library.TestChipset(ctypes.c_uint32(Q35_BRIDGE), ctypes.c_uint64(pciexbar(0xE000_0000, 256)))
-    assert stm.call(0, model.INITIALIZE)[0] == model.SUCCESS

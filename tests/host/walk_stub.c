@@ -6,6 +6,7 @@
 **/
 
 #include "State/State.h"
+#include "State/Walk.h"
 #include "shift_stub.h"
 
 UINT32

@@ -13,6 +13,7 @@
 #include "Guest/Guest.h"
 #include "Protect/Protect.h"
 #include "State/State.h"
+#include "State/Walk.h"
 
 ///
 /// Longest range that one call looks up.

@@ -13,6 +13,7 @@
 #include "Guest/Guest.h"
 #include "Protect/Protect.h"
 #include "State/State.h"
+#include "State/Walk.h"
 
 //
 // RPL and TI of a selector. The handler starts at privilege level 0, and VM entry wants

@@ -9,7 +9,7 @@
 
 #include "Entry.h"
 #include "Exit/Exit.h"
-#include "Protect/Protect.h"
+#include "Protect/Snapshot.h"
 
 STM_ENTER
 EFIAPI

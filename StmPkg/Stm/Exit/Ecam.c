@@ -13,6 +13,7 @@
 #include "Exit.h"
 #include "Event/Event.h"
 #include "Guest/Guest.h"
+#include "Protect/Pci.h"
 #include "Protect/Protect.h"
 
 /**
@@ -54,6 +55,7 @@ DecodeHandler (
 
   @param[in,out] Processor  This processor, the SMM-guest VMCS current.
   @param[in]     Move       The instruction.
+  @param[in]     Ecam       STM_ECAM.
   @param[in]     Place      STM_PCI_PLACE.
 **/
 STATIC
@@ -61,6 +63,7 @@ VOID
 CarryOut (
   IN OUT STM_PROCESSOR   *Processor,
   IN     CONST STM_MOVE  *Move,
+  IN     UINT64          Ecam,
   IN     UINT64          Place
   )
 {
@@ -69,7 +72,7 @@ CarryOut (
 
   Register = VmxReadRegister (&Processor->Handler, Move->Register);
   Value    = StmMoveStored (Move, Register);
-  StmAccessPci (Processor, Place, Move->Size, Move->Write, &Value);
+  StmAccessPci (Processor, Ecam, Place, Move->Size, Move->Write, &Value);
   if (!Move->Write) {
     VmxWriteRegister (&Processor->Handler, Move->Register, StmMoveLoaded (Move, Register, Value));
   }
@@ -92,18 +95,28 @@ StmTryEcam (
   OUT    STM_ENTER      *Enter
   )
 {
-  CONST STM_SHARED  *Shared;
-  STM_MOVE          Move;
-  STM_RSC           Resource;
-  UINT64            Place;
-  UINT64            Qualification;
-  BOOLEAN           Write;
+  STM_MOVE  Move;
+  STM_RSC   Resource;
+  UINT64    Ecam;
+  UINT64    Place;
+  UINT64    Function;
+  UINT64    Qualification;
+  BOOLEAN   Write;
 
-  Shared = Processor->Shared;
-  Place  = VmRead (VMCS_GUEST_PHYSICAL_ADDRESS) - Shared->EcamBase;
-  if ((Shared->PciProtected == 0) || (Place >= Shared->EcamSize) ||
-      (StmProtectedAt (Processor, StmSpaceMemory, Shared->EcamBase + Place, 1) != 0))
+  Ecam     = STM_ECAM_NOW (Processor->Shared);
+  Place    = VmRead (VMCS_GUEST_PHYSICAL_ADDRESS) - STM_ECAM_BASE (Ecam);
+  Function = Place & ~(UINT64)(STM_PCI_FUNCTION_SIZE - 1);
+  if ((Processor->Shared->PciProtected == 0) || (Place >= STM_ECAM_SIZE (Ecam)) ||
+      (StmProtectedAt (Processor, StmSpaceMemory, STM_ECAM_BASE (Ecam) + Place, 1) != 0))
   {
+    return FALSE;
+  }
+
+  //
+  // Of a function that is not protected, but the host bridge, the page is open, or not mapped
+  // yet.
+  //
+  if ((Function != 0) && (StmProtectedAt (Processor, StmSpacePci, Function, STM_PCI_FUNCTION_SIZE) == 0)) {
     return FALSE;
   }
 
@@ -135,7 +148,7 @@ StmTryEcam (
     StmEventResource (Processor, EvtBiosAccessToUnclaimedResource, &Resource);
     VmxInjectException (EXCEPT_IA32_GP_FAULT);
   } else {
-    CarryOut (Processor, &Move, Place);
+    CarryOut (Processor, &Move, Ecam, Place);
   }
 
   return TRUE;

@@ -14,14 +14,9 @@
 #include <Library/IoLib.h>
 #include "Event/Event.h"
 #include "Guest/Guest.h"
+#include "Protect/Bitmap.h"
+#include "Protect/Pci.h"
 #include "Protect/Protect.h"
-
-#define ADDRESS_ENABLE  BIT31
-
-///
-/// Bus, device, function and register of an address, as Intel's chipsets take it.
-///
-#define ADDRESS_MASK  0x00FFFFFC
 
 ///
 /// Registers of configuration space that an access reaches by port CFCH.
@@ -88,11 +83,11 @@ PlaceOf (
   }
 
   Address = PciAddress (Processor);
-  if ((Address & ADDRESS_ENABLE) == 0) {
+  if ((Address & STM_PCI_ENABLE) == 0) {
     return FALSE;
   }
 
-  Address &= ADDRESS_MASK;
+  Address &= STM_PCI_ADDRESS;
   *Place   = LShiftU64 (Address >> 8, 12) | (Address & MAX_UINT8) | (Port & 3);
   return TRUE;
 }
@@ -160,7 +155,7 @@ CarryOut (
     Part = *Value >> (8 * Done);
     if (PlaceOf (Processor, Access->Port + Done, &Place)) {
       Data = Part;
-      StmAccessPci (Processor, Place, Size, Access->Write, &Data);
+      StmAccessPci (Processor, STM_ECAM_NOW (Processor->Shared), Place, Size, Access->Write, &Data);
       Part = (UINT32)Data;
     } else {
       AccessPort (Processor, Access->Port + Done, Size, Access->Write, &Part);

@@ -7,7 +7,6 @@
 
 #include "Exit.h"
 #include "Guest/Guest.h"
-#include "Protect/Protect.h"
 
 ///
 /// Exit qualification for I/O instructions, table 27-5 [28-5], and for EPT violations,

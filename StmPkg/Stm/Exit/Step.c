@@ -19,7 +19,6 @@
 
 #include "Exit.h"
 #include "Guest/Guest.h"
-#include "Protect/Protect.h"
 
 /**
   Let the processor execute INS or OUTS at another port.

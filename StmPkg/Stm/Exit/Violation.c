@@ -19,7 +19,9 @@
 #include "Event/Event.h"
 #include "Guest/Guest.h"
 #include "Log/Log.h"
+#include "Protect/Bitmap.h"
 #include "Protect/Protect.h"
+#include "Protect/Snapshot.h"
 #include "State/State.h"
 
 /**
@@ -110,15 +112,12 @@ StmExitViolation (
 {
   STM_RSC    Resource;
   STM_ENTER  Enter;
+  UINT32     Access;
   UINT32     Kind;
 
+  Access = (UINT32)VmRead (VMCS_EXIT_QUALIFICATION) & STM_ACCESS_ALL;
   if (((UINT32)VmRead (VMCS_EXIT_REASON) == VMX_REASON_EPT_VIOLATION) &&
-      StmSnapshotTouch (
-        Processor,
-        VmRead (VMCS_GUEST_PHYSICAL_ADDRESS),
-        (UINT32)VmRead (VMCS_EXIT_QUALIFICATION) & (STM_ACCESS_READ | STM_ACCESS_WRITE | STM_ACCESS_EXECUTE),
-        NULL
-        ))
+      StmSnapshotTouch (Processor, VmRead (VMCS_GUEST_PHYSICAL_ADDRESS), Access, NULL))
   {
     VmxRepeatEvent ();
     return StmResumeHandler (Processor);
@@ -147,7 +146,7 @@ StmExitViolation (
   //
   if ((Processor->Generation != *(volatile UINT32 *)&Processor->Shared->Generation) ||
       (((UINT32)VmRead (VMCS_EXIT_REASON) == VMX_REASON_EPT_VIOLATION) &&
-       StmMapTouched (Processor, VmRead (VMCS_GUEST_PHYSICAL_ADDRESS))))
+       StmMapTouched (Processor, VmRead (VMCS_GUEST_PHYSICAL_ADDRESS), Access)))
   {
     return StmResumeHandler (Processor);
   }

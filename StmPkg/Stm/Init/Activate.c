@@ -10,7 +10,7 @@
 #include "Api/Api.h"
 #include "Guest/Guest.h"
 #include "Log/Log.h"
-#include "Protect/Protect.h"
+#include "Protect/Snapshot.h"
 #include "Session/Session.h"
 #include <Register/Intel/Cpuid.h>
 

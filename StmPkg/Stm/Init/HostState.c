@@ -9,7 +9,8 @@
 #include "Init.h"
 #include "Guest/Guest.h"
 #include "Log/Log.h"
-#include "Protect/Protect.h"
+#include "Protect/Bitmap.h"
+#include "Protect/Ept.h"
 
 #define PAGE_PRESENT  BIT0
 #define PAGE_WRITE    BIT1

@@ -7,6 +7,9 @@
 **/
 
 #include "Protect.h"
+#include "Bitmap.h"
+#include "Ept.h"
+#include "Pci.h"
 
 /**
   Bring EPT or bitmaps in line with a profile in a range.
@@ -100,30 +103,31 @@ StmNamesPci (
 /**
   Bring EPT and bitmaps in line with what a profile says of PCI configuration space.
 
-  @param[in,out] Shared    Shared state.
-  @param[in]     Profile   The profile; there is room for it in the EPT.
-  @param[in]     EcamBase  Where ECAM has been.
-  @param[in]     EcamSize  Bytes.
+  @param[in,out] Shared   Shared state, with STM_ECAM that is guarded from now on.
+  @param[in]     Profile  The profile; there is room for it in the EPT.
+  @param[in]     Before   STM_ECAM that was.
 **/
 VOID
 StmApplyPci (
   IN OUT STM_SHARED         *Shared,
   IN     CONST STM_PROFILE  *Profile,
-  IN     UINT64             EcamBase,
-  IN     UINT64             EcamSize
+  IN     UINT64             Before
   )
 {
   STM_RANGE  Range;
 
   Range.Space = StmSpaceMemory;
-  Range.Base  = EcamBase;
-  Range.End   = EcamBase + EcamSize;
-  if (EcamBase != Shared->EcamBase) {
+  if (Before != Shared->Ecam) {
+    //
+    // It has moved, or there is less of it: what is there no longer is ordinary memory.
+    //
+    Range.Base = STM_ECAM_BASE (Before);
+    Range.End  = Range.Base + STM_ECAM_SIZE (Before);
     StmApplyEpt (Shared, Profile, &Range);
   }
 
-  Range.Base = Shared->EcamBase;
-  Range.End  = Shared->EcamBase + Shared->EcamSize;
+  Range.Base = STM_ECAM_BASE (Shared->Ecam);
+  Range.End  = Range.Base + STM_ECAM_SIZE (Shared->Ecam);
   StmApplyEpt (Shared, Profile, &Range);
   Shared->PciProtected = StmProfileHas (Profile, StmSpacePci) ? 1 : 0;
   Range.Space          = StmSpaceIo;

@@ -6,7 +6,7 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "Protect.h"
+#include "Bitmap.h"
 #include "State/State.h"
 
 ///

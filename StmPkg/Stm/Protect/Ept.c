@@ -7,7 +7,8 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "Protect.h"
+#include "Ept.h"
+#include "Snapshot.h"
 
 #define EPT_RWX  (EPT_READ | EPT_WRITE | EPT_EXECUTE)
 
@@ -55,8 +56,8 @@ Permissions (
   memory is PCI configuration space, what it says of any register of the function. The
   STM carries out those that are not protected (Exit/Ecam.c).
 
-  @param[in]  Shared   Shared state.
   @param[in]  Profile  The profile.
+  @param[in]  Ecam     STM_ECAM.
   @param[in]  Place    Physical address, aligned to 4 KB.
   @param[out] End      First address behind it, aligned to 4 KB, for which the answer may
                        differ.
@@ -66,24 +67,28 @@ Permissions (
 STATIC
 UINT32
 AccessAt (
-  IN  CONST STM_SHARED   *Shared,
   IN  CONST STM_PROFILE  *Profile,
+  IN  UINT64             Ecam,
   IN  UINT64             Place,
   OUT UINT64             *End
   )
 {
+  UINT64  Base;
+  UINT64  Size;
   UINT64  Register;
   UINT64  Next;
   UINT32  Access;
   UINT32  Pci;
 
   Access = StmProfileAt (Profile, StmSpaceMemory, Place, End);
-  if ((Shared->EcamBase == 0) || (Place >= Shared->EcamBase + Shared->EcamSize)) {
+  Base   = STM_ECAM_BASE (Ecam);
+  Size   = STM_ECAM_SIZE (Ecam);
+  if (Place >= Base + Size) {
     return Access;
   }
 
-  if (Place < Shared->EcamBase) {
-    *End = MIN (*End, Shared->EcamBase);
+  if (Place < Base) {
+    *End = MIN (*End, Base);
     return Access;
   }
 
@@ -91,8 +96,8 @@ AccessAt (
   // Registers from the first of this function to the last of it, or of all functions of
   // which nothing is protected.
   //
-  Register = Place - Shared->EcamBase;
-  *End     = MIN (*End, Shared->EcamBase + Shared->EcamSize);
+  Register = Place - Base;
+  *End     = MIN (*End, Base + Size);
   Pci      = StmProfileAt (Profile, StmSpacePci, Register, &Next);
   if ((Register < STM_PCI_FUNCTION_SIZE) && StmProfileHas (Profile, StmSpacePci)) {
     //
@@ -103,8 +108,8 @@ AccessAt (
   }
 
   if ((Pci == 0) && (Next - Register >= STM_PCI_FUNCTION_SIZE)) {
-    if (Next < Shared->EcamSize) {
-      *End = MIN (*End, Shared->EcamBase + (Next & ~(UINT64)(STM_PCI_FUNCTION_SIZE - 1)));
+    if (Next < Size) {
+      *End = MIN (*End, Base + (Next & ~(UINT64)(STM_PCI_FUNCTION_SIZE - 1)));
     }
 
     return Access;
@@ -125,6 +130,7 @@ AccessAt (
 
   @param[in]  Shared   Shared state.
   @param[in]  Profile  The profile.
+  @param[in]  Ecam     STM_ECAM.
   @param[in]  Place    Physical address.
   @param[out] End      First address behind it for which the answer may differ.
 
@@ -135,13 +141,14 @@ UINT32
 DeniedAt (
   IN  CONST STM_SHARED   *Shared,
   IN  CONST STM_PROFILE  *Profile,
+  IN  UINT64             Ecam,
   IN  UINT64             Place,
   OUT UINT64             *End
   )
 {
   UINT32  Access;
 
-  Access = AccessAt (Shared, Profile, Place, End);
+  Access = AccessAt (Profile, Ecam, Place, End);
   if (Place < Shared->TsegBase) {
     *End = MIN (*End, Shared->TsegBase);
   } else if (Place < Shared->TsegEnd) {
@@ -151,7 +158,7 @@ DeniedAt (
     *End = MIN (*End, SIZE_4GB);
   }
 
-  return Access | (STM_IS_SNAPSHOT (Shared, Place) ? STM_ACCESS_READ : STM_ACCESS_EXECUTE);
+  return Access | (StmIsSnapshot (Shared, Ecam, Place) ? STM_ACCESS_READ : STM_ACCESS_EXECUTE);
 }
 
 /**
@@ -159,6 +166,7 @@ DeniedAt (
 
   @param[in] Shared   Shared state.
   @param[in] Profile  The profile.
+  @param[in] Ecam     STM_ECAM to guard with it.
 
   @retval TRUE   There are: StmApplyEpt cannot fail.
   @retval FALSE  There are not.
@@ -166,7 +174,8 @@ DeniedAt (
 BOOLEAN
 StmEptHasRoom (
   IN CONST STM_SHARED   *Shared,
-  IN CONST STM_PROFILE  *Profile
+  IN CONST STM_PROFILE  *Profile,
+  IN UINT64             Ecam
   )
 {
   UINT64  Counted[2];
@@ -183,7 +192,7 @@ StmEptHasRoom (
   Before     = STM_ACCESS_EXECUTE;
   Limit      = LShiftU64 (1, Shared->PhysicalBits);
   for (Place = 0; Place < Limit; Place = End) {
-    Access = DeniedAt (Shared, Profile, Place, &End);
+    Access = DeniedAt (Shared, Profile, Ecam, Place, &End);
     if (Permissions (Access) != Permissions (Before)) {
       Cost += StmPageMapCost (&Shared->Ept, Place, Counted);
     }
@@ -214,7 +223,7 @@ StmApplyEpt (
   UINT32  Access;
 
   for (Place = Range->Base; Place < Range->End; Place = End) {
-    Access = DeniedAt (Shared, Profile, Place, &End);
+    Access = DeniedAt (Shared, Profile, Shared->Ecam, Place, &End);
     End    = MIN (End, Range->End);
     StmPageMapChange (&Shared->Ept, Place, End - Place, EPT_RWX, Permissions (Access));
   }
@@ -229,29 +238,40 @@ StmApplyEpt (
   @param[in,out] Shared   Shared state.
   @param[in]     Profile  The profile.
   @param[in]     Address  Guest-physical address of an EPT violation.
+  @param[in]     Access   STM_ACCESS_READ and so on, that the handler has tried.
 
-  @retval TRUE   Mapped, as the profile says.
-  @retval FALSE  It is mapped already, is none that the processor has, or there is no
-                 room.
+  @retval TRUE   Mapped, as the profile says, now or by another processor since: the handler
+                 can try again.
+  @retval FALSE  It is mapped and closed to this access, is none that the processor has, or
+                 there is no room.
 **/
 BOOLEAN
 StmMapOnDemand (
   IN OUT STM_SHARED         *Shared,
   IN     CONST STM_PROFILE  *Profile,
-  IN     UINT64             Address
+  IN     UINT64             Address,
+  IN     UINT32             Access
   )
 {
   STM_RANGE  Range;
+  UINT64     Leaf;
   UINT64     Size;
   UINT64     Place;
   UINT64     End;
   UINT64     Region;
   UINT32     Tables;
 
-  if ((Address < SIZE_4GB) || (RShiftU64 (Address, Shared->PhysicalBits) != 0) ||
-      (StmPageMapLookup (&Shared->Ept, Address, &Size) != 0))
-  {
+  if ((Address < SIZE_4GB) || (RShiftU64 (Address, Shared->PhysicalBits) != 0)) {
     return FALSE;
+  }
+
+  Leaf = StmPageMapLookup (&Shared->Ept, Address, &Size);
+  if (Leaf != 0) {
+    //
+    // Another processor has touched it since the violation, and was first. What the snapshot
+    // policy copies is closed, and who tries again gets a copy.
+    //
+    return (BOOLEAN)(StmIsSnapshot (Shared, Shared->Ecam, Address) ? ((Access & STM_ACCESS_EXECUTE) == 0) : ((Leaf & Access) == Access));
   }
 
   //
@@ -263,15 +283,19 @@ StmMapOnDemand (
   Tables     = 2;
   Region     = MAX_UINT64;
   for (Place = Range.Base; Place < Range.End; Place = End) {
-    AccessAt (Shared, Profile, Place, &End);
+    AccessAt (Profile, Shared->Ecam, Place, &End);
     if (((Place & (SIZE_2MB - 1)) != 0) && (Place / SIZE_2MB != Region)) {
       Region = Place / SIZE_2MB;
       Tables++;
     }
   }
 
+  //
+  // Other processors' handlers walk these tables meanwhile: mapped closed, and then opened
+  // where the profile allows it, so that what is protected is not open for a moment.
+  //
   if ((Tables > StmPageMapRoom (&Shared->Ept)) ||
-      !StmPageMapRange (&Shared->Ept, Range.Base, Range.Base, SIZE_1GB, EPT_LEAF_WB))
+      !StmPageMapRange (&Shared->Ept, Range.Base, Range.Base, SIZE_1GB, EPT_LEAF_CLOSED))
   {
     return FALSE;
   }
@@ -310,7 +334,7 @@ StmBuildEpt (
 
   Map    = &Shared->Ept;
   Limit  = LShiftU64 (1, Shared->PhysicalBits);
-  Memory = STM_IS_SNAPSHOT (Shared, 0) ? EPT_LEAF_CLOSED : EPT_LEAF_WB;
+  Memory = StmIsSnapshot (Shared, 0, 0) ? EPT_LEAF_CLOSED : EPT_LEAF_WB;
   StmPageMapInit (
     Map,
     (UINT64 *)(UINTN)Shared->EptPool,

@@ -11,6 +11,10 @@
 **/
 
 #include "Protect.h"
+#include "Bitmap.h"
+#include "Ept.h"
+#include "Pci.h"
+#include "Snapshot.h"
 #include <Library/SynchronizationLib.h>
 #include "Event/Event.h"
 #include "Guest/Guest.h"
@@ -52,12 +56,16 @@ UnlockProfile (
   What protection must respect.
 
   @param[in]  Processor  This processor.
+  @param[in]  Ecam       STM_ECAM.
+  @param[out] Reader     What reads configuration space for Limits.
   @param[out] Limits     It.
 **/
 STATIC
 VOID
 GetLimits (
   IN  CONST STM_PROCESSOR  *Processor,
+  IN  UINT64               Ecam,
+  OUT STM_PCI_READER       *Reader,
   OUT STM_LIMITS           *Limits
   )
 {
@@ -71,10 +79,12 @@ GetLimits (
   Limits->MsegEnd      = Shared->MsegEnd;
   Limits->BiosPages    = Shared->BiosPages;
   Limits->BiosList     = (CONST UINT8 *)(UINTN)Shared->BiosList;
-  Limits->EcamBase     = Shared->EcamBase;
-  Limits->EcamSize     = Shared->EcamSize;
+  Limits->EcamBase     = STM_ECAM_BASE (Ecam);
+  Limits->EcamSize     = STM_ECAM_SIZE (Ecam);
   Limits->ReadPci      = StmReadPciByte;
-  Limits->PciContext   = Processor;
+  Limits->PciContext   = Reader;
+  Reader->Processor    = Processor;
+  Reader->Ecam         = Ecam;
 }
 
 /**
@@ -93,12 +103,13 @@ StmLoadBiosList (
   IN OUT STM_PROCESSOR  *Processor
   )
 {
-  STM_SHARED  *Shared;
-  STM_LIMITS  Limits;
-  UINT64      List;
-  UINT64      Rsdp;
-  UINT32      Count;
-  UINT32      Status;
+  STM_SHARED      *Shared;
+  STM_LIMITS      Limits;
+  STM_PCI_READER  Reader;
+  UINT64          List;
+  UINT64          Rsdp;
+  UINT32          Count;
+  UINT32          Status;
 
   Shared = Processor->Shared;
   Status = STM_SUCCESS;
@@ -107,7 +118,7 @@ StmLoadBiosList (
   if ((Shared->BiosPages == 0) && !StmCheckEcam (Processor, Rsdp)) {
     Status = (UINT32)ERROR_STM_UNSPECIFIED;
   } else if (Shared->BiosPages == 0) {
-    GetLimits (Processor, &Limits);
+    GetLimits (Processor, Shared->Ecam, &Reader, &Limits);
     Count  = Shared->BiosRoom;
     Status = StmBiosListCopy (&Limits, List, (UINT8 *)(UINTN)Shared->BiosList, &Count);
     STM_RECORD (
@@ -238,16 +249,17 @@ StmChangeProtection (
   IN     BOOLEAN        Protect
   )
 {
-  STM_SHARED   *Shared;
-  STM_PROFILE  *Profile;
-  STM_PROFILE  *Draft;
-  STM_LIMITS   Limits;
-  UINT8        *List;
-  UINT8        *Window;
-  UINT64       EcamBase;
-  UINT64       EcamSize;
-  UINT32       Status;
-  BOOLEAN      Applied;
+  STM_SHARED      *Shared;
+  STM_PROFILE     *Profile;
+  STM_PROFILE     *Draft;
+  STM_LIMITS      Limits;
+  STM_PCI_READER  Reader;
+  UINT8           *List;
+  UINT8           *Window;
+  UINT64          Before;
+  UINT64          Ecam;
+  UINT32          Status;
+  BOOLEAN         Found;
 
   Shared  = Processor->Shared;
   Profile = (STM_PROFILE *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_PROFILE);
@@ -262,37 +274,30 @@ StmChangeProtection (
   CopyMem (List, StmOpenWindow (Processor, Page, FALSE), SIZE_4KB);
   StmCloseWindow (Processor);
   CopyMem (Draft, Profile, sizeof (*Draft));
-  EcamBase = Shared->EcamBase;
-  EcamSize = Shared->EcamSize;
+  Before = Shared->Ecam;
   //
   // What the firmware claims of a PCI function is its page of ECAM, too. The guard itself
-  // stays as it is, unless PCI is what the call is about.
+  // stays as it is, unless PCI is what the call is about. Handlers of other processors look
+  // where it is meanwhile: it moves with the profile, by one store.
   //
-  StmFindEcam (Processor);
-  GetLimits (Processor, &Limits);
+  Found = StmFindEcam (Processor, &Ecam);
+  GetLimits (Processor, Found ? Ecam : Before, &Reader, &Limits);
   if (!StmNamesPci (List, Shared->PhysicalBits)) {
-    Shared->EcamBase = EcamBase;
-    Shared->EcamSize = EcamSize;
+    Ecam = Before;
   }
 
-  Applied = FALSE;
-  Status  = StmProfileApply (Draft, &Limits, List, Protect);
+  Status = StmProfileApply (Draft, &Limits, List, Protect);
   if ((Status == STM_SUCCESS) || (Status == (UINT32)ERROR_STM_UNPROTECTABLE_RESOURCE)) {
-    if (StmEptHasRoom (Shared, Draft)) {
+    if (Found && StmEptHasRoom (Shared, Draft, Ecam)) {
+      *(volatile UINT64 *) &Shared->Ecam = Ecam;
       StmApplyList (Shared, Draft, List);
-      StmApplyPci (Shared, Draft, EcamBase, EcamSize);
+      StmApplyPci (Shared, Draft, Before);
       CopyMem (Profile, Draft, sizeof (*Profile));
       InterlockedIncrement (&Shared->Generation);
-      Applied = TRUE;
     } else {
       StmProfileDeny (List);
-      Status = Protect ? (UINT32)ERROR_STM_OUT_OF_RESOURCES : (UINT32)ERROR_STM_UNSPECIFIED;
+      Status = (Found && Protect) ? (UINT32)ERROR_STM_OUT_OF_RESOURCES : (UINT32)ERROR_STM_UNSPECIFIED;
     }
-  }
-
-  if (!Applied) {
-    Shared->EcamBase = EcamBase;
-    Shared->EcamSize = EcamSize;
   }
 
   Window = StmOpenWindow (Processor, Page, TRUE);
@@ -314,6 +319,7 @@ StmChangeProtection (
 
   @param[in,out] Processor  This processor.
   @param[in]     Address    Guest-physical address.
+  @param[in]     Access     STM_ACCESS_READ and so on, that the handler has tried.
 
   @retval TRUE   It is: the handler tries again.
   @retval FALSE  It is not.
@@ -321,7 +327,8 @@ StmChangeProtection (
 BOOLEAN
 StmMapTouched (
   IN OUT STM_PROCESSOR  *Processor,
-  IN     UINT64         Address
+  IN     UINT64         Address,
+  IN     UINT32         Access
   )
 {
   STM_SHARED  *Shared;
@@ -329,7 +336,7 @@ StmMapTouched (
 
   Shared = Processor->Shared;
   LockProfile (Shared);
-  Mapped = StmMapOnDemand (Shared, (CONST STM_PROFILE *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_PROFILE), Address);
+  Mapped = StmMapOnDemand (Shared, (CONST STM_PROFILE *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_PROFILE), Address, Access);
   UnlockProfile (Shared);
   if (Mapped && (Processor->SnapshotPages != 0)) {
     //

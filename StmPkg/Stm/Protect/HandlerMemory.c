@@ -7,8 +7,10 @@
 **/
 
 #include "Protect.h"
+#include "Snapshot.h"
 #include "Guest/Guest.h"
 #include "State/State.h"
+#include "State/Walk.h"
 
 #define EFER_LMA  BIT10
 

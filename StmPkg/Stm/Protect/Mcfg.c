@@ -11,6 +11,8 @@
 #include "Mcfg.h"
 #include <IndustryStandard/Acpi.h>
 #include <IndustryStandard/MemoryMappedConfigurationSpaceAccessTable.h>
+#include <Library/BaseLib.h>
+#include <Library/BaseMemoryLib.h>
 
 typedef EFI_ACPI_2_0_ROOT_SYSTEM_DESCRIPTION_POINTER                                           ROOT_POINTER;
 typedef EFI_ACPI_DESCRIPTION_HEADER                                                            TABLE;
@@ -180,7 +182,8 @@ FindRoot (
   @param[out] Size   Bytes.
 
   @retval StmMcfgFound      Done.
-  @retval StmMcfgAbsent     It tells of other segments only.
+  @retval StmMcfgAbsent     It tells of nothing.
+  @retval StmMcfgSegments   It tells of other segments.
   @retval StmMcfgMalformed  It is cut, tells of the segment twice, or not of bus 0.
 **/
 STATIC
@@ -194,16 +197,19 @@ ReadMcfg (
   CONST ALLOCATION  *Allocation;
   STM_MCFG          Found;
   UINT32            Left;
+  BOOLEAN           Segments;
 
   Left = Table->Header.Length - sizeof (Table->Header);
   if ((Left < sizeof (Table->Reserved)) || ((Left - sizeof (Table->Reserved)) % sizeof (*Allocation) != 0)) {
     return StmMcfgMalformed;
   }
 
+  Segments   = FALSE;
   Found      = StmMcfgAbsent;
   Allocation = (CONST ALLOCATION *)(Table + 1);
   for (Left -= sizeof (Table->Reserved); Left > 0; Left -= sizeof (*Allocation), Allocation++) {
     if (Allocation->PciSegmentGroupNumber != 0) {
+      Segments = TRUE;
       continue;
     }
 
@@ -220,14 +226,13 @@ ReadMcfg (
     *Size = ((UINT64)Allocation->EndBusNumber + 1) * BUS_SIZE;
   }
 
-  return Found;
+  return Segments ? StmMcfgSegments : Found;
 }
 
 /**
   Find ECAM of segment 0 by the table MCFG (PCI Firmware Specification, 4.1.2).
 
   A table is copied before anything of it is believed: it is memory that anybody can write.
-  Of other segments nothing is told, since descriptors of resources have none.
 
   @param[in]  Read     Reads 8 bytes of the tables.
   @param[in]  Context  For it.

@@ -10,7 +10,7 @@
 #ifndef STM_MCFG_H_
 #define STM_MCFG_H_
 
-#include "State/State.h"
+#include "State/Walk.h"
 
 ///
 /// Room for a copy of two tables.
@@ -20,14 +20,14 @@
 typedef enum {
   StmMcfgAbsent,      ///< no ACPI, or no such table in it
   StmMcfgFound,
-  StmMcfgMalformed    ///< the tables contradict themselves, or are where none can be
+  StmMcfgMalformed,   ///< the tables contradict themselves, or are where none can be
+  StmMcfgSegments     ///< there are other segments than 0
 } STM_MCFG;
 
 /**
   Find ECAM of segment 0 by the table MCFG (PCI Firmware Specification, 4.1.2).
 
   A table is copied before anything of it is believed: it is memory that anybody can write.
-  Of other segments nothing is told, since descriptors of resources have none.
 
   @param[in]  Read     Reads 8 bytes of the tables.
   @param[in]  Context  For it.

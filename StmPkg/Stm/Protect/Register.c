@@ -9,7 +9,7 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "Protect.h"
+#include "Bitmap.h"
 #include "Guest/Guest.h"
 
 #define REGISTER_CONTROLS  (VMX_CPU_CR3_STORE | VMX_CPU_CR8_LOAD | VMX_CPU_CR8_STORE)

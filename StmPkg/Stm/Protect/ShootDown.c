@@ -10,7 +10,7 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "Protect.h"
+#include "Ept.h"
 #include "Log/Log.h"
 
 ///

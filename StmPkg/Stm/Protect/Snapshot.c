@@ -22,6 +22,8 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
+#include "Snapshot.h"
+#include "Ept.h"
 #include "Protect.h"
 #include "Guest/Guest.h"
 #include <Library/SynchronizationLib.h>
@@ -133,7 +135,7 @@ StmSnapshotTouch (
 
   Shared = Processor->Shared;
   Page   = Address & ~(UINT64)(SIZE_4KB - 1);
-  if (((Access & STM_ACCESS_EXECUTE) != 0) || !STM_IS_SNAPSHOT (Shared, Page)) {
+  if (((Access & STM_ACCESS_EXECUTE) != 0) || !StmIsSnapshot (Shared, STM_ECAM_NOW (Shared), Page)) {
     return FALSE;
   }
 
@@ -240,7 +242,7 @@ WriteBack (
 /**
   The handler has ended, and has touched memory outside SMRAM: write what it has changed to
   where it belongs, and forget the copies. What the executive monitor has protected since
-  stays as it is.
+  stays as it is, and so does what is known to be PCI configuration space since.
 
   @param[in,out] Processor  This processor.
 **/
@@ -256,7 +258,9 @@ StmSnapshotEnd (
   Number = 0;
   for (Left = Processor->SnapshotPages; Left != 0; Left--) {
     Use = StmSnapshotNext (Processor, &Number);
-    if ((Use->Before != 0) && ((StmProtectedAt (Processor, StmSpaceMemory, Use->Page, 1) & STM_ACCESS_WRITE) == 0)) {
+    if ((Use->Before != 0) && StmIsSnapshot (Processor->Shared, STM_ECAM_NOW (Processor->Shared), Use->Page) &&
+        ((StmProtectedAt (Processor, StmSpaceMemory, Use->Page, 1) & STM_ACCESS_WRITE) == 0))
+    {
       WriteBack (Processor, Use);
     }
   }

@@ -16,7 +16,7 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "Protect.h"
+#include "Snapshot.h"
 #include "Log/Log.h"
 #include <Library/SynchronizationLib.h>
 
@@ -27,6 +27,29 @@
 /// STM_SNAPSHOT_USE.Page of a table. A page has an address that is a multiple of 4 KB.
 ///
 #define USED_AS_TABLE  1
+
+/**
+  Is a page among what the snapshot policy copies, if there is the policy: memory outside
+  SMRAM? Between SMRAM and 4 GB lie the chipset's registers, and above it there may be PCI
+  configuration space.
+
+  @param[in] Shared  Shared state.
+  @param[in] Ecam    STM_ECAM.
+  @param[in] Page    The page.
+
+  @retval TRUE   It is.
+  @retval FALSE  It is not: the handler accesses what is there, if it may.
+**/
+BOOLEAN
+StmIsSnapshot (
+  IN CONST STM_SHARED  *Shared,
+  IN UINT64            Ecam,
+  IN UINT64            Page
+  )
+{
+  return (BOOLEAN)((Shared->Snapshot.Pages != 0) && ((Page < Shared->TsegBase) || (Page >= SIZE_4GB)) &&
+                   (Page - STM_ECAM_BASE (Ecam) >= STM_ECAM_SIZE (Ecam)));
+}
 
 /**
   The top table of a processor's EPT.

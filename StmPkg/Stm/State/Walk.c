@@ -9,7 +9,9 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include "State.h"
+#include "Walk.h"
+#include <Register/Vmx.h>
+#include <Library/BaseLib.h>
 
 #define ENTRY_PRESENT  BIT0
 #define ENTRY_LARGE    BIT7

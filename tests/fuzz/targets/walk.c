@@ -8,6 +8,7 @@
 
 #include "fuzz/fuzz.h"
 #include "State/State.h"
+#include "State/Walk.h"
 #include "host/shift_stub.h"
 
 #define PAGES  8

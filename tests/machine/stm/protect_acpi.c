@@ -82,6 +82,9 @@ void check_acpi(uint64_t ecam)
     make_tables(ecam);
     give_root_pointer(SMBASE + 0x8000);
     session("acpi-in-smram", STM_SUCCESS);
+    give_root_pointer(tables);
+    make_table(tables + MCFG_AT, "MCFG", 0, ecam, (uint64_t)LAST_BUS << 24 | 1, 24); /* of segment 1 */
+    session("acpi-segments", STM_UNSPECIFIED);
     give_root_pointer(0);
     session("no-acpi", STM_SUCCESS);
 }
