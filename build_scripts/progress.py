@@ -73,7 +73,8 @@ def step(title: str) -> Iterator[Step]:
     """Show `title` while the block works, and how long it took."""
     console = Console(stderr=True)
     start = time.monotonic()
-    if console.is_terminal and not _Output.shown:
+    # A dumb terminal cannot go back in its line.
+    if console.is_terminal and not console.is_dumb_terminal and not _Output.shown:
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=30))
         with Progress(
             *columns, TimeElapsedColumn(), TextColumn("{task.fields[status]}", markup=False), console=console,

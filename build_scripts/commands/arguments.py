@@ -14,6 +14,8 @@ from build_scripts.errors import ExitCode
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 MOST_PROCESSORS = 64
+# What argparse leaves as it is written: descriptions, and examples.
+_COLUMNS = 78
 
 
 def seconds(text: str) -> float:
@@ -69,7 +71,7 @@ def add(commands: Commands, name: str, help_text: str, *, description: str = "",
     return commands.add_parser(
         name,
         help=help_text,
-        description=description or f"{help_text[0].upper()}{help_text[1:]}.",
+        description=textwrap.fill(description or f"{help_text[0].upper()}{help_text[1:]}.", _COLUMNS),
         epilog=f"examples:\n{textwrap.indent(textwrap.dedent(examples).strip(), '  ')}" if examples else None,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

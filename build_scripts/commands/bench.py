@@ -16,6 +16,7 @@ from build_scripts.builds.stm_build import build_stm
 from build_scripts.commands.output import need_writable
 from build_scripts.conformance.image_build import need_images
 from build_scripts.errors import ExitCode, LabError
+from build_scripts.observation import show
 from build_scripts.pages import replace_generated
 from build_scripts.progress import say, step
 
@@ -47,7 +48,7 @@ def bench(json_file: Path | None, page: Path | None, quick: bool, exact: bool = 
     need_images()
     folder = paths.new_run_dir("bench")
     facts, tables = _measured(quick, exact, folder)
-    print(tables)
+    show.tell(show.console(), tables)
     if json_file is not None:
         try:
             json_file.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from build_scripts import paths, system
 from build_scripts.errors import ExitCode, LabError
+from build_scripts.observation import show
 from build_scripts.sources import sources
 
 _DISK_BYTES = 5 * 1024**3
@@ -162,14 +163,15 @@ def doctor(checkout: Path = paths.CHECKOUT) -> int:
     Returns:
         0, or `ExitCode.EXPECTATION_FAILED` if something is wrong that stands in the way of more than a few tests.
     """
-    print(f"python {sys.version.split()[0]} in {sys.prefix}\ncache {paths.cache_dir()}")
+    out = show.console()
+    show.tell(out, f"python {sys.version.split()[0]} in {sys.prefix}\ncache {paths.cache_dir()}")
     wrong = 0
     for check in checks(checkout):
         finding = check()
         wrong += bool(finding.problem) and not finding.narrow
         if finding.problem:
-            print(f"{'note ' if finding.narrow else 'WRONG'} {finding.name}: {finding.problem}")
-            print(f"      remedy: {finding.remedy}")
+            show.tell(out, f"{'note ' if finding.narrow else 'WRONG'} {finding.name}: {finding.problem}")
+            show.tell(out, f"      remedy: {finding.remedy}")
         else:
-            print(f"ok    {finding.name}")
+            show.tell(out, f"ok    {finding.name}")
     return int(ExitCode.EXPECTATION_FAILED if wrong else ExitCode.OK)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.exercises import tree
 from build_scripts.exercises.catalogue import EXERCISES, find
-from build_scripts.observation.show import console
+from build_scripts.observation.show import console, tell
 from build_scripts.progress import say, step
 from build_scripts.tables import compact_table
 
@@ -31,11 +31,13 @@ def begin(name: str, again: bool) -> int:
     """
     exercise = find(name)
     target = tree.begin(exercise, again)
-    print(f"{exercise.task}\n\nThe tree to work in, a copy of this checkout with the fault in it:\n    {target}")
-    print(f"Chapter: docs/{exercise.page}.rst\n{exercise.checked}")
+    out = console()
+    tell(out, " ".join(exercise.task.split()))
+    tell(out, f"\nThe tree to work in, a copy of this checkout with the fault in it:\n    {target}")
+    tell(out, f"Chapter: docs/{exercise.page}.rst\n{exercise.checked}")
     if exercise.shown_by:
-        print(f"\nIn that tree, build and run it with:\n    python3 -m build_scripts {exercise.shown_by}")
-    print("When you think that the fault is gone, from any directory:\n    python3 -m build_scripts exercise check")
+        tell(out, f"\nIn that tree, build and run it with:\n    python3 -m build_scripts {exercise.shown_by}")
+    tell(out, "When you think that the fault is gone, from any directory:\n    python3 -m build_scripts exercise check")
     return int(ExitCode.OK)
 
 
@@ -77,5 +79,5 @@ def check(name: str | None) -> int:
     if not wrong:
         print(f"{exercise.name}: passed")
         return int(ExitCode.OK)
-    print("\n  ".join([f"{exercise.name}: not yet", *wrong]))
+    tell(console(), "\n  ".join([f"{exercise.name}: not yet", *wrong]))
     return int(ExitCode.EXPECTATION_FAILED)

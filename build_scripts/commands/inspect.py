@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from build_scripts.errors import ExitCode, LabError
+from build_scripts.observation import show
 from build_scripts.stm_image.inspector import inspect_image, read_image
 
 
@@ -23,5 +24,7 @@ def inspect(image: Path) -> int:
         raise LabError(f"{image}: {error.strerror}", ExitCode.USAGE) from error
     except ValueError as error:
         raise LabError(f"{image}: {error}", ExitCode.USAGE) from error
-    print(report.text())
+    out = show.console()
+    for line in report.text().splitlines():
+        show.tell(out, line)
     return ExitCode.USAGE if report.problems else ExitCode.OK

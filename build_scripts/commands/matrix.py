@@ -24,8 +24,8 @@ def declare(commands: Commands) -> None:
         "matrix",
         "say which versions of QEMU and edk2 would do",
         examples="""
-            stmlab matrix                           the pinned sources, and what the distribution's newest index has
-            stmlab matrix --qemu ~/qemu             a tree of yours instead
+            stmlab matrix                   what the distribution's newest index has
+            stmlab matrix --qemu ~/qemu     a tree of yours instead
         """,
     )
     for name in ("qemu", "edk2"):
@@ -59,7 +59,7 @@ def matrix(qemu: list[Path], edk2: list[Path], json_file: Path | None) -> int:
     out.print(table)
     for row in rows:
         for line in _details(row):
-            out.print(line, markup=False, highlight=False, soft_wrap=True)
+            show.tell(out, line)
     if json_file is not None:
         facts = {"schema_version": SCHEMA_VERSION, "rows": [row.as_json() for row in rows]}
         json_file.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")

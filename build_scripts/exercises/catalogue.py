@@ -82,7 +82,7 @@ EXERCISES = (
         "mseg-header",
         "three faults in the MSEG header; find them by what the firmware says",
         "tutorial/mseg-header",
-        "The converter in build_scripts/stm_image/convert.py writes a wrong header. Mend one fault after the\n"
+        "The converter in build_scripts/stm_image/convert.py writes a wrong header. Mend one fault after the "
         "other, until the firmware says 'enabled'. 'inspect' names everything that is wrong with an image.",
         ("StmStatus.efi", "reset -s"),
         _header,
@@ -101,7 +101,7 @@ EXERCISES = (
         "hot-path",
         "a log line on the path of every SMI; bring the STM back to its floor",
         "tutorial/one-smi",
-        "Somebody wanted to see each SMI in stm.log. The STM still serves SMIs, and what does it cost now? Make it\n"
+        "Somebody wanted to see each SMI in stm.log. The STM still serves SMIs, and what does it cost now? Make it "
         f"serve one in less than {MOST_INSTRUCTIONS} instructions again, and keep a record of each SMI.",
         _SMIS,
         _hot_path,
@@ -120,7 +120,7 @@ EXERCISES = (
         "exit-handler",
         "an exit without a handler; read the crash record and give it one",
         "tutorial/exit-handler",
-        "The SMI handler executes CPUID, and the STM crashes. Read its record, then write the exit handler and\n"
+        "The SMI handler executes CPUID, and the STM crashes. Read its record, then write the exit handler and "
         "its row of the table.",
         _CPUID,
         unfinished,
@@ -130,7 +130,7 @@ EXERCISES = (
         "instruction-length",
         "an exit handler that never gets further",
         "tutorial/exit-handler",
-        "The STM answers CPUID of the SMI handler, and the SMI does not end. What does an exit handler owe the\n"
+        "The STM answers CPUID of the SMI handler, and the SMI does not end. What does an exit handler owe the "
         "guest beside the answer?",
         _CPUID,
         unfinished,

@@ -18,6 +18,7 @@ from build_scripts.experiments.shell_experiment import (
     tell_boots,
 )
 from build_scripts.machine.processors import Configuration
+from build_scripts.observation import show
 from build_scripts.observation.event_log import StmEvent
 from build_scripts.observation.report import group_smis
 from build_scripts.tables import compact_table
@@ -89,7 +90,7 @@ class Events(ShellExperiment):
             events = booted.report().events
             if events:
                 out.print(_table(events))
-        out.print(_HOW, soft_wrap=True)
+        show.tell(out, _HOW)
 
     def expectations(self, seen: ShellSeen) -> list[Expectation]:
         """No event of the STM's own traps, each event where it was caused, and nothing shown of a domain."""

@@ -21,6 +21,7 @@ from build_scripts.experiments.experiment import Expectation, Experiment, Reques
 from build_scripts.linux import kernel
 from build_scripts.linux.boot import PROCESSORS, TIMEOUT_SECONDS, Finding, LinuxRun, boot_linux
 from build_scripts.machine.processors import Configuration
+from build_scripts.observation import show
 from build_scripts.progress import step
 
 # Beginnings of a trace word that say that a guest did not run as it should.
@@ -86,14 +87,14 @@ class Kvm(Experiment[KvmSeen]):
         parameters = [f"{found.fields['name']}={found.fields['value']}" for found in seen.run.named("parameter")]
         for finding in seen.run.findings:
             if finding.name == "kvm":
-                print(f"guest program {finding.fields['test']}: {finding.fields['trace']}")
+                show.tell(out, f"guest program {finding.fields['test']}: {finding.fields['trace']}")
             elif finding.name == "guest-line":
-                print(f"Linux guest: {finding.fields['text']}")
+                show.tell(out, f"Linux guest: {finding.fields['text']}")
             elif finding.name == "step" and parameters:
-                print(f"kvm_intel: {' '.join(sorted(parameters))}")
+                show.tell(out, f"kvm_intel: {' '.join(sorted(parameters))}")
                 parameters = []
             elif finding.name not in ("parameter", "step", "end"):
-                print(finding)
+                show.tell(out, str(finding))
         if seen.run.named("program"):
             print(seen.run.program_output(), end="")
         sys.stdout.flush()

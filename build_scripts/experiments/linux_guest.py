@@ -21,7 +21,7 @@ from build_scripts.linux.boot import LinuxRun
 from build_scripts.linux.executive import TIMEOUT_SECONDS, LinuxGuest, boot_guest
 from build_scripts.machine.machine import CONSOLE_LOG
 from build_scripts.machine.processors import Configuration
-from build_scripts.observation import outcome
+from build_scripts.observation import outcome, show
 from build_scripts.observation.events import Kind, Stream, read_stream
 from build_scripts.observation.report import VMX_REASON_IO_SMI, VMX_REASON_OTHER_SMI, Smi, group_smis
 from build_scripts.progress import step
@@ -109,7 +109,7 @@ class LinuxExperiment(Experiment[LinuxSeen]):
         """What process 1 found as a guest."""
         for finding in seen.guest.findings:
             if finding.name not in ("end", "log-line", "module", "registers"):
-                out.print(f"Linux: {finding}", soft_wrap=True)
+                show.tell(out, f"Linux: {finding}")
         for record in seen.stream.of("EXEC", "power"):
             out.print(f"executive monitor: {record.text('event')}, leaves on every processor first")
 

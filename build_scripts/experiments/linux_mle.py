@@ -17,7 +17,7 @@ from build_scripts.experiments.experiment import Expectation, Experiment, Reques
 from build_scripts.linux import headers, kernel
 from build_scripts.linux.boot import PROCESSORS, TIMEOUT_SECONDS, Finding, LinuxRun, boot_linux
 from build_scripts.machine.processors import DUAL_MONITOR_CPU, Configuration
-from build_scripts.observation import outcome
+from build_scripts.observation import outcome, show
 from build_scripts.observation.events import Stream, read_stream
 from build_scripts.observation.report import group_smis
 from build_scripts.progress import step
@@ -230,7 +230,7 @@ class LinuxMle(Experiment[MleSeen]):
             table.add_row(row.phase.title, row.served_by or "nothing seen", str(row.smis), launches)
         out.print(table)
         for finding in seen.run.named("kvm"):
-            out.print(f"KVM guest {finding.fields['test']}: {finding.fields['trace']}", soft_wrap=True)
+            show.tell(out, f"KVM guest {finding.fields['test']}: {finding.fields['trace']}")
 
     def expectations(self, seen: MleSeen) -> list[Expectation]:
         """What each phase must show, then the guests, the variables and the logs."""

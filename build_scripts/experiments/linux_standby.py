@@ -215,7 +215,7 @@ class LinuxStandby(Experiment[LinuxStandbySeen]):
         """What became of each sleep, then the table and the reason."""
         for slept in seen.boots:
             for night in slept.run.named("night"):
-                out.print(f"Linux ({slept.variant.name}): {night}", soft_wrap=True)
+                show.tell(out, f"Linux ({slept.variant.name}): {night}")
         out.print(after_the_wake(row.morning for row in rows(seen)))
         show.tell(out, _WHY)
 

@@ -17,12 +17,11 @@ from build_scripts.experiments.shell_experiment import (
 )
 from build_scripts.machine import tpm
 from build_scripts.machine.processors import Configuration
+from build_scripts.observation import show
 from build_scripts.observation.events import Stream
 from build_scripts.observation.measurements import Measurement, measurements, registers, replayed
-from build_scripts.tables import compact_table
 
 SCRIPT = ("TpmLog.efi", "StmStatus.efi", "reset -s")
-_SHOWN = 16
 
 _HOW = """\
 Anyone who trusts the TPM and holds the log can tell which STM image this machine loaded: hash the images that you \
@@ -50,13 +49,14 @@ class Measured(ShellExperiment):
         """What happened, then the log and the registers."""
         tell_boots(seen, lambda booted: "the firmware measures:", out)
         (booted,) = seen.boots
-        table = compact_table("What was measured", words=("Into", "What", "SHA-256"), numbers=())
+        out.print("What was measured, in order, each with its SHA-256:")
         for event in measurements(booted.stream):
-            table.add_row(f"PCR {event.pcr}", event.words, f"{event.sha256[:_SHOWN]}...")
-        out.print(table)
+            show.tell(out, f"PCR {event.pcr}: {event.words}\n    {event.sha256}")
+        out.print("\nWhat the registers hold:")
         for pcr, contents in registers(booted.stream).items():
-            out.print(f"PCR {pcr}: {contents}", soft_wrap=True)
-        out.print(_HOW, soft_wrap=True)
+            show.tell(out, f"PCR {pcr}: {contents}")
+        out.print()
+        show.tell(out, _HOW)
 
     def expectations(self, seen: ShellSeen) -> list[Expectation]:
         """The image is in the log, by its hash, and the log leads to the registers."""

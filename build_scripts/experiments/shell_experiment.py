@@ -189,7 +189,7 @@ class ShellExperiment(Experiment[ShellSeen]):
     def closing(self, seen: ShellSeen, out: Console) -> None:
         """Which machine it was, and where its logs are."""
         for booted in seen.boots:
-            out.print(f"machine: QEMU {booted.qemu_version}, {booted.configuration.cpu}", soft_wrap=True)
+            show.tell(out, f"machine: QEMU {booted.qemu_version}, {booted.configuration.cpu}")
             out.print(f"console of the guest: {booted.result.run_dir / CONSOLE_LOG}", soft_wrap=True)
             out.print(f"logs: {booted.result.run_dir}", soft_wrap=True)
 

@@ -23,11 +23,19 @@ from build_scripts.tables import compact_table
 _WIDTH = 110
 
 
+class _Results(Console):
+    """rich ends the process itself if its reader has left; here the command line does, with the status for it."""
+
+    def on_broken_pipe(self) -> None:
+        """Pass it on."""
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """The console of results: as wide as the terminal, or as COLUMNS says."""
-    made = Console(highlight=False)
+    made = _Results(highlight=False)
     if not made.is_terminal and "COLUMNS" not in os.environ:
-        made = Console(highlight=False, width=_WIDTH)
+        made = _Results(highlight=False, width=_WIDTH)
     return made
 
 

@@ -14,6 +14,7 @@ from build_scripts.errors import ExitCode
 from build_scripts.experiments import document
 from build_scripts.experiments.attacking.catalogue import all_attacks
 from tests.support.carried import carry_out
+from tests.support.screens import complaints
 
 from .test_errors import run_command
 
@@ -183,6 +184,7 @@ def carried_out(session_folder: Path) -> dict[str, Any]:
     run = carry_out(("attacks",), session_folder)
     assert run.status == ExitCode.OK, run.output + run.errors
     document.validate(run.document)
+    assert complaints(run.output) == []
     made: dict[str, Any] = run.document
     return made
 

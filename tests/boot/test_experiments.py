@@ -21,6 +21,7 @@ from build_scripts.machine.processors import Configuration
 from build_scripts.observation.events import Kind, MachineEvent, Mode
 from tests.support.carried import Carried, carry_out
 from tests.support.perfetto_trace import Read, hold_against
+from tests.support.screens import complaints
 
 from .test_errors import run_command
 
@@ -43,6 +44,7 @@ def test_every_expectation_is_met(name: str, session_folder: Path) -> None:
     assert [expectation for expectation in expectations if not expectation["passed"]] == []
     assert [expectation for expectation in expectations if expectation["seen"] is None] == []
     assert f"Expectations: {len(expectations)} of {len(expectations)} met" in run.output
+    assert complaints(run.output) == []
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from build_scripts.observation.show import live_line, story
 from build_scripts.stm_image import inspect_image, layout
 from tests.support.carried import carry_out
 from tests.support.perfetto_trace import hold_against
+from tests.support.screens import complaints
 
 from .conftest import Run
 
@@ -27,6 +28,7 @@ def test_run_succeeds(any_run: Run) -> None:
     assert any_run.status == 0, any_run.output + any_run.errors
     assert any_run.document["exit_status"] == 0
     assert any_run.stream.errors == ()
+    assert complaints(any_run.output) == [], "it does not fit 80 columns, or a terminal that can do nothing"
 
 
 def test_every_expectation_is_met(any_run: Run) -> None:

@@ -9,12 +9,14 @@ import pytest
 
 from build_scripts.experiments import document
 from tests.support.carried import carry_out
+from tests.support.screens import complaints
 
 
 @pytest.mark.parametrize(("processors", "options"), [(1, ("--processors", "1")), (2, ())])
 def test_every_expectation_is_met(processors: int, options: tuple[str, ...], session_folder: Path) -> None:
     run = carry_out(("linux", *options), session_folder)
     assert run.status == 0, run.output + run.errors
+    assert complaints(run.output) == []
     facts = run.document
     document.validate(facts)
     assert [expectation for expectation in facts["expectations"] if not expectation["passed"]] == []

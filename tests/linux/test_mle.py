@@ -10,6 +10,7 @@ import pytest
 from build_scripts.experiments import document
 from build_scripts.experiments.linux_mle import PHASES
 from tests.support.carried import Carried, carry_out
+from tests.support.screens import complaints
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +23,7 @@ def run(session_folder: Path) -> Carried:
 
 def test_every_expectation_is_met(run: Carried) -> None:
     document.validate(run.document)
+    assert complaints(run.output) == []
     assert [expectation for expectation in run.document["expectations"] if not expectation["passed"]] == []
     rows = {row["phase"]: row for row in run.document["rows"]}
     assert list(rows) == [phase.name for phase in PHASES]

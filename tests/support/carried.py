@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
 """Experiments carried out by the command, each once a session, for every test and page of docs that wants to see one.
 
+The screen is that of a terminal of 80 columns that can do nothing (`screens`).
 An experiment boots for up to a minute. What one process of the session has carried out, the others read.
 """
 
@@ -22,6 +23,7 @@ from build_scripts.experiments.catalogue import EXPERIMENTS
 from build_scripts.experiments.experiment import DEFAULT_EXPERIMENT
 from build_scripts.observation.events import Stream, read_stream
 from tests.support.newcomer import environment
+from tests.support.screens import PLAIN
 
 # Longer than any experiment's own limits together, on a busy host.
 TIMEOUT_SECONDS = 3600
@@ -105,7 +107,7 @@ def _run(arguments: Sequence[str], folder: Path) -> dict[str, Any]:
     result = subprocess.run(
         ["python3", "-m", "build_scripts", "run", *arguments, *looks, "--json", str(facts)],
         cwd=paths.CHECKOUT,
-        env=environment(),
+        env=environment() | PLAIN,
         capture_output=True,
         text=True,
         timeout=TIMEOUT_SECONDS,

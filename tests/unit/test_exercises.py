@@ -47,7 +47,7 @@ def test_a_fault_goes_in_and_out(small: None, name: str, capsys: pytest.CaptureF
     assert cli.main(["exercise", name]) == 0
     target = tree.place(BY_NAME[name])
     said = capsys.readouterr().out
-    assert str(target) in said and BY_NAME[name].task in said
+    assert str(target) in said and BY_NAME[name].task in " ".join(said.split())
     broken = contents(target)
     unchanged = {path: (paths.CHECKOUT / path).read_bytes() for path in broken if path != tree.STAMP}
     faulty = {path for path in unchanged if broken[path] != unchanged[path]}
@@ -136,7 +136,7 @@ def test_an_error_of_python_is_shown_to_its_end(small: None, capsys: pytest.Capt
         f"{frames}def f9(): raise ValueError('Cr3Offset lies outside')\nf0()\n"
     )
     assert cli.main(["exercise", "check"]) == ExitCode.EXPECTATION_FAILED
-    out = capsys.readouterr().out
+    out = " ".join(capsys.readouterr().out.split())
     assert "a Python program in the tree fails" in out
     assert f'File "{target}/build_scripts/__main__.py", line 10, in f9' in out
     assert "ValueError: Cr3Offset lies outside" in out and "in f3" not in out
@@ -148,7 +148,7 @@ def test_a_syntax_error_is_shown(small: None, capsys: pytest.CaptureFixture[str]
     (target / "build_scripts/__main__.py").write_text("from build_scripts import broken\n")
     (target / "build_scripts/broken.py").write_text("def f(:\n")
     assert cli.main(["exercise", "check"]) == ExitCode.EXPECTATION_FAILED
-    out = capsys.readouterr().out
+    out = " ".join(capsys.readouterr().out.split())
     assert f'File "{target}/build_scripts/broken.py", line 1' in out and "SyntaxError: " in out
 
 

@@ -84,13 +84,15 @@ def test_bytes_behind_an_image_are_a_problem(image: Path, capsys: pytest.Capture
     assert len(inspect_image(image.read_bytes()).problems) == 1
 
 
-@pytest.mark.parametrize("command", ["build_scripts", "build_scripts.stm_image"])
+@pytest.mark.parametrize(
+    "command", ["build_scripts inspect", "build_scripts.stm_image inspect", "build_scripts run --list"]
+)
 def test_output_into_head(command: str, checkout: Path, image: Path) -> None:
     """A reader that leaves early ends the command without a word."""
     read, write = os.pipe()
     os.close(read)  # it has left before the first byte, so that no buffer decides
     result = subprocess.run(
-        [sys.executable, "-m", command, "inspect", str(image)],
+        [sys.executable, "-m", *command.split(), *([str(image)] if command.endswith("inspect") else [])],
         cwd=checkout,
         stdout=write,
         stderr=subprocess.PIPE,

@@ -10,7 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from build_scripts.experiments.attacking.attack import Attack, Attacker, Column, Outcome, Trace, Verdict
-from build_scripts.tables import compact_table
+from build_scripts.tables import compact_table, hyphenated
 
 _NOT_TRIED = Verdict(Outcome.NOT_APPLICABLE, "not tried: it makes no sense here")
 _SHORT = {Outcome.SUCCEEDED: "succeeded", Outcome.BLOCKED: "blocked", Outcome.NOT_APPLICABLE: "-", None: "not seen"}
@@ -75,6 +75,10 @@ def _word(outcome: Outcome) -> str:
     return {Outcome.SUCCEEDED: "succeeded", Outcome.BLOCKED: "was blocked"}.get(outcome, "did not apply")
 
 
+# Beside the three verdicts it leaves the reason as many columns of a terminal of 80.
+_NAME_WIDTH = 20
+
+
 def table(rows: Iterable[Row]) -> Table:
     """The table of a run."""
     made = compact_table(
@@ -88,7 +92,7 @@ def table(rows: Iterable[Row]) -> Table:
             last = row.attack.attacker
             made.add_row(f"[bold]by {_article(last)}[/bold]", "", "", "", "")
         outcomes = (_SHORT[row.outcome(column)] for column in Column)
-        made.add_row(row.name, *outcomes, row.attack.stopped_by or row.attack.reason)
+        made.add_row(hyphenated(row.name, _NAME_WIDTH), *outcomes, row.attack.stopped_by or row.attack.reason)
     return made
 
 
