@@ -41,7 +41,6 @@ from build_scripts.experiments.experiment import DEFAULT_EXPERIMENT, Request
 from build_scripts.experiments.kvm import Kvm
 from build_scripts.fuzzing.campaign import Effort
 from build_scripts.linux import kernel
-from build_scripts.machine.processors import Configuration
 from build_scripts.processes import Terminated, reader_is_gone, signals_end_the_block
 from build_scripts.progress import show_output
 
@@ -50,8 +49,6 @@ Command = Callable[[argparse.Namespace], int]
 FUZZ_RUNS = 50_000
 # Five seconds.
 MODEL_SEQUENCES = 2_000
-# The processor that goes with a QEMU; without a word about it the experiment decides.
-_QEMUS = {None: None, "extended": Configuration.DUAL_MONITOR, "stock": Configuration.STOCK}
 
 _DESCRIPTION = """
     STM Lab: an SMI Transfer Monitor that anyone can run, read, change and break.
@@ -81,14 +78,8 @@ def _test(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    if options.qemu == "stock" and options.no_dual_monitor:
-        raise LabError(
-            "--no-dual-monitor is about the lab's QEMU; the distribution's (--qemu stock) has no VMX at all",
-            ExitCode.USAGE,
-        )
     if options.list:
         return run.list_experiments()
-    configuration = Configuration.NO_DUAL_MONITOR if options.no_dual_monitor else _QEMUS[options.qemu]
     request = Request(
         experiment=options.experiment,
         json=options.json,
@@ -97,7 +88,7 @@ def _run(options: argparse.Namespace) -> int:
         timeout=options.timeout,
         processors=options.processors,
         verbose=options.verbose,
-        configuration=configuration,
+        configuration=arguments.configuration(options),
         fw_cfg=tuple(options.fw_cfg),
         stm_image=options.stm_image,
         kernel=options.kernel,
@@ -145,7 +136,17 @@ def _fuzz(options: argparse.Namespace) -> int:
 
 
 def _debug(options: argparse.Namespace) -> int:
-    return debug.debug(debug.Asked(options.place, options.name, tuple(options.commands)))
+    if options.stm_image is not None:
+        raise LabError(
+            f"debug has the symbols of this checkout's STM, and none of {options.stm_image}",
+            ExitCode.USAGE,
+            remedy="a boot without GDB takes it: stmlab run --stm-image FILE",
+        )
+    return debug.debug(
+        debug.Asked(
+            options.place, options.name, tuple(options.commands), options.processors or 1, tuple(options.fw_cfg)
+        )
+    )
 
 
 def _linux(options: argparse.Namespace) -> int:
@@ -220,18 +221,13 @@ def _run_parser(commands: Commands) -> None:
         "--script", type=Path, metavar="FILE", help="run these Shell commands instead; end them with 'reset -s'"
     )
     show.add_argument(
-        "--processors",
-        type=arguments.processors,
-        metavar="N",
-        help="how many the machine has (default: the experiment's)",
-    )
-    show.add_argument(
         "--timeout", type=arguments.seconds, metavar="SECONDS", help="limit of each boot (default: the experiment's)"
     )
     show.add_argument(
         "-v", "--verbose", action="store_true", help="show each step while the guest runs, and QEMU's command line"
     )
-    _shell_options(show)
+    arguments.machine_options(show, "the experiment's")
+    arguments.treatment_options(show, "first-light: ")
     show.add_argument(
         "--kernel",
         choices=tuple(kernel.PINS),
@@ -242,22 +238,6 @@ def _run_parser(commands: Commands) -> None:
     )
     _kvm_options(show)
     show.set_defaults(function=_run)
-
-
-def _shell_options(show: argparse.ArgumentParser) -> None:
-    """Options of experiments that boot into the UEFI Shell."""
-    show.add_argument("--qemu", choices=("extended", "stock"), help="first-light: the lab's QEMU or the distribution's")
-    show.add_argument(
-        "--no-dual-monitor", action="store_true", help="first-light: a processor with VMX, without the treatment"
-    )
-    show.add_argument("--stm-image", type=Path, metavar="FILE", help="run this STM image instead of the checkout's own")
-    show.add_argument(
-        "--fw-cfg",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="hand a fw_cfg file to the firmware, NAME=@FILE for a file's content; may be repeated",
-    )
 
 
 def _kvm_options(parser: argparse.ArgumentParser) -> None:
@@ -301,6 +281,7 @@ def _other_boots(commands: Commands) -> None:
             stmlab debug smi                        where the SMI handler begins
             stmlab debug handler SmmVariableHandler
             stmlab debug stm --ex bt --ex vmx       and end
+            stmlab debug stm --processors 2
         """,
     )
     session.add_argument("place", nargs="?", choices=debug.PLACES, metavar="PLACE", help="stm, smi or handler")
@@ -313,6 +294,7 @@ def _other_boots(commands: Commands) -> None:
         metavar="COMMAND",
         help="execute a command of GDB there, and end behind the last one; may be repeated",
     )
+    arguments.machine_options(session, "1", image=False)
     session.set_defaults(function=_debug)
 
     suite = commands.add_parser("test", help="run the test suite; the arguments are pytest's", add_help=False)

@@ -6,14 +6,18 @@ from __future__ import annotations
 import argparse
 import math
 import textwrap
+from pathlib import Path
 from typing import NoReturn, TypeAlias
 
 from build_scripts.conformance import shards
-from build_scripts.errors import ExitCode
+from build_scripts.errors import ExitCode, LabError
+from build_scripts.machine.processors import Configuration
 
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 MOST_PROCESSORS = 64
+# The processor that goes with a QEMU.
+QEMUS = {"extended": Configuration.DUAL_MONITOR, "stock": Configuration.STOCK}
 # What argparse leaves as it is written: descriptions, and examples.
 _COLUMNS = 78
 
@@ -75,3 +79,59 @@ def add(commands: Commands, name: str, help_text: str, *, description: str = "",
         epilog=f"examples:\n{textwrap.indent(textwrap.dedent(examples).strip(), '  ')}" if examples else None,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+
+
+def machine_options(parser: argparse.ArgumentParser, processors_default: str, *, image: bool = True) -> None:
+    """Options of every command that boots the firmware: `run`, `shell` and `debug`.
+
+    Args:
+        processors_default: how many processors there are without the option, for the help.
+        image: whether the command takes another STM image; one that does not says why.
+    """
+    parser.add_argument(
+        "--processors",
+        type=processors,
+        metavar="N",
+        help=f"how many the machine has (default: {processors_default})",
+    )
+    parser.add_argument(
+        "--stm-image",
+        type=Path,
+        metavar="FILE",
+        help="run this STM image instead of the checkout's own" if image else argparse.SUPPRESS,
+    )
+    parser.add_argument(
+        "--fw-cfg",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="hand a fw_cfg file to the firmware, NAME=@FILE for a file's content; may be repeated",
+    )
+
+
+def treatment_options(parser: argparse.ArgumentParser, whose: str = "") -> None:
+    """Options that choose the processor.
+
+    Args:
+        whose: which experiment takes them, if not every one does, with a colon.
+    """
+    parser.add_argument("--qemu", choices=tuple(QEMUS), help=f"{whose}the lab's QEMU or the distribution's")
+    parser.add_argument(
+        "--no-dual-monitor", action="store_true", help=f"{whose}a processor with VMX, without the treatment"
+    )
+
+
+def configuration(options: argparse.Namespace) -> Configuration | None:
+    """The processor that `treatment_options` ask for; None if they ask for none.
+
+    Raises:
+        LabError: they contradict each other.
+    """
+    if options.qemu == "stock" and options.no_dual_monitor:
+        raise LabError(
+            "--no-dual-monitor is about the lab's QEMU; the distribution's (--qemu stock) has no VMX at all",
+            ExitCode.USAGE,
+        )
+    if options.no_dual_monitor:
+        return Configuration.NO_DUAL_MONITOR
+    return None if options.qemu is None else QEMUS[options.qemu]

@@ -12,7 +12,7 @@ from build_scripts.builds import firmware_build
 from build_scripts.builds.firmware_build import Firmware
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.experiments.shell import FIRMWARE_LOG, TRACE, boot_configuration, find_firmware, find_qemu
-from build_scripts.machine import gdb
+from build_scripts.machine import fw_cfg, gdb
 from build_scripts.machine.gdb import SymbolFile
 from build_scripts.machine.machine import Machine
 from build_scripts.machine.processors import Configuration, Guest
@@ -40,11 +40,15 @@ class Asked:
         place: one of `PLACES`, or None for a stop before the first instruction.
         name: of ``handler``: a function of an SMM driver.
         commands: of GDB; with any the session ends behind them.
+        processors: of the machine.
+        files: further fw_cfg files, ``NAME=VALUE`` or ``NAME=@FILE``.
     """
 
     place: str | None
     name: str | None
     commands: tuple[str, ...]
+    processors: int = 1
+    files: tuple[str, ...] = ()
 
 
 def _check(asked: Asked) -> None:
@@ -71,14 +75,17 @@ class Loaded:
     log: Path
 
 
-def _where_loaded(firmware: Firmware) -> Loaded:
-    """Boot and see.
+def _where_loaded(firmware: Firmware, asked: Asked) -> Loaded:
+    """Boot the same machine without GDB and see.
 
     Raises:
         LabError: the boot failed.
     """
     with step("booting once, to see where everything is loaded"):
-        result = boot_configuration(Configuration.DUAL_MONITOR, firmware, SCRIPT)
+        extra = fw_cfg.arguments(asked.files)
+        result = boot_configuration(
+            Configuration.DUAL_MONITOR, firmware, SCRIPT, extra=extra, processors=asked.processors
+        )
     status = result.stream.first("FW", "status")
     error = outcome.check_ending(result.stream, result.ending)
     if error is None and status is None:
@@ -119,9 +126,10 @@ def debug(asked: Asked) -> int:
         LabError: an argument is bad, a build or the boot before it failed, or there is no GDB.
     """
     _check(asked)
+    extra = fw_cfg.arguments(asked.files)
     firmware = find_firmware(None)
     qemu = find_qemu(Configuration.DUAL_MONITOR)
-    loaded = _where_loaded(firmware)
+    loaded = _where_loaded(firmware, asked)
     symbols = [SymbolFile(firmware.symbols, loaded.mseg)]
     run_dir = paths.new_run_dir("debug")
     if asked.place != STM and firmware.modules is not None:
@@ -141,8 +149,10 @@ def debug(asked: Asked) -> int:
         code=firmware.code,
         variables=firmware.variables,
         script=SCRIPT,
+        processors=asked.processors,
+        icount=asked.processors == 1,
         trace=TRACE,
-        extra=("-gdb", f"unix:{socket},server=on,wait=off"),
+        extra=(*extra, "-gdb", f"unix:{socket},server=on,wait=off"),
         stm_image=firmware.override,
     )
     place = asked.name if asked.name is not None else _ENTRIES.get(asked.place or "")

@@ -18,8 +18,8 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _shell(options: argparse.Namespace) -> int:
-    configuration = Configuration.NO_DUAL_MONITOR if options.no_dual_monitor else Configuration.DUAL_MONITOR
-    return shell.shell(configuration, options.processors, tuple(options.fw_cfg))
+    configuration = arguments.configuration(options) or Configuration.DUAL_MONITOR
+    return shell.shell(configuration, options.processors or 1, tuple(options.fw_cfg), options.stm_image)
 
 
 def _bare(options: argparse.Namespace) -> int:
@@ -72,20 +72,12 @@ def add_parsers(commands: Commands) -> None:
         examples="""
             stmlab shell                            then: ExecMon.efi start
             stmlab shell --processors 2
+            stmlab shell --qemu stock
             stmlab shell --fw-cfg opt/org.stmlab/test-handler=1
         """,
     )
-    prompt.add_argument("--processors", type=arguments.processors, metavar="N", default=1, help="how many (default: 1)")
-    prompt.add_argument(
-        "--no-dual-monitor", action="store_true", help="a processor with VMX, without the dual-monitor treatment"
-    )
-    prompt.add_argument(
-        "--fw-cfg",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="hand a fw_cfg file to the firmware, NAME=@FILE for a file's content; may be repeated",
-    )
+    arguments.machine_options(prompt, "1")
+    arguments.treatment_options(prompt)
     prompt.set_defaults(function=_shell)
 
     _bare_parser(commands)

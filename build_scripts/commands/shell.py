@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from build_scripts import paths
 from build_scripts.errors import ExitCode, LabError
@@ -14,13 +15,14 @@ from build_scripts.machine.terminal import talk
 from build_scripts.progress import say
 
 
-def shell(configuration: Configuration, processors: int, files: tuple[str, ...]) -> int:
+def shell(configuration: Configuration, processors: int, files: tuple[str, ...], image: Path | None = None) -> int:
     """Boot into the Shell's prompt and leave the terminal to it; returns an exit code.
 
     Args:
         configuration: which processor.
         processors: how many.
         files: further fw_cfg files, ``NAME=VALUE`` or ``NAME=@FILE``.
+        image: an STM image to run instead of the checkout's own.
     Raises:
         LabError: there is no terminal, an argument is bad, or a build failed.
     """
@@ -32,7 +34,7 @@ def shell(configuration: Configuration, processors: int, files: tuple[str, ...])
         )
     extra = fw_cfg.arguments(files)
     qemu = find_qemu(configuration)
-    firmware = find_firmware(None)
+    firmware = find_firmware(image)
     run_dir = paths.new_run_dir(configuration.value)
     guest = Guest(
         qemu=qemu,
