@@ -48,14 +48,14 @@ def show(seen: Seen) -> None:
     """Print what a run left."""
     out = console()
     for line in seen.said:
-        print(line)
+        tell(out, line)
     if events := seen.stream.transitions:
         table = compact_table("\nTransitions", words=("Kind", "From > to", "Reason", "VMCS"), numbers=())
         for event in events[:MOST_SHOWN]:
             table.add_row(*words_of(event))
         out.print(table)
         if len(events) > MOST_SHOWN:
-            print(f"and {len(events) - MOST_SHOWN} more in {seen.folder / 'machine.log'}")
+            tell(out, f"and {len(events) - MOST_SHOWN} more in\n    {seen.folder / 'machine.log'}")
     for refusal in seen.stream.refusals:
         tell(out, f"refused: {refusal}")
     for wrong in seen.wrong:

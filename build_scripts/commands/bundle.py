@@ -55,9 +55,9 @@ def declare(commands: Commands) -> None:
         "carry the finished lab to machines without compiler and network",
         description="Write machine, firmware, Python environment and sources as one file, or take them from it.",
         examples="""
-            stmlab bundle export stmlab.bundle      what is built, as one verified file
-            python3 stmlab.bundle                   there: unpacks the checkout, and imports
-            stmlab bundle import stmlab.bundle      with the same checkout
+            stmlab bundle export stmlab.bundle    what is built, as one verified file
+            python3 stmlab.bundle                 there: unpacks the checkout, and imports
+            stmlab bundle import stmlab.bundle    with the same checkout
         """,
     )
     bundle.add_argument("action", choices=("export", "import"), metavar="export|import", help="write one, or take one")

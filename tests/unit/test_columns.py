@@ -20,9 +20,11 @@ import pytest
 from rich.console import Console
 
 from build_scripts import cli, paths, system
+from build_scripts.bare.engine import Seen
 from build_scripts.benchmarks import page_text
-from build_scripts.commands import bench, doctor, matrix
+from build_scripts.commands import bare, bench, doctor, matrix
 from build_scripts.commands import exercise as exercises
+from build_scripts.conformance.image_run import Outcome as Ended
 from build_scripts.errors import ExitCode
 from build_scripts.exercises import tree
 from build_scripts.exercises.catalogue import EXERCISES
@@ -47,6 +49,7 @@ from .test_experiments import nothing_seen
 from .test_matrix import ROWS
 
 GOOD_IMAGE = convert(GOOD.bytes()).data
+STORED = sorted(path.name for path in (paths.CHECKOUT / "docs/runs").iterdir())
 LONG = "0x" + "f" * 16
 HASH = "a" * 64
 _NUMBERS = "status vector guest_vector rip vmcs base length value port"
@@ -117,7 +120,8 @@ def printed(show_it: Callable[[Console], Any]) -> str:
 
 
 @pytest.mark.parametrize(
-    "words", ["run --list", "exercise --list", "fuzz --list", "doctor", "inspect Stm.mseg", "inspect bad.mseg"]
+    "words",
+    ["run --list", "bare --list", "exercise --list", "fuzz --list", "doctor", "inspect Stm.mseg", "inspect bad.mseg"],
 )
 def test_lists(words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "Stm.mseg").write_bytes(GOOD_IMAGE)
@@ -152,17 +156,18 @@ def test_exercises(
     exercise: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What there is to do, and what is still wrong, with long words of a compiler."""
-    monkeypatch.setattr(tree, "COPIED", ("StmPkg/Stm", "build_scripts/stm_image"))
+    monkeypatch.setattr(tree, "COPIED", ())
+    monkeypatch.setattr(tree, "_patch", lambda *_arguments: None)
     exercises.begin(exercise.name, False)
     monkeypatch.setattr(
         tree, "try_out", lambda *_arguments: Trial(4, None, f"stmlab: {'Exit/Smi.c: error: no ' * 9}\n")
     )
     assert exercises.check(exercise.name) == ExitCode.EXPECTATION_FAILED
     text = capsys.readouterr().out
-    assert "not yet" in text and "build_scripts run" in text and complaints(text) == []
+    assert "not yet" in text and str(tree.place(exercise)) in text and complaints(text) == []
 
 
-@pytest.mark.parametrize("run", sorted(path.name for path in (paths.CHECKOUT / "docs/runs").iterdir()))
+@pytest.mark.parametrize("run", STORED)
 @pytest.mark.parametrize("configuration", list(Configuration))
 def test_stored_runs(run: str, configuration: Configuration) -> None:
     stream = read_stream(paths.CHECKOUT / "docs/runs" / run)
@@ -249,6 +254,15 @@ def test_bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     assert bench.bench(None, None, quick=False, exact=True) == ExitCode.OK
     text = capsys.readouterr().out
     assert text.split() == tables.split() and complaints(text) == []
+
+
+@pytest.mark.parametrize("run", STORED)
+def test_a_program_without_firmware(run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stream = read_stream(paths.CHECKOUT / "docs/runs" / run)
+    said = ("SMBASE: the save state says 0x1f000000, and " + "the handler " * 12, "")
+    bare.show(Seen(Ended((), 0, None, None, "", ""), said, stream, tmp_path))
+    text = capsys.readouterr().out
+    assert "Transitions" in text and "it did not come to its end" in text and complaints(text) == []
 
 
 def test_matrix(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
