@@ -150,7 +150,9 @@ typedef struct {
 ///
 typedef struct {
   UINT64               Smi;           ///< SmiCount at the last one
-  UINT64               Count;         ///< how many in this SMI
+  UINT32               Count;         ///< how many in this SMI
+  BOOLEAN              Ia32e;         ///< the mode of the violation, and of the frame
+  UINT8                Reserved[3];
   UINT64               Frame;         ///< where its frame is; 0 while none is being handled
   STM_SEGMENT_STATE    Segments[2];   ///< CS and SS of the violation
   STM_RSC              Resource;      ///< what was touched

@@ -420,6 +420,40 @@ VmxReadRegister (
   IN UINT32               Number
   );
 
+///
+/// PDPTEs of PAE paging.
+///
+#define VMX_PDPTES  4
+
+/**
+  Read the PDPTEs of a guest with PAE paging, and check them as a load of CR3 does.
+
+  @param[in]  Cr3      Where they are; bits 31:5 count.
+  @param[in]  Memory   How to reach the guest's memory.
+  @param[out] Entries  VMX_PDPTES of them.
+
+  @retval TRUE   Done.
+  @retval FALSE  One has a reserved bit set: #GP(0).
+**/
+BOOLEAN
+EFIAPI
+VmxReadPdptes (
+  IN  UINT64            Cr3,
+  IN  VMX_GUEST_MEMORY  Memory,
+  OUT UINT64            *Entries
+  );
+
+/**
+  Give a guest with PAE paging the PDPTEs that a load of CR3 loads.
+
+  @param[in] Entries  VMX_PDPTES of them, from VmxReadPdptes.
+**/
+VOID
+EFIAPI
+VmxWritePdptes (
+  IN CONST UINT64  *Entries
+  );
+
 /**
   Load CR3, as MOV to CR3 and task switches do. VM entries of a monitor without VPID
   invalidate the TLB anyhow.

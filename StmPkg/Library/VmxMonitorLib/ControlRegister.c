@@ -24,7 +24,6 @@
 /// PAE paging: where CR3 points, and the entries there.
 ///
 #define CR3_PAE_MASK    0xFFFFFFE0ULL
-#define PDPTES          4
 #define PDPTE_PRESENT   BIT0
 #define PDPTE_RESERVED  0x1E6ULL
 
@@ -112,9 +111,64 @@ WriteMasked (
 }
 
 /**
-  Load the PDPTEs of a guest with PAE paging, as MOV to CR0 and CR3 do ("PDPTE
-  Registers", 4.4.1). They are copied before they are checked: other processors of
-  the guest may write them.
+  Read the PDPTEs of a guest with PAE paging, and check them as a load of CR3 does ("PDPTE
+  Registers", 4.4.1). They are copied before they are checked: other processors of the guest
+  may write them.
+
+  @param[in]  Cr3      Where they are; bits 31:5 count.
+  @param[in]  Memory   How to reach the guest's memory.
+  @param[out] Entries  VMX_PDPTES of them.
+
+  @retval TRUE   Done.
+  @retval FALSE  One has a reserved bit set: #GP(0).
+**/
+BOOLEAN
+EFIAPI
+VmxReadPdptes (
+  IN  UINT64            Cr3,
+  IN  VMX_GUEST_MEMORY  Memory,
+  OUT UINT64            *Entries
+  )
+{
+  CPUID_VIR_PHY_ADDRESS_SIZE_EAX  Size;
+  CONST volatile UINT64           *Table;
+  UINTN                           Index;
+
+  AsmCpuid (CPUID_VIR_PHY_ADDRESS_SIZE, &Size.Uint32, NULL, NULL, NULL);
+  Table = Memory (Cr3 & CR3_PAE_MASK);
+  for (Index = 0; Index < VMX_PDPTES; Index++) {
+    Entries[Index] = Table[Index];
+    if (((Entries[Index] & PDPTE_PRESENT) != 0) &&
+        (((Entries[Index] & PDPTE_RESERVED) != 0) ||
+         (RShiftU64 (Entries[Index], Size.Bits.PhysicalAddressBits) != 0)))
+    {
+      return FALSE;
+    }
+  }
+
+  return TRUE;
+}
+
+/**
+  Give a guest with PAE paging the PDPTEs that a load of CR3 loads.
+
+  @param[in] Entries  VMX_PDPTES of them, from VmxReadPdptes.
+**/
+VOID
+EFIAPI
+VmxWritePdptes (
+  IN CONST UINT64  *Entries
+  )
+{
+  UINTN  Index;
+
+  for (Index = 0; Index < VMX_PDPTES; Index++) {
+    VmWrite (VMCS_GUEST_PDPTE0 + 2 * Index, Entries[Index]);
+  }
+}
+
+/**
+  Load the PDPTEs of a guest with PAE paging, as MOV to CR0 and CR3 do.
 
   @param[in] Cr3     The guest's.
   @param[in] Memory  How to reach the guest's memory.
@@ -129,27 +183,13 @@ LoadPdptes (
   IN VMX_GUEST_MEMORY  Memory
   )
 {
-  CPUID_VIR_PHY_ADDRESS_SIZE_EAX  Size;
-  CONST volatile UINT64           *Table;
-  UINT64                          Entries[PDPTES];
-  UINTN                           Index;
+  UINT64  Entries[VMX_PDPTES];
 
-  AsmCpuid (CPUID_VIR_PHY_ADDRESS_SIZE, &Size.Uint32, NULL, NULL, NULL);
-  Table = Memory (Cr3 & CR3_PAE_MASK);
-  for (Index = 0; Index < PDPTES; Index++) {
-    Entries[Index] = Table[Index];
-    if (((Entries[Index] & PDPTE_PRESENT) != 0) &&
-        (((Entries[Index] & PDPTE_RESERVED) != 0) ||
-         (RShiftU64 (Entries[Index], Size.Bits.PhysicalAddressBits) != 0)))
-    {
-      return FALSE;
-    }
+  if (!VmxReadPdptes (Cr3, Memory, Entries)) {
+    return FALSE;
   }
 
-  for (Index = 0; Index < PDPTES; Index++) {
-    VmWrite (VMCS_GUEST_PDPTE0 + 2 * Index, Entries[Index]);
-  }
-
+  VmxWritePdptes (Entries);
   return TRUE;
 }
 

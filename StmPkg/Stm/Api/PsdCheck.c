@@ -63,7 +63,8 @@ IsCode (
   ZeroMem (&Space, sizeof (Space));
   Space.Cr3     = Psd->SmmCr3;
   Space.Ia32e   = (BOOLEAN)Psd->SmmEntryState.Intel64Mode;
-  Space.Flat    = (BOOLEAN) !Space.Ia32e;
+  Space.Pae     = (BOOLEAN)Psd->SmmEntryState.Cr4Pae;
+  Space.Flat    = (BOOLEAN)(!Space.Ia32e && !Space.Pae);
   Space.Read    = StmReadTable;
   Space.Context = Processor;
   return (BOOLEAN)(IsCanonical (Linear) && StmWalk (&Space, Linear, &Physical) &&
@@ -75,10 +76,9 @@ IsCode (
 
   @param[in] Mode  SmmEntryState of the PSD.
 
-  @retval TRUE   64-bit mode; or 32-bit mode without paging, which the processor allows a
-                 guest.
-  @retval FALSE  32-bit mode with PAE paging; or without paging on a processor that has no
-                 unrestricted guests.
+  @retval TRUE   64-bit mode; 32-bit mode with PAE paging; or without paging, which the
+                 processor allows a guest.
+  @retval FALSE  Without paging on a processor that has no unrestricted guests.
 **/
 STATIC
 BOOLEAN
@@ -86,12 +86,41 @@ CanEnter (
   IN STM_SMM_ENTRY_STATE  Mode
   )
 {
-  if (Mode.Intel64Mode != 0) {
+  if ((Mode.Intel64Mode != 0) || (Mode.Cr4Pae != 0)) {
     return TRUE;
   }
 
-  return (BOOLEAN)((Mode.Cr4Pae == 0) &&
-                   ((RShiftU64 (AsmReadMsr64 (MSR_IA32_VMX_PROCBASED_CTLS2), 32) & VMX_CPU2_UNRESTRICTED_GUEST) != 0));
+  return (BOOLEAN)((RShiftU64 (AsmReadMsr64 (MSR_IA32_VMX_PROCBASED_CTLS2), 32) & VMX_CPU2_UNRESTRICTED_GUEST) != 0);
+}
+
+/**
+  Can the handler start with the page tables that its PSD names?
+
+  @param[in] Shared  Shared state.
+  @param[in] Psd     A copy of the PSD.
+
+  @retval TRUE   They begin in its SMRAM, and PDPTEs have no reserved bit set; or it starts
+                 without paging.
+  @retval FALSE  It cannot.
+**/
+STATIC
+BOOLEAN
+IsCr3 (
+  IN CONST STM_SHARED                    *Shared,
+  IN CONST TXT_PROCESSOR_SMM_DESCRIPTOR  *Psd
+  )
+{
+  UINT64  Pdptes[VMX_PDPTES];
+
+  if ((Psd->SmmEntryState.Intel64Mode == 0) && (Psd->SmmEntryState.Cr4Pae == 0)) {
+    return TRUE;
+  }
+
+  if ((RShiftU64 (Psd->SmmCr3, Shared->PhysicalBits) != 0) || !StmIsHandlerCr3 (Shared, Psd->SmmCr3)) {
+    return FALSE;
+  }
+
+  return (BOOLEAN)((Psd->SmmEntryState.Intel64Mode != 0) || VmxReadPdptes (Psd->SmmCr3, StmTableMemory, Pdptes));
 }
 
 /**
@@ -158,10 +187,7 @@ StmFindPsdProblem (
     return "SmmTr";
   }
 
-  if ((Psd.SmmEntryState.Intel64Mode != 0) &&
-      ((RShiftU64 (Psd.SmmCr3, Processor->Shared->PhysicalBits) != 0) ||
-       !StmIsHandlerCr3 (Processor->Shared, Psd.SmmCr3)))
-  {
+  if (!IsCr3 (Processor->Shared, &Psd)) {
     return "SmmCr3";
   }
 
@@ -175,13 +201,6 @@ StmFindPsdProblem (
 
   if ((Psd.SmmStmTeardownRip != 0) && !IsCode (Processor, &Psd, Psd.SmmStmTeardownRip)) {
     return "SmmStmTeardownRip";
-  }
-
-  //
-  // The frame of a protection exception is written for 64-bit mode only.
-  //
-  if ((Psd.SmmEntryState.Intel64Mode == 0) && (Psd.StmProtectionExceptionHandler.SpeRip != 0)) {
-    return "StmProtectionExceptionHandler";
   }
 
   return NULL;

@@ -222,24 +222,6 @@ IsAllowed (
 }
 
 /**
-  Where the STM has memory of the SMI handler's page tables, which are in its SMRAM.
-  VMX_GUEST_MEMORY.
-
-  @param[in] Address  Physical address, in a page that StmIsHandlerCr3 has accepted.
-
-  @return The address.
-**/
-STATIC
-CONST VOID *
-EFIAPI
-TableMemory (
-  IN UINT64  Address
-  )
-{
-  return (CONST VOID *)(UINTN)Address;
-}
-
-/**
   Carry out what is allowed of MOV to and from CR0 and CR3.
 
   A handler that starts without paging may turn it on and off. For that its VMCS has the
@@ -261,7 +243,7 @@ Emulate (
     VmWrite (VMCS_CR0_GUEST_HOST_MASK, Owned & ~(UINT64)(CR0_PE | CR0_PG));
   }
 
-  Done = VmxEmulateControlRegister (&Processor->Handler, TableMemory);
+  Done = VmxEmulateControlRegister (&Processor->Handler, StmTableMemory);
   VmWrite (VMCS_CR0_GUEST_HOST_MASK, Owned);
   if (!Done) {
     StmCrashFromVmcs (Processor, StmCrashUnexpectedExit);

@@ -266,6 +266,51 @@ StmTryEcam (
   OUT    STM_ENTER      *Enter
   );
 
+///
+/// Bytes of a frame of a protection exception.
+///
+#define STM_EXCEPTION_FRAME_SIZE(Ia32e)                          \
+  ((Ia32e) ? sizeof (STM_PROTECTION_EXCEPTION_STACK_FRAME_X64) : \
+             sizeof (STM_PROTECTION_EXCEPTION_STACK_FRAME_IA32))
+
+/**
+  Write the state of a violation to the stack of the firmware's exception handler, and keep
+  its segments.
+
+  @param[in,out] Processor  This processor, the SMM-guest VMCS current, Frame and Ia32e of
+                            Exception filled; the frame lies in the handler's SMRAM.
+  @param[in]     Type       TXT_SMM_PROTECTION_EXCEPTION_TYPE.
+**/
+VOID
+StmWriteExceptionFrame (
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     UINT32         Type
+  );
+
+/**
+  Copy the state of a violation as the firmware's exception handler has left it.
+
+  @param[in]  Processor  This processor.
+  @param[out] Frame      The copy, in the form for 64-bit mode.
+**/
+VOID
+StmReadExceptionFrame (
+  IN  CONST STM_PROCESSOR                       *Processor,
+  OUT STM_PROTECTION_EXCEPTION_STACK_FRAME_X64  *Frame
+  );
+
+/**
+  Load the state of a violation, but CR3.
+
+  @param[in,out] Processor  This processor, the SMM-guest VMCS current.
+  @param[in]     Frame      From StmReadExceptionFrame.
+**/
+VOID
+StmLoadException (
+  IN OUT STM_PROCESSOR                                   *Processor,
+  IN     CONST STM_PROTECTION_EXCEPTION_STACK_FRAME_X64  *Frame
+  );
+
 /**
   Raise a protection exception in the SMI handler.
 

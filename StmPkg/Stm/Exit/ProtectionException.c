@@ -3,8 +3,8 @@
   protects.
 
   "StmApi.h": the firmware may have a handler for it, named in its PSD. It finds
-  the state of the violation on a stack of its own, and ends with
-  RETURN_FROM_PROTECTION_EXCEPTION. Where there is none, or where it cannot help, the
+  the state of the violation on a stack of its own (ExceptionFrame.c), and ends with
+  RETURN_FROM_PROTECTION_EXCEPTION. It starts in the mode of the violation. Where there is none, or where it cannot help, the
   STM writes a crash record with the error code of StmStatusCode.h and resets the
   platform: the instruction is never skipped.
 
@@ -21,9 +21,8 @@
 
 #define MOST_EXCEPTIONS  100
 
-#define RFLAGS_FIXED     BIT1
-#define RFLAGS_WRITABLE  0x00257FD5  ///< all but VM, VIF and VIP
-
+#define RFLAGS_FIXED  BIT1
+#define EFER_LMA      BIT10
 #define PANIC_MASK  0x0F
 
 ///
@@ -94,80 +93,34 @@ IsWanted (
 }
 
 /**
-  Write the state of a violation to the stack of the firmware's exception handler.
-
-  @param[out] Frame      Where, in the handler's SMRAM.
-  @param[in]  Processor  This processor.
-  @param[in]  Type       TXT_SMM_PROTECTION_EXCEPTION_TYPE.
-**/
-STATIC
-VOID
-WriteFrame (
-  OUT STM_PROTECTION_EXCEPTION_STACK_FRAME_X64  *Frame,
-  IN  CONST STM_PROCESSOR                       *Processor,
-  IN  UINT32                                    Type
-  )
-{
-  CONST VMX_REGISTERS  *Registers;
-
-  Registers                        = &Processor->Handler;
-  Frame->R15                       = Registers->R15;
-  Frame->R14                       = Registers->R14;
-  Frame->R13                       = Registers->R13;
-  Frame->R12                       = Registers->R12;
-  Frame->R11                       = Registers->R11;
-  Frame->R10                       = Registers->R10;
-  Frame->R9                        = Registers->R9;
-  Frame->R8                        = Registers->R8;
-  Frame->Rdi                       = Registers->Rdi;
-  Frame->Rsi                       = Registers->Rsi;
-  Frame->Rbp                       = Registers->Rbp;
-  Frame->Rdx                       = Registers->Rdx;
-  Frame->Rcx                       = Registers->Rcx;
-  Frame->Rbx                       = Registers->Rbx;
-  Frame->Rax                       = Registers->Rax;
-  Frame->Cr8                       = AsmReadCr8 ();
-  Frame->Cr3                       = VmRead (VMCS_GUEST_CR3);
-  Frame->Cr2                       = AsmReadCr2 ();
-  Frame->Cr0                       = VmRead (VMCS_GUEST_CR0);
-  Frame->VmcsExitInstructionInfo   = VmRead (VMCS_EXIT_INSTRUCTION_INFO);
-  Frame->VmcsExitInstructionLength = VmRead (VMCS_EXIT_INSTRUCTION_LENGTH);
-  Frame->VmcsExitQualification     = VmRead (VMCS_EXIT_QUALIFICATION);
-  Frame->ErrorCode                 = Type;
-  Frame->Rip                       = VmRead (VMCS_GUEST_RIP);
-  Frame->Cs                        = VmRead (VMCS_GUEST_CS_SELECTOR);
-  Frame->Rflags                    = VmRead (VMCS_GUEST_RFLAGS);
-  Frame->Rsp                       = VmRead (VMCS_GUEST_RSP);
-  Frame->Ss                        = VmRead (VMCS_GUEST_SS_SELECTOR);
-}
-
-/**
   Write guest state with which the firmware's exception handler starts.
 
   @param[in] Handler  What its PSD says.
   @param[in] Frame    Address of the frame, where its stack pointer starts.
   @param[in] Cs       Selector of its code segment.
+  @param[in] Ia32e    TRUE for 64-bit mode, FALSE for 32-bit mode.
 **/
 STATIC
 VOID
 WriteStart (
   IN CONST STM_PROTECTION_EXCEPTION_HANDLER  *Handler,
   IN UINT64                                  Frame,
-  IN UINT16                                  Cs
+  IN UINT16                                  Cs,
+  IN BOOLEAN                                 Ia32e
   )
 {
   VMX_FIELD_VALUE  List[] = {
-    { VMCS_GUEST_CS_SELECTOR,      Cs                },
-    { VMCS_GUEST_CS_LIMIT,         MAX_UINT32        },
-    { VMCS_GUEST_CS_ACCESS_RIGHTS, VMX_ACCESS_CODE64 },
-    { VMCS_GUEST_CS_BASE,          0                 },
-    { VMCS_GUEST_SS_SELECTOR,      Handler->SpeSs    },
-    { VMCS_GUEST_SS_LIMIT,         MAX_UINT32        },
-    { VMCS_GUEST_SS_ACCESS_RIGHTS, VMX_ACCESS_DATA   },
-    { VMCS_GUEST_SS_BASE,          0                 },
-    { VMCS_GUEST_RIP,              Handler->SpeRip   },
-    { VMCS_GUEST_RSP,              Frame             },
-    { VMCS_GUEST_RFLAGS,           RFLAGS_FIXED      },
+    { VMCS_GUEST_CS_SELECTOR,      Cs                                             },
+    { VMCS_GUEST_CS_LIMIT,         MAX_UINT32                                     },
+    { VMCS_GUEST_CS_ACCESS_RIGHTS, Ia32e ? VMX_ACCESS_CODE64 : VMX_ACCESS_CODE32  },
+    { VMCS_GUEST_CS_BASE,          0                                              },
+    { VMCS_GUEST_SS_SELECTOR,      Handler->SpeSs                                 },
+    { VMCS_GUEST_SS_LIMIT,         MAX_UINT32                                     },
+    { VMCS_GUEST_SS_ACCESS_RIGHTS, VMX_ACCESS_DATA                                },
+    { VMCS_GUEST_SS_BASE,          0                                              },
+    { VMCS_GUEST_RIP,              Handler->SpeRip                                },
+    { VMCS_GUEST_RSP,              Frame                                          },
+    { VMCS_GUEST_RFLAGS,           RFLAGS_FIXED                                   },
     {
       VMCS_GUEST_INTERRUPTIBILITY_STATE,
       VmRead (VMCS_GUEST_INTERRUPTIBILITY_STATE) & ~(UINT64)(VMX_BLOCKING_BY_STI | VMX_BLOCKING_BY_MOV_SS)
@@ -175,6 +128,21 @@ WriteStart (
   };
 
   AsmVmWriteList (List, ARRAY_SIZE (List));
+}
+
+/**
+  Is the SMI handler in IA-32e mode now?
+
+  @retval TRUE   It is. The SMM-guest VMCS is current.
+  @retval FALSE  It is in 32-bit mode.
+**/
+STATIC
+BOOLEAN
+InIa32eMode (
+  VOID
+  )
+{
+  return (BOOLEAN)((VmRead (VMCS_GUEST_IA32_EFER) & EFER_LMA) != 0);
 }
 
 /**
@@ -194,7 +162,9 @@ StmRaiseProtectionException (
   STM_EXCEPTION_STATE               *State;
   STM_PROTECTION_EXCEPTION_HANDLER  Handler;
   UINT64                            Frame;
+  UINTN                             Size;
   UINT16                            Cs;
+  BOOLEAN                           Ia32e;
 
   State = &Processor->Exception;
   if (State->Smi != Processor->SmiCount) {
@@ -207,27 +177,38 @@ StmRaiseProtectionException (
   }
 
   StmPsdExceptionHandler (Processor->Saved.Smbase, &Handler, &Cs);
-  Frame = Handler.SpeRsp - sizeof (STM_PROTECTION_EXCEPTION_STACK_FRAME_X64);
+  Ia32e = InIa32eMode ();
+  Size  = STM_EXCEPTION_FRAME_SIZE (Ia32e);
+  Frame = Handler.SpeRsp - Size;
   if (!IsWanted (&Handler, Type)) {
     Crash (Processor, (UINT32)STM_CRASH_PROTECTION_EXCEPTION);
   }
 
   //
   // "StmApi.h": an exception within the handler of one, or more than 100 in an SMI.
-  // The stack has to be SMRAM of the handler's own, since the STM writes to it.
+  // The stack has to be SMRAM of the handler's own, since the STM writes to it. In 32-bit
+  // mode code is below 4 GB.
   //
   if ((State->Frame != 0) || (State->Count == MOST_EXCEPTIONS) ||
-      !StmInHandlerSmram (Processor->Shared, Frame, sizeof (STM_PROTECTION_EXCEPTION_STACK_FRAME_X64)))
+      !StmInHandlerSmram (Processor->Shared, Frame, Size) || (!Ia32e && (Handler.SpeRip > MAX_UINT32)))
   {
     Crash (Processor, (UINT32)STM_CRASH_PROTECTION_EXCEPTION_FAILURE);
   }
 
   State->Count++;
   State->Frame = Frame;
+  State->Ia32e = Ia32e;
   StmDescribeAccess (Processor, &State->Resource);
-  WriteFrame ((STM_PROTECTION_EXCEPTION_STACK_FRAME_X64 *)(UINTN)Frame, Processor, Type);
-  AsmVmReadList (mSegmentFields, (UINT64 *)State->Segments, ARRAY_SIZE (mSegmentFields));
-  WriteStart (&Handler, Frame, Cs);
+  StmWriteExceptionFrame (Processor, Type);
+  if (Ia32e != ((Processor->Entry.Efer & EFER_LMA) != 0)) {
+    //
+    // SmmCs is a segment of the mode that the handler starts in, and this one has gone on to
+    // the other.
+    //
+    Cs = (UINT16)VmRead (VMCS_GUEST_CS_SELECTOR);
+  }
+
+  WriteStart (&Handler, Frame, Cs, Ia32e);
   return StmResumeHandler (Processor);
 }
 
@@ -258,49 +239,6 @@ StmRaisePciException (
 }
 
 /**
-  Load the state of a violation as the firmware's exception handler has left it.
-  Segments, CR0 and CR8 stay those of the violation.
-
-  @param[in,out] Processor  This processor.
-  @param[in]     Frame      A copy of the frame.
-**/
-STATIC
-VOID
-ReadFrame (
-  IN OUT STM_PROCESSOR                                   *Processor,
-  IN     CONST STM_PROTECTION_EXCEPTION_STACK_FRAME_X64  *Frame
-  )
-{
-  VMX_REGISTERS  *Registers;
-  UINTN          Index;
-
-  Registers      = &Processor->Handler;
-  Registers->R15 = Frame->R15;
-  Registers->R14 = Frame->R14;
-  Registers->R13 = Frame->R13;
-  Registers->R12 = Frame->R12;
-  Registers->R11 = Frame->R11;
-  Registers->R10 = Frame->R10;
-  Registers->R9  = Frame->R9;
-  Registers->R8  = Frame->R8;
-  Registers->Rdi = Frame->Rdi;
-  Registers->Rsi = Frame->Rsi;
-  Registers->Rbp = Frame->Rbp;
-  Registers->Rdx = Frame->Rdx;
-  Registers->Rcx = Frame->Rcx;
-  Registers->Rbx = Frame->Rbx;
-  Registers->Rax = Frame->Rax;
-  AsmWriteCr2 ((UINTN)Frame->Cr2);
-  VmWrite (VMCS_GUEST_CR3, Frame->Cr3);
-  VmWrite (VMCS_GUEST_RIP, Frame->Rip);
-  VmWrite (VMCS_GUEST_RSP, Frame->Rsp);
-  VmWrite (VMCS_GUEST_RFLAGS, (Frame->Rflags & RFLAGS_WRITABLE) | RFLAGS_FIXED);
-  for (Index = 0; Index < ARRAY_SIZE (mSegmentFields); Index++) {
-    VmWrite (mSegmentFields[Index], ((CONST UINT64 *)Processor->Exception.Segments)[Index]);
-  }
-}
-
-/**
   RETURN_FROM_PROTECTION_EXCEPTION (4).
 
   @param[in,out] Processor  This processor, the SMM-guest VMCS current.
@@ -309,8 +247,10 @@ ReadFrame (
 
   @retval STM_SUCCESS              The guest state is that of the frame.
   @retval ERROR_INVALID_PARAMETER  Choice is reserved, or the page tables of the frame are
-                                   not in the handler's SMRAM, or protected bits of CR3
-                                   would change: nothing has changed.
+                                   not in the handler's SMRAM, or no processor would load
+                                   them, or protected bits of CR3 would change, or the
+                                   handler is no longer in the mode of the violation:
+                                   nothing has changed.
   @retval ERROR_STM_UNSPECIFIED    No protection exception is being handled: nothing has
                                    changed.
 **/
@@ -337,18 +277,25 @@ StmReturnFromProtectionException (
     Crash (Processor, (UINT32)STM_CRASH_BIOS_PANIC | Choice);
   }
 
-  CopyMem (&Frame, (CONST VOID *)(UINTN)State->Frame, sizeof (Frame));
-  if (!StmIsHandlerCr3 (Processor->Shared, Frame.Cr3)) {
+  if (InIa32eMode () != State->Ia32e) {
     return (UINT32)ERROR_INVALID_PARAMETER;
   }
 
+  StmReadExceptionFrame (Processor, &Frame);
   Changed = Frame.Cr3 ^ VmRead (VMCS_GUEST_CR3);
   if ((Changed & StmBitProtection (Processor, StmSpaceRegister, STM_REGISTER_PLACE (StmRegisterCr3, 0), STM_ACCESS_WRITE)) != 0) {
     return (UINT32)ERROR_INVALID_PARAMETER;
   }
 
+  //
+  // Without paging CR3 need not point to tables; what is there now is nothing new.
+  //
+  if ((Changed != 0) && (!StmIsHandlerCr3 (Processor->Shared, Frame.Cr3) || !VmxLoadCr3 (Frame.Cr3, StmTableMemory))) {
+    return (UINT32)ERROR_INVALID_PARAMETER;
+  }
+
   State->Frame = 0;
-  ReadFrame (Processor, &Frame);
+  StmLoadException (Processor, &Frame);
   StmEventResource (Processor, EvtHandledProtectionException, &State->Resource);
   return STM_SUCCESS;
 }

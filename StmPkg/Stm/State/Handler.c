@@ -1,6 +1,6 @@
 /** @file
-  Guest state with which the SMI handler starts: 64-bit mode, or 32-bit mode without paging,
-  with what the PSD says.
+  Guest state with which the SMI handler starts: 64-bit mode, or 32-bit mode with PAE paging or
+  without paging, with what the PSD says.
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
@@ -17,6 +17,7 @@
 ///
 #define HANDLER_CR0  0x00010033
 #define CR0_PG       BIT31
+#define CR4_PAE      BIT5
 
 #define EFER_LMA  BIT10
 
@@ -63,30 +64,41 @@ StmWriteHandlerMode (
 }
 
 /**
-  Take page tables of the PSD for entries to the SMI handler.
+  Take page tables of the PSD for entries to the SMI handler. With PAE paging and EPT a VM
+  entry takes the PDPTEs from the VMCS and checks them ("Checks on Guest
+  Page-Directory-Pointer-Table Entries", 26.3.1.6 [27.3.1.6]).
 
-  @param[in] Processor  This processor, the SMM-guest VMCS current.
-  @param[in] Cr3        The PSD's.
+  @param[in] Processor  This processor, Entry filled, the SMM-guest VMCS current.
 **/
 STATIC
 VOID
 TakeCr3 (
-  IN CONST STM_PROCESSOR  *Processor,
-  IN UINT64               Cr3
+  IN CONST STM_PROCESSOR  *Processor
   )
 {
-  if (!StmIsHandlerCr3 (Processor->Shared, Cr3)) {
+  CONST STM_HANDLER_ENTRY  *Entry;
+  UINT64                   Pdptes[VMX_PDPTES];
+  BOOLEAN                  Ia32e;
+
+  Entry = &Processor->Entry;
+  Ia32e = (BOOLEAN)((Entry->Efer & EFER_LMA) != 0);
+  if (!StmIsHandlerCr3 (Processor->Shared, Entry->Cr3) || (!Ia32e && !VmxReadPdptes (Entry->Cr3, StmTableMemory, Pdptes))) {
     StmCrash (Processor, StmCrashBadState, 0, Processor->Saved.Smbase, Processor->Saved.Rip, StmBadPsd);
   }
 
-  VmWrite (VMCS_CR3_TARGET0, Cr3);
+  if (!Ia32e) {
+    VmxWritePdptes (Pdptes);
+  }
+
+  VmWrite (VMCS_CR3_TARGET0, Entry->Cr3);
 }
 
 /**
   Make the SMM-guest VMCS, which is current, that of a handler that starts in this mode.
 
   Without paging a guest needs the control "unrestricted guest". INITIALIZE_PROTECTION has
-  asked whether the processor has it (Api/PsdCheck.c).
+  asked whether the processor has it (Api/PsdCheck.c). A handler that starts with PAE paging
+  gets it where the processor has it, to turn paging off and on as it may outside a guest.
 
   @param[in] Processor  This processor, Entry filled.
 **/
@@ -98,16 +110,17 @@ TakeMode (
 {
   CONST STM_HANDLER_ENTRY  *Entry;
   UINT32                   Secondary;
-  BOOLEAN                  Paging;
 
   Entry     = &Processor->Entry;
-  Paging    = (BOOLEAN)((Entry->Cr0 & CR0_PG) != 0);
   Secondary = (UINT32)VmRead (VMCS_SECONDARY_CONTROLS) & ~(UINT32)VMX_CPU2_UNRESTRICTED_GUEST;
-  if (Paging) {
-    TakeCr3 (Processor, Entry->Cr3);
+  if ((Entry->Cr0 & CR0_PG) != 0) {
+    TakeCr3 (Processor);
   } else {
     VmWrite (VMCS_CR3_TARGET0, NO_CR3_TARGET);
-    Secondary |= VMX_CPU2_UNRESTRICTED_GUEST;
+  }
+
+  if ((Entry->Efer & EFER_LMA) == 0) {
+    Secondary |= (UINT32)RShiftU64 (AsmReadMsr64 (MSR_IA32_VMX_PROCBASED_CTLS2), 32) & VMX_CPU2_UNRESTRICTED_GUEST;
   }
 
   VmWrite (VMCS_SECONDARY_CONTROLS, Secondary);
@@ -146,7 +159,7 @@ TakePsd (
   }
 
   Entry->Cr0 = HANDLER_CR0 | Processor->HandlerCr0Fixed0 | CR0_PG;
-  if ((Entry->Efer & EFER_LMA) == 0) {
+  if ((Entry->Cr4 & CR4_PAE) == 0) {
     Entry->Cr0 &= ~(UINT64)CR0_PG;
   }
 

@@ -61,6 +61,23 @@ StmIsHandlerCr3 (
 }
 
 /**
+  Where the STM has memory of the SMI handler's page tables, which are in its SMRAM.
+  VMX_GUEST_MEMORY.
+
+  @param[in] Address  Physical address, in a page that StmIsHandlerCr3 has accepted.
+
+  @return The address.
+**/
+CONST VOID *
+EFIAPI
+StmTableMemory (
+  IN UINT64  Address
+  )
+{
+  return (CONST VOID *)(UINTN)Address;
+}
+
+/**
   Does a page that the executive monitor names overlap SMRAM: TSEG, or the legacy
   region at A0000H? The processor reads VMCS regions while still in SMM, so it
   would accept one there (DM-RET-70), and what the executive monitor cannot write

@@ -47,8 +47,9 @@ STATIC_ASSERT (ARRAY_SIZE (mWords) == ARRAY_SIZE (((STM_PSD_COPY *)0)->Words), "
 #define TSS_TYPE_HIGH  0x00001F0000000000ULL
 
 /**
-  In which mode the SMI handler starts: 64-bit mode, or 32-bit mode without paging. What is
-  in SmmCr3 then is of no use. Firmware that turns paging on loads CR3 first.
+  In which mode the SMI handler starts: 64-bit mode, or 32-bit mode with PAE paging or without
+  paging. What is in SmmCr3 without paging is of no use. Firmware that turns paging on loads
+  CR3 first.
 
   @param[in]     Psd    The parts of a PSD that decide it.
   @param[in,out] Entry  Gets Cr3, Cr4, Efer and CsAccess.
@@ -66,10 +67,15 @@ TakeMode (
     Entry->Cr4      = CR4_PAE | CR4_PSE;
     Entry->Efer    |= EFER_LME | EFER_LMA;
     Entry->CsAccess = VMX_ACCESS_CODE64;
-  } else {
-    Entry->Cr3      = 0;
-    Entry->Cr4      = (Psd->SmmEntryState.Cr4Pse != 0) ? CR4_PSE : 0;
-    Entry->CsAccess = VMX_ACCESS_CODE32;
+    return;
+  }
+
+  Entry->Cr3      = 0;
+  Entry->Cr4      = (Psd->SmmEntryState.Cr4Pse != 0) ? CR4_PSE : 0;
+  Entry->CsAccess = VMX_ACCESS_CODE32;
+  if (Psd->SmmEntryState.Cr4Pae != 0) {
+    Entry->Cr3  = Psd->SmmCr3;
+    Entry->Cr4 |= CR4_PAE;
   }
 }
 
@@ -112,8 +118,7 @@ StmReadPsd (
   }
 
   if ((Psd.Signature != TXT_PROCESSOR_SMM_DESCRIPTOR_SIGNATURE) ||
-      ((Psd.RequiredStmSmmRevId != STM_SMM_REVISION_ID) && (Psd.RequiredStmSmmRevId != 0)) ||
-      ((Psd.SmmEntryState.Intel64Mode == 0) && (Psd.SmmEntryState.Cr4Pae != 0)))
+      ((Psd.RequiredStmSmmRevId != STM_SMM_REVISION_ID) && (Psd.RequiredStmSmmRevId != 0)))
   {
     return FALSE;
   }
@@ -160,7 +165,11 @@ StmReadPsd (
       Entry->TrBase |= LShiftU64 (Entry->Psd.TssHigh, 32);
     }
 
-    if (Event == StmEventSmi) {
+    //
+    // Nor is the PSD of a handler that starts with PAE paging: its PDPTEs are in the
+    // SMM-guest VMCS, where each VM exit puts those that the handler has loaded.
+    //
+    if ((Event == StmEventSmi) && ((Psd.SmmEntryState.Intel64Mode != 0) || (Psd.SmmEntryState.Cr4Pae == 0))) {
       Entry->Psd.Smbase = Smbase;
     }
   }

@@ -1,6 +1,7 @@
 ; SPDX-License-Identifier: BSD-2-Clause-Patent
 ;
-; SMI handlers that begin in 32-bit mode without paging.  Their code is executed where
+; SMI handlers that begin in 32-bit mode, without paging or with PAE paging, and their
+; handlers of protection exceptions.  Their code is executed where
 ; firmware.c has copied it in SMRAM, since without paging an address is where it says: it
 ; refers to itself by MOVED(), and to data by its place in the image.
 
@@ -9,6 +10,9 @@
         extern  handler_count, smis_served, handler_entry
         global  handler32_plain, handler32_long, handler32_gate
         global  handler32_what, handler32_found, handler32_faults, handler32_idtr
+        global  handler32_violation, handler32_exception, handler32_exception64
+        global  handler32_frame, handler32_before, handler32_after, handler32_guarded
+        global  handler32_exceptions, handler32_refused, handler32_detours
 
 %define IMAGE_BASE     0x100000
 %define HANDLER_TEXT   (0x3800000 + 0x410000)   ; of firmware.c
@@ -21,6 +25,17 @@
 %define CR0_PG         0x80000000
 %define CR4_PSE_PAE    0x30
 %define RECORD_PORT    0x403
+%define DATA_IN_GB_3   0xC0000000       ; where the last PDPTE makes it lie
+%define RETURN         4                ; RETURN_FROM_PROTECTION_EXCEPTION
+
+; STM_PROTECTION_EXCEPTION_STACK_FRAME_IA32; of the other one only RIP.
+%define FRAME_CR3      28
+%define FRAME_EIP      60
+%define FRAME_ESP      72
+%define FRAME_WORDS    20
+%define FRAME64_RIP    0xB8
+%define LENGTH         2                ; of the instruction that is caught
+%define LOWER          64               ; by which ESP is moved
 
 
         section .text
@@ -48,6 +63,7 @@ handler32_plain:
         align   4
 .table: dd      MOVED(.nothing), MOVED(.cpuid), MOVED(.vmcall), MOVED(.saved), MOVED(.mseg), MOVED(.port)
         dd      MOVED(.no_tables), MOVED(.foreign_tables), MOVED(.execute), MOVED(.tables)
+        dd      MOVED(.last_gb), MOVED(.read_last), MOVED(.paging_off), MOVED(handler32_violate)
 
 .cpuid: mov     eax, 1
         xor     ecx, ecx
@@ -106,8 +122,115 @@ handler32_plain:
         mov     cr0, eax
         mov     ecx, cr0
         mov     [handler32_found + 28], ecx
+        jmp     .nothing
+; With PAE paging: another PDPTE in memory, and no load of CR3.
+.last_gb:
+        mov     eax, [HANDLER_PDPT]
+        mov     [HANDLER_PDPT + 24], eax
+        jmp     .nothing
+.read_last:
+        mov     eax, [DATA_IN_GB_3 + handler32_guarded]
+        mov     [handler32_found + 24], eax
+        jmp     .nothing
+; With PAE paging: off, and on again.
+.paging_off:
+        mov     edi, MOVED(.nothing)
+        mov     eax, cr0
+        and     eax, ~CR0_PG
+        mov     cr0, eax
+        mov     ecx, cr0
+        mov     [handler32_found + 24], ecx
+        or      eax, CR0_PG
+        mov     cr0, eax
+        mov     ecx, cr0
+        mov     [handler32_found + 28], ecx
 .nothing:
         rsm
+
+; Touches what is protected, with a pattern in every register.
+handler32_violate:
+        mov     esi, handler32_before
+        mov     ebx, [esi + 20]
+        mov     ecx, [esi + 16]
+        mov     edx, [esi + 12]
+        mov     ebp, [esi + 8]
+        mov     eax, [esi + 24]
+        mov     edi, [handler32_guarded]
+        mov     esi, [esi + 4]
+handler32_violation:
+        mov     eax, [edi]
+        mov     [handler32_after], edi
+        mov     [handler32_after + 4], esi
+        mov     [handler32_after + 8], ebp
+        mov     [handler32_after + 12], edx
+        mov     [handler32_after + 16], ecx
+        mov     [handler32_after + 20], ebx
+        mov     [handler32_after + 24], eax
+        mov     [handler32_after + 28], esp
+        rsm
+
+; Handler of protection exceptions: a return with page tables outside SMRAM; if it is told
+; to, one from IA-32e mode; then with every register inverted, behind the instruction.
+handler32_exception:
+        inc     dword [handler32_exceptions]
+        mov     esi, esp
+        mov     edi, handler32_frame
+        mov     ecx, FRAME_WORDS
+        rep movsd
+        mov     dword [esp + FRAME_CR3], 0x100000
+        mov     eax, RETURN
+        xor     ebx, ebx
+        vmcall
+        mov     [handler32_refused], eax
+        mov     eax, [handler32_frame + FRAME_CR3]
+        mov     [esp + FRAME_CR3], eax
+        cmp     dword [handler32_detours], 0
+        je      .back
+        dec     dword [handler32_detours]
+        mov     eax, cr4
+        or      eax, CR4_PSE_PAE
+        mov     cr4, eax
+        mov     eax, HANDLER_TABLES
+        mov     cr3, eax
+        mov     [esp + FRAME_CR3], eax
+        mov     ecx, MSR_EFER
+        rdmsr
+        or      eax, 1 << 8
+        wrmsr
+        mov     eax, cr0
+        or      eax, CR0_PG
+        mov     cr0, eax
+        mov     eax, RETURN
+        vmcall
+        mov     [handler32_refused + 4], eax
+        mov     eax, cr0
+        and     eax, ~CR0_PG
+        mov     cr0, eax
+        rdmsr
+        and     eax, ~(1 << 8)
+        wrmsr
+.back:
+        xor     ecx, ecx
+.next:  not     dword [esp + 4 * ecx]
+        inc     ecx
+        cmp     ecx, FRAME_CR3 / 4
+        jb      .next
+        add     dword [esp + FRAME_EIP], LENGTH
+        sub     dword [esp + FRAME_ESP], LOWER
+        mov     eax, RETURN
+        vmcall
+        ud2
+
+; The same of a handler that has gone on to 64-bit mode.
+        bits    64
+handler32_exception64:
+        inc     dword [handler32_exceptions]
+        add     qword [rsp + FRAME64_RIP], LENGTH
+        mov     eax, RETURN
+        xor     ebx, ebx
+        vmcall
+        ud2
+        bits    32
 
 ; #GP: error code, EIP, CS, EFLAGS.  On with EDI.
 handler32_gate:
@@ -142,3 +265,17 @@ handler32_faults:
         resd    1
 handler32_idtr:
         resb    8
+handler32_guarded:
+        resd    1
+handler32_exceptions:
+        resd    1
+handler32_refused:
+        resd    2
+handler32_detours:
+        resd    1
+handler32_before:
+        resd    8
+handler32_after:
+        resd    8
+handler32_frame:
+        resd    FRAME_WORDS
