@@ -13,6 +13,7 @@ from build_scripts.builds.firmware_build import Firmware
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.linux import initramfs
 from build_scripts.linux.kernel import Kernel
+from build_scripts.machine import fw_cfg
 from build_scripts.machine.machine import Ending, boot
 from build_scripts.machine.processors import VMX_CPU, Guest
 
@@ -111,6 +112,7 @@ def boot_linux(
     cpu: str = VMX_CPU,
     modules: tuple[Path, ...] = (),
     beside: Mapping[str, bytes] | None = None,
+    words: tuple[str, ...] = (),
 ) -> LinuxRun:
     """Boot, and wait until process 1 ends the machine.
 
@@ -124,6 +126,7 @@ def boot_linux(
         cpu: CPU model string.
         modules: of the lab's own, for process 1 to load.
         beside: further files of its first file system, path to content.
+        words: fw_cfg files for the firmware, ``NAME=VALUE``.
     """
     run_dir = paths.new_run_dir("linux")
     (run_dir / "initrd").write_bytes(initramfs.build(kernel, program, modules, beside))
@@ -131,6 +134,7 @@ def boot_linux(
     # What a program of the user's writes has a serial port of its own, beside the console.
     extra += ["-chardev", f"file,id=program,path={run_dir / 'program.log'}"]
     extra += ["-device", "isa-serial,chardev=program,index=1"]
+    extra += fw_cfg.arguments(words)
     extra += ["-initrd", str(run_dir / "initrd"), "-append", " ".join([*COMMAND_LINE, *settings])]
     guest = Guest(
         qemu,

@@ -17,6 +17,8 @@ from tests.support import audit
 pytestmark = [pytest.mark.boot, pytest.mark.long]
 
 TIMEOUT_SECONDS = 900.0
+# Keeps the lock off MSR 4E0H (StmTestHandler.h).
+UNLOCKED = "opt/org.stmlab/test-smm-unlocked=1"
 SMRR, CODE_CHECK, MEMORY_LOCK = "common.smrr", "common.smm_code_chk", "common.memlock"
 
 
@@ -30,7 +32,7 @@ def beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, bytes
         pytest.fail(f"chipsec could not be obtained from PyPI: {error}")
 
 
-def audited(beside: dict[str, bytes], properties: str) -> dict[str, str]:
+def audited(beside: dict[str, bytes], properties: str, words: tuple[str, ...]) -> dict[str, str]:
     run = boot_linux(
         extended_qemu(),
         build_firmware(),
@@ -39,6 +41,7 @@ def audited(beside: dict[str, bytes], properties: str) -> dict[str, str]:
         beside=beside,
         cpu=DUAL_MONITOR_CPU + properties,
         timeout=TIMEOUT_SECONDS,
+        words=words,
     )
     assert run.failure() is None, run.failure()
     found = audit.results(run.program_output())
@@ -47,13 +50,21 @@ def audited(beside: dict[str, bytes], properties: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("properties", "smrr"), [(",vmx-smrr-tseg=on", "Passed"), ("", "Failed")], ids=["smrr", "none"]
+    ("properties", "words", "smrr", "code_check"),
+    [
+        (",vmx-smrr-tseg=on", (), "Passed", "Passed"),
+        (",vmx-smrr-tseg=on", (UNLOCKED,), "Passed", "Failed"),
+        (",vmx-smrr-tseg=on,vmx-smm-code-check=off", (), "Passed", "Warning"),
+        ("", (), "Failed", "Warning"),
+    ],
+    ids=["locked", "unlocked", "no-check", "no-smrr"],
 )
-def test_modules_report_what_is_so(beside: dict[str, bytes], properties: str, smrr: str) -> None:
-    """SMRR, and SMRR taken away.
+def test_modules_report_what_is_so(
+    beside: dict[str, bytes], properties: str, words: tuple[str, ...], smrr: str, code_check: str
+) -> None:
+    """All as the firmware leaves it, and each lock taken away.
 
-    The firmware does not switch the code access check on, and MSR 2E7H, by which memory would be locked, reads as 0:
-    the tool says so of both.
+    MSR 2E7H, by which memory would be locked, reads as 0, and the tool says so.
     """
-    found = audited(beside, properties)
-    assert found == {SMRR: smrr, CODE_CHECK: "Warning", MEMORY_LOCK: "Failed"}
+    found = audited(beside, properties, words)
+    assert found == {SMRR: smrr, CODE_CHECK: code_check, MEMORY_LOCK: "Failed"}

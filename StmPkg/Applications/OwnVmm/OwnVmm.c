@@ -1,23 +1,24 @@
 /** @file
   Shell application: a VMM of one's own, the smallest that launches the STM. It
-  activates the STM, protects a page of its own, takes SMIs and stops.
-
-  It is for one processor: with several each of them does the same, but that the others
-  begin with START (docs/guide/launching.rst).
+  activates the STM on every processor, protects a page of its own, takes SMIs and stops
+  (docs/guide/launching.rst).
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
-#include <Uefi.h>
+#include <PiDxe.h>
 #include <Library/BaseLib.h>
 #include <Library/BaseMemoryLib.h>
 #include <Library/IoLib.h>
 #include <Library/MemoryAllocationLib.h>
+#include <Library/SynchronizationLib.h>
+#include <Library/UefiBootServicesTableLib.h>
 #include <Library/UefiApplicationEntryPoint.h>
 #include <Library/UefiLib.h>
 #include <Library/VmxLib.h>
 #include <Library/VmxMonitorLib.h>
+#include <Protocol/MpService.h>
 #include <Register/Intel/ArchitecturalMsr.h>
 #include <Register/Intel/Cpuid.h>
 #include <Register/Intel/StmApi.h>
@@ -27,11 +28,45 @@
 #define MSR_SMI_COUNT      0x34
 #define CPUID_ECX_VMX      BIT5
 
+///
+/// What all processors share.
+///
+typedef struct {
+  EFI_MP_SERVICES_PROTOCOL    *Mp;
+  EFI_EVENT                   Finished;   ///< the others have come back
+  UINTN                       Processors;
+  UINTN                       Others;     ///< enabled processors but the one that runs the Shell
+  UINT8                       *Pages;     ///< two for each: VMXON region, activating VMCS
+  VOID                        *List;      ///< a page for the list of resources
+  UINT64                      Smis;       ///< taken under the STM on the one that runs the Shell
+  BOOLEAN                     Called;     ///< the others run
+  volatile BOOLEAN            Stop;       ///< they shall call STOP
+  volatile UINT32             Started;    ///< how many of them are under the STM
+  volatile UINT32             Stopped;    ///< how many were, and have left VMX operation
+  volatile UINT32             Failed;     ///< how many could not do one or the other
+} OWN_VMM;
+
+/**
+  What a processor does in VMX root operation.
+
+  @param[in,out] Vmm   What all processors share.
+  @param[in]     Vmcs  The processor's activating VMCS.
+
+  @retval TRUE   The STM was active on it, and is so no longer.
+  @retval FALSE  It was not, or still is.
+**/
+typedef
+BOOLEAN
+(*OWN_VMM_ROOT)(
+  IN OUT OWN_VMM  *Vmm,
+  IN     VOID     *Vmcs
+  );
+
 /**
   Call the STM.
 
-  @param[in] Api   STM_API_*.
-  @param[in] Page  The list of resources, or NULL.
+  @param[in,out] Eax   In: STM_API_*. Out: the status.
+  @param[in]     Page  The list of resources, or NULL.
 
   @retval TRUE   The STM did it.
   @retval FALSE  It refused, or none answered: the page on launching has the table.
@@ -39,54 +74,59 @@
 STATIC
 BOOLEAN
 CallStm (
-  IN UINT32  Api,
-  IN VOID    *Page
+  IN OUT UINT32  *Eax,
+  IN     VOID    *Page
   )
 {
-  UINT32  Eax;
   UINT32  Ebx;
   UINT32  Edx;
   UINT64  Flags;
 
-  Eax = Api;
   Ebx = (UINT32)(UINTN)Page;
   Edx = 0;
-  AsmStmVmCall (&Eax, &Ebx, (UINT32)RShiftU64 ((UINTN)Page, 32), &Edx, &Flags);
-  Print (L"OwnVmm: call 0x%05x: EAX 0x%08x, RFLAGS 0x%lx\n", Api, Eax, Flags);
+  AsmStmVmCall (Eax, &Ebx, (UINT32)RShiftU64 ((UINTN)Page, 32), &Edx, &Flags);
   return (BOOLEAN)((Flags & (BIT0 | BIT6)) == 0);
 }
 
 /**
-  In VMX root operation: launch the STM, take SMIs, stop it.
+  Call the STM on the processor that runs the Shell, and print what it answers.
 
-  @param[in] Vmcs  The activating VMCS: a zeroed page with the revision.
-  @param[in] List  A zeroed page for the list of resources.
+  @param[in] Api   STM_API_*.
+  @param[in] Page  The list of resources, or NULL.
 
-  @return How many SMIs the processor has taken in between; 0 if the STM was not started.
+  @retval TRUE   The STM did it.
+  @retval FALSE  It refused, or none answered.
 **/
 STATIC
-UINT64
-LaunchStm (
-  IN VOID  *Vmcs,
-  IN VOID  *List
+BOOLEAN
+CallAndTell (
+  IN UINT32  Api,
+  IN VOID    *Page
+  )
+{
+  UINT32   Eax;
+  BOOLEAN  Done;
+
+  Eax  = Api;
+  Done = CallStm (&Eax, Page);
+  Print (L"OwnVmm: call 0x%05x: EAX 0x%08x\n", Api, Eax);
+  return Done;
+}
+
+/**
+  Write a list of one page of memory, without access for SMI handlers.
+
+  @param[out] List  A zeroed page. It is what is protected, for want of anything better.
+**/
+STATIC
+VOID
+ListItself (
+  OUT VOID  *List
   )
 {
   STM_RSC_MEM_DESC  *Memory;
   STM_RSC_END       *End;
-  UINT64            Before;
-  UINT64            Smis;
 
-  AsmVmClear ((UINTN)Vmcs);
-  AsmVmPtrLoad ((UINTN)Vmcs);
-  VmWrite (VMCS_EXIT_CONTROLS, VmxLegalControls (VMX_EXIT_HOST_ADDRESS_SPACE_SIZE, MSR_IA32_VMX_EXIT_CTLS));
-  if (!CallStm (STM_API_INITIALIZE_PROTECTION, NULL)) {
-    return 0;
-  }
-
-  //
-  // From here to START SMIs are blocked: who gives up calls STOP. What is protected is
-  // the page of the list itself, for want of anything better.
-  //
   Memory                = List;
   Memory->Hdr.RscType   = MEM_RANGE;
   Memory->Hdr.Length    = sizeof (*Memory);
@@ -96,17 +136,254 @@ LaunchStm (
   End                   = (STM_RSC_END *)(Memory + 1);
   End->Hdr.RscType      = END_OF_RESOURCES;
   End->Hdr.Length       = sizeof (*End);
-  Smis                  = 0;
-  if (CallStm (STM_API_PROTECT_RESOURCE, List) && CallStm (STM_API_START, NULL)) {
+}
+
+/**
+  VMX operation, and what is done in it.
+
+  @param[in,out] Vmm     What all processors share.
+  @param[in]     Number  Of this processor.
+  @param[in]     Root    What it does in VMX root operation.
+
+  @retval TRUE   It was done, and VMX operation is over.
+  @retval FALSE  Something failed.
+**/
+STATIC
+BOOLEAN
+InVmxOperation (
+  IN OUT OWN_VMM       *Vmm,
+  IN     UINTN         Number,
+  IN     OWN_VMM_ROOT  Root
+  )
+{
+  UINT8    *Pages;
+  UINT64   Cr0;
+  UINT64   Cr4;
+  BOOLEAN  Done;
+
+  Pages                         = Vmm->Pages + Number * 2 * SIZE_4KB;
+  *(UINT32 *)Pages              = (UINT32)AsmReadMsr64 (MSR_IA32_VMX_BASIC) & VMX_BASIC_REVISION_MASK;
+  *(UINT32 *)(Pages + SIZE_4KB) = *(UINT32 *)Pages;
+  Cr0                           = AsmReadCr0 ();
+  Cr4                           = AsmReadCr4 ();
+  AsmWriteCr0 ((UINTN)(Cr0 | AsmReadMsr64 (MSR_IA32_VMX_CR0_FIXED0)));
+  AsmWriteCr4 ((UINTN)(Cr4 | AsmReadMsr64 (MSR_IA32_VMX_CR4_FIXED0)));
+  Done = FALSE;
+  if (AsmVmxOn ((UINTN)Pages) == VmxSucceed) {
+    Done = Root (Vmm, Pages + SIZE_4KB);
+    if (AsmVmxOff () != VmxSucceed) {
+      return FALSE;
+    }
+  }
+
+  AsmWriteCr4 ((UINTN)Cr4);
+  AsmWriteCr0 ((UINTN)Cr0);
+  return Done;
+}
+
+/**
+  An activating VMCS: only the VM-exit controls count.
+
+  @param[in] Vmcs  A zeroed page with the revision. It is current afterwards.
+**/
+STATIC
+VOID
+LoadActivatingVmcs (
+  IN VOID  *Vmcs
+  )
+{
+  AsmVmClear ((UINTN)Vmcs);
+  AsmVmPtrLoad ((UINTN)Vmcs);
+  VmWrite (VMCS_EXIT_CONTROLS, VmxLegalControls (VMX_EXIT_HOST_ADDRESS_SPACE_SIZE, MSR_IA32_VMX_EXIT_CTLS));
+}
+
+/**
+  On every other processor: START, which activates the STM there, and STOP when it is time.
+  It prints nothing, since boot services are not for these processors. OWN_VMM_ROOT.
+
+  @param[in,out] Vmm   What all processors share.
+  @param[in]     Vmcs  This processor's activating VMCS.
+
+  @retval TRUE   The STM was active on it, and is so no longer.
+  @retval FALSE  It was not, or still is.
+**/
+STATIC
+BOOLEAN
+JoinStm (
+  IN OUT OWN_VMM  *Vmm,
+  IN     VOID     *Vmcs
+  )
+{
+  UINT32  Eax;
+
+  LoadActivatingVmcs (Vmcs);
+  Eax = STM_API_START;
+  if (!CallStm (&Eax, NULL)) {
+    return FALSE;
+  }
+
+  InterlockedIncrement (&Vmm->Started);
+  while (!Vmm->Stop) {
+    CpuPause ();
+  }
+
+  Eax = STM_API_STOP;
+  return CallStm (&Eax, NULL);
+}
+
+/**
+  What MP Services run on every other processor. It does not come back while the STM is
+  active: MP Services call a processor by INIT, which is blocked in VMX root operation.
+
+  @param[in,out] Buffer  OWN_VMM.
+**/
+STATIC
+VOID
+EFIAPI
+RunOther (
+  IN OUT VOID  *Buffer
+  )
+{
+  OWN_VMM  *Vmm;
+  UINTN    Number;
+
+  Vmm = Buffer;
+  Vmm->Mp->WhoAmI (Vmm->Mp, &Number);
+  InterlockedIncrement (InVmxOperation (Vmm, Number, JoinStm) ? &Vmm->Stopped : &Vmm->Failed);
+}
+
+/**
+  Bring the other processors in.
+
+  @param[in,out] Vmm  What all processors share.
+
+  @retval TRUE   The STM is active on all of them.
+  @retval FALSE  It is not.
+**/
+STATIC
+BOOLEAN
+BringOthers (
+  IN OUT OWN_VMM  *Vmm
+  )
+{
+  if (Vmm->Others == 0) {
+    return TRUE;
+  }
+
+  if (EFI_ERROR (Vmm->Mp->StartupAllAPs (Vmm->Mp, RunOther, FALSE, Vmm->Finished, 0, Vmm, NULL))) {
+    return FALSE;
+  }
+
+  Vmm->Called = TRUE;
+  while (Vmm->Started + Vmm->Failed < Vmm->Others) {
+    CpuPause ();
+  }
+
+  return (BOOLEAN)(Vmm->Failed == 0);
+}
+
+/**
+  On the processor that runs the Shell: launch the STM, bring the others in, take SMIs, stop
+  it. OWN_VMM_ROOT.
+
+  @param[in,out] Vmm   What all processors share.
+  @param[in]     Vmcs  This processor's activating VMCS.
+
+  @retval TRUE   The STM was active, and is so no longer.
+  @retval FALSE  It was not, or still is.
+**/
+STATIC
+BOOLEAN
+LaunchStm (
+  IN OUT OWN_VMM  *Vmm,
+  IN     VOID     *Vmcs
+  )
+{
+  UINT64  Before;
+
+  LoadActivatingVmcs (Vmcs);
+  if (!CallAndTell (STM_API_INITIALIZE_PROTECTION, NULL)) {
+    return FALSE;
+  }
+
+  //
+  // From here to START SMIs are blocked: who gives up calls STOP.
+  //
+  ListItself (Vmm->List);
+  if (CallAndTell (STM_API_PROTECT_RESOURCE, Vmm->List) && CallAndTell (STM_API_START, NULL) && BringOthers (Vmm)) {
     Before = AsmReadMsr64 (MSR_SMI_COUNT);
     IoWrite8 (PORT_APM_COMMAND, COMMAND_OF_NOBODY);
     IoWrite8 (PORT_APM_COMMAND, COMMAND_OF_NOBODY);
-    Smis = AsmReadMsr64 (MSR_SMI_COUNT) - Before;
+    Vmm->Smis = AsmReadMsr64 (MSR_SMI_COUNT) - Before;
   }
 
-  CallStm (STM_API_STOP, NULL);
-  AsmVmClear ((UINTN)Vmcs);
-  return Smis;
+  Vmm->Stop = TRUE;
+  return CallAndTell (STM_API_STOP, NULL);
+}
+
+/**
+  Can the STM be launched? The processor is asked, and not a table that anybody can write.
+
+  @retval TRUE   It has the treatment, and the firmware has put an STM into MSEG.
+  @retval FALSE  It has not.
+**/
+STATIC
+BOOLEAN
+IsStmThere (
+  VOID
+  )
+{
+  UINT32  Ecx;
+
+  AsmCpuid (CPUID_VERSION_INFO, NULL, NULL, &Ecx, NULL);
+  return (BOOLEAN)(((Ecx & CPUID_ECX_VMX) != 0) &&
+                   ((AsmReadMsr64 (MSR_IA32_VMX_BASIC) & VMX_BASIC_DUAL_MONITOR) != 0) &&
+                   ((AsmReadMsr64 (MSR_IA32_SMM_MONITOR_CTL) & BIT0) != 0));
+}
+
+/**
+  Find out what processors there are, and get memory for them.
+
+  @param[out] Vmm  What all processors share.
+
+  @return EFI_SUCCESS or the reason.
+**/
+STATIC
+EFI_STATUS
+Prepare (
+  OUT OWN_VMM  *Vmm
+  )
+{
+  EFI_STATUS  Status;
+  UINTN       Enabled;
+
+  ZeroMem (Vmm, sizeof (*Vmm));
+  Status = gBS->LocateProtocol (&gEfiMpServiceProtocolGuid, NULL, (VOID **)&Vmm->Mp);
+  if (!EFI_ERROR (Status)) {
+    Status = Vmm->Mp->GetNumberOfProcessors (Vmm->Mp, &Vmm->Processors, &Enabled);
+  }
+
+  if (!EFI_ERROR (Status)) {
+    Vmm->Others = Enabled - 1;
+    Status      = gBS->CreateEvent (0, TPL_APPLICATION, NULL, NULL, &Vmm->Finished);
+  }
+
+  if (EFI_ERROR (Status)) {
+    return Status;
+  }
+
+  //
+  // What the STM is to protect must not be memory that the firmware claims for its SMI
+  // handlers, as runtime-services data is.
+  //
+  Vmm->Pages = AllocateReservedPages (2 * Vmm->Processors + 1);
+  if (Vmm->Pages == NULL) {
+    return EFI_OUT_OF_RESOURCES;
+  }
+
+  ZeroMem (Vmm->Pages, (2 * Vmm->Processors + 1) * SIZE_4KB);
+  Vmm->List = Vmm->Pages + 2 * Vmm->Processors * SIZE_4KB;
+  return EFI_SUCCESS;
 }
 
 /**
@@ -115,10 +392,11 @@ LaunchStm (
   @param[in] ImageHandle  Not used.
   @param[in] SystemTable  Not used.
 
-  @retval EFI_SUCCESS           The STM was started, took both SMIs, and was stopped.
-  @retval EFI_UNSUPPORTED       The processor has no STM to launch.
-  @retval EFI_OUT_OF_RESOURCES  No memory.
-  @retval EFI_ABORTED           What was printed failed.
+  @retval EFI_SUCCESS      The STM was started on every processor, took both SMIs, and was
+                           stopped.
+  @retval EFI_UNSUPPORTED  The processor has no STM to launch.
+  @retval EFI_ABORTED      What was printed failed.
+  @return Why there are no MP Services or no memory.
 **/
 EFI_STATUS
 EFIAPI
@@ -127,53 +405,33 @@ UefiMain (
   IN EFI_SYSTEM_TABLE  *SystemTable
   )
 {
-  UINT8   *Pages;
-  UINT32  Ecx;
-  UINT32  Revision;
-  UINTN   Cr0;
-  UINTN   Cr4;
-  UINT64  Smis;
+  OWN_VMM     Vmm;
+  EFI_STATUS  Status;
+  UINTN       Number;
+  BOOLEAN     Done;
 
-  //
-  // The processor is asked, and not a table that anybody can write.
-  //
-  AsmCpuid (CPUID_VERSION_INFO, NULL, NULL, &Ecx, NULL);
-  if (((Ecx & CPUID_ECX_VMX) == 0) ||
-      ((AsmReadMsr64 (MSR_IA32_VMX_BASIC) & VMX_BASIC_DUAL_MONITOR) == 0) ||
-      ((AsmReadMsr64 (MSR_IA32_SMM_MONITOR_CTL) & BIT0) == 0))
-  {
+  if (!IsStmThere ()) {
     Print (L"OwnVmm: this processor has no STM to launch\n");
     return EFI_UNSUPPORTED;
   }
 
-  //
-  // VMXON region, activating VMCS, list. What the STM is to protect must not be memory that
-  // the firmware claims for its SMI handlers, as runtime-services data is.
-  //
-  Pages = AllocateReservedPages (3);
-  if (Pages == NULL) {
-    return EFI_OUT_OF_RESOURCES;
+  Status = Prepare (&Vmm);
+  if (EFI_ERROR (Status)) {
+    Print (L"OwnVmm: no MP Services or no memory: %r\n", Status);
+    return Status;
   }
 
-  ZeroMem (Pages, 3 * SIZE_4KB);
-  Revision                      = (UINT32)AsmReadMsr64 (MSR_IA32_VMX_BASIC) & VMX_BASIC_REVISION_MASK;
-  *(UINT32 *)Pages              = Revision;
-  *(UINT32 *)(Pages + SIZE_4KB) = Revision;
-  Cr0                           = AsmReadCr0 ();
-  Cr4                           = AsmReadCr4 ();
-  Smis                          = 0;
-  AsmWriteCr0 (Cr0 | (UINTN)AsmReadMsr64 (MSR_IA32_VMX_CR0_FIXED0));
-  AsmWriteCr4 (Cr4 | (UINTN)AsmReadMsr64 (MSR_IA32_VMX_CR4_FIXED0));
-  if (AsmVmxOn ((UINTN)Pages) == VmxSucceed) {
-    Smis = LaunchStm (Pages + SIZE_4KB, Pages + 2 * SIZE_4KB);
-    if (AsmVmxOff () != VmxSucceed) {
-      Print (L"OwnVmm: VMXOFF failed: the STM is still active\n");
-      return EFI_ABORTED;
-    }
+  Vmm.Mp->WhoAmI (Vmm.Mp, &Number);
+  Done = InVmxOperation (&Vmm, Number, LaunchStm);
+  if (Vmm.Called) {
+    gBS->WaitForEvent (1, &Vmm.Finished, &Number);
   }
 
-  AsmWriteCr4 (Cr4);
-  AsmWriteCr0 (Cr0);
-  Print (L"OwnVmm: %ld SMIs under the STM\n", Smis);
-  return (Smis == 2) ? EFI_SUCCESS : EFI_ABORTED;
+  gBS->CloseEvent (Vmm.Finished);
+  if (!Done || (Vmm.Stopped != Vmm.Others)) {
+    Print (L"OwnVmm: the STM was not started and stopped on every processor\n");
+  }
+
+  Print (L"OwnVmm: %ld SMIs under the STM, on %d other processors\n", Vmm.Smis, Vmm.Stopped);
+  return (Done && (Vmm.Smis == 2) && (Vmm.Stopped == Vmm.Others)) ? EFI_SUCCESS : EFI_ABORTED;
 }

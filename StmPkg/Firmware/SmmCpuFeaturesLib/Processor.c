@@ -63,6 +63,7 @@ SmmCpuFeaturesLibConstructor (
   ASSERT (GetFirstGuidHob (&gSmmBaseHobGuid) != NULL);
   MonitorInitialize (StmPhysicalAddressBits ());
   PsdInitialize ();
+  SmmRegisterInitialize ();
   return gSmst->SmmRegisterProtocolNotify (&gStmWakeProtocolGuid, StmIsLoaded, &Registration);
 }
 

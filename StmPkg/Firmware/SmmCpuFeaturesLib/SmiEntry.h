@@ -135,6 +135,14 @@ PsdInitialize (
   );
 
 /**
+  Find out whether a test wants enhanced SMM feature control without its lock.
+**/
+VOID
+SmmRegisterInitialize (
+  VOID
+  );
+
+/**
   Entered by the STM when an SMI handler has touched what the executive monitor
   protects, with RSP pointing to STM_PROTECTION_EXCEPTION_STACK_FRAME_X64. It is no
   function: it ends with RETURN_FROM_PROTECTION_EXCEPTION.

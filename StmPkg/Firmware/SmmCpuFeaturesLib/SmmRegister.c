@@ -1,5 +1,12 @@
 /** @file
-  SMRR and the SMM registers, none of which the q35 machine has.
+  SMRR, and the one SMM register that there may be: enhanced SMM feature control.
+
+  SMRR is left alone: the chipset hides TSEG, and a processor whose SMRR follows TSEG needs
+  nobody to write it.
+
+  PiSmmCpuDxeSmm turns on the SMM code access check and locks it when SMM is locked, and at
+  a wake, on a processor that says in SMM_MCA_CAP that it has the check: code of an SMI
+  handler outside SMRR is then a machine check.
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
@@ -7,7 +14,34 @@
 
 #include "SmiEntry.h"
 
+#include <Guid/StmTestHandler.h>
+#include <Library/BaseLib.h>
 #include <Library/DebugLib.h>
+#include <Library/PcdLib.h>
+#include <Library/StmFwCfgLib.h>
+#include <Register/Intel/ArchitecturalMsr.h>
+
+//
+// Not among MdePkg's: SDM volume 4.
+//
+#define MSR_SMM_FEATURE_CONTROL   0x4E0
+#define SMM_FEATURE_CONTROL_LOCK  BIT0
+
+STATIC BOOLEAN  mUnlocked;   ///< a test wants to see what an audit says of the register without its lock
+
+/**
+  Find out whether a test wants the register without its lock. Not in an SMI, where the fw_cfg
+  device is not the firmware's alone.
+**/
+VOID
+SmmRegisterInitialize (
+  VOID
+  )
+{
+  UINTN  Size;
+
+  mUnlocked = (BOOLEAN)(FeaturePcdGet (PcdStmImageOverride) && StmFwCfgOpen (STM_TEST_UNLOCKED_FILE, &Size));
+}
 
 /**
   Whether MTRRs have to change for the caching of SMRAM.
@@ -24,7 +58,7 @@ SmmCpuFeaturesNeedConfigureMtrrs (
 }
 
 /**
-  Disable SMRR, which is not there.
+  Disable SMRR, which this firmware does not write.
 **/
 VOID
 EFIAPI
@@ -35,7 +69,7 @@ SmmCpuFeaturesDisableSmrr (
 }
 
 /**
-  Enable SMRR again, which is not there.
+  Enable SMRR again, which this firmware does not write.
 **/
 VOID
 EFIAPI
@@ -46,12 +80,15 @@ SmmCpuFeaturesReenableSmrr (
 }
 
 /**
-  Whether a processor has an SMM register.
+  Whether a processor has an SMM register. PiSmmCpuDxeSmm asks in SMM, on the processor.
+
+  Where no SMRR is in force all code would be outside it.
 
   @param[in] CpuIndex  Index of the processor.
   @param[in] RegName   The register.
 
-  @retval FALSE  Always.
+  @retval TRUE   It is enhanced SMM feature control, and the processor's SMRR is in force.
+  @retval FALSE  It is another one, or there is no SMRR.
 **/
 BOOLEAN
 EFIAPI
@@ -60,16 +97,25 @@ SmmCpuFeaturesIsSmmRegisterSupported (
   IN SMM_REG_NAME  RegName
   )
 {
-  return FALSE;
+  MSR_IA32_MTRRCAP_REGISTER        Cap;
+  MSR_IA32_SMRR_PHYSMASK_REGISTER  Mask;
+
+  Cap.Uint64 = AsmReadMsr64 (MSR_IA32_MTRRCAP);
+  if ((RegName != SmmRegFeatureControl) || (Cap.Bits.SMRR == 0)) {
+    return FALSE;
+  }
+
+  Mask.Uint64 = AsmReadMsr64 (MSR_IA32_SMRR_PHYSMASK);
+  return (BOOLEAN)(Mask.Bits.Valid != 0);
 }
 
 /**
-  Read an SMM register.
+  Read an SMM register of the processor that executes this.
 
-  @param[in] CpuIndex  Index of the processor.
+  @param[in] CpuIndex  Its index.
   @param[in] RegName   The register.
 
-  @retval 0  Always, as for every register that is not supported.
+  @return Its value; 0 of a register that is not supported.
 **/
 UINT64
 EFIAPI
@@ -78,13 +124,15 @@ SmmCpuFeaturesGetSmmRegister (
   IN SMM_REG_NAME  RegName
   )
 {
-  return 0;
+  return SmmCpuFeaturesIsSmmRegisterSupported (CpuIndex, RegName) ? AsmReadMsr64 (MSR_SMM_FEATURE_CONTROL) : 0;
 }
 
 /**
-  Write an SMM register. PiSmmCpuDxeSmm writes only supported ones.
+  Write an SMM register of the processor that executes this. PiSmmCpuDxeSmm writes only
+  supported ones, and only what differs from what it has read: on a processor whose package
+  has the register once, the others find it written and locked.
 
-  @param[in] CpuIndex  Index of the processor.
+  @param[in] CpuIndex  Its index.
   @param[in] RegName   The register.
   @param[in] Value     The value.
 **/
@@ -96,5 +144,6 @@ SmmCpuFeaturesSetSmmRegister (
   IN UINT64        Value
   )
 {
-  ASSERT (FALSE);
+  ASSERT (SmmCpuFeaturesIsSmmRegisterSupported (CpuIndex, RegName));
+  AsmWriteMsr64 (MSR_SMM_FEATURE_CONTROL, mUnlocked ? (Value & ~(UINT64)SMM_FEATURE_CONTROL_LOCK) : Value);
 }

@@ -23,6 +23,11 @@ extern EFI_GUID  gStmTestHandlerGuid;
 ///
 #define STM_TEST_RESOURCES_FILE  "opt/org.stmlab/test-resources"
 
+///
+/// QEMU's fw_cfg file whose existence keeps the lock off enhanced SMM feature control.
+///
+#define STM_TEST_UNLOCKED_FILE  "opt/org.stmlab/test-smm-unlocked"
+
 typedef enum {
   StmTestReadMseg    = 1,       ///< read a byte of MSEG
   StmTestWriteMseg   = 2,       ///< write a byte of MSEG

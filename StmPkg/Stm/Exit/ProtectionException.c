@@ -23,7 +23,7 @@
 
 #define RFLAGS_FIXED  BIT1
 #define EFER_LMA      BIT10
-#define PANIC_MASK  0x0F
+#define PANIC_MASK    0x0F
 
 ///
 /// In the order of STM_EXCEPTION_SEGMENTS.
@@ -110,17 +110,17 @@ WriteStart (
   )
 {
   VMX_FIELD_VALUE  List[] = {
-    { VMCS_GUEST_CS_SELECTOR,      Cs                                             },
-    { VMCS_GUEST_CS_LIMIT,         MAX_UINT32                                     },
-    { VMCS_GUEST_CS_ACCESS_RIGHTS, Ia32e ? VMX_ACCESS_CODE64 : VMX_ACCESS_CODE32  },
-    { VMCS_GUEST_CS_BASE,          0                                              },
-    { VMCS_GUEST_SS_SELECTOR,      Handler->SpeSs                                 },
-    { VMCS_GUEST_SS_LIMIT,         MAX_UINT32                                     },
-    { VMCS_GUEST_SS_ACCESS_RIGHTS, VMX_ACCESS_DATA                                },
-    { VMCS_GUEST_SS_BASE,          0                                              },
-    { VMCS_GUEST_RIP,              Handler->SpeRip                                },
-    { VMCS_GUEST_RSP,              Frame                                          },
-    { VMCS_GUEST_RFLAGS,           RFLAGS_FIXED                                   },
+    { VMCS_GUEST_CS_SELECTOR,      Cs                                            },
+    { VMCS_GUEST_CS_LIMIT,         MAX_UINT32                                    },
+    { VMCS_GUEST_CS_ACCESS_RIGHTS, Ia32e ? VMX_ACCESS_CODE64 : VMX_ACCESS_CODE32 },
+    { VMCS_GUEST_CS_BASE,          0                                             },
+    { VMCS_GUEST_SS_SELECTOR,      Handler->SpeSs                                },
+    { VMCS_GUEST_SS_LIMIT,         MAX_UINT32                                    },
+    { VMCS_GUEST_SS_ACCESS_RIGHTS, VMX_ACCESS_DATA                               },
+    { VMCS_GUEST_SS_BASE,          0                                             },
+    { VMCS_GUEST_RIP,              Handler->SpeRip                               },
+    { VMCS_GUEST_RSP,              Frame                                         },
+    { VMCS_GUEST_RFLAGS,           RFLAGS_FIXED                                  },
     {
       VMCS_GUEST_INTERRUPTIBILITY_STATE,
       VmRead (VMCS_GUEST_INTERRUPTIBILITY_STATE) & ~(UINT64)(VMX_BLOCKING_BY_STI | VMX_BLOCKING_BY_MOV_SS)

@@ -112,7 +112,7 @@ static const struct {
 } broken[] = {
     { PSD, 8, 0 },                          /* Signature */
     { PSD + 0x54, 4, 0x12345678 },          /* RequiredStmSmmRevId */
-    { PSD + 0x10, 1, 0x0D },                /* SmmEntryState: 32-bit, with paging */
+    { PSD + 0x10, 1, 0x0D },                /* SmmCr3: as PDPTEs these have reserved bits */
     { PSD + 0x14, 2, SEL_CODE64 | 3 },      /* SmmCs */
     { PSD + 0x16, 2, SEL_DATA64 | 3 },      /* SmmDs */
     { PSD + 0x18, 2, SEL_DATA64 | 1 },      /* SmmSs */

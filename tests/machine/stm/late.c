@@ -2,7 +2,7 @@
 /*
  * Launchers as they are found: the STM is launched by one executive after the
  * other, each with another state of the processor and another activating VMCS,
- * serves SMIs, and is stopped.  Between two of them VMX operation ends, as over
+ * serves SMIs, its own and a guest's, and is stopped.  Between two of them VMX operation ends, as over
  * a suspend.  Some are systems as they are; the others are every combination of mode,
  * CR0.WP, EFER.NXE and activating VMCS.
  */
@@ -13,6 +13,8 @@
 #define PAGE_USER   4u
 #define SMIS        2u
 #define PAGE_LARGE  0xE3u /* not a user's: SMEP and SMAP */
+#define RIGHTS_CODE32 0xC09Bu
+#define RIGHTS_DATA   0xC093u
 
 /* What the activating VMCS holds. */
 enum form {
@@ -66,11 +68,13 @@ static const struct launcher launchers[] = {
 struct result {
     uint32_t eax, eflags, ebx, ecx, edx, esi, edi, ebp, esp, cr0, cr3, cr4, efer, cs, unused[2];
 };
-#define LATE32_SMI 0xFFFFFFFFu /* in place of a call */
+#define LATE32_SMI   0xFFFFFFFFu /* in place of a call */
+#define LATE32_GUEST 0xFFFFFFFEu
 
 extern volatile struct result late32_results[8];
-extern volatile uint64_t late32_vmxon, late32_vmcs;
-extern volatile uint32_t late32_cr3, late32_cr4, late32_calls[8], late32_flags[2];
+extern volatile uint64_t late32_vmxon, late32_vmcs, late32_guest;
+extern uint8_t late32_guest_code[], late32_guest_back[];
+extern volatile uint32_t late32_guest_reason, late32_cr3, late32_cr4, late32_calls[8], late32_flags[2];
 extern uint8_t late32_stack[];
 void late32_run(void);
 
@@ -139,6 +143,12 @@ static void guest_code(void)
     vmcall();
 }
 
+static void guest_with_smi(void)
+{
+    outb(SMI_PORT, 0);
+    vmcall();
+}
+
 static uint64_t activating(enum form form)
 {
     uint64_t full, copy;
@@ -195,6 +205,31 @@ static uint32_t legacy_cr3(enum mode mode)
     return (uint32_t)top;
 }
 
+/* A guest of a launcher in 32-bit mode, in that mode, too. */
+static uint64_t guest_of_32_bits(const struct launcher *launcher)
+{
+    static const uint32_t registers[] = { VMCS_GUEST_CR0, VMCS_HOST_CR0 };
+    uint64_t region = vmcs_new_guest(guest_code);
+
+    for (unsigned i = 0; i < ARRAY_SIZE(registers); i++) {
+        wr(registers[i], launcher->cr0);
+        wr(registers[i] + 2, late32_cr3);
+        wr(registers[i] + 4, late32_cr4);
+    }
+    for (unsigned seg = SEG_ES; seg <= SEG_GS; seg++) {
+        wr(VMCS_GUEST_ES_SELECTOR + 2 * seg, seg == SEG_CS ? SEL_CODE32 : SEL_DATA32);
+        wr(VMCS_GUEST_ACCESS_RIGHTS(seg), seg == SEG_CS ? RIGHTS_CODE32 : RIGHTS_DATA);
+        wr(VMCS_HOST_ES_SELECTOR + 2 * seg, seg == SEG_CS ? SEL_CODE32 : SEL_DATA32);
+    }
+    wr(VMCS_EXIT_CONTROLS, controls(MSR_VMX_TRUE_EXIT, 0));
+    wr(VMCS_ENTRY_CONTROLS, controls(MSR_VMX_TRUE_ENTRY, 0));
+    wr(VMCS_GUEST_RIP, phys(late32_guest_code));
+    wr(VMCS_HOST_RIP, phys(late32_guest_back));
+    wr(VMCS_HOST_RSP, phys(late32_stack));
+    vmclear(region);
+    return region;
+}
+
 /* What a call has left: all registers but the answer's as before. */
 static void check_result(const struct launcher *launcher, unsigned index)
 {
@@ -217,11 +252,15 @@ static void check_result(const struct launcher *launcher, unsigned index)
 
 static void launch_from_32_bits(const struct launcher *launcher)
 {
-    static const uint32_t calls[] = { API_INITIALIZE, API_START, LATE32_SMI, LATE32_SMI, API_STOP, 0 };
+    static const uint32_t calls[] = {
+        API_INITIALIZE, API_START, LATE32_SMI, LATE32_SMI, LATE32_GUEST, API_STOP, 0,
+    };
 
     late32_cr3 = legacy_cr3(launcher->mode);
     late32_cr4 = launcher->cr4;
     late32_vmxon = vmxon_region;
+    late32_guest = guest_of_32_bits(launcher);
+    late32_guest_reason = ~0u;
     late32_vmcs = activating(launcher->form);
     vmclear(late32_vmcs);
     vmxoff();
@@ -233,7 +272,8 @@ static void launch_from_32_bits(const struct launcher *launcher)
     check_eq("LATE-VMXON", launcher->name, late32_flags[0] & RFLAGS_ARITHMETIC, 0);
     check_result(launcher, 0);
     check_result(launcher, 1);
-    check_result(launcher, 4);
+    check_eq("LATE-GUEST", launcher->name, late32_guest_reason, VMX_REASON_VMCALL);
+    check_result(launcher, 5);
     check_eq("LATE-VMXOFF", launcher->name, late32_flags[1] & RFLAGS_ARITHMETIC, 0);
 }
 
@@ -248,6 +288,9 @@ static void launch_from_64_bits(const struct launcher *launcher)
     for (unsigned i = 0; i < SMIS; i++) {
         smi(HANDLER_NOTHING);
     }
+    vmcs = vmcs_new_guest(guest_with_smi);
+    check_eq("LATE-GUEST", launcher->name, guest_run(LAUNCH), VMX_REASON_VMCALL);
+    vmclear(vmcs);
     check_eq("LATE-CURRENT", launcher->name, vmptrst(), ~0ull);
     call(launcher->name, API_STOP);
     check_eq("LATE-CURRENT", launcher->name, vmptrst(), ~0ull);
@@ -278,7 +321,7 @@ static void launch(const struct launcher *launcher)
     } else {
         launch_from_32_bits(launcher);
     }
-    check_eq("LATE-SMIS", launcher->name, handler_count, before + SMIS);
+    check_eq("LATE-SMIS", launcher->name, handler_count, before + SMIS + 1);
     before = smi_count;
     smi_port_write(0);
     check_eq("LATE-DEFAULT", launcher->name, smi_count, before + 1);

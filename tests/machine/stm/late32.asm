@@ -3,15 +3,19 @@
 ; An executive monitor in 32-bit protected mode, with 32-bit paging or PAE paging.
 ; late32_run() leaves 64-bit mode, enters VMX operation, makes the calls of late32_calls and
 ; keeps what each has left in the registers, leaves VMX operation and comes back to 64-bit
-; mode.  CR0.WP and EFER.NXE stay as they are.
+; mode.  CR0.WP and EFER.NXE stay as they are.  One of the calls may be a run of a guest,
+; whose VMCS is in late32_guest.
 
 %include "layout.inc"
 
         extern  enable_long_mode, gdtr
         global  late32_run, late32_cr3, late32_cr4, late32_vmxon, late32_vmcs
         global  late32_calls, late32_results, late32_flags, late32_stack
+        global  late32_guest, late32_guest_code, late32_guest_back, late32_guest_reason
 
 %define SMI         0xFFFFFFFF          ; instead of a call; 0 ends the list
+%define GUEST       0xFFFFFFFE
+%define EXIT_REASON 0x4402
 %define RESULT_SIZE 64                  ; struct result in late.c
 %define MSR_EFER    0xC0000080
 
@@ -64,9 +68,23 @@ late32:
         mov     eax, [late32_calls + 4 * ebx]
         test    eax, eax
         jz      .off
+        cmp     eax, GUEST
+        je      .guest
         cmp     eax, SMI
         jne     .call
         out     0xB2, al
+        inc     dword [index]
+        jmp     .next
+; The guest's first VM exit comes back to late32_guest_back, on an empty stack.
+.guest:
+        vmptrld [late32_guest]
+        vmlaunch
+        jmp     .guest_done             ; VM entry has failed: no exit reason
+.guest_exit:
+        mov     ebx, EXIT_REASON
+        vmread  [late32_guest_reason], ebx
+.guest_done:
+        vmclear [late32_guest]
         inc     dword [index]
         jmp     .next
 .call:
@@ -118,9 +136,15 @@ late32:
         lgdt    [gdtr]
         mov     esp, late32_stack
         call    enable_long_mode
-        jmp     SEL_CODE64:.back64
+        jmp     SEL_CODE64:late32_back64
+late32_guest_back:
+        jmp     late32.guest_exit
+; The guest, in the mode of the monitor.
+late32_guest_code:
+        out     0xB2, al
+        vmcall
         bits    64
-.back64:
+late32_back64:
         mov     ax, SEL_DATA64
         mov     ds, ax
         mov     es, ax
@@ -145,6 +169,10 @@ late32_vmxon:
         resq    1
 late32_vmcs:
         resq    1
+late32_guest:
+        resq    1
+late32_guest_reason:
+        resd    2
 late32_cr3:
         resd    1
 late32_cr4:

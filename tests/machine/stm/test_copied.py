@@ -21,7 +21,7 @@ from .test_stm import HERE, Run, digest_defines, extra_arguments, read_run, smi_
 SOURCES = tuple(str(HERE / name) for name in ("firmware.c", "copied.c"))
 SESSIONS, SMIS, CODE_CHECK_SMIS = 4, 200, 3
 MEMBERS = (
-    *("Signature", "RequiredStmSmmRevId", "SmmEntryState", "SmmCs", "SmmDs", "SmmSs", "SmmOtherSegment", "SmmGdtSize"),
+    *("Signature", "RequiredStmSmmRevId", "SmmCr3", "SmmCs", "SmmDs", "SmmSs", "SmmOtherSegment", "SmmGdtSize"),
     *("SmmGdtPtr", "SmmTr", "SmmCr3", *["SmmSmiHandlerRip"] * 3, "SmmStmSetupRip", "SmmStmTeardownRip"),
 )
 PLAIN_TRANSITIONS = 4
