@@ -45,7 +45,7 @@ class Timeline(SphinxDirective):
             raise self.error(f"timeline {self.arguments[0]}: {bad}") from bad
         if stream.errors:
             raise self.error(f"timeline {self.arguments[0]}: {stream.errors[0]}")
-        steps = "".join(f"<li>{html.escape(svg.word_of(event))}</li>" for event in stream.transitions)
+        steps = "".join(f"<li>{html.escape(words)}</li>" for words in svg.steps(stream.transitions))
         text = (
             f'<figure class="timeline"><div class="timeline-scroll" tabindex="0">{picture}</div>'
             f"<ol>{steps}</ol><figcaption>{html.escape(caption)}</figcaption></figure>"

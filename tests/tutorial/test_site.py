@@ -91,7 +91,7 @@ def test_pictures_are_drawn_from_stored_runs(site: Path) -> None:
     used = set()
     for path in (ROOT / "docs").rglob("*.rst"):
         for kind in ("timeline", "screen"):
-            names = re.findall(rf"^\.\. {kind}:: (\S+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+            names = re.findall(rf"^ *\.\. {kind}:: (\S+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
             used |= set(names)
             if names:
                 made = site / path.relative_to(ROOT / "docs").with_suffix(".html")

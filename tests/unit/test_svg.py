@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def stored(checkout: Path, name: str) -> list[Transition]:
 
 @pytest.mark.parametrize("name", STORED)
 def test_bars_are_to_scale(checkout: Path, name: str) -> None:
-    """Each stretch has its bar in its mode's colour, as long as its share of the whole, with its number."""
+    """Each stretch has its bar in its mode's colour, as long as its share of the whole; the steps have its number."""
     transitions = stored(checkout, name)
     picture = ET.fromstring(svg.timeline(transitions, name))
     bars = svg.bars_of(transitions)
@@ -36,9 +37,27 @@ def test_bars_are_to_scale(checkout: Path, name: str) -> None:
     for bar, rectangle in zip(bars, rectangles, strict=True):
         width = float(rectangle.get("width") or 0)
         assert abs(width - max(2, whole * bar.length / bars[-1].end)) < 0.1
-    words = [text.text for text in picture.findall(f"{NAMESPACE}text")]
-    assert all(f"{bar.length:,}" in words for bar in bars)
+    assert all(step.endswith(f", {bar.length:,}") for bar, step in zip(bars, svg.steps(transitions), strict=False))
+    assert len(svg.steps(transitions)) == len(transitions)
     assert picture.findtext(f"{NAMESPACE}title") == name
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_no_text_lies_over_another(checkout: Path, name: str) -> None:
+    """In each line of the picture, with the width of digits."""
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for text in ET.fromstring(svg.timeline(stored(checkout, name), name)).findall(f"{NAMESPACE}text"):
+        width = 7 * len(text.text or "")
+        x = float(text.get("x") or 0) - {"start": 0.0, "middle": width / 2, "end": width}[text.get("text-anchor") or ""]
+        lines.setdefault(text.get("y") or "", []).append((x, x + width))
+    for found in lines.values():
+        found.sort()
+        assert all(before[1] <= after[0] for before, after in itertools.pairwise(found)), found
+        assert found[-1][1] <= svg.WIDTH
+
+
+def test_each_transition_has_its_number() -> None:
+    assert svg.labels([0, 5, 29, 100, 131, 140]) == [(0, "1\N{EN DASH}3"), (100, "4"), (131, "5\N{EN DASH}6")]
 
 
 def test_one_smi_is_the_way_through_the_stm(checkout: Path) -> None:
