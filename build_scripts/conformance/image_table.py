@@ -85,7 +85,7 @@ TABLE = (
     Image("smi-sources-icount", ("t_smi_sources.c",), STOCK_CPU, extra=ICOUNT, at_least=24),
     Image("shadow", ("t_shadow.c",), STOCK_CPU, ("WHERE=0",), at_least=3),
     *(
-        Image(f"wait-sipi{suffix}", ("t_wait_sipi.c", "ap.asm"), STOCK_CPU, extra=("-smp", "2", *extra), at_least=36)
+        Image(f"wait-sipi{suffix}", ("t_wait_sipi.c", "ap.asm"), STOCK_CPU, extra=("-smp", "2", *extra), at_least=42)
         for suffix, extra in (("", ()), ("-multi", MULTI))
     ),
     Image("fxrstor", ("t_fxrstor.c", "smp.asm"), VMX_CPU, extra=("-smp", "2", *MULTI), at_least=3),
@@ -131,15 +131,17 @@ TABLE = (
         "sipi",
         ("t_sipi.c", "entry_check.c", "ap.asm"),
         VMX_CPU,
+        ("RACES=20",),
         extra=("-smp", "2"),
-        at_least=21,
+        at_least=22,
     ),
     Image(
         "sipi-multi",
         ("t_sipi.c", "entry_check.c", "ap.asm"),
         VMX_CPU,
+        ("RACES=200",),
         extra=("-smp", "2", *MULTI),
-        at_least=21,
+        at_least=22,
     ),
     Image("host32", ("t_host32.c", "entry_check.c", "host32.asm"), VMX_CPU, at_least=19),
     Image(

@@ -136,8 +136,6 @@ class Processor:
             state.init_pending = False
         while not state.waits:
             if state.smi_pending and not state.smi_blocked:
-                if state.init_pending and state.mode is Mode.OFF:
-                    raise EndsHere("an SMI and an INIT at once, of which the machine takes the INIT")
                 state.smi_pending = False
                 self._smi(by_io=operation.name == "out" and state.context.how is How.DONE)
             elif state.init_pending and not state.smm and state.mode is not Mode.ROOT:

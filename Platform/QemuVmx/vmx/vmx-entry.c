@@ -16,6 +16,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/main-loop.h"
 #include "cpu.h"
 #include "tcg/helper-tcg.h"
 #include "vmx.h"
@@ -221,7 +222,12 @@ static void vmx_start(CPUX86State *env, const VMXStart *start)
         return;
     }
     if (start->activity != VMX_ACTIVITY_ACTIVE) {
-        if (start->activity != VMX_ACTIVITY_HLT) {
+        if (start->activity == VMX_ACTIVITY_WAIT_FOR_SIPI) {
+            /* No sender of an INIT may find the processor between the two. */
+            BQL_LOCK_GUARD();
+            env->vmx.activity = start->activity;
+            env->vmx.init_exit = false;
+        } else if (start->activity == VMX_ACTIVITY_SHUTDOWN) {
             env->vmx.activity = start->activity;
         }
         cs->halted = 1;
@@ -379,13 +385,11 @@ bool vmx_vm_entry(CPUX86State *env, bool launch)
     }
     /* Last, so that nothing in between is subject to the guest's controls. */
     env->vmx.ctl = entry.ctl;
-    if (!entry.to_root && !(env->hflags & HF_SMM_MASK)) {
-        env->vmx.init_exit &= start.activity == VMX_ACTIVITY_WAIT_FOR_SIPI;
-    }
-    vmx_drop_sipi(env);
-    if (!entry.to_root && !(env->hflags & HF_SMM_MASK)) {
+    if (!entry.to_root && !(env->hflags & HF_SMM_MASK) &&
+        start.activity != VMX_ACTIVITY_WAIT_FOR_SIPI) {
         env->vmx.init_exit = false;
     }
+    vmx_drop_sipi(env);
     if (!entry.to_root) {
         vmx_guest_enter(env);
         if (!env->vmx.ctl.vpid) {

@@ -141,6 +141,7 @@ void helper_vmx_vmxoff(CPUX86State *env)
     if (!(env->vmx.smm_monitor_ctl & SMM_MONITOR_CTL_BLOCK_UNBLOCK)) {
         env->hflags2 &= ~HF2_SMI_BLOCKED_MASK;
     }
+    x86_cpu_init_unblocked(env_cpu(env));
     tlb_flush(env_cpu(env));
     vmx_vmsucceed(env);
     vmx_trace_transition(env, "vmxoff", from, 0, 0, env->eip);

@@ -10,6 +10,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/main-loop.h"
 #include "cpu.h"
 #include "tcg/helper-tcg.h"
 #include "vmx-parts.h"
@@ -93,8 +94,13 @@ void vmx_drop_sipi(CPUX86State *env)
 {
     CPUState *cs = env_cpu(env);
 
+    if (!(qatomic_read(&cs->interrupt_request) & CPU_INTERRUPT_SIPI)) {
+        return;
+    }
+    /* An INIT with its SIPI may come between the question and the answer. */
+    BQL_LOCK_GUARD();
     if (!(cs->interrupt_request & CPU_INTERRUPT_INIT) && !env->vmx.init_exit) {
-        cpu_reset_interrupt(cs, CPU_INTERRUPT_SIPI);
+        cs->interrupt_request &= ~CPU_INTERRUPT_SIPI;
     }
 }
 

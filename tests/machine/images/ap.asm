@@ -10,6 +10,8 @@
 ;   MAILBOX + 16  ICR low of a second interrupt, 0: none
 ;   MAILBOX + 20  1: the first interrupt once. Without a second one MAILBOX is 0 then; the second one is sent again and
 ;                 again until somebody clears MAILBOX, since the first may come before its receiver waits for it
+;                 2: both once, then MAILBOX is 0
+;   MAILBOX + 24  1 when it has seen a MAILBOX of 0
 
         global  ap_block, ap_block_end
 
@@ -36,10 +38,12 @@ protected:
         mov     ax, 0x10
         mov     ds, ax
         mov     dword [MAILBOX + 12], 1
+        jmp     .wait
+.idle:  mov     dword [MAILBOX + 24], 1
 .wait:  pause
         mov     eax, [MAILBOX]
         test    eax, eax
-        jz      .wait
+        jz      .idle
         mov     edx, [MAILBOX + 4]
         mov     [ICR_HIGH], edx
         mov     [ICR_LOW], eax
@@ -48,7 +52,9 @@ protected:
         jz      .sent
         mov     [ICR_HIGH], edx
         mov     [ICR_LOW], eax
-.sent:  cmp     dword [MAILBOX + 20], 1
+.sent:  cmp     dword [MAILBOX + 20], 2
+        je      .once
+        cmp     dword [MAILBOX + 20], 1
         jne     .next
         mov     eax, [MAILBOX + 16]
         test    eax, eax
@@ -62,6 +68,8 @@ protected:
         mov     [ICR_LOW], eax
         jmp     .again
 .once:  mov     dword [MAILBOX], 0
+        inc     dword [MAILBOX + 8]
+        jmp     .wait
 .next:  inc     dword [MAILBOX + 8]
         mov     ecx, PAUSES
 .pause: pause

@@ -56,7 +56,8 @@ static void send(uint32_t first_icr, uint32_t second_icr)
     write32(MAILBOX + 16, second_icr);
     write32(MAILBOX, first_icr);
     if (!first_icr) {
-        for (int i = 0; i < 20000; i++) { /* its last round may be on the way */
+        write32(MAILBOX + 24, 0);
+        while (!read32(MAILBOX + 24)) { /* its last round may be on the way */
             __asm__ volatile("pause");
         }
     }
@@ -187,6 +188,34 @@ static void test_lost_init(void)
     check_eq("VMX-ACT-09", "none-left-of-root", guest_run(LAUNCH), VMX_REASON_VMCALL);
 }
 
+/*
+ * INIT and at once its SIPI, each once, while this processor goes in and out of
+ * a guest.  The SIPI belongs to the INIT: the guest that waits for it after the
+ * VM exit gets it, or waits for ever.
+ */
+static void test_init_at_entry(void)
+{
+    uint32_t good = 0;
+
+    write32(MAILBOX + 20, 2);
+    for (uint32_t i = 0; i < RACES; i++) {
+        uint32_t rounds = read32(MAILBOX + 8), reason;
+
+        write32(MAILBOX + 16, ICR_SIPI | VECTOR);
+        write32(MAILBOX, ICR_INIT);
+        entry_fresh(MODE_64);
+        for (reason = guest_run(LAUNCH); reason == VMX_REASON_VMCALL; reason = guest_run(false)) {
+            __asm__ volatile("pause"); /* with one thread, the other's turn */
+        }
+        good += reason == VMX_REASON_INIT && run_waiting() == VMX_REASON_SIPI;
+        while (read32(MAILBOX + 8) == rounds) {
+            __asm__ volatile("pause");
+        }
+    }
+    write32(MAILBOX + 20, 0);
+    check_eq("VMX-ACT-07", "each-init-and-its-sipi", good, RACES);
+}
+
 static void test_init(void)
 {
     uint32_t reason;
@@ -205,6 +234,7 @@ static void test_init(void)
     }
 
     test_lost_init();
+    test_init_at_entry();
     send(ICR_INIT, 0);
     entry_fresh(MODE_64);
     wr(VMCS_GUEST_RIP, phys((void *)guest_waits));

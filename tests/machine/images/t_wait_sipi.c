@@ -19,6 +19,7 @@ extern uint8_t ap_block[], ap_block_end[];
 
 static volatile uint64_t smi_rip;
 static volatile uint32_t smi_cs, starts_in_handler;
+static volatile bool sipi_too;
 
 static void note_state(void)
 {
@@ -115,6 +116,46 @@ static void sipi_before_init(void)
     send(ICR_INIT);
 }
 
+/* In the handler of the other processor's SMI, once. */
+static void send_from_handler(void)
+{
+    note_state();
+    smi_hook = note_state;
+    send_now(ICR_INIT);
+    send_now(ICR_SMI);
+    if (sipi_too) {
+        send_now(ICR_SIPI);
+    }
+}
+
+/*
+ * What has waited for RSM comes in its order of priority: the SMI, the INIT
+ * behind it, and the start-up IPI that belongs to the INIT (DM-EXI-07).
+ */
+static void behind_rsm(const char *name, bool with_sipi)
+{
+    uint32_t before = smi_count;
+
+    sipi_too = with_sipi;
+    memset((void *)(uintptr_t)MAILBOX, 0, 32);
+    send(ICR_SIPI);
+    wait_for_start();
+    write32(RUNS, 0);
+    smi_hook = send_from_handler;
+    send(ICR_SMI);
+    for (uint32_t i = 0; i < 1000 && smi_count != before + 2; i++) {
+        give_turn();
+    }
+    check_eq("DM-EXI-07", name, smi_count, before + 2);
+    if (!sipi_too) {
+        send(ICR_SIPI);
+    }
+    wait_for_start();
+    check_eq("DM-EXI-07", "then-init", read32(RUNS), 1);
+    check_eq("DM-EXI-07", "no-smi-is-left", smi_count, before + 2);
+    send(ICR_INIT);
+}
+
 void run_tests(void)
 {
     memcpy((void *)(uintptr_t)AP_AT, ap_block, (size_t)(ap_block_end - ap_block));
@@ -128,4 +169,6 @@ void run_tests(void)
     /* As firmware starts a processor; the second start-up IPI finds it running. */
     one_start("over-init-two-sipis", ICR_SMI, ICR_INIT, 2);
     sipi_before_init();
+    behind_rsm("smi-before-init", false);
+    behind_rsm("smi-before-init-and-start-up", true);
 }
