@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from build_scripts.bare.catalogue import PROGRAMS
 from tests.support.carried import DEMONSTRATION, carry_out, experiment_of
 from tests.support.newcomer import environment
 from tests.tutorial import kept_build
@@ -24,6 +26,9 @@ PAGES = pages_with_commands(ROOT)
 # commands are checked up to the collected tests.
 SUITE_COMMAND = "python3 -m build_scripts test"
 COLLECTED = (SUITE_COMMAND, f"{SUITE_COMMAND} -m sanitize", f"{SUITE_COMMAND} -m mutation")
+# Programs without firmware, which tests/machine/test_chapters.py runs. The first chapter's runs here, as shown, too.
+_PROGRAM = re.compile(r"python3 -m build_scripts bare ([a-z-]+)")
+RUN_BY_ITSELF = {program.name for program in PROGRAMS} - {"smi"}
 # Pages that a newcomer begins with: their demonstration is carried out in the fresh clone, too.
 NEWCOMERS = (Path("README.md"), Path("docs/tutorial/first-light.rst"))
 # More than the ordinary suite does itself is not the page's point: it runs with another seed, and with its count of
@@ -76,6 +81,9 @@ def _carried(page: Page, command: str) -> tuple[str, ...] | None:
 def _shown(page: Page, command: str) -> str:
     """As the page's shell gets it; what the session has carried out by itself, or tests elsewhere, is left to that."""
     if _carried(page, command) is not None or command in ELSEWHERE:
+        return f": {shlex.quote(command)}"
+    found = _PROGRAM.fullmatch(command)
+    if found is not None and found[1] in RUN_BY_ITSELF:
         return f": {shlex.quote(command)}"
     for long, short in SHORTENED.items():
         command = command.replace(long, short)
