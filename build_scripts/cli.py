@@ -37,7 +37,7 @@ from build_scripts.conformance import shards
 from build_scripts.conformance.rules import SUITES
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.experiments import catalogue
-from build_scripts.experiments.experiment import DEFAULT_EXPERIMENT, Request
+from build_scripts.experiments.experiment import DEFAULT_EXPERIMENT, OPTIONS, Request
 from build_scripts.experiments.kvm import Kvm
 from build_scripts.fuzzing.campaign import Effort
 from build_scripts.linux import kernel
@@ -78,10 +78,8 @@ def _test(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    if options.list:
-        return run.list_experiments()
     request = Request(
-        experiment=options.experiment,
+        experiment=options.experiment or DEFAULT_EXPERIMENT,
         json=options.json,
         trace=options.trace,
         script=options.script,
@@ -98,7 +96,21 @@ def _run(options: argparse.Namespace) -> int:
         attack=options.attack,
         rst=options.rst,
     )
+    if options.list:
+        _listed_alone("experiments", [OPTIONS[field] for field in request.given()], options.experiment)
+        return run.list_experiments()
     return run.run(request)
+
+
+def _listed_alone(what: str, given: list[str], name: str | None) -> None:
+    """Refuse what has no effect beside ``--list``.
+
+    Raises:
+        LabError: something was given.
+    """
+    words = [*([name] if name is not None else []), *given]
+    if words:
+        raise LabError(f"--list names the {what} and does nothing else; it has no use for {words[0]}", ExitCode.USAGE)
 
 
 def _build(options: argparse.Namespace) -> int:
@@ -130,6 +142,8 @@ def _bench(options: argparse.Namespace) -> int:
 
 def _fuzz(options: argparse.Namespace) -> int:
     if options.list:
+        given = [f"--{name}" for name in ("runs", "calls", "seed", "input", "json") if getattr(options, name)]
+        _listed_alone("targets", given, options.targets[0] if options.targets else None)
         return fuzz.list_targets()
     effort = Effort(runs=options.runs or FUZZ_RUNS, calls=options.calls or 0, seed=options.seed)
     return fuzz.fuzz(options.targets, effort, options.json, options.input)
@@ -209,7 +223,6 @@ def _run_parser(commands: Commands) -> None:
         "experiment",
         nargs="?",
         choices=catalogue.NAMES,
-        default=DEFAULT_EXPERIMENT,
         metavar="EXPERIMENT",
         help=f"which one (default: {DEFAULT_EXPERIMENT})",
     )

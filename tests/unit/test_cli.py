@@ -146,6 +146,24 @@ def test_list_of_experiments(capsys: pytest.CaptureFixture[str], monkeypatch: py
         assert f"{experiment.name} {experiment.title}" in words
 
 
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ("run --list kvm", "kvm"),
+        ("run --list --json x.json", "--json"),
+        ("run --list --processors 2", "--processors"),
+        ("run --list --qemu stock", "--qemu"),
+        ("fuzz --list api", "api"),
+        ("fuzz --list --runs 3", "--runs"),
+    ],
+)
+def test_a_list_comes_alone(words: str, named: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What would have no effect beside it is refused."""
+    assert cli.main(words.split()) == ExitCode.USAGE
+    captured = capsys.readouterr()
+    assert captured.out == "" and f"does nothing else; it has no use for {named}" in captured.err
+
+
 def test_unknown_experiment(capsys: pytest.CaptureFixture[str]) -> None:
     code, text = said(["run", "third-light"], capsys)
     assert code == ExitCode.USAGE and text.count("\n") == 1 and "'third-light'" in text and "'plain-vmm'" in text
