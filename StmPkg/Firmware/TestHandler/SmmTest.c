@@ -38,6 +38,7 @@ STATIC CONST REQUEST  mRequests[] = {
   { L"mseg-write",   StmTestWriteMseg,   2 },
   { L"read",         StmTestReadMemory,  1 },
   { L"cpuid",        StmTestCpuid,       0 },
+  { L"rdtsc",        StmTestRdtsc,       0 },
   { L"triple-fault", StmTestTripleFault, 0 },
   { L"halt",         StmTestHalt,        0 },
   { L"loop",         StmTestLoop,        0 }
@@ -262,6 +263,7 @@ STATIC CONST STM_COMMAND  mCommands[] = {
   { L"mseg-write",   L"OFFSET VALUE " OPTIONS, 2, 2 + OPTION_WORDS, Ask },
   { L"read",         L"ADDRESS " OPTIONS,      1, 1 + OPTION_WORDS, Ask },
   { L"cpuid",        OPTIONS,                  0, OPTION_WORDS,     Ask },
+  { L"rdtsc",        OPTIONS,                  0, OPTION_WORDS,     Ask },
   { L"triple-fault", OPTIONS,                  0, OPTION_WORDS,     Ask },
   { L"halt",         OPTIONS,                  0, OPTION_WORDS,     Ask },
   { L"loop",         OPTIONS,                  0, OPTION_WORDS,     Ask }

@@ -325,6 +325,9 @@ TestHandler (
     case StmTestCpuid:
       AsmCpuid (CPUID_LEAF, &Request.Value, NULL, NULL, NULL);
       break;
+    case StmTestRdtsc:
+      Request.Value = (UINT32)AsmReadTsc ();
+      break;
     case StmTestTripleFault:
       CauseTripleFault ();
       break;

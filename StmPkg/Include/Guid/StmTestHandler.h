@@ -35,7 +35,8 @@ typedef enum {
   StmTestTripleFault = 4,       ///< an exception without an IDT
   StmTestReadMemory  = 5,       ///< read a byte of memory at Address
   StmTestHalt        = 6,       ///< halt for ever, interrupts off
-  StmTestLoop        = 7        ///< go round in a loop for ever
+  StmTestLoop        = 7,       ///< go round in a loop for ever
+  StmTestRdtsc       = 8        ///< an instruction that exits if a control asks for it
 } STM_TEST_COMMAND;
 
 typedef enum {

@@ -13,13 +13,12 @@
 #include "Api/Api.h"
 #include "Exit/Exit.h"
 #include "Guest/Guest.h"
+#include "ExitTable.h"
 #include "Log/Log.h"
 #include "Protect/Protect.h"
 
 /**
-  The dispatch table of VM exits of the SMI handler. What it can cause has a row; an exit
-  without one is excluded by the controls of the SMM-guest VMCS, or is RSM, which has a way
-  of its own: every SMI takes it.
+  Look an exit of the SMI handler up in the dispatch table, ExitTable.h.
 
   Code and no array: nobody relocates the image, so that any firmware may copy it anywhere,
   and an array would hold addresses as linked.
@@ -35,46 +34,12 @@ HandlerExit (
   IN UINT32  Reason
   )
 {
+  #define STM_EXIT_CASE(BasicReason, Function, Control)                        \
+    case BasicReason:                                                          \
+      return Function;
+
   switch (Reason & (VMX_REASON_ENTRY_FAILURE | VMX_REASON_BASIC_MASK)) {
-    case VMX_REASON_TRIPLE_FAULT:
-      return StmExitTripleFault;
-    case VMX_REASON_CPUID:
-      return StmExitCpuid;
-    case VMX_REASON_INVD:
-      return StmExitInvd;
-    case VMX_REASON_VMCALL:
-      return StmApiHandler;
-    case VMX_REASON_CR_ACCESS:
-      return StmExitControlRegister;
-    case VMX_REASON_IO:
-      return StmExitIo;
-    case VMX_REASON_RDMSR:
-    case VMX_REASON_EPT_VIOLATION:
-      return StmExitViolation;
-    case VMX_REASON_WRMSR:
-      return StmExitWrmsr;
-    case VMX_REASON_MONITOR_TRAP_FLAG:
-      return StmExitStepped;
-    case VMX_REASON_PREEMPTION_TIMER:
-      return StmExitTimeout;
-    //
-    // There is neither VMX nor SMX for the handler.
-    //
-    case VMX_REASON_GETSEC:
-    case VMX_REASON_INVEPT:
-    case VMX_REASON_INVVPID:
-    case VMX_REASON_VMCLEAR:
-    case VMX_REASON_VMFUNC:
-    case VMX_REASON_VMLAUNCH:
-    case VMX_REASON_VMPTRLD:
-    case VMX_REASON_VMPTRST:
-    case VMX_REASON_VMREAD:
-    case VMX_REASON_VMRESUME:
-    case VMX_REASON_VMWRITE:
-    case VMX_REASON_VMXOFF:
-    case VMX_REASON_VMXON:
-    case VMX_REASON_XSETBV:
-      return StmExitUndefined;
+    STM_EXIT_TABLE (STM_EXIT_CASE)
     default:
       return NULL;
   }

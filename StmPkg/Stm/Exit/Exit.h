@@ -10,6 +10,7 @@
 
 #include <Uefi/UefiBaseType.h>
 #include <Protocol/DebugSupport.h>
+#include "ExitTable.h"
 #include "StmState.h"
 
 /**
@@ -119,70 +120,14 @@ StmFinishSmi (
   IN OUT STM_PROCESSOR  *Processor
   );
 
-//
-// VM exits of the SMI handler, the SMM-guest VMCS current. Each returns what the
-// entry code shall do.
-//
+///
+/// VM exits of the SMI handler, the SMM-guest VMCS current: functions of the dispatch
+/// table. Each gets the processor and returns what the entry code shall do.
+///
+#define STM_EXIT_DECLARATION(BasicReason, Function, Control)                   \
+  STM_ENTER EFIAPI Function (IN OUT STM_PROCESSOR *Processor);
 
-STM_ENTER
-EFIAPI
-StmExitCpuid (
-  IN OUT STM_PROCESSOR  *Processor
-  );
-
-STM_ENTER
-EFIAPI
-StmExitInvd (
-  IN OUT STM_PROCESSOR  *Processor
-  );
-
-STM_ENTER
-EFIAPI
-StmExitControlRegister (
-  IN OUT STM_PROCESSOR  *Processor
-  );
-
-STM_ENTER
-EFIAPI
-StmExitUndefined (
-  IN OUT STM_PROCESSOR  *Processor
-  );
-
-STM_ENTER
-EFIAPI
-StmExitViolation (
-  IN OUT STM_PROCESSOR  *Processor
-  );
-
-STM_ENTER
-EFIAPI
-StmExitWrmsr (
-  IN OUT STM_PROCESSOR  *Processor
-  );
-
-STM_ENTER
-EFIAPI
-StmExitIo (
-  IN OUT STM_PROCESSOR  *Processor
-  );
-
-STM_ENTER
-EFIAPI
-StmExitStepped (
-  IN OUT STM_PROCESSOR  *Processor
-  );
-
-STM_ENTER
-EFIAPI
-StmExitTimeout (
-  IN OUT STM_PROCESSOR  *Processor
-  );
-
-STM_ENTER
-EFIAPI
-StmExitTripleFault (
-  IN OUT STM_PROCESSOR  *Processor
-  );
+STM_EXIT_TABLE (STM_EXIT_DECLARATION)
 
 /**
   Describe the access for which a VM exit of the SMI handler occurred.

@@ -6,10 +6,14 @@
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
 
+#include "ExitTable.h"
 #include "Guest.h"
 
-#define NEEDED_CPU_CONTROLS                                                    \
-  (VMX_CPU_CR3_LOAD | VMX_CPU_IO_BITMAPS | VMX_CPU_MSR_BITMAPS | VMX_CPU_SECONDARY_CONTROLS)
+///
+/// What the dispatch table asks for.
+///
+#define OR_CONTROL(BasicReason, Function, Control)  | (Control)
+#define NEEDED_CPU_CONTROLS  (VMX_CPU_SECONDARY_CONTROLS STM_EXIT_TABLE (OR_CONTROL))
 
 ///
 /// Without loading debug state, PAT and EFER the STM could not keep handler and
