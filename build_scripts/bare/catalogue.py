@@ -47,6 +47,7 @@ PROGRAMS = (
     Program(
         "save-state", "what an SMI handler changes in the save state, and what comes back", "chapters/save_state.c"
     ),
+    Program("rdtsc", "an SMI handler that reads the time-stamp counter", "chapters/rdtsc.c"),
     Program("attack", "an SMI handler against a page that the STM protects", "chapters/attack.c"),
     Program("sleep", "a VMM that traps the way into standby, leaves, and returns", "chapters/sleep.c"),
 )

@@ -16,7 +16,7 @@ from build_scripts.conformance.image_run import Outcome, run_image
 from build_scripts.conformance.image_table import DUAL_CPU, STOCK_CPU
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.machine.processors import STREAMS
-from build_scripts.observation import events
+from build_scripts.observation import crash, events
 from build_scripts.observation.events import Record, Stream, read_stream
 from build_scripts.stm_image.loaded import loaded_digest
 
@@ -57,7 +57,8 @@ class Seen:
         elif self.outcome.declared is None and self.outcome.shutdown is None:
             found.append("it ended before its end")
         if self.outcome.shutdown is None and self.crash is not None:
-            found.append(f"the STM crashed: class={self.crash.text('class')}")
+            words = "; ".join(crash.explain(self.crash, self.stream, self.folder, None))
+            found.append(f"the STM crashed: class={self.crash.text('class')}: {words}")
         return found
 
     def as_json(self) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from build_scripts.exercises.exercise import Exercise, Trial, unfinished, wrong_
 
 # Of the STM for a plain SMI: the bound that the STM keeps to. One record by port costs thousands.
 MOST_INSTRUCTIONS = 700
+# Basic exit reason.
+RDTSC = 16
 _SMIS = ("ExecMon.efi start", "SmiTool.efi b2 3", "ExecMon.efi stop", "reset -s")
 _CPUID = ("ExecMon.efi start", "SmmTest.efi cpuid", "ExecMon.efi stop", "reset -s")
 _TEST_HANDLER = ("--fw-cfg", "opt/org.stmlab/test-handler=1")
@@ -55,6 +57,17 @@ def _two_attacks(trial: Trial) -> list[str]:
     """A second attack, that comes off while nobody has asked the STM, and is blocked afterwards."""
     found = wrong_program(trial)
     return ["there is one attack only" if words.startswith("two-attacks") else words for words in found]
+
+
+def _rdtsc(trial: Trial) -> list[str]:
+    """The exit occurs, and the handler never notices."""
+    if found := wrong_program(trial):
+        return found
+    assert trial.document is not None
+    exits = [event for event in trial.document["transitions"] if event["kind"] == "handler-exit"]
+    if not any(event["reason"] == RDTSC for event in exits):
+        return ["RDTSC of the SMI handler causes no VM exit: does a row of the table ask for the control?"]
+    return []
 
 
 EXERCISES = (
@@ -115,6 +128,18 @@ EXERCISES = (
         (),
         wrong_program,
         program="save-state",
+    ),
+    Exercise(
+        "rdtsc",
+        "a control that nobody has thought through; write the exit handler that it needs",
+        "tutorial/exit-handler",
+        "RDTSC of the SMI handler is to cause a VM exit. Somebody has set the control in\n"
+        "StmPkg/Stm/Guest/SmmGuestVmcs.c, and the STM crashes. Read its record, write the exit handler in a file of\n"
+        "its own, and have a row of StmPkg/Stm/ExitTable.h set the control.",
+        (),
+        _rdtsc,
+        program="rdtsc",
+        writes=True,
     ),
     Exercise(
         "exit-handler",

@@ -41,6 +41,7 @@ class Exercise:
         options: further options of ``run``.
         program: of the command ``bare``, a program without firmware, which shows the same in a second.
         answers: the file of the tree that the student fills in, if nothing is run.
+        writes: it is done when something new is written, not when a fault is gone; ``NAME.solution.patch`` is that.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Exercise:
     options: tuple[str, ...] = ()
     program: str = ""
     answers: str = ""
+    writes: bool = False
 
     @property
     def checked(self) -> str:

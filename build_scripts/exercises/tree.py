@@ -110,13 +110,15 @@ def begun(exercise: Exercise) -> Path:
 
 
 def mend(exercise: Exercise) -> Path:
-    """Take the fault out of the tree again; returns where it is.
+    """Take the fault out of the tree again, and put in what there was to write; returns where it is.
 
     Raises:
         LabError: it was not begun, or somebody has changed the place meanwhile.
     """
     target = begun(exercise)
     _patch(target, PATCHES / f"{exercise.name}.patch", "-R")
+    if exercise.writes:
+        _patch(target, PATCHES / f"{exercise.name}.solution.patch")
     return target
 
 

@@ -100,7 +100,7 @@ def _exception(crash: Record, vector: int) -> str:
 
 def _no_row(crash: Record, reason: int) -> str:
     if crash.source == "STM":
-        return "no row in the dispatch table of the STM (StmPkg/Stm/Entry/Dispatch.c)"
+        return "no row in the dispatch table of the STM (StmPkg/Stm/ExitTable.h)"
     if reason & 0xFFFF == _CR_ACCESS:
         return "an access that the executive monitor does not emulate"
     return "no row in the dispatch table of the executive monitor"

@@ -100,7 +100,7 @@ CRASHES: dict[str, Breaker] = {
 EXPLAINED = {
     "exception": rf"exception 14 \(#PF\), .*\nRIP {MSEG:#x}: in MSEG, outside the STM's code",
     "entry-failure": r"VM-instruction error 4: VMLAUNCH with non-clear VMCS",
-    "unexpected-exit": r"no row in the dispatch table of the STM \(StmPkg/Stm/Entry/Dispatch\.c\)",
+    "unexpected-exit": r"no row in the dispatch table of the STM \(StmPkg/Stm/ExitTable\.h\)",
 }
 
 

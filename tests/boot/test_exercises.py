@@ -21,6 +21,7 @@ SYMPTOMS = {
     "mseg-header": "the firmware says refused, image-malformed: StaticImageSize:beyond-file",
     "hot-path": r"the STM executes \d,\d{3} instructions for an SMI",
     "exit-handler": "class=unexpected-exit .*\n.*exit reason 10: CPUID",
+    "rdtsc": r"class=unexpected-exit: exit reason 16: RDTSC.*ExitTable\.h",
     "smbase": r"where-the-handler-runs: got:0x30000,want:0x3810000",
     "waits": r"smis-that-the-vmm-knows-of: got:0x0,want:0x3",
     "own-vmm": r"smis: got:0x0,want:0x2\n(.*\n)*.*refused: .*DM-ACT-13: EXIT_CONTROLS is 0x0",
@@ -34,7 +35,7 @@ SYMPTOMS = {
 
 
 # Without firmware, or without a run at all. What the mended trees show the chapters' own tests see.
-SECONDS = ("smbase", "waits", "own-vmm", "copy-back", "guard", "second-attack", "standby", "stranger")
+SECONDS = ("smbase", "waits", "own-vmm", "copy-back", "guard", "second-attack", "standby", "stranger", "rdtsc")
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +54,8 @@ def check(name: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
     [
         *SECONDS,
         "hot-path",
-        "exit-handler",
+        # As "rdtsc", of an exit that no control asks for, and under firmware.
+        pytest.param("exit-handler", marks=pytest.mark.long),
         # The converter's and the loader's words for each fault have tests of their own.
         pytest.param("mseg-header", marks=pytest.mark.long),
         # It hangs until its time is up.
@@ -67,6 +69,31 @@ def test_a_fault_shows(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert re.search(SYMPTOMS[name], said.rstrip()), said
 
 
+def test_a_handler_of_ones_own(capsys: pytest.CaptureFixture[str]) -> None:
+    """The solution is a file, its line of the INF and a row; without the row nothing asks for the exit."""
+    assert cli.main(["exercise", "rdtsc"]) == 0
+    assert cli.main(["exercise", "rdtsc", "--solution"]) == 0
+    assert check("rdtsc", capsys) == (0, "rdtsc: passed\n")
+    table = tree.place(find("rdtsc")) / "StmPkg/Stm/ExitTable.h"
+    table.write_text("".join(line for line in table.open() if "StmExitRdtsc" not in line))
+    status, said = check("rdtsc", capsys)
+    assert status == ExitCode.EXPECTATION_FAILED and "RDTSC of the SMI handler causes no VM exit" in said
+
+
+@pytest.mark.long
+def test_a_handler_that_forgets_the_instruction_length(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["exercise", "rdtsc"]) == 0
+    assert cli.main(["exercise", "rdtsc", "--solution"]) == 0
+    handler = tree.place(find("rdtsc")) / "StmPkg/Stm/Exit/Rdtsc.c"
+    text = handler.read_text()
+    handler.write_text(text.replace("  VmxSkipInstruction ();\n", ""))
+    assert handler.read_text() != text
+    status, said = check("rdtsc", capsys)
+    assert status == ExitCode.EXPECTATION_FAILED
+    assert "it did not come to its end" in said or "class=handler-timeout" in said
+
+
+@pytest.mark.long
 def test_the_mended_tree_passes(capsys: pytest.CaptureFixture[str]) -> None:
     """Of both exercises about CPUID, whose mended trees are the checkout's, as those of all exercises."""
     assert cli.main(["exercise", "exit-handler"]) == 0

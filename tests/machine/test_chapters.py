@@ -48,6 +48,7 @@ def still_wrong(program: str, document: dict[str, Any]) -> list[str]:
     """What the checks of its exercises say of a run of the checkout's, which is what the mended tree is."""
     exercises = [exercise for exercise in EXERCISES if exercise.program == program]
     assert exercises or program == "activate"
+    exercises = [exercise for exercise in exercises if not exercise.writes]
     return [words for exercise in exercises for words in exercise.wrong(Trial(ExitCode.OK, document, ""))]
 
 

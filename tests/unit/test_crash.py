@@ -95,7 +95,7 @@ def test_unexpected_exit_of_the_handler(tmp_path: Path) -> None:
     (tmp_path / "firmware.log").write_text("Loading SMM driver at 0x0001FD58000 EntryPoint=0x1 VariableSmm.efi\n")
     assert explained(logs) == [
         "exit reason 46: access to GDTR or IDTR, an exit of the SMI handler",
-        "no row in the dispatch table of the STM (StmPkg/Stm/Entry/Dispatch.c)",
+        "no row in the dispatch table of the STM (StmPkg/Stm/ExitTable.h)",
         "RIP 0x1fd58123: in VariableSmm.efi+0x123",
     ]
 
