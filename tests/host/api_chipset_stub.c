@@ -12,10 +12,17 @@
 #define EXBAR           0x60
 #define EXBAR_SIZE(Value)  (SIZE_256MB >> (((Value) >> 1) & 3))
 
+///
+/// A register that holds what could be PCIEXBAR, of another place.
+///
+#define SCRATCH        (ADDRESS_ENABLE | 0xF850)
+#define SCRATCH_VALUE  0xD0000001
+
 STATIC UINT32  mAddress;       ///< at port CF8H
 STATIC UINT32  mIdentifier;
 STATIC UINT64  mExBar;
 STATIC UINT32  mForeign;       ///< what another processor writes to CF8H
+STATIC UINT32  mUntil;         ///< behind so many accesses of port CFCH
 STATIC UINT32  mDisturbed;     ///< how often
 STATIC UINT32  mPutsBack;      ///< and whether it puts back what was there
 STATIC UINT32  mAccesses;      ///< of port CFCH
@@ -38,6 +45,7 @@ TestChipset (
   mExBar      = ExBar;
   mAccesses   = 0;
   mDisturbed  = 0;
+  mUntil      = 0;
 }
 
 /**
@@ -45,17 +53,20 @@ TestChipset (
   port CFCH behind it.
 
   @param[in] Address   What it writes.
+  @param[in] Until     How many accesses it leaves alone before.
   @param[in] Times     How often it comes in time.
   @param[in] PutsBack  Not 0: it puts the address back.
 **/
 VOID
 TestDisturb (
   IN UINT32  Address,
+  IN UINT32  Until,
   IN UINT32  Times,
   IN UINT32  PutsBack
   )
 {
   mForeign   = Address;
+  mUntil     = Until;
   mDisturbed = Times;
   mPutsBack  = PutsBack;
 }
@@ -99,6 +110,8 @@ Register (
       return (UINT32)mExBar;
     case ADDRESS_ENABLE | (EXBAR + 4):
       return (UINT32)(mExBar >> 32);
+    case SCRATCH:
+      return SCRATCH_VALUE;
     default:
       return MAX_UINT32;
   }
@@ -157,7 +170,9 @@ IoRead32 (
 
   mAccesses++;
   Before = mAddress;
-  if (mDisturbed != 0) {
+  if (mUntil != 0) {
+    mUntil--;
+  } else if (mDisturbed != 0) {
     mDisturbed--;
     mAddress = mForeign;
   }

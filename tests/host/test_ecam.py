@@ -33,9 +33,9 @@ def set_chipset(stm: Stm, bridge: int, register: int) -> None:
     stm.library.TestChipset(ctypes.c_uint32(bridge), ctypes.c_uint64(register))
 
 
-def disturb(stm: Stm, address: int, times: int, *, puts_back: bool = False) -> None:
-    """Another processor writes to CF8H, so often just before the STM reads port CFCH."""
-    stm.library.TestDisturb(ctypes.c_uint32(address), ctypes.c_uint32(times), ctypes.c_uint32(puts_back))
+def disturb(stm: Stm, address: int, times: int, *, until: int = 0, puts_back: bool = False) -> None:
+    """Another processor writes to CF8H, so often just before the STM reads port CFCH, `until` reads from now."""
+    stm.library.TestDisturb(*(ctypes.c_uint32(number) for number in (address, until, times, puts_back)))
 
 
 def guarded(stm: Stm) -> tuple[int, int, bool]:
@@ -135,8 +135,10 @@ def ready(stm: Stm, register: int) -> None:
 
 
 ECAM = (0xE000_0000, 256)
-#: CF8H for a register that says nothing, and for two of the host bridge.
-NOTHING, IDENTIFIER, REGISTER = 0x8000_F800, 0x8000_0000, 0x8000_0060
+#: CF8H for a register that says nothing, for two of the host bridge, and for one that looks like PCIEXBAR.
+NOTHING, IDENTIFIER, REGISTER, OTHER_PLACE = 0x8000_F800, 0x8000_0000, 0x8000_0060, 0x8000_F850
+#: Reads of the host bridge's identifier, and of each half of PCIEXBAR.
+READS = 3
 
 
 @pytest.mark.parametrize("address", [NOTHING, IDENTIFIER, REGISTER, 0])
@@ -161,7 +163,7 @@ def test_value_that_ecam_itself_denies(stm: Stm) -> None:
     """Read alike as often as it takes, but in memory nothing says so: the chipset is asked again."""
     ready(stm, 0)
     set_chipset(stm, Q35_BRIDGE, pciexbar(*ECAM))
-    disturb(stm, REGISTER, 9, puts_back=True)
+    disturb(stm, OTHER_PLACE, READS, until=READS, puts_back=True)
     assert protect(stm, pci()) == model.SUCCESS
     assert guarded(stm) == (*ECAM, False)
 
