@@ -348,7 +348,7 @@ typedef struct STM_SHARED_STATE {
   UINT64                      Ecam;             ///< STM_ECAM that is guarded: STM_ECAM_NOW
   UINT64                      ChipsetEcam;      ///< where the chipset had it last
   UINT64                      McfgEcam;         ///< where ACPI's tables had it at INITIALIZE_PROTECTION
-  UINT64                      PciProtected;     ///< not 0: something of configuration space is protected
+  UINT64                      PciProtected;     ///< not 0: something of configuration space is protected, or was
   UINT32                      VmcsSize;         ///< bytes of a VMCS region
   UINT32                      BlockSize;        ///< STM_BLOCK_SIZE or STM_LARGE_BLOCK_SIZE
   UINT32                      ProcessorLimit;   ///< processors that are served at a time; parts of the ring

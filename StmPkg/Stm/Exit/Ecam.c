@@ -106,7 +106,7 @@ StmTryEcam (
   Ecam     = STM_ECAM_NOW (Processor->Shared);
   Place    = VmRead (VMCS_GUEST_PHYSICAL_ADDRESS) - STM_ECAM_BASE (Ecam);
   Function = Place & ~(UINT64)(STM_PCI_FUNCTION_SIZE - 1);
-  if ((Processor->Shared->PciProtected == 0) || (Place >= STM_ECAM_SIZE (Ecam)) ||
+  if ((Place >= STM_ECAM_SIZE (Ecam)) || !STM_PCI_IS_GUARDED (Processor) ||
       (StmProtectedAt (Processor, StmSpaceMemory, STM_ECAM_BASE (Ecam) + Place, 1) != 0))
   {
     return FALSE;

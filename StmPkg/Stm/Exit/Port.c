@@ -213,7 +213,7 @@ IsProtectedRegister (
       Protected = TRUE;
     }
 
-    Registers->Own = (BOOLEAN)(Registers->Own || (Access->Write && StmPciIsOwn (Place, 1)));
+    Registers->Own = (BOOLEAN)(Registers->Own || (Access->Write && StmPciIsOwn (Place, 1) && STM_PCI_IS_GUARDED (Processor)));
   }
 
   return Protected;

@@ -129,9 +129,17 @@ StmApplyPci (
   Range.Base = STM_ECAM_BASE (Shared->Ecam);
   Range.End  = Range.Base + STM_ECAM_SIZE (Shared->Ecam);
   StmApplyEpt (Shared, Profile, &Range);
-  Shared->PciProtected = StmProfileHas (Profile, StmSpacePci) ? 1 : 0;
-  Range.Space          = StmSpaceIo;
-  Range.Base           = STM_PCI_PORTS_BASE;
-  Range.End            = STM_PCI_PORTS_END;
+  //
+  // A handler on another processor may have written an address, which the STM keeps for it, and
+  // the data may follow after the last register is given back. So the ports stay the STM's until
+  // the session ends.
+  //
+  if (StmProfileHas (Profile, StmSpacePci)) {
+    Shared->PciProtected = 1;
+  }
+
+  Range.Space = StmSpaceIo;
+  Range.Base  = STM_PCI_PORTS_BASE;
+  Range.End   = STM_PCI_PORTS_END;
   StmApplyBitmaps (Shared, Profile, &Range);
 }

@@ -242,10 +242,10 @@ StmApplyBitmaps (
   }
 
   //
-  // Of PCI configuration space a register is protected, or some are: the STM looks at
-  // each access to its ports.
+  // Of PCI configuration space a register is protected, or has been: the STM looks at each
+  // access to its ports.
   //
-  Pci    = StmProfileHas (Profile, StmSpacePci);
+  Pci    = (BOOLEAN)(Shared->PciProtected != 0);
   End    = Range->Base;
   Access = 0;
   for (Place = Range->Base; Place < Range->End; Place++) {

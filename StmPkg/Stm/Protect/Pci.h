@@ -18,6 +18,12 @@
 #define STM_PCI_ADDRESS  0x00FFFFFC
 
 ///
+/// Is anything of configuration space protected now?
+///
+#define STM_PCI_IS_GUARDED(Processor)                                          \
+  (StmProtectedAt ((Processor), StmSpacePci, 0, StmSpaceSize (StmSpacePci, 0)) != 0)
+
+///
 /// Who reads configuration space for descriptors, and where.
 ///
 typedef struct {

@@ -514,7 +514,7 @@ void run_tests(void)
         NULL,
 #endif
         scene_shadows, scene_opened, scene_copies, scene_full,
-        scene_cost
+        scene_cost, scene_ports
     };
 
     firmware();

@@ -60,6 +60,7 @@ void wait_for_end(uint32_t cpu);
 void scene_guard(void);   /* many_changes.c: what is protected changes under the handler of another processor */
 void scene_shadows(void);
 void scene_opened(void);
+void scene_ports(void);
 void scene_fetch(void);   /* many_policies.c */
 void scene_absent(void);
 void scene_copies(void);

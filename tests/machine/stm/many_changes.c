@@ -218,3 +218,56 @@ void scene_opened(void)
     check_eq("OPENED", "clts", seen[2], seen[0]);
     stop_both();
 }
+
+/* ---- ports of PCI configuration space ---- */
+
+#define ADDRESS_PORT 0xCF8u
+#define DATA_PORT    0xCFCu
+#define ISA_BRIDGE   0x8000F800u /* 0:1F.0 */
+#define HOST_BRIDGE  0x80000000u
+
+/* The bytes 40H to 43H of the ISA bridge. */
+static void pci_descriptor(void)
+{
+    static const uint8_t text[22] = { 5, 0, 0, 0, 22, 0, 0, 0, 3, 0, 0x40, 0, 4, 0, 0, 0, 1, 1, 6, 0, 0, 0x1F };
+
+    memset((void *)(uintptr_t)list, 0, PAGE_SIZE);
+    memcpy((void *)(uintptr_t)list, text, sizeof(text));
+    *(volatile uint8_t *)(uintptr_t)(list + sizeof(text) + 4) = 16;
+}
+
+/* The address when the registers are protected, the data when they are not any more: no VM exit between. */
+static void read_by_ports(uint32_t cpu)
+{
+    if (cpu != 1) {
+        return;
+    }
+    outl(ADDRESS_PORT, ISA_BRIDGE);
+    arrived++;
+    while (!list_is_granted()) {
+        __asm__ volatile("pause" : : : "memory");
+    }
+    seen[0] = inl(DATA_PORT);
+}
+
+void scene_ports(void)
+{
+    uint32_t id;
+
+    start_both();
+    outl(ADDRESS_PORT, ISA_BRIDGE);
+    id = inl(DATA_PORT);
+    pci_descriptor();
+    call_with_list("protect", API_PROTECT);
+    pci_descriptor();
+    outl(ADDRESS_PORT, HOST_BRIDGE);
+    many_hook = read_by_ports;
+    begin(1, PHASE_SMI);
+    wait_for(&arrived, 1);
+    call_with_list("unprotect", API_UNPROTECT);
+    wait_for_end(1);
+    check_eq("PORTS", "handlers-address", seen[0], id);
+    check_eq("PORTS", "address-as-left", inl(ADDRESS_PORT), HOST_BRIDGE);
+    check("PORTS", "another-register", inl(DATA_PORT) != id, "%x", id);
+    stop_both();
+}

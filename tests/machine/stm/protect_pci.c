@@ -279,6 +279,9 @@ static void check_high_ecam(void)
     faults("high-pciexbar", ACCESS_WRITE, HIGH_ECAM + PCIEXBAR, FAULT_GP);
     protect_registers(API_UNPROTECT);
     allowed("high-again", ACCESS_READ, HIGH_PAGE + PMBASE);
+    access_value = (uint32_t)HIGH_ECAM | 1;
+    allowed("high-pciexbar-again", ACCESS_PCI_OUT32, HOST_BRIDGE | PCIEXBAR);
+    access_value = 0xA5;
     stop();
 }
 

@@ -29,7 +29,7 @@ SOURCES = tuple(str(HERE / name) for name in ("firmware.c", "many.c", "many_chan
 #: As many.c has them.
 SCENES = (
     *("rounds", "room", "fails", "crash", "flat", "late", "guard", "fetch", "absent", "orders", "shadows", "opened"),
-    *("copies", "full"),
+    *("copies", "full", "cost", "ports"),
 )
 OUT_OF_RESOURCES, STOPPED, UNSPECIFIED = 0x8001_0015, 0x8001_000A, 0x8001_FFFF
 BAD_PSD = 7
@@ -258,3 +258,11 @@ def test_bit_opened_under_a_handler(qemu: Path, mseg: Path, tmp_path: Path, thre
     assert of(records, "crash") == []
     exits = [record.number("reason") for record in of(records, "exit") if record.number("cpu") == 1]
     assert exits == [CR_ACCESS] * 2, "one by each mask that was not known to be open yet"
+
+
+def test_registers_opened_under_a_handler(qemu: Path, mseg: Path, tmp_path: Path) -> None:
+    """The handler of processor 1 has written an address that the STM keeps for it; the data is that address's."""
+    outcome, records = run(qemu, mseg, tmp_path, "ports", 2, thread="single")
+    assert outcome.problems(expect_shutdown=False) == []
+    assert of(records, "crash") == []
+    assert {check.name for check in outcome.checks if check.rule == "PORTS"} >= {"handlers-address", "address-as-left"}
