@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -202,6 +203,49 @@ def test_every_example_is_a_command_line() -> None:
     for example in examples:
         words = re.split(r" {2,}", example)[0].replace('"', "").split()[1:]
         assert cli.parser().parse_args(words).command == words[0], example
+
+
+# In a block, behind a prompt or without, or within a sentence.
+SHOWN = re.compile(
+    r"^(?: +|\$ )(?:\$ )?(?:python3 -m build_scripts|stmlab) (.+)$|``(?:python3 -m build_scripts|stmlab) ([^`]+)``",
+    re.M,
+)
+# What stands for a word of the reader's.
+PLACES = {"COMMAND": "run", "EXPERIMENT": "kvm", "NAME": "hot-path", "RUN": "20261128", "TARGET": "api"}
+
+
+def shown_commands(text: str) -> list[str]:
+    """The lab's commands that a page shows, wherever."""
+    joined = re.sub(r"\\\n *", "", text)
+    found = [" ".join("".join(match).split()) for match in SHOWN.findall(joined)]
+    # What the shell does with it.
+    return [re.split(r" [|&;>#]| \\n", command)[0] for command in found]
+
+
+def test_every_command_of_the_docs_is_a_command_line(checkout: Path) -> None:
+    """Also in texts that no test carries out: the command and its options exist and take what they are given."""
+    pages = [*(checkout / "docs").rglob("*.rst"), *checkout.glob("*.md")]
+    commands = [(page, command) for page in pages for command in shown_commands(page.read_text(encoding="utf-8"))]
+    assert len(commands) > 80
+    refused = []
+    for page, command in commands:
+        words = [PLACES.get(word, word) for word in shlex.split(command)]
+        if words[0] == "test" or words == ["--version"]:
+            continue
+        try:
+            cli.parser().parse_args(words)
+        except SystemExit as ended:
+            if ended.code:
+                refused.append(f"{page.relative_to(checkout)}: {command}")
+    assert refused == []
+
+
+@pytest.mark.parametrize("text", ["   $ python3 -m build_scripts nothing\n", "see ``stmlab run --nothing`` there"])
+def test_a_command_that_does_not_exist_is_found(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (command,) = shown_commands(text)
+    with pytest.raises(SystemExit):
+        cli.parser().parse_args(shlex.split(command))
+    assert "stmlab: " in capsys.readouterr().err
 
 
 def subcommands() -> dict[str, argparse.ArgumentParser]:
