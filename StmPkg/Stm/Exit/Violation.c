@@ -98,6 +98,28 @@ ProtectedKind (
 }
 
 /**
+  Whether what is not protected can succeed at a second try: protection has changed since the
+  handler was entered, or there is only now a table for the address.
+
+  @param[in,out] Processor  This processor, the SMM-guest VMCS current.
+  @param[in]     Access     What a memory access does: STM_ACCESS_READ and so on.
+
+  @retval TRUE   It can.
+  @retval FALSE  It cannot.
+**/
+STATIC
+BOOLEAN
+TriesAgain (
+  IN OUT STM_PROCESSOR  *Processor,
+  IN     UINT32         Access
+  )
+{
+  return (BOOLEAN)((Processor->Generation != *(volatile UINT32 *)&Processor->Shared->Generation) ||
+                   (((UINT32)VmRead (VMCS_EXIT_REASON) == VMX_REASON_EPT_VIOLATION) &&
+                    StmMapTouched (Processor, VmRead (VMCS_GUEST_PHYSICAL_ADDRESS), Access)));
+}
+
+/**
   Refuse an access.
 
   @param[in,out] Processor  This processor.
@@ -124,11 +146,17 @@ StmExitViolation (
   }
 
   //
-  // A violation while an event was being delivered means that the handler's
-  // stack or IDT lie where it has no access: nothing can be injected.
+  // A violation while an event was being delivered: the handler's stack or IDT lie where
+  // there is only now a table, and the event is delivered again; or where it has no
+  // access, and nothing can be injected.
   //
   if ((VmRead (VMCS_IDT_VECTORING_INFO) & VMX_INTERRUPTION_VALID) != 0) {
-    StmCrashFromVmcs (Processor, StmCrashUnexpectedExit);
+    if ((ProtectedKind (Processor) != 0) || !TriesAgain (Processor, Access)) {
+      StmCrashFromVmcs (Processor, StmCrashUnexpectedExit);
+    }
+
+    VmxRepeatEvent ();
+    return StmResumeHandler (Processor);
   }
 
   if (((UINT32)VmRead (VMCS_EXIT_REASON) == VMX_REASON_EPT_VIOLATION) && StmTryEcam (Processor, &Enter)) {
@@ -140,14 +168,7 @@ StmExitViolation (
     return StmRaiseProtectionException (Processor, Kind);
   }
 
-  //
-  // What is protected has changed since the handler was entered, or there is only now a
-  // table for it: the handler tries again.
-  //
-  if ((Processor->Generation != *(volatile UINT32 *)&Processor->Shared->Generation) ||
-      (((UINT32)VmRead (VMCS_EXIT_REASON) == VMX_REASON_EPT_VIOLATION) &&
-       StmMapTouched (Processor, VmRead (VMCS_GUEST_PHYSICAL_ADDRESS), Access)))
-  {
+  if (TriesAgain (Processor, Access)) {
     return StmResumeHandler (Processor);
   }
 

@@ -7,6 +7,7 @@
 
 #define SCENE_WHOLE 0
 #define SCENE_CR3   1 /* the PSD names page tables outside SMRAM, after START */
+#define SCENE_EVENT 2 /* an exception is delivered on a stack that no EPT table maps yet */
 
 #define RET            0xC3u
 #define OTHER_TABLES   (TSEG_BASE + 0x440000u)
@@ -20,6 +21,8 @@
 #define FRAME_CR3      16u /* in words of 8 bytes */
 #define FRAME_RIP      23u
 #define BEYOND_WIDTH   (1ull << 45)
+#define NOT_MAPPED     (1ull << 40)
+#define PF_WRITE       2u
 
 volatile uint32_t nmi_count; /* of the handler in firmware.c, which is not used here */
 static uint64_t target;
@@ -177,6 +180,29 @@ static void call(const char *name, uint32_t number, uint32_t status)
     check_eq("CALL", name, (uint32_t)call_stm_at(number, 0), status);
 }
 
+/* A write that faults, with a stack above 4 GB: the frame of #PF is the first access there. */
+static void fault_above(void *arg)
+{
+    __asm__ volatile("mov %0, %%rsp\n\tmovl $0, (%1)" : : "r"(ABOVE_4GB + PAGE_SIZE), "r"(arg) : "memory");
+}
+
+static void deliver_above(void)
+{
+    fault = try_call(fault_above, (void *)(uintptr_t)target);
+    seen = last_fault.error;
+    rip = read_cr2();
+}
+
+static void check_delivery(void)
+{
+    target = NOT_MAPPED;
+    handler_hook = deliver_above;
+    smi(HANDLER_HOOK);
+    check_eq("DELIVERY", "vector", fault, FAULT_PF);
+    check_eq("DELIVERY", "error-code", seen, PF_WRITE);
+    check_eq("DELIVERY", "cr2", rip, NOT_MAPPED);
+}
+
 void run_tests(void)
 {
     uint64_t activating;
@@ -193,9 +219,13 @@ void run_tests(void)
     activation_vmcs();
     call("initialize", API_INITIALIZE, STM_SUCCESS);
     call("start", API_START, STM_SUCCESS);
-    check_execution();
-    check_tables();
-    check_frame();
+    if (SCENE == SCENE_EVENT) {
+        check_delivery();
+    } else {
+        check_execution();
+        check_tables();
+        check_frame();
+    }
     if (SCENE == SCENE_CR3) {
         handler_hook = point_psd_elsewhere;
         smi(HANDLER_HOOK);

@@ -13,7 +13,7 @@ from tests.machine.stm.test_protect import ABOVE_4GB
 from tests.machine.stm.test_stm import HERE, SMBASE, STM_BAD_PSD, Run, digest_defines, extra_arguments, read_run
 
 SOURCES = tuple(str(HERE / name) for name in ("firmware.c", "confine.c"))
-WHOLE, CR3 = range(2)
+WHOLE, CR3, EVENT = range(3)
 CR_ACCESS, EPT_VIOLATION = 28, 48
 FETCH = 1 << 2  # of the exit qualification for EPT violations
 #: Of confine.c: places where nothing may be executed, and loads of CR3 that are not the handler's own.
@@ -24,9 +24,9 @@ def image(mseg: Path, scene: int) -> Rom:
     return build_image(SOURCES, (*digest_defines(mseg), f"SCENE={scene}"))
 
 
-def run(qemu: Path, mseg: Path, work: Path, scene: int) -> Run:
+def run(qemu: Path, mseg: Path, work: Path, scene: int, cpu: str = DUAL_CPU) -> Run:
     extra = (*extra_arguments(work), *ABOVE_4GB)
-    return read_run(work, run_image(qemu, image(mseg, scene).rom, work, DUAL_CPU, extra, timeout=60))
+    return read_run(work, run_image(qemu, image(mseg, scene).rom, work, cpu, extra, timeout=60))
 
 
 def test_handler_stays_in_its_smram(qemu: Path, mseg: Path, tmp_path: Path) -> None:
@@ -48,3 +48,12 @@ def test_page_tables_of_the_psd(qemu: Path, mseg: Path, tmp_path: Path) -> None:
     (crash,) = result.of("crash")
     assert (crash.fields["class"], crash.number("error")) == ("bad-state", STM_BAD_PSD)
     assert crash.number("qual") == SMBASE
+
+
+def test_event_whose_frame_is_mapped_only_now(qemu: Path, mseg: Path, tmp_path: Path) -> None:
+    """Without EPT leaves of 1 GB the STM maps above 4 GB on demand; the exception comes, with its error code."""
+    result = run(qemu, mseg, tmp_path, EVENT, f"{DUAL_CPU},-vmx-ept-1gb")
+    assert result.outcome.problems(expect_shutdown=False) == []
+    assert result.of("crash") == []
+    exits = [one for one in result.transitions if one.kind is Kind.HANDLER_EXIT and one.basic_reason == EPT_VIOLATION]
+    assert len(exits) == 1, "the frame was mapped before"
