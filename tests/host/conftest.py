@@ -24,11 +24,12 @@ FLAGS += ["-DNO_MSABI_VA_FUNCS"]
 
 @pytest.fixture(scope="session")
 def include_flags(checkout: Path) -> list[str]:
-    """Include paths of edk2's MdePkg and OvmfPkg and of StmPkg."""
+    """Include paths of edk2's MdePkg, OvmfPkg and SecurityPkg, and of StmPkg."""
     mde = sources.edk2_dir() / "MdePkg" / "Include"
     ovmf = sources.edk2_dir() / "OvmfPkg" / "Include"
+    security = sources.edk2_dir() / "SecurityPkg" / "Include"
     package = checkout / "StmPkg"
-    folders = [mde, mde / "X64", ovmf, package / "Include", package / "Stm"]
+    folders = [mde, mde / "X64", ovmf, security, package / "Include", package / "Stm"]
     return [f"-I{folder}" for folder in folders]
 
 
