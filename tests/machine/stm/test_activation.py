@@ -4,16 +4,20 @@
 from __future__ import annotations
 
 import struct
+from hashlib import sha256
 from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
 from build_scripts.builds.firmware_build import Firmware, build_firmware
+from build_scripts.conformance.image_build import build_image
+from build_scripts.conformance.image_run import run_image
+from build_scripts.conformance.image_table import DUAL_CPU
 from build_scripts.stm_image import inspect_image
 from tests.support.gdb_remote import GdbRemote
 
-from .test_stm import MSEG_BASE, debugged, image
+from .test_stm import HERE, MSEG_BASE, debugged, digest_defines, extra_arguments, image, read_run
 
 # Of QEMU's gdb stub.
 CR0_REGISTER, CR3_REGISTER, EFER_REGISTER = 0x1B, 0x1D, 0x20
@@ -36,6 +40,8 @@ NAMES = [name for _words, name in STEPS]
 # From the first of these registers to the last the STM executes few instructions.
 MOST_STEPS = 2000
 STACK_SIZE = 0x1000
+# Of the first page, between the headers, as forged.c has it.
+UNUSED_BYTE = 0x700
 
 
 def lines_of(checkout: Path, name: str) -> tuple[str, range]:
@@ -132,3 +138,18 @@ def test_steps_come_in_the_order_of_the_page(checkout: Path, qemu: Path, tmp_pat
     page = " ".join((checkout / "docs" / "architecture.rst").read_text(encoding="utf-8").split())
     places = [page.index(words) for words, _name in STEPS]
     assert places == sorted(places)
+
+
+def test_whoever_writes_image_and_digest_is_not_found_out(qemu: Path, mseg: Path, tmp_path: Path) -> None:
+    """The limit of the hash: both are in MSEG. Who knows the image's digest from elsewhere sees it in the record."""
+    static = bytearray(mseg.read_bytes()[: inspect_image(mseg.read_bytes()).software.static_image_size])
+    static[UNUSED_BYTE] ^= 1
+    forged = sha256(static).digest()
+    sources = tuple(str(HERE / name) for name in ("firmware.c", "forged.c", "no_guests.c"))
+    defines = (*digest_defines(mseg), "FORGED_DIGEST=" + ",".join(map(str, forged)))
+    rom = build_image(sources, defines).rom
+    run = read_run(tmp_path, run_image(qemu, rom, tmp_path, DUAL_CPU, extra_arguments(tmp_path), timeout=60))
+    assert run.outcome.problems(expect_shutdown=False) == []
+    (init,) = run.of("init")
+    assert init.text("mseg_sha256") == forged.hex()
+    assert [record.number("smis") for record in run.of("stop")] == [1]
