@@ -53,6 +53,11 @@
 #define STM_LOADER_DATA_SIZE  0x80
 
 ///
+/// Where a VMCS region takes more bytes than this, an STM of ours uses a page for each.
+///
+#define STM_MSEG_VMCS_ROOM  0x600
+
+///
 /// What the snapshot policy takes of MSEG beyond that, for a number of pages: the pages,
 /// 16 bytes of state for each, a top table of the EPT for each processor, and one to spare.
 ///

@@ -59,7 +59,7 @@
 /// processor has.
 ///
 #define STM_BLOCK_SIZE  0x2000
-#define STM_VMCS_ROOM   0x600
+#define STM_VMCS_ROOM   STM_MSEG_VMCS_ROOM
 
 ///
 /// PerProcDynamicMemorySize of the software header, to which the firmware adds two VMCS

@@ -3,17 +3,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from build_scripts.builds.firmware_build import Firmware
 from build_scripts.experiments.shell import boot_configuration
 from build_scripts.machine.processors import TSEG_MEGABYTES, Configuration
 from build_scripts.observation.events import Record
+from build_scripts.stm_image import layout
 
 from .conftest import BOOT_TIMEOUT_SECONDS, BootScript
 
 pytestmark = pytest.mark.boot
 
+MSEG_BYTES = 2 << 20
 TSEG_END = 512 << 20
 TSEG = TSEG_END - (TSEG_MEGABYTES << 20)
 # Launchers in the field protect these: a firmware that claims them without need has their PROTECT_RESOURCE refused.
@@ -50,6 +55,18 @@ def test_list_is_shown_and_recorded(boot_script: BootScript) -> None:
     assert max(len(line) for line in shown) <= 80
 
 
+def least_room(firmware: Firmware, folder: Path, processors: int) -> Path:
+    """The STM, which asks for all of the lab's MSEG but three pages."""
+    data = bytearray(firmware.mseg.read_bytes())
+    software = layout.read_software_header(bytes(data))
+    spare = MSEG_BYTES - layout.needed_size(software, processors) - 3 * layout.PAGE
+    place = layout.SOFTWARE_HEADER_OFFSET + layout.SoftwareHeader.offsets()["AdditionalDynamicMemorySize"]
+    data[place : place + 4] = (software.additional_size + spare).to_bytes(4, "little")
+    path = folder / "Stm.mseg"
+    path.write_bytes(data)
+    return path
+
+
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
@@ -58,10 +75,16 @@ def test_list_is_shown_and_recorded(boot_script: BootScript) -> None:
         ("mseg", "resources-unprotectable"),
         ("monitor-ctl", "resources-unprotectable"),
         ("full", "resources-incomplete"),
+        ("long", "resources-too-long"),
     ],
 )
-def test_faulty_list_is_told_at_boot(firmware: Firmware, fault: str, reason: str) -> None:
-    """The STM would refuse to start with it; so the firmware refuses the STM, on every processor, and says why."""
+def test_faulty_list_is_told_at_boot(firmware: Firmware, tmp_path: Path, fault: str, reason: str) -> None:
+    """The STM would refuse to start with it; so the firmware refuses the STM, on every processor, and says why.
+
+    A list of two pages is no fault but where MSEG is no larger than the image needs.
+    """
+    if fault == "long":
+        firmware = replace(firmware, override=least_room(firmware, tmp_path, processors=2))
     script = ("StmStatus.efi", "Standby.efi report", "ExecMon.efi start", "SmiTool.efi b2 2", "ExecMon.efi stop")
     result = boot_configuration(
         Configuration.DUAL_MONITOR,

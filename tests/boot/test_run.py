@@ -56,6 +56,7 @@ def test_firmware_says_for_how_many_processors_there_is_room(stm_run: Run, firmw
     status = stm_run.stream.of("FW", "status")[0]
     software = inspect_image(firmware.mseg.read_bytes()).software
     room, fit = status.number("mseg_size"), status.number("processors_fit")
+    assert status.text("measured") == "no-tpm"
     assert status.number("processors") == 1 and stm_run.document["firmware"]["processors_fit"] == fit
     assert layout.needed_size(software, fit) <= room < layout.needed_size(software, fit + 1)
 

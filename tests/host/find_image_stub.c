@@ -29,6 +29,9 @@ STATIC UINT8  mFileGuid[16];
 
 #include "../../StmPkg/Firmware/StmLoader/FindImage.c"
 
+UINT8  TestSmram[0x1000];   ///< what SMRAM has free
+UINT8  *TestOrdinary;       ///< what the firmware volume's image was read to
+
 STATIC
 EFI_STATUS
 EFIAPI
@@ -42,12 +45,32 @@ TestAllocate (
     return EFI_OUT_OF_RESOURCES;
   }
 
-  *Buffer = __builtin_malloc (Size);
+  if (Size > sizeof (TestSmram)) {
+    return EFI_OUT_OF_RESOURCES;
+  }
+
+  *Buffer = TestSmram;
   return EFI_SUCCESS;
 }
 
-STATIC EFI_BOOT_SERVICES  mServices = { .AllocatePool = TestAllocate };
-EFI_BOOT_SERVICES         *gBS      = &mServices;
+STATIC
+EFI_STATUS
+EFIAPI
+TestFree (
+  IN VOID  *Buffer
+  )
+{
+  //
+  // Ordinary memory is anybody's, who writes to it what he likes.
+  //
+  __builtin_memset (TestOrdinary, 0xEE, TestVolumeSize);
+  return (Buffer == TestOrdinary) ? EFI_SUCCESS : EFI_INVALID_PARAMETER;
+}
+
+STATIC EFI_BOOT_SERVICES      mServices    = { .FreePool = TestFree };
+STATIC EFI_SMM_SYSTEM_TABLE2  mSmmServices = { .SmmAllocatePool = TestAllocate };
+EFI_BOOT_SERVICES             *gBS         = &mServices;
+EFI_SMM_SYSTEM_TABLE2         *gSmst       = &mSmmServices;
 
 BOOLEAN
 EFIAPI
@@ -88,10 +111,22 @@ GetSectionFromAnyFv (
     return EFI_NOT_FOUND;
   }
 
-  *Buffer = __builtin_malloc (TestVolumeSize);
-  __builtin_memcpy (*Buffer, TestVolume, TestVolumeSize);
-  *Size = TestVolumeSize;
+  TestOrdinary = __builtin_malloc (TestVolumeSize);
+  __builtin_memcpy (TestOrdinary, TestVolume, TestVolumeSize);
+  *Buffer = TestOrdinary;
+  *Size   = TestVolumeSize;
   return EFI_SUCCESS;
+}
+
+VOID *
+EFIAPI
+CopyMem (
+  OUT VOID        *To,
+  IN  CONST VOID  *From,
+  IN  UINTN       Size
+  )
+{
+  return __builtin_memmove (To, From, Size);
 }
 
 INTN

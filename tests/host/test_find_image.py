@@ -54,6 +54,7 @@ class Machine:
         result = self.library.FindImage(ctypes.c_uint64(limit), ctypes.byref(image))
         found = ctypes.string_at(image.file, image.size) if image.file else None
         assert (found is not None) == (result == NONE)
+        assert found is None or image.file == ctypes.addressof(ctypes.c_uint8.in_dll(self.library, "TestSmram"))
         return result, image.source, found
 
     @property
@@ -70,6 +71,14 @@ def machine(build_library: Build) -> Machine:
 def test_without_a_file_the_firmware_volume_serves(machine: Machine, allowed: bool) -> None:
     assert machine.find(allowed=allowed) == (NONE, VOLUME, BUILT_IN)
     assert machine.find(allowed=allowed, built_in=None) == (MISSING, VOLUME, None)
+    assert machine.find(allowed=allowed, memory=False) == (MISSING, VOLUME, None)
+
+
+def test_what_is_checked_lies_where_no_device_writes(machine: Machine) -> None:
+    """The image is in SMRAM before anybody looks at it, and what was read from the volume may change then."""
+    assert machine.find() == (NONE, VOLUME, BUILT_IN)
+    ordinary = ctypes.c_void_p.in_dll(machine.library, "TestOrdinary").value
+    assert ordinary is not None and ctypes.string_at(ordinary, len(BUILT_IN)) == b"\xee" * len(BUILT_IN)
 
 
 @pytest.mark.parametrize("built_in", [BUILT_IN, None])

@@ -99,6 +99,17 @@ def test_image_and_its_size(library: ctypes.CDLL, cpus: int) -> None:
     assert check(library, image(), cpus, mseg=needed - 1) == ("image-too-large", needed)
 
 
+@pytest.mark.parametrize(("region", "room"), [(1024, 1024), (1536, 1536), (1537, PAGE), (2048, PAGE), (PAGE, PAGE)])
+def test_regions_of_other_sizes(library: ctypes.CDLL, region: int, room: int) -> None:
+    """Ours puts a region that is larger than what its blocks have room for into a page of its own."""
+    facts = ProcessorFacts(1, LOCK | VMX_OUTSIDE_SMX, DUAL_MONITOR | region << 32, REVISION << 32)
+    needed = 3 * PAGE + 0x10000 + (0x2000 + 2 * room) * 3
+    assert check(library, image(), 3, facts=facts) == ("none", needed)
+    assert check(library, image(), 3, mseg=needed - 1, facts=facts) == ("image-too-large", needed)
+    others = 3 * PAGE + 0x46000 + (0x8000 + 2 * region) * 3
+    assert check(library, foreign(), 3, facts=facts) == ("none", others)
+
+
 @pytest.mark.parametrize("cpus", [1, 2, 17])
 def test_image_of_another(library: ctypes.CDLL, cpus: int) -> None:
     """edk2's formula: the static image rounded up to pages."""

@@ -29,7 +29,9 @@ REASONS = [
     "resources-incomplete",
     "image-digest",
     "not-measured",
+    "resources-too-long",
 ]
+MEASUREMENTS = ["no", "yes", "no-tpm", "failed"]
 SOURCES = ["none", "firmware-volume", "fw-cfg"]
 REFUSED = {
     "mseg-revision",
@@ -43,6 +45,7 @@ REFUSED = {
     "resources-incomplete",
     "image-digest",
     "not-measured",
+    "resources-too-long",
 }
 LOCK, VMX_OUTSIDE_SMX, DUAL_MONITOR = 1 << 0, 1 << 2, 1 << 49
 REVISION = 1
@@ -66,7 +69,7 @@ class MemoryFacts(ctypes.Structure):
 def library(build_library: Build) -> ctypes.CDLL:
     folder = "StmPkg/Firmware/StmStatusLib"
     loaded = build_library("status", f"{folder}/StmStatus.c")
-    for name in ("StmStateName", "StmReasonName", "StmSourceName"):
+    for name in ("StmStateName", "StmReasonName", "StmSourceName", "StmMeasurementName"):
         getattr(loaded, name).restype = ctypes.c_char_p
     return loaded
 
@@ -82,6 +85,7 @@ def test_names_and_states(library: ctypes.CDLL) -> None:
         assert state == ("enabled" if name == "none" else "refused" if name in REFUSED else "unavailable")
     assert reason(library, len(REASONS)) == "?"
     assert [library.StmSourceName(number).decode() for number in range(4)] == [*SOURCES, "?"]
+    assert [library.StmMeasurementName(number).decode() for number in range(5)] == [*MEASUREMENTS, "?"]
 
 
 @pytest.mark.parametrize(("vmx", "control", "dual"), list(itertools.product((0, 1), range(8), (0, 1))))

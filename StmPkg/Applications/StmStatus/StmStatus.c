@@ -66,6 +66,7 @@ UefiMain (
     );
   Print (L"image's flaw: %a\n", StmImageProblemName ((STM_IMAGE_PROBLEM)Table->ImageProblem));
   Print (L"image from:   %a\n", StmSourceName ((STM_IMAGE_SOURCE)Table->ImageSource));
+  Print (L"measured:     %a\n", StmMeasurementName ((STM_MEASUREMENT)Table->Measurement));
   Print (L"TSEG:         0x%lx, %ld KB\n", Table->TsegBase, Table->TsegSize / SIZE_1KB);
   Print (
     L"MSEG:         0x%lx, %ld KB, %ld KB needed\n",

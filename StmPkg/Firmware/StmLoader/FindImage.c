@@ -11,6 +11,7 @@
 #include <Library/BaseMemoryLib.h>
 #include <Library/DxeServicesLib.h>
 #include <Library/PcdLib.h>
+#include <Library/SmmServicesTableLib.h>
 #include <Library/StmFwCfgLib.h>
 #include <Library/UefiBootServicesTableLib.h>
 
@@ -39,7 +40,7 @@ ReadOverride (
     return StmReasonImageTooLarge;
   }
 
-  if (EFI_ERROR (gBS->AllocatePool (EfiBootServicesData, Size, (VOID **)&Image->File))) {
+  if (EFI_ERROR (gSmst->SmmAllocatePool (EfiRuntimeServicesData, Size, (VOID **)&Image->File))) {
     Image->File = NULL;
     return StmReasonImageMissing;
   }
@@ -50,9 +51,46 @@ ReadOverride (
 }
 
 /**
+  Read the image of the firmware volume.
+
+  @param[out] Image  Gets the file.
+
+  @return StmReasonNone or StmReasonImageMissing.
+**/
+STATIC
+STM_REASON
+ReadBuiltIn (
+  OUT STM_IMAGE  *Image
+  )
+{
+  VOID        *Section;
+  UINTN       Size;
+  EFI_STATUS  Status;
+
+  if (EFI_ERROR (GetSectionFromAnyFv (PcdGetPtr (PcdStmImageFile), EFI_SECTION_RAW, 0, &Section, &Size))) {
+    return StmReasonImageMissing;
+  }
+
+  Status = gSmst->SmmAllocatePool (EfiRuntimeServicesData, Size, (VOID **)&Image->File);
+  if (EFI_ERROR (Status)) {
+    Image->File = NULL;
+  } else {
+    Image->Size = Size;
+    CopyMem (Image->File, Section, Size);
+  }
+
+  gBS->FreePool (Section);
+  return EFI_ERROR (Status) ? StmReasonImageMissing : StmReasonNone;
+}
+
+/**
   Get the STM image: from fw_cfg file STM_IMAGE_OVERRIDE_FILE if there is one and
   PcdStmImageOverride allows it, else from the firmware volume. An image that the
   owner of the machine asks for is never replaced by another one.
+
+  The image is a copy in SMRAM. A device can change what lies in ordinary memory at any time,
+  so that what was checked there need not be what is loaded. Nothing of the file is read
+  from there again.
 
   @param[in]  Limit  Bytes of MSEG.
   @param[out] Image  The image and its source; no file if the result is a reason.
@@ -75,21 +113,7 @@ FindImage (
   }
 
   Image->Source = StmSourceFirmwareVolume;
-  if (EFI_ERROR (
-        GetSectionFromAnyFv (
-          PcdGetPtr (PcdStmImageFile),
-          EFI_SECTION_RAW,
-          0,
-          (VOID **)&Image->File,
-          &Image->Size
-          )
-        ))
-  {
-    Image->File = NULL;
-    return StmReasonImageMissing;
-  }
-
-  return StmReasonNone;
+  return ReadBuiltIn (Image);
 }
 
 /**

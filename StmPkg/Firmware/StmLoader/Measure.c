@@ -9,8 +9,8 @@
 
 #include <IndustryStandard/UefiTcgPlatform.h>
 #include <Library/BaseMemoryLib.h>
-#include <Library/HobLib.h>
 #include <Library/UefiBootServicesTableLib.h>
+#include <Protocol/StmTpmAbsent.h>
 #include <Protocol/Tcg2Protocol.h>
 
 ///
@@ -41,23 +41,28 @@ typedef struct {
 #pragma pack()
 
 /**
-  Measure the image, if the machine has a TPM.
+  Measure the image, if the machine has a TPM. What is measured is the copy in SMRAM, and
+  so what will be checked and loaded.
 
   @param[in] Image  The image, from FindImage.
 
-  @retval StmReasonNone         It is measured, or there is no TPM.
-  @retval StmReasonNotMeasured  There is one, and it did not take the measurement.
+  @return StmMeasured, StmMeasuredNoTpm or StmMeasuredFailed.
 **/
-STM_REASON
+STM_MEASUREMENT
 MeasureImage (
   IN CONST STM_IMAGE  *Image
   )
 {
-  EFI_TCG2_PROTOCOL  *Tcg2;
-  MEASURED_EVENT     Event;
+  EFI_TCG2_PROTOCOL        *Tcg2;
+  STM_TPM_ABSENT_PROTOCOL  *Absent;
+  MEASURED_EVENT           Event;
+
+  if (!EFI_ERROR (gBS->LocateProtocol (&gStmTpmAbsentProtocolGuid, NULL, (VOID **)&Absent))) {
+    return Absent->Failed ? StmMeasuredFailed : StmMeasuredNoTpm;
+  }
 
   if (EFI_ERROR (gBS->LocateProtocol (&gEfiTcg2ProtocolGuid, NULL, (VOID **)&Tcg2))) {
-    return (GetFirstGuidHob (&gTpmErrorHobGuid) == NULL) ? StmReasonNone : StmReasonNotMeasured;
+    return StmMeasuredFailed;
   }
 
   Event.Size                 = sizeof (Event);
@@ -73,8 +78,8 @@ MeasureImage (
         Tcg2->HashLogExtendEvent (Tcg2, 0, (UINTN)Image->File, Image->Size, (EFI_TCG2_EVENT *)&Event)
         ))
   {
-    return StmReasonNotMeasured;
+    return StmMeasuredFailed;
   }
 
-  return StmReasonNone;
+  return StmMeasured;
 }

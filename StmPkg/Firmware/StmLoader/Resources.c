@@ -21,6 +21,7 @@
 // SMRAM's copy.
 //
 STATIC STM_MEMORY_FACTS  mMemory;
+STATIC UINT32            mListPages;
 
 /**
   Check the list that a processor's descriptor (PSD) names.
@@ -29,7 +30,8 @@ STATIC STM_MEMORY_FACTS  mMemory;
   @param[in]  Index   Index of the processor in the SMM system table.
   @param[out] Pages   STM_BIOS_PAGES pages to copy to.
 
-  @return StmReasonNone, StmReasonResourcesMalformed or StmReasonResourcesUnprotectable.
+  @return StmReasonNone, StmReasonResourcesMalformed, StmReasonResourcesUnprotectable or
+          StmReasonResourcesTooLong.
 **/
 STATIC
 STM_REASON
@@ -45,7 +47,7 @@ CheckList (
 
   Psd = (CONST TXT_PROCESSOR_SMM_DESCRIPTOR *)((UINTN)gSmst->CpuSaveState[Index] - SMRAM_SAVE_STATE_MAP_OFFSET +
                                                TXT_SMM_PSD_OFFSET);
-  Count  = STM_BIOS_PAGES;
+  Count  = mListPages;
   Status = StmBiosListCopy (Limits, Psd->BiosHwResourceRequirementsPtr, Pages, &Count);
   if (Status == STM_SUCCESS) {
     return StmReasonNone;
@@ -58,7 +60,14 @@ CheckList (
     Psd->BiosHwResourceRequirementsPtr,
     Status
     ));
-  return (Status == (UINT32)ERROR_STM_UNPROTECTABLE) ? StmReasonResourcesUnprotectable : StmReasonResourcesMalformed;
+  switch (Status) {
+    case (UINT32)ERROR_STM_UNPROTECTABLE:
+      return StmReasonResourcesUnprotectable;
+    case (UINT32)ERROR_STM_OUT_OF_RESOURCES:
+      return StmReasonResourcesTooLong;
+    default:
+      return StmReasonResourcesMalformed;
+  }
 }
 
 /**
@@ -137,16 +146,19 @@ CheckResources (
   enabled.
 
   @param[in] Memory  MSEG and TSEG; copied.
+  @param[in] Pages   How many pages of a list the STM has room for.
 **/
 VOID
 PrepareResourceCheck (
-  IN CONST STM_MEMORY_FACTS  *Memory
+  IN CONST STM_MEMORY_FACTS  *Memory,
+  IN UINT32                  Pages
   )
 {
   EFI_STATUS  Status;
   VOID        *Registration;
 
   CopyMem (&mMemory, Memory, sizeof (mMemory));
-  Status = gSmst->SmmRegisterProtocolNotify (&gEfiSmmReadyToLockProtocolGuid, CheckResources, &Registration);
+  mListPages = Pages;
+  Status     = gSmst->SmmRegisterProtocolNotify (&gEfiSmmReadyToLockProtocolGuid, CheckResources, &Registration);
   ASSERT_EFI_ERROR (Status);
 }

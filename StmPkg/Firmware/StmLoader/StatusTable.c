@@ -76,7 +76,7 @@ WriteRecord (
     "FW",
     "status",
     "state=%a reason=%a mseg_base=0x%lx mseg_size=0x%lx mseg_needed=0x%lx "
-    "processors=%u processors_fit=%u image_source=%a image_problem=%a image_sha256=%a mseg_sha256=%a wakes=%lu",
+    "processors=%u processors_fit=%u image_source=%a image_problem=%a image_sha256=%a mseg_sha256=%a wakes=%lu measured=%a",
     StmStateName (Status->State),
     StmReasonName (Status->Reason),
     Status->MsegBase,
@@ -88,7 +88,8 @@ WriteRecord (
     StmImageProblemName (Status->ImageProblem),
     DigestText (Status->ImageSha256, ImageDigest),
     DigestText (Status->MsegSha256, MsegDigest),
-    Status->Wakes
+    Status->Wakes,
+    StmMeasurementName (Status->Measurement)
     );
 }
 

@@ -18,7 +18,7 @@
 #include <Library/DebugLib.h>
 #include <Library/HobLib.h>
 #include <Library/SmmServicesTableLib.h>
-#include <Library/UefiBootServicesTableLib.h>
+#include <Library/StmResourceLib.h>
 
 /**
   Find MSEG, and TSEG as the range that the SMRAM descriptors span.
@@ -68,10 +68,12 @@ FindMemory (
   handlers, and announce it.
 
   @param[in]     Memory  MSEG and TSEG.
-  @param[in]     Image   The image.
+  @param[in,out] Image   The image; no file if it is kept for the wakes.
   @param[in]     Found   StmReasonNone, or why there is no image, or none to be used.
   @param[in,out] Status  Gets the size needed, the processors that fit and, after a load, the
                          static size and its digest.
+  @param[out]    Pages   How many pages of a list of resources an STM of ours has room for; left
+                         alone with another.
 
   @return Why the dual-monitor treatment cannot be used; StmReasonNone if it can.
 **/
@@ -79,9 +81,10 @@ STATIC
 STM_REASON
 TryToEnable (
   IN     CONST STM_MEMORY_FACTS  *Memory,
-  IN     CONST STM_IMAGE         *Image,
+  IN OUT STM_IMAGE               *Image,
   IN     STM_REASON              Found,
-  IN OUT STM_STATUS_TABLE        *Status
+  IN OUT STM_STATUS_TABLE        *Status,
+  OUT    UINT32                  *Pages
   )
 {
   STM_PROCESSOR_FACTS  Facts;
@@ -129,15 +132,14 @@ TryToEnable (
     if (Status->MsegNeeded > Memory->MsegSize) {
       return StmReasonImageTooLarge;
     }
+
+    *Pages = STM_BIOS_LIST_PAGES ((Memory->MsegSize - Status->MsegNeeded) / SIZE_4KB);
   }
 
   Revision                = (UINT32)RShiftU64 (Facts.VmxMisc, 32);
   Status->StaticImageSize = LoadStmImage (Image, Memory, NumberOfProcessors, Revision, Status->MsegSha256);
   if (!StmHasLabHeader (Image->File, Image->Size)) {
-    Reason = KeepImage (Image, Revision);
-    if (Reason != StmReasonNone) {
-      return Reason;
-    }
+    KeepImage (Image, Revision);
   }
 
   Reason = DenyMseg (Memory);
@@ -163,6 +165,7 @@ StmLoaderEntryPoint (
   STM_MEMORY_FACTS  Memory;
   STM_IMAGE         Image;
   STM_REASON        Found;
+  UINT32            ListPages;
 
   ZeroMem (&Status, sizeof (Status));
   FindMemory (&Memory);
@@ -183,23 +186,25 @@ StmLoaderEntryPoint (
     //
     // Before anybody looks at what is in it.
     //
-    Found = MeasureImage (&Image);
+    Status.Measurement = MeasureImage (&Image);
+    Found              = (Status.Measurement == StmMeasuredFailed) ? StmReasonNotMeasured : StmReasonNone;
     if (Found == StmReasonNone) {
       Found = CheckImageDigest (Image.Source, Status.ImageSha256);
     }
   }
 
   FindPolicy ();
-  Status.Reason = TryToEnable (&Memory, &Image, Found, &Status);
+  ListPages     = STM_BIOS_PAGES;
+  Status.Reason = TryToEnable (&Memory, &Image, Found, &Status, &ListPages);
   Status.State  = StmStateOf (Status.Reason);
   if (Image.File != NULL) {
-    gBS->FreePool (Image.File);
+    gSmst->SmmFreePool (Image.File);
   }
 
   PublishStatus (&Status);
   if (Status.State == StmStateEnabled) {
     PrepareWake (&Memory, (UINT32)gSmst->NumberOfCpus, &Status);
-    PrepareResourceCheck (&Memory);
+    PrepareResourceCheck (&Memory, ListPages);
   }
 
   return EFI_SUCCESS;

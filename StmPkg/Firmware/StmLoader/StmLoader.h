@@ -16,7 +16,7 @@
 /// The STM image as a file.
 ///
 typedef struct {
-  UINT8               *File;      ///< from gBS->AllocatePool, NULL without one
+  UINT8               *File;      ///< in SMRAM, from gSmst->SmmAllocatePool; NULL without one
   UINTN               Size;       ///< its bytes
   STM_IMAGE_SOURCE    Source;
 } STM_IMAGE;
@@ -25,6 +25,10 @@ typedef struct {
   Get the STM image: from fw_cfg file STM_IMAGE_OVERRIDE_FILE if there is one and
   PcdStmImageOverride allows it, else from the firmware volume. An image that the
   owner of the machine asks for is never replaced by another one.
+
+  The image is a copy in SMRAM. A device can change what lies in ordinary memory at any time,
+  so that what was checked there need not be what is loaded. Nothing of the file is read
+  from there again.
 
   @param[in]  Limit  Bytes of MSEG.
   @param[out] Image  The image and its source; no file if the result is a reason.
@@ -56,14 +60,14 @@ CheckImageDigest (
   );
 
 /**
-  Measure the image, if the machine has a TPM.
+  Measure the image, if the machine has a TPM. What is measured is the copy in SMRAM, and
+  so what will be checked and loaded.
 
   @param[in] Image  The image, from FindImage.
 
-  @retval StmReasonNone         It is measured, or there is no TPM.
-  @retval StmReasonNotMeasured  There is one, and it did not take the measurement.
+  @return StmMeasured, StmMeasuredNoTpm or StmMeasuredFailed.
 **/
-STM_REASON
+STM_MEASUREMENT
 MeasureImage (
   IN CONST STM_IMAGE  *Image
   );
@@ -238,18 +242,15 @@ CloseMseg (
   );
 
 /**
-  Keep, for the wakes, a copy of an image that is loaded anew at each: one without a
-  header of ours.
+  Keep, for the wakes, an image that is loaded anew at each: one without a header of ours.
 
-  @param[in] Image     The image file, as it was loaded.
-  @param[in] Revision  MSEG revision identifier of the processor.
-
-  @return StmReasonNone, or StmReasonImageMissing if SMRAM has no room for it.
+  @param[in,out] Image     The image file, as it was loaded; no longer the caller's.
+  @param[in]     Revision  MSEG revision identifier of the processor.
 **/
-STM_REASON
+VOID
 KeepImage (
-  IN CONST STM_IMAGE  *Image,
-  IN UINT32           Revision
+  IN OUT STM_IMAGE  *Image,
+  IN     UINT32     Revision
   );
 
 /**
@@ -283,10 +284,12 @@ RefuseAfterLoad (
   then. Only for an STM that is enabled.
 
   @param[in] Memory  MSEG and TSEG; copied.
+  @param[in] Pages   How many pages of a list the STM has room for.
 **/
 VOID
 PrepareResourceCheck (
-  IN CONST STM_MEMORY_FACTS  *Memory
+  IN CONST STM_MEMORY_FACTS  *Memory,
+  IN UINT32                  Pages
   );
 
 /**

@@ -46,31 +46,20 @@ STATIC SPIN_LOCK  mLock;
 STATIC UINT32     mWoken;
 
 /**
-  Keep, for the wakes, a copy of an image that is loaded anew at each: one without a
-  header of ours.
+  Keep, for the wakes, an image that is loaded anew at each: one without a header of ours.
 
-  @param[in] Image     The image file, as it was loaded.
-  @param[in] Revision  MSEG revision identifier of the processor.
-
-  @return StmReasonNone, or StmReasonImageMissing if SMRAM has no room for it.
+  @param[in,out] Image     The image file, as it was loaded; no longer the caller's.
+  @param[in]     Revision  MSEG revision identifier of the processor.
 **/
-STM_REASON
+VOID
 KeepImage (
-  IN CONST STM_IMAGE  *Image,
-  IN UINT32           Revision
+  IN OUT STM_IMAGE  *Image,
+  IN     UINT32     Revision
   )
 {
-  VOID  *Copy;
-
-  if (EFI_ERROR (gSmst->SmmAllocatePool (EfiRuntimeServicesData, Image->Size, &Copy))) {
-    return StmReasonImageMissing;
-  }
-
-  CopyMem (Copy, Image->File, Image->Size);
   CopyMem (&mImage, Image, sizeof (mImage));
-  mImage.File = Copy;
   mRevision   = Revision;
-  return StmReasonNone;
+  Image->File = NULL;
 }
 
 /**

@@ -223,6 +223,31 @@ CheckLabHeader (
 }
 
 /**
+  Bytes of MSEG for each processor: a dynamic area, and two VMCS regions.
+
+  @param[in] File      The file, with sound headers.
+  @param[in] FileSize  Bytes of the file.
+  @param[in] VmcsSize  Bytes of a VMCS region, as the processor says.
+
+  @return Bytes.
+**/
+STATIC
+UINT64
+SizeOfEach (
+  IN CONST UINT8  *File,
+  IN UINTN        FileSize,
+  IN UINT32       VmcsSize
+  )
+{
+  if (StmHasLabHeader (File, FileSize) && (VmcsSize > STM_MSEG_VMCS_ROOM)) {
+    VmcsSize = SIZE_4KB;
+  }
+
+  return ((CONST SOFTWARE_STM_HEADER *)(File + STM_MSEG_SOFTWARE_HEADER_OFFSET))->PerProcDynamicMemorySize +
+         2 * (UINT64)VmcsSize;
+}
+
+/**
   Bytes of MSEG that do not grow with the processors.
 
   @param[in] Software  Software header of the image.
@@ -263,9 +288,8 @@ NeededSize (
   UINT64                     Loaded;
 
   Software = (CONST SOFTWARE_STM_HEADER *)(File + STM_MSEG_SOFTWARE_HEADER_OFFSET);
-  Needed   = FixedSize (Software) +
-             ((UINT64)Software->PerProcDynamicMemorySize + 2 * (UINT64)VmcsSize) * NumberOfProcessors;
-  Loaded = (UINT64)((CONST MSEG_HEADER *)File)->Cr3Offset + STM_MSEG_ACTIVATION_TABLES_SIZE;
+  Needed   = FixedSize (Software) + SizeOfEach (File, FileSize, VmcsSize) * NumberOfProcessors;
+  Loaded   = (UINT64)((CONST MSEG_HEADER *)File)->Cr3Offset + STM_MSEG_ACTIVATION_TABLES_SIZE;
   if (StmHasLabHeader (File, FileSize)) {
     Loaded = PAGES (Loaded + STM_LOADER_DATA_SIZE);
   }
@@ -363,7 +387,7 @@ StmProcessorsThatFit (
 
   Software = (CONST SOFTWARE_STM_HEADER *)((CONST UINT8 *)File + STM_MSEG_SOFTWARE_HEADER_OFFSET);
   Fixed    = FixedSize (Software);
-  Each     = Software->PerProcDynamicMemorySize + 2 * (UINT64)VMCS_SIZE (Facts->VmxBasic);
+  Each     = SizeOfEach (File, FileSize, VMCS_SIZE (Facts->VmxBasic));
   if ((Each == 0) || (Fixed + Each > MsegSize) || (NeededSize (File, FileSize, VMCS_SIZE (Facts->VmxBasic), 1) > MsegSize)) {
     return 0;
   }

@@ -115,6 +115,7 @@ StmStateOf (
     case StmReasonResourcesIncomplete:
     case StmReasonImageDigest:
     case StmReasonNotMeasured:
+    case StmReasonResourcesTooLong:
       return StmStateRefused;
     default:
       return StmStateUnavailable;
@@ -196,6 +197,35 @@ StmReasonName (
       return "image-digest";
     case StmReasonNotMeasured:
       return "not-measured";
+    case StmReasonResourcesTooLong:
+      return "resources-too-long";
+    default:
+      return "?";
+  }
+}
+
+/**
+  The name of what became of the measurement in records.
+
+  @param[in] Measurement  What became of it.
+
+  @return An ASCII string, "?" for a number without a name.
+**/
+CONST CHAR8 *
+EFIAPI
+StmMeasurementName (
+  IN STM_MEASUREMENT  Measurement
+  )
+{
+  switch (Measurement) {
+    case StmMeasuredNothing:
+      return "no";
+    case StmMeasured:
+      return "yes";
+    case StmMeasuredNoTpm:
+      return "no-tpm";
+    case StmMeasuredFailed:
+      return "failed";
     default:
       return "?";
   }

@@ -32,6 +32,11 @@
 ///
 #define NO_MSR  0x70000000
 
+///
+/// Of their descriptors a page holds no more than 127.
+///
+#define TWO_PAGES  160
+
 STATIC CHAR8  mFault[WORD_SIZE];
 
 ///
@@ -115,15 +120,17 @@ ClaimStms (
 }
 
 /**
-  Claim MSRs that do not exist until the list takes no more.
+  Claim MSRs that do not exist.
 
-  @retval EFI_SUCCESS  It is full.
+  @param[in] Count  How many; MAX_UINT32 for as many as the list takes.
+
+  @retval EFI_SUCCESS  They are in the list, or it is full.
   @retval others       There is no list.
 **/
 STATIC
 EFI_STATUS
-FillList (
-  VOID
+ClaimMany (
+  IN UINT32  Count
   )
 {
   EFI_STATUS                    Status;
@@ -136,9 +143,10 @@ FillList (
   Resource.Header.Length  = sizeof (Resource.Msr);
   Resource.Msr.MsrIndex   = NO_MSR;
   Resource.Msr.ReadMask   = MAX_UINT64;
-  while (!EFI_ERROR (Status)) {
+  while (!EFI_ERROR (Status) && (Count != 0)) {
     Status = Monitor->AddPiResource (&Resource, 1);
     Resource.Msr.MsrIndex++;
+    Count--;
   }
 
   return (Status == EFI_OUT_OF_RESOURCES) ? EFI_SUCCESS : Status;
@@ -174,7 +182,9 @@ MakeFault (
   } else if (AsciiStrCmp (mFault, "monitor-ctl") == 0) {
     return ClaimStms (TRUE);
   } else if (AsciiStrCmp (mFault, "full") == 0) {
-    return FillList ();
+    return ClaimMany (MAX_UINT32);
+  } else if (AsciiStrCmp (mFault, "long") == 0) {
+    return ClaimMany (TWO_PAGES);
   } else {
     return EFI_UNSUPPORTED;
   }

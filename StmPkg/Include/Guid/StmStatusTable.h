@@ -18,7 +18,7 @@
 extern EFI_GUID  gStmStatusTableGuid;
 
 #define STM_STATUS_TABLE_SIGNATURE  SIGNATURE_32 ('S', 'T', 'M', 'S')
-#define STM_STATUS_TABLE_VERSION    4
+#define STM_STATUS_TABLE_VERSION    5
 
 ///
 /// QEMU's fw_cfg file that holds an STM image to run instead of the built-in one.
@@ -62,11 +62,12 @@ typedef enum {
   StmReasonOverrideForbidden      = 10, ///< "override-forbidden": fw_cfg has an image, this build takes none
   StmReasonMsegReachable          = 11, ///< "mseg-reachable": MSEG could not be taken out of SMM's page tables
   StmReasonImageModified          = 12, ///< "image-modified": at a wake, MSEG's static part was not what had been loaded
-  StmReasonResourcesMalformed     = 13, ///< "resources-malformed": the firmware's list of resources is so, or too long
+  StmReasonResourcesMalformed     = 13, ///< "resources-malformed": the firmware's list of resources is so
   StmReasonResourcesUnprotectable = 14, ///< "resources-unprotectable": it claims MSEG, or writes of MSR 9BH
   StmReasonResourcesIncomplete    = 15, ///< "resources-incomplete": it lacks a claim that a driver has tried to make
   StmReasonImageDigest            = 16, ///< "image-digest": that of the firmware volume is not the one that was built for it
-  StmReasonNotMeasured            = 17  ///< "not-measured": there is a TPM, and it did not take the image's digest
+  StmReasonNotMeasured            = 17, ///< "not-measured": there is a TPM, and it did not take the image's digest
+  StmReasonResourcesTooLong       = 18  ///< "resources-too-long": the STM has no room for the list in this MSEG
 } STM_REASON;
 
 ///
@@ -104,6 +105,16 @@ typedef enum {
   StmSourceFwCfg          = 2   ///< "fw-cfg": STM_IMAGE_OVERRIDE_FILE
 } STM_IMAGE_SOURCE;
 
+///
+/// Whether the image is in the TPM.
+///
+typedef enum {
+  StmMeasuredNothing = 0,  ///< "no": there was no image to measure
+  StmMeasured        = 1,  ///< "yes"
+  StmMeasuredNoTpm   = 2,  ///< "no-tpm": firmware has found none
+  StmMeasuredFailed  = 3   ///< "failed": there is one; its driver has failed, or did not take the digest
+} STM_MEASUREMENT;
+
 #pragma pack(1)
 
 typedef struct {
@@ -125,7 +136,7 @@ typedef struct {
   UINT32    Processors;         ///< that the firmware has started
   UINT32    ProcessorsFit;      ///< for which MSEG has room with this image, 0 without a sound one
   UINT32    ImageProblem;       ///< STM_IMAGE_PROBLEM
-  UINT32    Reserved;           ///< 0
+  UINT32    Measurement;        ///< STM_MEASUREMENT
 } STM_STATUS_TABLE;
 
 #pragma pack()

@@ -88,6 +88,11 @@ typedef struct {
 #define STM_BIOS_PAGES  4
 
 ///
+/// How many of them the STM has room for, with as many pages of MSEG beyond its needed size.
+///
+#define STM_BIOS_LIST_PAGES(Spare)  (((Spare) >= STM_BIOS_PAGES) ? STM_BIOS_PAGES : 1)
+
+///
 /// What protection must respect.
 ///
 typedef struct {

@@ -178,6 +178,19 @@ StmImageProblemName (
   );
 
 /**
+  The name of what became of the measurement in records.
+
+  @param[in] Measurement  What became of it.
+
+  @return An ASCII string, "?" for a number without a name.
+**/
+CONST CHAR8 *
+EFIAPI
+StmMeasurementName (
+  IN STM_MEASUREMENT  Measurement
+  );
+
+/**
   The name of an image's source in records.
 
   @param[in] Source  The source.

@@ -129,7 +129,7 @@ StmDivideMseg (
   }
 
   Rest      = (End - Needed) / SIZE_4KB;
-  ListPages = (Rest >= STM_BIOS_PAGES) ? STM_BIOS_PAGES : 0;
+  ListPages = (STM_BIOS_LIST_PAGES (Rest) == STM_BIOS_PAGES) ? STM_BIOS_PAGES : 0;
   Rest     -= ListPages;
   RingPages = STM_RING_MOST_PAGES;
   while (RingPages > Rest) {
