@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
 """Visible progress of long work, and commands whose output goes to a log.
 
-On a terminal a line with a bar; elsewhere (CI, a pipe) plain lines, one at the
-start, one every half minute, one at the end. All of it on stderr: stdout
+On a terminal a title and beneath it a line with a bar; elsewhere (CI, a pipe) plain
+lines, one at the start, one every half minute, one at the end. All of it on stderr: stdout
 belongs to results.
 """
 
@@ -29,6 +29,8 @@ from build_scripts.processes import ends_with_parent
 _PLAIN_INTERVAL_SECONDS = 30.0
 _NINJA = re.compile(r"^\[(\d+)/(\d+)\] ")
 _TAIL_LINES = 8
+# Of the line on a terminal: spinner, bar, time, and what is between them. The rest is for what happens just now.
+_BAR_COLUMNS = 34
 
 
 class _Output:
@@ -54,6 +56,7 @@ class Step:
         self._title = title
         self._bar = bar
         self._task = bar.add_task(title, total=None, status="") if bar is not None else None
+        self._room = bar.console.width - _BAR_COLUMNS if bar is not None else 0
         self._last = time.monotonic()
 
     def line(self, text: str) -> None:
@@ -62,7 +65,7 @@ class Step:
         if self._bar is not None and self._task is not None:
             if found:
                 self._bar.update(self._task, completed=int(found[1]), total=int(found[2]))
-            self._bar.update(self._task, status=text.strip()[:60])
+            self._bar.update(self._task, status=text.strip()[: self._room])
         elif time.monotonic() - self._last >= _PLAIN_INTERVAL_SECONDS:
             self._last = time.monotonic()
             say(f"{self._title}: {text.strip()[:100]}")
@@ -73,16 +76,15 @@ def step(title: str) -> Iterator[Step]:
     """Show `title` while the block works, and how long it took."""
     console = Console(stderr=True)
     start = time.monotonic()
+    # In a line of its own: beside a bar it would be cut off on a narrow terminal.
+    say(f"{title} ...")
     # A dumb terminal cannot go back in its line.
     if console.is_terminal and not console.is_dumb_terminal and not _Output.shown:
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=30))
-        with Progress(
-            *columns, TimeElapsedColumn(), TextColumn("{task.fields[status]}", markup=False), console=console,
-            transient=True,
-        ) as bar:  # fmt: skip
+        columns = (SpinnerColumn(), BarColumn(bar_width=20), TimeElapsedColumn())
+        status = TextColumn("{task.fields[status]}", markup=False)
+        with Progress(*columns, status, console=console, transient=True) as bar:
             yield Step(title, bar)
     else:
-        say(f"{title} ...")
         yield Step(title, None)
     say(f"{title}: done in {time.monotonic() - start:.0f} s")
 

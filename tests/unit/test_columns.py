@@ -272,16 +272,22 @@ def test_matrix(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
     assert "10.0.13" in text and complaints(text) == []
 
 
-def test_bar_and_colours_are_for_terminals_that_have_them() -> None:
-    """A step of work on a dumb terminal, which cannot go back in its line: plain words, no control sequence."""
-    program = "from build_scripts.progress import step\nwith step('building') as shown: shown.line('[1/2] cc')\n"
-    program += "from build_scripts.commands.run import list_experiments\nlist_experiments()\n"
+STEP = """
+from build_scripts.progress import step
+with step("booting the firmware on QEMU 10.0.13 (dual-monitor), a title of 70 columns.") as shown:
+    shown.line("[1/2] cc")
+    shown.line("executive monitor: VMLAUNCH, the Shell continues as its guest, and more")
+from build_scripts.commands.run import list_experiments
+list_experiments()
+"""
+
+
+def on_a_terminal(variables: dict[str, str]) -> str:
+    """What a step of work and a list show on a terminal."""
     ours, theirs = pty.openpty()
-    environment = {
-        name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "COLORTERM")
-    } | PLAIN
+    environment = dict(os.environ) | variables
     with subprocess.Popen(
-        [sys.executable, "-c", program], env=environment, cwd=paths.CHECKOUT, stdin=theirs, stdout=theirs, stderr=theirs
+        [sys.executable, "-c", STEP], env=environment, cwd=paths.CHECKOUT, stdin=theirs, stdout=theirs, stderr=theirs
     ) as process:
         os.close(theirs)
         said = b""
@@ -294,6 +300,21 @@ def test_bar_and_colours_are_for_terminals_that_have_them() -> None:
                 break
             said += piece
     os.close(ours)
-    text = said.decode().replace("\r\n", "\n")
-    assert process.returncode == 0, text
-    assert "stmlab: building ...\n" in text and "first-light" in text and complaints(text) == []
+    assert process.returncode == 0, said
+    return said.decode().replace("\r\n", "\n")
+
+
+def test_bar_and_colours_are_for_terminals_that_have_them() -> None:
+    """A dumb terminal cannot go back in its line: plain words, no control sequence."""
+    text = on_a_terminal(PLAIN)
+    assert "a title of 70 columns. ...\n" in text and "first-light" in text
+    assert complaints(text.replace("stmlab: booting the firmware on QEMU 10.0.13 (dual-monitor), ", "")) == []
+
+
+def test_a_bar_leaves_the_title_whole() -> None:
+    """Where there is one, it moves in a line of its own, which is no longer than the terminal's."""
+    text = on_a_terminal({"COLUMNS": "80", "TERM": "xterm", "NO_COLOR": "1"})
+    assert "(dual-monitor), a title of 70 columns. ...\n" in text and "\x1b[2K" in text
+    bars = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line) for line in re.split(r"[\r\n]", text) if "0:00:0" in line]
+    assert bars and max(map(len, bars)) <= COLUMNS
+    assert any("executive monitor: VMLAUNCH, the Shell" in line for line in bars) and "…" not in text

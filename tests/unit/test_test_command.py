@@ -14,6 +14,7 @@ from build_scripts import paths
 from build_scripts.commands.test import MOST_WORKERS, pytest_command
 from tests import conftest
 from tests.conftest import BOOT_NOTHING, group_of, prepare
+from tests.support.browser import started
 
 
 def test_every_processor_has_a_worker() -> None:
@@ -159,3 +160,13 @@ def test_only_the_fuzzing_is_skipped(checkout: Path) -> None:
     for workflow in ("ci", "campaign"):
         steps = (checkout / f".github/workflows/{workflow}.yml").read_text(encoding="utf-8")
         assert (".ci/run" in steps) == ("clang libclang-rt-dev" in steps)
+
+
+def test_without_a_browser_its_tests_fail_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are not skipped: green without it would say that somebody has looked at the pages."""
+    monkeypatch.setattr("tests.support.browser.shutil.which", lambda _name: None)
+    with (
+        pytest.raises(pytest.fail.Exception, match="no chromium: 'python3 -m build_scripts test' installs it"),
+        started(),
+    ):
+        pass
