@@ -154,6 +154,12 @@ class GdbRemote:
         if not answer.startswith(("T", "S")):
             raise GdbError(f"the guest did not stop at a breakpoint: {answer}")
 
+    def step_back(self) -> None:
+        """Go back an instruction, in a replay."""
+        answer = self.request("bs")
+        if not answer.startswith(("T", "S")):
+            raise GdbError(f"the guest did not go back: {answer or 'no such request'}")
+
     def run(self) -> None:
         """Let the guest run and do not wait."""
         self._send("c")

@@ -13,6 +13,8 @@
 #include "qapi/error.h"
 #include "qapi/qapi-commands-misc-target.h"
 #include "qapi/util.h"
+#include "qemu/main-loop.h"
+#include "system/replay.h"
 #include "system/tcg.h"
 #include "vmx-parts.h"
 
@@ -221,6 +223,24 @@ static void query_cpu(CPUState *cs, run_on_cpu_data data)
     info->last_failure = query_failure(&env->vmx_failure);
 }
 
+/*
+ * The processor's thread answers, between two instructions.  In a recording or
+ * its replay it waits there for the replay lock, which the main loop holds.
+ */
+static void query_in_thread(CPUState *cs, VmxCpu *info)
+{
+    if (replay_mode == REPLAY_MODE_NONE) {
+        run_on_cpu(cs, query_cpu, RUN_ON_CPU_HOST_PTR(info));
+        return;
+    }
+    replay_mutex_unlock();
+    run_on_cpu(cs, query_cpu, RUN_ON_CPU_HOST_PTR(info));
+    /* In the order of the two locks. */
+    bql_unlock();
+    replay_mutex_lock();
+    bql_lock();
+}
+
 VmxCpuList *qmp_x_query_vmx(bool has_cpu_index, int64_t cpu_index,
                             Error **errp)
 {
@@ -239,7 +259,7 @@ VmxCpuList *qmp_x_query_vmx(bool has_cpu_index, int64_t cpu_index,
         if (!has_cpu_index || cs->cpu_index == cpu_index) {
             VmxCpu *info = g_new0(VmxCpu, 1);
 
-            run_on_cpu(cs, query_cpu, RUN_ON_CPU_HOST_PTR(info));
+            query_in_thread(cs, info);
             QAPI_LIST_APPEND(tail, info);
         }
     }
