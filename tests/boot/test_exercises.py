@@ -41,6 +41,8 @@ SECONDS = ("smbase", "waits", "own-vmm", "copy-back", "guard", "second-attack", 
 @pytest.fixture(autouse=True)
 def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    # So that no line of the screen is wrapped.
+    monkeypatch.setenv("COLUMNS", "1000")
 
 
 def check(name: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
