@@ -172,6 +172,7 @@ RULES = (
     ),
     ("it compares the image's hash with nothing", "-S-", "boot-changed-image"),
     ("the STM compares the hash of MSEG with the loader's", "-B-", "boot-changed-mseg"),
+    ("the loader's is in MSEG, too", "-S-", "boot-changed-mseg-and-digest"),
 )
 EXPECTED = {
     name: tuple(OUTCOMES[letter] for letter in letters) for _words, letters, names in RULES for name in names.split()

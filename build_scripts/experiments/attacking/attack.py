@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from build_scripts.observation.events import Record
@@ -148,6 +148,7 @@ class Attack:
         crashes: the class of the crash record in columns in which the attack ends the platform.
         then: the Shell's commands behind the steps, of an attack that ends the platform.
         image: changes the STM image that the firmware is given, for attacks at boot.
+        further: makes steps of the STM image that is loaded, behind the others.
         processors: of the machine; more than one only as the guest.
         policy: optional policies of the STM that are switched on where it protects: fw_cfg name to contents.
     """
@@ -163,6 +164,7 @@ class Attack:
     crashes: Mapping[Column, str] = field(default_factory=dict)
     then: tuple[str, ...] = ()
     image: Callable[[bytes], bytes] | None = None
+    further: Callable[[bytes], str] | None = None
     processors: int = 1
     policy: Mapping[str, str] = field(default_factory=dict)
 
@@ -182,6 +184,13 @@ class Attack:
             if column is Column.PROTECTED
             or not (word.startswith("protect") or word.rpartition("=")[2].startswith("protect"))
         )
+
+    def against(self, image: bytes) -> Attack:
+        """The attack with all its steps, on a machine whose firmware has this STM image."""
+        if self.further is None:
+            return self
+        loaded = self.image(image) if self.image is not None else image
+        return replace(self, steps=f"{self.steps} {self.further(loaded)}", further=None)
 
     def policy_in(self, column: Column) -> Mapping[str, str]:
         """The policies that are on in a column."""

@@ -78,8 +78,9 @@ class Attacks(Experiment[AttacksSeen]):
 
     def boot(self, request: Request) -> AttacksSeen:
         """Boot each column, and each attack that needs a boot of its own."""
-        attacks = _chosen(request)
         firmware = find_firmware(None)
+        image = firmware.mseg.read_bytes()
+        attacks = {name: attack.against(image) for name, attack in _chosen(request).items()}
         boots: list[tuple[Boot, Result]] = []
         with tempfile.TemporaryDirectory(prefix="stmlab-attacks-") as folder:
             planned = boots_for(attacks)

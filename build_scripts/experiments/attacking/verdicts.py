@@ -181,6 +181,18 @@ def used(control: str, label: str, most: int) -> Judge:
     return judge
 
 
+def activated() -> Judge:
+    """The STM runs as it was left: its own record of the activation is there."""
+
+    def judge(trace: Trace) -> Verdict:
+        for record in trace.records:
+            if (record.source, record.event) == ("STM", "init"):
+                return Verdict(SUCCEEDED, f"the STM is active, and says mseg_sha256={record.text('mseg_sha256')}")
+        return Verdict(BLOCKED, "the STM is not active")
+
+    return judge
+
+
 def survived(label: str) -> Judge:
     """The platform goes on after what was to end it: the step behind it was carried out."""
 
