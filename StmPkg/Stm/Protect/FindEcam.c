@@ -84,26 +84,24 @@ IsPlaceOfEcam (
 /**
   Where the chipset decodes ECAM.
 
-  @param[in] Low   PCIEXBAR.
-  @param[in] High  Its upper half.
+  @param[in] Bar  PCIEXBAR.
 
   @return STM_ECAM, 0 if it is disabled.
 **/
 STATIC
 UINT64
 DecodeBar (
-  IN UINT32  Low,
-  IN UINT32  High
+  IN UINT64  Bar
   )
 {
   UINT64  Size;
 
-  Size = PCIEXBAR_SIZE (Low);
-  if (((Low & PCIEXBAR_ENABLE) == 0) || (Size < SIZE_64MB)) {
+  Size = PCIEXBAR_SIZE (Bar);
+  if (((Bar & PCIEXBAR_ENABLE) == 0) || (Size < SIZE_64MB)) {
     return 0;
   }
 
-  return STM_ECAM ((Low & ~(Size - 1)) | LShiftU64 (High, 32), Size);
+  return STM_ECAM (Bar & ~(Size - 1), Size);
 }
 
 /**
@@ -165,7 +163,7 @@ IsConfirmed (
   StmAccessEcam (Processor, Ecam, 0, 4, FALSE, &Bridge);
   StmAccessEcam (Processor, Ecam, PCIEXBAR, 4, FALSE, &Low);
   StmAccessEcam (Processor, Ecam, PCIEXBAR + 4, 4, FALSE, &High);
-  return (BOOLEAN)(((UINT32)Bridge == HOST_BRIDGE_Q35) && (DecodeBar ((UINT32)Low, (UINT32)High) == Ecam));
+  return (BOOLEAN)((Bridge == HOST_BRIDGE_Q35) && (DecodeBar (Low | LShiftU64 (High, 32)) == Ecam));
 }
 
 /**
@@ -190,6 +188,7 @@ ReadChipset (
   UINT32      Low;
   UINT32      High;
   UINT32      Left;
+  BOOLEAN     Possible;
 
   Shared = Processor->Shared;
   *Ecam  = Shared->ChipsetEcam;
@@ -202,23 +201,39 @@ ReadChipset (
       return ChipsetUnsteady;
     }
 
-    if (Bridge != HOST_BRIDGE_Q35) {
-      if (Shared->KnownChipset != 0) {
-        continue;
-      }
-
+    if ((Bridge != HOST_BRIDGE_Q35) && (Shared->KnownChipset == 0)) {
       return ChipsetUnknown;
     }
 
-    *Ecam = DecodeBar (Low, High);
-    if (!IsPlaceOfEcam (Shared, *Ecam) || IsConfirmed (Processor, *Ecam)) {
+    *Ecam    = DecodeBar (Low | LShiftU64 (High, 32));
+    Possible = IsPlaceOfEcam (Shared, *Ecam);
+    if ((Bridge == HOST_BRIDGE_Q35) && (!Possible || IsConfirmed (Processor, *Ecam))) {
       Shared->KnownChipset = 1;
-      Shared->ChipsetEcam  = IsPlaceOfEcam (Shared, *Ecam) ? *Ecam : 0;
+      Shared->ChipsetEcam  = Possible ? *Ecam : 0;
       return ChipsetKnown;
     }
   }
 
   return ChipsetUnsteady;
+}
+
+/**
+  Tell why there is no protection.
+
+  @param[in] Processor  This processor.
+  @param[in] Reason     Why.
+
+  @return FALSE
+**/
+STATIC
+BOOLEAN
+Refuse (
+  IN CONST STM_PROCESSOR  *Processor,
+  IN CONST CHAR8          *Reason
+  )
+{
+  STM_RECORD (Processor, "refused", "cpu=%u reason=%a", Processor->Slot, Reason);
+  return FALSE;
 }
 
 /**
@@ -244,8 +259,7 @@ StmFindEcam (
       *Ecam = Processor->Shared->McfgEcam;
       break;
     default:
-      STM_RECORD (Processor, "refused", "cpu=%u reason=chipset", Processor->Slot);
-      return FALSE;
+      return Refuse (Processor, "chipset");
   }
 
   if (!IsPlaceOfEcam (Processor->Shared, *Ecam)) {
@@ -327,15 +341,12 @@ StmCheckEcam (
   Shared->McfgEcam = 0;
   Found            = StmFindMcfg (ReadAcpi, Processor, Rsdp, (UINT8 *)(UINTN)Shared->Draft, &Base, &Size);
   Chipset          = ReadChipset (Processor, &Ecam);
-  if ((Chipset == ChipsetUnsteady) || (Found == StmMcfgSegments)) {
-    STM_RECORD (
-      Processor,
-      "refused",
-      "cpu=%u reason=%a",
-      Processor->Slot,
-      (Chipset == ChipsetUnsteady) ? "chipset" : "segments"
-      );
-    return FALSE;
+  if (Chipset == ChipsetUnsteady) {
+    return Refuse (Processor, "chipset");
+  }
+
+  if (Found == StmMcfgSegments) {
+    return Refuse (Processor, "segments");
   }
 
   if (Found == StmMcfgFound) {
