@@ -14,10 +14,23 @@ author = "STM Lab contributors"
 copyright = "2026, STM Lab contributors"
 version = release = __version__
 
-extensions = ["sphinx_design", "sphinx_copybutton", "lab_timeline", "lab_screen"]
+extensions = [
+    "sphinx_design",
+    "sphinx_copybutton",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "lab_timeline",
+    "lab_screen",
+    "lab_api",
+]
 master_doc = "index"
 exclude_patterns = ["_build"]
 nitpicky = True
+# The types of Python itself and of packages have no page here, and none is fetched.
+nitpick_ignore_regex = [(r"py:.*", r".*")]
+suppress_warnings = ["ref.python"]
+# A thousand functions in the contents of every page would be no help, and half of the build's time.
+toc_object_entries = False
 # What has no language is shown as it is; Sphinx would take it for Python.
 highlight_language = "none"
 html_theme = "furo"

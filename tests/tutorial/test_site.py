@@ -77,8 +77,28 @@ def test_links_lead_somewhere(site: Path) -> None:
 
 
 def test_the_version_is_shown(site: Path) -> None:
-    for path in site.rglob("tutorial/*.html"):
+    for path in site.rglob("*.html"):
         assert f"STM Lab {__version__}" in path.read_text(encoding="utf-8"), path
+
+
+def test_the_python_reference_is_folded_and_whole(site: Path) -> None:
+    """A dropdown for each module of the areas that the page names, closed, with its functions in it."""
+    text = (site / "reference/api.html").read_text(encoding="utf-8")
+    page = (ROOT / "docs/reference/api.rst").read_text(encoding="utf-8")
+    areas = re.findall(r"^\.\. lab-api:: (\w+)$", page, re.MULTILINE)
+    left_out = set(re.findall(r"``(\w+)``", page)) - {"build_scripts"}
+    packages = {path.parent.name for path in (ROOT / "build_scripts").glob("*/__init__.py")}
+    assert packages <= {*areas, *left_out} and not left_out & {*areas}
+    modules = [
+        f"build_scripts.{'.'.join(path.relative_to(ROOT / 'build_scripts').with_suffix('').parts)}"
+        for area in areas
+        for path in (*(ROOT / "build_scripts").glob(f"{area}/[!_]*.py"), *(ROOT / "build_scripts").glob(f"{area}.py"))
+    ]
+    assert len(modules) > 50
+    assert [name for name in modules if f'id="module-{name}"' not in text] == []
+    details = re.findall(r"<details[^>]*>", text)
+    assert len(details) >= len(modules) and not any("open" in tag for tag in details)
+    assert 'id="build_scripts.observation.events.read_stream"' in text
 
 
 def test_only_python_is_coloured_as_python(site: Path) -> None:
