@@ -20,16 +20,16 @@ from tests.boot.conftest import Run
 SYMPTOMS = {
     "mseg-header": "the firmware says refused, image-malformed: StaticImageSize:beyond-file",
     "hot-path": r"the STM executes \d,\d{3} instructions for an SMI",
-    "exit-handler": "class=unexpected-exit .*\n.*exit reason 10: CPUID",
+    "exit-handler": "class=unexpected-exit .*exit reason 10: CPUID",
     "rdtsc": r"class=unexpected-exit: exit reason 16: RDTSC.*ExitTable\.h",
     "smbase": r"where-the-handler-runs: got:0x30000,want:0x3810000",
     "waits": r"smis-that-the-vmm-knows-of: got:0x0,want:0x3",
-    "own-vmm": r"smis: got:0x0,want:0x2\n(.*\n)*.*refused: .*DM-ACT-13: EXIT_CONTROLS is 0x0",
+    "own-vmm": r"smis: got:0x0,want:0x2 .*refused: .*DM-ACT-13: EXIT_CONTROLS is 0x0",
     "copy-back": r"RIP: the STM:ignored\Z",
-    "guard": r"  read: came-off,exceptions:0\Z",
-    "second-attack": r"  there is one attack only\Z",
+    "guard": r"not yet read: came-off,exceptions:0\Z",
+    "second-attack": r"not yet there is one attack only\Z",
     "standby": r"initialize: got:0x80010015,want:0x0",
-    "stranger": r"line 2: (.*\n)+  line 10: ",
+    "stranger": r"line 2: .* line 10: ",
     "instruction-length": "the guest does not shut down",
 }
 
@@ -46,9 +46,10 @@ def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def check(name: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    """The status, and what was said, as one line: where it is broken is the terminal's affair."""
     capsys.readouterr()
     status = cli.main(["exercise", "check", name])
-    return status, capsys.readouterr().out
+    return status, " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(
@@ -67,8 +68,8 @@ def check(name: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
 def test_a_fault_shows(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["exercise", name]) == 0
     status, said = check(name, capsys)
-    assert status == ExitCode.EXPECTATION_FAILED and said.startswith(f"{name}: not yet\n")
-    assert re.search(SYMPTOMS[name], said.rstrip()), said
+    assert status == ExitCode.EXPECTATION_FAILED and said.startswith(f"{name}: not yet ")
+    assert re.search(SYMPTOMS[name], said), said
 
 
 def test_a_handler_of_ones_own(capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,7 +101,7 @@ def test_the_mended_tree_passes(capsys: pytest.CaptureFixture[str]) -> None:
     """Of both exercises about CPUID, whose mended trees are the checkout's, as those of all exercises."""
     assert cli.main(["exercise", "exit-handler"]) == 0
     assert cli.main(["exercise", "exit-handler", "--solution"]) == 0
-    assert check("exit-handler", capsys) == (0, "exit-handler: passed\n")
+    assert check("exit-handler", capsys) == (0, "exit-handler: passed")
 
 
 @pytest.mark.long
