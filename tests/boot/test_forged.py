@@ -13,17 +13,20 @@ pytestmark = pytest.mark.boot
 
 TIMEOUT_SECONDS = 180.0
 FORGED = "class=forged"
+PROCESSORS, LAUNCHES = 2, 2
 
 
 def test_forged_records(firmware: Firmware) -> None:
     """Before the start, as a guest, and after the stop: each is found at the ports that it reached.
 
-    The status says meanwhile that the STM was refused. The executive monitor asks the processor.
+    The status says meanwhile that the STM was refused. The executive monitor asks the processor, at boot and at a wake.
     """
     forge = "GuestTool.efi forge"
     start = ("GuestTool.efi forge-status", "ExecMon.efi start")
-    script = (forge, *start, forge, "SmiTool.efi b2 2", "ExecMon.efi stop", forge, "StmStatus.efi", "reset -s")
-    result = boot_configuration(Configuration.DUAL_MONITOR, firmware, script, TIMEOUT_SECONDS)
+    first = (forge, *start, forge, "SmiTool.efi b2 2", "ExecMon.efi stop", forge, "StmStatus.efi")
+    script = (*first, "Standby.efi s3", "Standby.efi report", *start, "ExecMon.efi stop", "reset -s")
+    configuration = Configuration.DUAL_MONITOR
+    result = boot_configuration(configuration, firmware, script, TIMEOUT_SECONDS, processors=PROCESSORS)
     assert result.ending.requested, f"{result.run_dir}: {result.ending}"
     stream = result.stream
     assert stream.first("STM", "crash") is None, result.run_dir
@@ -34,5 +37,5 @@ def test_forged_records(firmware: Firmware) -> None:
     assert "state:        refused" in (result.run_dir / "console.log").read_text(errors="replace")
     assert stream.of("EXEC", "no-stm") == []
     # The STM's own are there.
-    assert len(stream.of("STM", "start")) == 1
-    assert len(stream.of("STM", "stop")) == 1
+    assert len(stream.of("STM", "start")) == LAUNCHES * PROCESSORS
+    assert len(stream.of("STM", "stop")) == LAUNCHES * PROCESSORS

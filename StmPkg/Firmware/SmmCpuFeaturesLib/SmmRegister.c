@@ -80,14 +80,14 @@ SmmCpuFeaturesReenableSmrr (
 }
 
 /**
-  Whether a processor has an SMM register. PiSmmCpuDxeSmm asks in SMM, on the processor.
-
-  Where no SMRR is in force all code would be outside it.
+  Whether a processor has an SMM register. PiSmmCpuDxeSmm asks in the processor's first SMI,
+  while SMRAM is still open, and looks at SMM_MCA_CAP next.
 
   @param[in] CpuIndex  Index of the processor.
   @param[in] RegName   The register.
 
-  @retval TRUE   It is enhanced SMM feature control, and the processor's SMRR is in force.
+  @retval TRUE   It is enhanced SMM feature control, and the processor has SMRR, to whose range
+                 the register belongs.
   @retval FALSE  It is another one, or there is no SMRR.
 **/
 BOOLEAN
@@ -97,16 +97,10 @@ SmmCpuFeaturesIsSmmRegisterSupported (
   IN SMM_REG_NAME  RegName
   )
 {
-  MSR_IA32_MTRRCAP_REGISTER        Cap;
-  MSR_IA32_SMRR_PHYSMASK_REGISTER  Mask;
+  MSR_IA32_MTRRCAP_REGISTER  Cap;
 
   Cap.Uint64 = AsmReadMsr64 (MSR_IA32_MTRRCAP);
-  if ((RegName != SmmRegFeatureControl) || (Cap.Bits.SMRR == 0)) {
-    return FALSE;
-  }
-
-  Mask.Uint64 = AsmReadMsr64 (MSR_IA32_SMRR_PHYSMASK);
-  return (BOOLEAN)(Mask.Bits.Valid != 0);
+  return (BOOLEAN)((RegName == SmmRegFeatureControl) && (Cap.Bits.SMRR != 0));
 }
 
 /**
@@ -132,6 +126,8 @@ SmmCpuFeaturesGetSmmRegister (
   supported ones, and only what differs from what it has read: on a processor whose package
   has the register once, the others find it written and locked.
 
+  Where no SMRR is in force all code would be outside it: the register then stays as it is.
+
   @param[in] CpuIndex  Its index.
   @param[in] RegName   The register.
   @param[in] Value     The value.
@@ -144,6 +140,11 @@ SmmCpuFeaturesSetSmmRegister (
   IN UINT64        Value
   )
 {
+  MSR_IA32_SMRR_PHYSMASK_REGISTER  Mask;
+
   ASSERT (SmmCpuFeaturesIsSmmRegisterSupported (CpuIndex, RegName));
-  AsmWriteMsr64 (MSR_SMM_FEATURE_CONTROL, mUnlocked ? (Value & ~(UINT64)SMM_FEATURE_CONTROL_LOCK) : Value);
+  Mask.Uint64 = AsmReadMsr64 (MSR_IA32_SMRR_PHYSMASK);
+  if (Mask.Bits.Valid != 0) {
+    AsmWriteMsr64 (MSR_SMM_FEATURE_CONTROL, mUnlocked ? (Value & ~(UINT64)SMM_FEATURE_CONTROL_LOCK) : Value);
+  }
 }

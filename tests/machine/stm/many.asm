@@ -62,6 +62,9 @@ many_entry:
 ; The same for a handler that begins in 32-bit mode.
         bits    32
 many_begin32:
+        mov     eax, cr0
+        and     eax, 0x7FFFFFFF         ; PAE paging, if it begins with it
+        mov     cr0, eax
         mov     eax, cr4
         or      eax, 0x30
         mov     cr4, eax

@@ -514,7 +514,10 @@ void run_tests(void)
         NULL,
 #endif
         scene_shadows, scene_opened, scene_copies, scene_full,
-        scene_cost, scene_ports
+        scene_cost, scene_ports,
+#ifdef STANDBY
+        scene_standby,
+#endif
     };
 
     firmware();

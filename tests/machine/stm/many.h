@@ -68,6 +68,7 @@ void scene_full(void);
 void scene_cost(void);    /* SMIs of all processors and of one, for counts */
 void cost_handler(uint64_t cpu);
 #define SCENE_COST 14     /* its handlers do nothing else */
+void scene_standby(void); /* many_s3.c: sessions before and behind standby; with STANDBY */
 void scene_orders(void);  /* many_orders.c: each call in each state of two processors; with ORDERS */
 void writes(uint32_t cpu);
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* Handlers of several processors that begin in 32-bit mode and go on to 64-bit mode. */
+/* Handlers of several processors that begin in 32-bit mode, with PAE paging if told so, and go on to 64-bit mode. */
 #include "many.h"
 
 extern uint8_t many_setup[], many_teardown[], many_begin32[];
+
+#define HANDLER_PDPT (HANDLER_TABLES + 7 * PAGE_SIZE)
 
 #define MOVED(code) (phys(code) - IMAGE_BASE + HANDLER_TEXT)
 
@@ -18,4 +20,11 @@ void begin_in_32_bits(uint64_t psd)
     write64(psd + 0x38, MOVED(many_begin32));
     write32(psd + 0x50, read32(psd + 0x50) - 8);
     write32(psd + 0x54, 0);
+#ifdef HANDLER_PAE
+    for (uint64_t i = 0; i < 4; i++) {
+        write64(HANDLER_PDPT + 8 * i, (HANDLER_TABLES + (2 + i) * PAGE_SIZE) | 1);
+    }
+    write32(psd + 0x10, 0x0C); /* Cr4Pae, Cr4Pse */
+    write64(psd + 0x20, HANDLER_PDPT);
+#endif
 }

@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from build_scripts.conformance.image_build import build_image
-from build_scripts.conformance.image_run import run_image
+from build_scripts.conformance.image_run import Outcome, run_image
 from build_scripts.conformance.image_table import DUAL_CPU
-from build_scripts.observation.events import Kind, parse_records
+from build_scripts.observation.events import Kind, Record, parse_records
 from build_scripts.stm_image import inspect_image
 
 from .test_many import SOURCES as MANY_SOURCES
@@ -26,6 +27,11 @@ MEMBERS = (
 )
 PLAIN_TRANSITIONS = 4
 MOST_INSTRUCTIONS = 1_000_000
+PROCESSORS, ROUNDS = 2, 50
+# Of many.c: the mode in which the handlers begin.
+HANDLERS = {"64-bit": (), "32-bit": ("HANDLER32",), "pae": ("HANDLER32", "HANDLER_PAE")}
+# As many.c and many_s3.c have them.
+STANDBY_SCENE, STANDBY_SMIS = 16, 3
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +126,22 @@ def test_regions_of_4_kb(qemu: Path, large_regions: Path, tmp_path: Path) -> Non
     assert large.of("crash") == []
 
 
+def run_two(
+    qemu: Path, mseg: Path, work: Path, mode: str, scene: int, *defines: str, rounds: int = 1
+) -> tuple[Outcome, list[Record]]:
+    """Two processors; their handlers begin in that mode."""
+    numbers = {"SCENE": scene, "PROCESSORS": PROCESSORS, "ANNOUNCED": PROCESSORS, "ROUNDS": rounds}
+    words = (*digest_defines(mseg), "COPIED", *(f"{name}={value}" for name, value in numbers.items()))
+    extra = (
+        *("-smp", str(PROCESSORS), "-chardev", f"file,id=stm,path={work / 'stm.log'}"),
+        *("-device", "isa-debugcon,iobase=0x403,chardev=stm"),
+    )
+    sources = (*MANY_SOURCES, str(HERE / "many32.c"), str(HERE / "many_s3.c"))
+    rom = build_image(sources, (*words, *HANDLERS[mode], *defines)).rom
+    outcome = run_image(qemu, rom, work, DUAL_CPU, extra, timeout=120)
+    return outcome, parse_records((work / "stm.log").read_text(encoding="ascii"), "stm.log")
+
+
 @pytest.mark.parametrize("mode", ["64-bit", "32-bit", "regions-of-4-kb"])
 def test_two_processors_at_the_same_time(
     qemu: Path, mseg: Path, large_regions: Path, tmp_path: Path, mode: str
@@ -128,16 +150,32 @@ def test_two_processors_at_the_same_time(
 
     The handlers begin in 64-bit mode, or in 32-bit mode without paging, which each leaves by itself.
     """
-    rounds, processors = 50, 2
-    mseg = large_regions if mode == "regions-of-4-kb" else mseg
-    numbers = {"SCENE": 0, "PROCESSORS": processors, "ANNOUNCED": processors, "ROUNDS": rounds}
-    defines = (*digest_defines(mseg), "COPIED", *(f"{name}={value}" for name, value in numbers.items()))
-    extra = (
-        *("-smp", str(processors), "-chardev", f"file,id=stm,path={tmp_path / 'stm.log'}"),
-        *("-device", "isa-debugcon,iobase=0x403,chardev=stm"),
-    )
-    sources = (*MANY_SOURCES, str(HERE / "many32.c"))
-    rom = build_image(sources, (*defines, *(("HANDLER32",) if mode == "32-bit" else ()))).rom
-    outcome = run_image(qemu, rom, tmp_path, DUAL_CPU, extra, timeout=120)
-    records = parse_records((tmp_path / "stm.log").read_text(encoding="ascii"), "stm.log")
-    check_rounds(outcome, records, mseg, processors, rounds, short=True)
+    large = mode == "regions-of-4-kb"
+    image = large_regions if large else mseg
+    outcome, records = run_two(qemu, image, tmp_path, "64-bit" if large else mode, 0, rounds=ROUNDS)
+    check_rounds(outcome, records, image, PROCESSORS, ROUNDS, short=True)
+
+
+def test_two_processors_begin_with_pae_paging(qemu: Path, mseg: Path, tmp_path: Path) -> None:
+    """The same; paging off and on again are VM exits, whose records take the place of the rounds' first ones."""
+    outcome, records = run_two(qemu, mseg, tmp_path, "pae", 0, rounds=ROUNDS)
+    assert outcome.problems(expect_shutdown=False) == []
+    assert [check.name for check in outcome.checks].count("rounds") == PROCESSORS
+    stops = Counter(record.number("cpu") for record in records if record.event == "stop")
+    assert stops == dict.fromkeys(range(PROCESSORS), ROUNDS)
+    assert [record for record in records if record.event == "crash"] == []
+
+
+@pytest.mark.parametrize("mode", HANDLERS)
+def test_standby_of_two_processors(qemu: Path, mseg: Path, tmp_path: Path, mode: str) -> None:
+    """START, SMIs and STOP on each, S3, and the same again with another VMCS, whatever mode the handlers begin in."""
+    outcome, records = run_two(qemu, mseg, tmp_path, mode, STANDBY_SCENE, "STANDBY")
+    assert outcome.problems(expect_shutdown=False) == []
+    assert [check.name for check in outcome.checks if check.rule == "S3"].count("smis") == 2 * (PROCESSORS - 1)
+    for event in ("init", "start", "stop"):
+        assert Counter(one.number("cpu") for one in records if one.event == event) == dict.fromkeys(
+            range(PROCESSORS), 2
+        )
+    stops = [record.number("smis") for record in records if record.event == "stop"]
+    assert stops == [STANDBY_SMIS] * 2 * PROCESSORS
+    assert [record for record in records if record.event == "crash"] == []
