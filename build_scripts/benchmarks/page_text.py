@@ -13,6 +13,7 @@ TRIPS = {
     "native-cpuid": "CPUID outside VMX operation",
     "native-flush": "MOV to CR3 outside VMX operation",
     "cpuid": "CPUID",
+    "cpuid-vpid": "CPUID, with a VPID",
     "vmcall": "VMCALL",
     "violation": "EPT violation, the host maps the page",
     "interrupt": "External interrupt, stays pending",

@@ -26,6 +26,7 @@ NUMBERS = PAGE.with_suffix(".json")
 HOST = 3 + 1 + 1  # DEC, JZ, CALL; RET; VMRESUME
 INSTRUCTIONS = {
     "cpuid": 3 + 2 + HOST + 6,  # both loads and JRCXZ, XOR and JMP, on_exit_skip
+    "cpuid-vpid": 3 + 2 + HOST + 6,
     "vmcall": 1 + HOST + 6,
     "interrupt": HOST,
     "mtf": 1 + HOST,

@@ -23,20 +23,23 @@ struct trip {
     uint32_t reason, pages;
     enum paging paging;
     uint64_t vmcs;
+    uint16_t vpid; /* 0: none */
 };
 
 #define CPUID_TRIPS(pages)                                                     \
-    {"cpuid", guest_cpuid, on_exit_skip, VMX_REASON_CPUID, pages, NO_EPT, 0},      \
-    {"cpuid", guest_cpuid, on_exit_skip, VMX_REASON_CPUID, pages, EPT_2M, 0},      \
-    {"cpuid", guest_cpuid, on_exit_skip, VMX_REASON_CPUID, pages, EPT_4K, 0}
+    {"cpuid", guest_cpuid, on_exit_skip, VMX_REASON_CPUID, pages, NO_EPT, 0, 0},      \
+    {"cpuid", guest_cpuid, on_exit_skip, VMX_REASON_CPUID, pages, EPT_2M, 0, 0},      \
+    {"cpuid", guest_cpuid, on_exit_skip, VMX_REASON_CPUID, pages, EPT_4K, 0, 0}
 
 static struct trip trips[] = {
     CPUID_TRIPS(0),
-    {"vmcall", guest_vmcall, on_exit_skip, VMX_REASON_VMCALL, 0, NO_EPT, 0},
-    {"vmcall", guest_vmcall, on_exit_skip, VMX_REASON_VMCALL, 0, EPT_2M, 0},
-    {"interrupt", guest_spin, on_exit_nothing, VMX_REASON_EXTERNAL_INTERRUPT, 0, NO_EPT, 0},
-    {"mtf", guest_spin, on_exit_nothing, VMX_REASON_MONITOR_TRAP_FLAG, 0, NO_EPT, 0},
-    {"violation", guest_new_page, on_exit_map, VMX_REASON_EPT_VIOLATION, 0, EPT_4K, 0},
+    {"cpuid-vpid", guest_cpuid, on_exit_skip, VMX_REASON_CPUID, 0, NO_EPT, 0, 1},
+    {"cpuid-vpid", guest_cpuid, on_exit_skip, VMX_REASON_CPUID, 0, EPT_2M, 0, 2},
+    {"vmcall", guest_vmcall, on_exit_skip, VMX_REASON_VMCALL, 0, NO_EPT, 0, 0},
+    {"vmcall", guest_vmcall, on_exit_skip, VMX_REASON_VMCALL, 0, EPT_2M, 0, 0},
+    {"interrupt", guest_spin, on_exit_nothing, VMX_REASON_EXTERNAL_INTERRUPT, 0, NO_EPT, 0, 0},
+    {"mtf", guest_spin, on_exit_nothing, VMX_REASON_MONITOR_TRAP_FLAG, 0, NO_EPT, 0, 0},
+    {"violation", guest_new_page, on_exit_map, VMX_REASON_EPT_VIOLATION, 0, EPT_4K, 0, 0},
     CPUID_TRIPS(16),
     CPUID_TRIPS(256),
 };
@@ -62,6 +65,11 @@ static void make_trip(struct trip *trip)
 {
     trip->vmcs = vmcs_new_guest(trip->guest);
     use_paging(trip->paging);
+    if (trip->vpid) {
+        wr(VMCS_PROCESSOR_CONTROLS, rd(VMCS_PROCESSOR_CONTROLS) | VMX_CPU_SECONDARY_CONTROLS);
+        wr(VMCS_SECONDARY_CONTROLS, rd(VMCS_SECONDARY_CONTROLS) | VMX_CPU2_VPID);
+        wr(VMCS_VPID, trip->vpid);
+    }
     if (trip->reason == VMX_REASON_MONITOR_TRAP_FLAG) {
         wr(VMCS_PROCESSOR_CONTROLS, controls(MSR_VMX_TRUE_PROC, VMX_CPU_MONITOR_TRAP_FLAG));
     }
