@@ -81,3 +81,36 @@ def test_the_glossary_explains_nothing_twice(checkout: Path) -> None:
     found = re.findall(r"^   (\S.*)$", text, re.MULTILINE)
     assert len(found) == len(set(found))
     assert not set(found) & NAMES
+
+
+# The questions of somebody whose VMM does not come back from standby, and those that authors of a VMM ask beside them.
+QUESTIONS = (
+    "Why does my VMM see no SMI exits?",
+    "Why does the PC not wake, and does it have to do with SMM?",
+    "How does a VMM notice the transition into standby, and what must it do before?",
+    "Who gets control on wake, and how does the VMM come back?",
+    "Can SMM code run in a guest, with the handler unchanged?",
+    "What is in the MSEG header, and who may set it?",
+    "How is the treatment activated?",
+    "What does the VMCS of the SMM monitor need, field by field?",
+    "What happens at an SMI, step by step?",
+    "How is RSM intercepted, and what must the return do?",
+    "Are the five steps right, and what is missing?",
+    "Can I do this on my PC?",
+    "Which check failed?",
+    "Why is my breakpoint not hit?",
+    "Can I have VMX without KVM?",
+    "How does OUT 0xB2 raise an SMI?",
+    "How do I time an SMI?",
+    "Who uses an STM?",
+    "Can I have one on my PC?",
+)
+
+
+def test_every_question_has_its_answer(checkout: Path) -> None:
+    """By name, in order, with a page, a file or a command behind each where it can be seen."""
+    text = (checkout / "docs/faq.rst").read_text(encoding="utf-8")
+    parts = re.split(r"^(.+\?)\n-+\n", text, flags=re.MULTILINE)
+    assert tuple(parts[1::2]) == QUESTIONS
+    answers = dict(zip(parts[1::2], parts[2::2], strict=True))
+    assert [title for title, answer in answers.items() if ":doc:" not in answer and "``" not in answer] == []
