@@ -175,7 +175,7 @@ def _contexts() -> Iterator[str]:
 
 def _rules(call: str) -> Iterator[str]:
     title = GROUPS[call][1] if call in GROUPS else call
-    yield from ("", title, "~" * len(title))
+    yield from ("", f".. dropdown:: {title}")
 
     def rows() -> Iterator[tuple[str, ...]]:
         for rule in load():
@@ -184,7 +184,8 @@ def _rules(call: str) -> Iterator[str]:
                 tests = ",\n".join(f"``{test}``" for test in rule.tests)
                 yield rule.rule, status, tests or f"None: {rule.reason[0].lower()}{rule.reason[1:]}"
 
-    yield from _table("40 24 36", ("Rule", "Status", "Test"), rows())
+    table = _table("40 24 36", ("Rule", "Status", "Test"), rows())
+    yield from (f"   {line}" if line else "" for line in table)
 
 
 def page() -> str:
