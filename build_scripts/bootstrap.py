@@ -25,7 +25,8 @@ LOCK_FILE = paths.CHECKOUT / "requirements.lock"
 READY = "stmlab-ready"  # stamp: an environment without it is unfinished
 PIP_TRIES = 3
 # Commands that a bundle has everything for, and experiments that need what no bundle holds: the distribution's kernels.
-_OF_A_BUNDLE = ("run", "shell", "report", "exercise")
+_OF_A_BUNDLE = ("run", "shell", "report", "exercise", "bare")
+_COMPILES = ("exercise", "bare")  # of these, what compiles a little
 _NOT_OF_A_BUNDLE = ("linux", "kvm")
 
 
@@ -114,7 +115,7 @@ def _needs(arguments: list[str]) -> tuple[system.Need, ...]:
         return ()
     builds = any(word.startswith(_NOT_OF_A_BUNDLE) for word in arguments)
     if arguments[:1] and arguments[0] in _OF_A_BUNDLE and not builds and record.all_records():
-        return system.STM_NEEDS if arguments[0] == "exercise" else ()
+        return system.STM_NEEDS if arguments[0] in _COMPILES else ()
     return system.NEEDS
 
 

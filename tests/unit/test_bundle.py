@@ -140,7 +140,7 @@ def test_packages_that_a_bundle_makes_unnecessary(bundle: Path, monkeypatch: pyt
     assert "gcc" in names("run") and names("bundle", "import", "x") == set()
     exchange.bring(bundle)
     assert names("run") == names("report") == set()
-    assert names("exercise", "check") == {need.package for need in system.STM_NEEDS}
+    assert names("exercise", "check") == names("bare", "smi") == {need.package for need in system.STM_NEEDS}
     assert "mtools" in names("run", "linux") and "gdb" in names("debug") and "gcc" in names("test")
 
 
