@@ -250,6 +250,7 @@ ExecEventLog (
 {
   UINT32   Index;
   UINT32   Number;
+  UINTN    Pages;
   BOOLEAN  Takes;
 
   if (!ExecHasStm ()) {
@@ -271,12 +272,17 @@ ExecEventLog (
   Number = 0;
   Takes  = (BOOLEAN)(Value != NULL);
   if (Index == STM_EVENT_LOG_MANAGEMENT_REQUEST_NEW_LOG) {
-    Number = (Value == NULL) ? 1 : (UINT32)StrDecimalToUintn (Value);
-    Takes  = FALSE;
-    if (Number > EXEC_LOG_PAGES) {
+    //
+    // A number that is too large for its type reads as the largest.
+    //
+    Pages = (Value == NULL) ? 1 : StrDecimalToUintn (Value);
+    if (Pages > EXEC_LOG_PAGES) {
       Print (L"ExecMon: a log has at most %d pages\n", EXEC_LOG_PAGES);
       return EFI_INVALID_PARAMETER;
     }
+
+    Number = (UINT32)Pages;
+    Takes  = FALSE;
   } else if (Index == STM_EVENT_LOG_MANAGEMENT_REQUEST_CONFIGURE_LOG) {
     if (!ReadEvents ((Value == NULL) ? L"all" : Value, &Number)) {
       return EFI_INVALID_PARAMETER;
