@@ -55,7 +55,7 @@
 ///
 /// Where a VMCS region takes more bytes than this, an STM of ours uses a page for each.
 ///
-#define STM_MSEG_VMCS_ROOM  0x600
+#define STM_MSEG_VMCS_ROOM  0x500
 
 ///
 /// What the snapshot policy takes of MSEG beyond that, for a number of pages: the pages,

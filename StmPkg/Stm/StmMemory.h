@@ -7,14 +7,15 @@
 
     0x00000  STM_LOADER_DATA
     0x00080  STM_SHARED: lock, counters, IDT
+    0x00800  STM_PROCESSOR of the spare block
     0x01000  entry stack, and the list of resources of a call: both are used under the
              lock of activations
     0x02000  MSR bitmap
-    0x03000  I/O bitmaps A and B
-    0x05000  protection profile
-    0x07000  processor blocks, STM_BLOCK_SIZE each:
+    0x03000  I/O bitmap, of both halves of the ports
+    0x04000  protection profile
+    0x05000  processor blocks, STM_BLOCK_SIZE each:
                0x0000  SMM-transfer VMCS
-               0x0600  crash stack, and behind it the stack
+               0x0500  crash stack, and behind it the stack
                0x1000  SMM-guest VMCS
                0x1600  short ring
                0x1800  STM_PROCESSOR, and what a domain hides
@@ -22,9 +23,18 @@
              behind all blocks, and a block is STM_LARGE_BLOCK_SIZE, what is left of the first
              three quarters moved together.
 
-  Of the six activation tables three are in use, since MSEG lies within one GB. In the
-  page directories of the others are the profile as a call is about to change it, and the
-  firmware's list of resources (Init/Divide.c).
+  Of the six activation tables, which are in front of the dynamic area, three are in use,
+  since MSEG lies within one GB. The STM makes them its own page tables (Init/HostState.c):
+
+    0  PML4; at 0x800 the VMCS database, whose words are no entries that are present
+    1  page of pointers; at 0xF80 the registers that an activation has to move out of the way
+    2  page directory
+    3  the profile as a call is about to change it
+    4  the firmware's list of resources, where MSEG has no room for a longer one
+    5  the first page of the spare block: SMM-transfer VMCS, crash stack, stack
+
+  A processor that can only be refused has the spare block. It needs no SMM-guest VMCS, so
+  the second page of that block is the first one of the dynamic area.
 
   At the end of MSEG is what may be larger where there is more than the needed size
   (Init/Divide.c): the firmware's list of resources, the ring of records, and a pool of
@@ -47,11 +57,10 @@
 #define STM_DYNAMIC_SHARED       STM_LOADER_DATA_SIZE
 #define STM_DYNAMIC_ENTRY_STACK  0x01000
 #define STM_DYNAMIC_MSR_BITMAP   0x02000
-#define STM_DYNAMIC_IO_BITMAP_A  0x03000
-#define STM_DYNAMIC_IO_BITMAP_B  0x04000
-#define STM_DYNAMIC_PROFILE      0x05000
+#define STM_DYNAMIC_IO_BITMAP    0x03000
+#define STM_DYNAMIC_PROFILE      0x04000
 #define STM_DYNAMIC_LIST         STM_DYNAMIC_ENTRY_STACK
-#define STM_DYNAMIC_SHARED_SIZE  0x07000
+#define STM_DYNAMIC_SHARED_SIZE  0x05000
 
 ///
 /// A processor's block in the dynamic area. A VMCS region begins a page, and processors
@@ -75,22 +84,24 @@
 #define STM_LARGE_VMCSS_SIZE  (2 * SIZE_4KB)
 
 ///
-/// Blocks beyond those of the processors that the loader announces: without one of
-/// its own a processor cannot even be refused.
+/// The spare block: without one of its own a processor cannot even be refused. In front of
+/// the dynamic area begins its first page, and at 800H of it is its STM_PROCESSOR.
 ///
-#define STM_SPARE_BLOCKS  1
+#define STM_SPARE_PROCESSOR  0x0800
 
 ///
 /// Pages for tables, at the end of MSEG, that its needed size has room for. The STM's own
-/// are five, and the EPT's four, eight without leaves of 1 GB, before anything is protected.
+/// are two besides those of the activation; the EPT's are four before anything is protected.
+/// Without leaves of 1 GB these four map the GB of TSEG, and each further one that the
+/// handler touches takes one.
 ///
-#define STM_RESERVE_PAGES  13
+#define STM_RESERVE_PAGES  7
 
 ///
-/// Where a region takes 4 KB, the spare block's are two of these pages: there the EPT has
-/// six, and a processor without leaves of 1 GB needs a larger MSEG.
+/// Where a region takes 4 KB, an odd number of processors loses half a page. There is no
+/// spare block then, but where MSEG is larger there are blocks to spare.
 ///
-#define STM_LARGE_RESERVE_PAGES  11
+#define STM_LARGE_RESERVE_PAGES  (STM_RESERVE_PAGES - 1)
 
 ///
 /// How much of a larger MSEG is used.
@@ -101,9 +112,15 @@
 
 ///
 /// Distance from the activation page tables, where CR3 points on entry, to the
-/// dynamic area.
+/// dynamic area, and what else the STM has in these tables.
 ///
 #define STM_DYNAMIC_FROM_TABLES  STM_MSEG_ACTIVATION_TABLES_SIZE
+#define STM_TABLES_DOMAINS       0x0800
+#define STM_TABLES_POINTERS      0x1000
+#define STM_TABLES_DIRECTORY     0x2000
+#define STM_TABLES_DRAFT         0x3000
+#define STM_TABLES_BIOS_LIST     0x4000
+#define STM_TABLES_SPARE         0x5000
 
 ///
 /// Parts of a processor block.
@@ -123,7 +140,7 @@
 /// one of the others.
 ///
 #define STM_LARGE_BLOCK_START            0x0800
-#define STM_LARGE_BLOCK_CRASH_STACK_TOP  0x1200
-#define STM_LARGE_BLOCK_RING             0x1200
+#define STM_LARGE_BLOCK_CRASH_STACK_TOP  0x1300
+#define STM_LARGE_BLOCK_RING             0x1300
 
 #endif

@@ -253,7 +253,7 @@ struct VMX_CONTEXT {
   STM_PROCESSOR_STATE        State;
   STM_EVENT                  Event;
   UINT64                     TransferVmcs;
-  UINT64                     SmmGuestVmcs;
+  UINT64                     SmmGuestVmcs;   ///< 0 in the spare block
   UINT64                     VmxonPointer;
   BOOLEAN                    TransferLaunched;
   BOOLEAN                    SmmGuestLaunched;
@@ -319,6 +319,8 @@ typedef struct STM_SHARED_STATE {
   UINT32                      RecordLock;       ///< slot + 1 of the processor that writes records, 0 for none
   UINT32                      Crashing;         ///< processors that are writing their crash records
   UINT32                      Blocks;           ///< blocks handed out since the image was loaded
+  UINT32                      Spare;            ///< not 0: the spare block is, too
+  UINT32                      Reserved;
   //
   // Zeroed from here on.
   //
@@ -331,7 +333,7 @@ typedef struct STM_SHARED_STATE {
   UINT64                      EptPointer;
   UINT64                      SmmExit;          ///< where SMM VM exits arrive: Entry/Exit.nasm
   UINT64                      SmmGuestExit;     ///< where VM exits of the SMI handler arrive
-  UINT64                      ActivationTables; ///< activation page tables, never written
+  UINT64                      ActivationTables; ///< activation page tables: the STM's own, too
   UINT64                      *Windows;         ///< page-table entries of the windows, one a block
   UINT64                      WindowBase;       ///< linear address of the first window
   UINT64                      Pool;             ///< pages for tables, at the end of MSEG
@@ -361,7 +363,6 @@ typedef struct STM_SHARED_STATE {
   UINT32                      Generation;       ///< of protection: counts its changes
   UINT32                      BiosPages;        ///< pages of BiosList that are filled, 0 before it is read
   UINT8                       MsegSha256[STM_SHA256_DIGEST_SIZE];
-  STM_PAGE_MAP                PageTables;
   STM_PAGE_MAP                Ept;
   STM_DOMAINS                 Domains;
   STM_EVENT_LOG               Events;
@@ -381,6 +382,11 @@ typedef struct STM_SHARED_STATE {
 #define STM_PROCESSOR_OF(Shared, Slot)                                         \
   ((STM_PROCESSOR *)(UINTN)((Shared)->FirstBlock +                             \
                             (UINT64)(Slot) * (Shared)->BlockSize + STM_BLOCK_PROCESSOR))
+
+///
+/// State of the processor of the spare block. That has number BlockLimit.
+///
+#define STM_SPARE_OF(Shared)  ((STM_PROCESSOR *)(UINTN)((Shared)->Dynamic + STM_SPARE_PROCESSOR))
 
 ///
 /// A function that few SMIs call: within its caller, each SMI would pay for the registers

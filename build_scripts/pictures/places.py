@@ -23,8 +23,6 @@ NOTHING = "---"
 # The resident part of the executive monitor fills pages of this size (StmPkg/ExecutiveMonitor/Loader/Load.c).
 EXECUTIVE_PAGE = 2 << 20
 MSEG_FILE = "Stm.mseg"
-# Of the activation's page tables those above the directories (StmPkg/Stm/Init/Divide.c).
-_WALKED_TABLES = 2
 _UNITS = {"": 1 << 20, "M": 1 << 20, "G": 1 << 30}
 
 
@@ -169,16 +167,13 @@ def _filled(parts: list[tuple[str, int, str]], base: int, end: int, rest: tuple[
     return tuple(found)
 
 
-def _activation_tables(base: int) -> list[tuple[str, int, str]]:
-    """The loader's page tables: an activation walks two pages and the directory of MSEG's GB; the rest is memory."""
-    directories = layout.ACTIVATION_TABLES_SIZE // layout.PAGE - _WALKED_TABLES
-    walked = base >> 30
-    spare = "page directories that no activation walks, as memory"
+def _activation_tables() -> list[tuple[str, int, str]]:
+    """The loader's page tables, which become the STM's own: of the six, three are walked, and the rest is memory."""
     return [
-        ("page tables for the activation", _WALKED_TABLES * layout.PAGE, "read-only"),
-        (spare, walked * layout.PAGE, "data"),
-        ("page directory for the activation", layout.PAGE, "read-only"),
-        (spare, (directories - 1 - walked) * layout.PAGE, "data"),
+        ("top page table, and in its other half the VMCS database", layout.PAGE, "data"),
+        ("page of pointers", layout.PAGE, "text"),
+        ("page directory", layout.PAGE, "read-only"),
+        ("page directories that nobody walks, as memory", layout.ACTIVATION_TABLES_SIZE - 3 * layout.PAGE, "data"),
     ]
 
 
@@ -202,13 +197,9 @@ def mseg_parts(data: bytes, base: int, size: int, processors: int) -> tuple[Plac
         ("headers and GDT", lab.text_offset, "read-only"),
         ("text of the STM", text, "text"),
         ("read-only data of the STM", static - lab.text_offset - text, "read-only"),
-        *_activation_tables(base),
+        *_activation_tables(),
         ("loader's data, shared data, bitmaps", layout.DYNAMIC_SHARED_SIZE, "data"),
-        (
-            f"stack and two VMCSs for each processor ({processors}), and a spare block",
-            (processors + layout.SPARE_BLOCKS) * layout.BLOCK_SIZE,
-            "data",
-        ),
+        (f"stack and two VMCSs for each processor ({processors})", processors * layout.BLOCK_SIZE, "data"),
     ]
     return _filled(
         parts, base, base + size, ("at its end the ring of records, page tables, the EPT of the SMI handler", "data")

@@ -15,7 +15,6 @@ class Per(StrEnum):
 
     ONCE = "once"
     PROCESSOR = "each processor"
-    SPARE = "to refuse one processor more"
 
 
 @dataclass(frozen=True)
@@ -41,14 +40,14 @@ def budget(software: layout.SoftwareHeader, lab: layout.LabHeader) -> tuple[Part
         Part("text, executable", lab.text_size),
         Part("read-only data", software.static_image_size - lab.text_offset - lab.text_size),
         Part(
-            "activation tables; in three, later, the draft of the profile and the firmware's list",
+            "activation tables, which are the STM's own; in three, later, the draft of the profile, the "
+            "firmware's list, and a spare block",
             layout.ACTIVATION_TABLES_SIZE,
         ),
         Part("loader data", layout.LOADER_DATA_SIZE),
         *_dynamic(),
         Part("block of a processor: two VMCSs, stack, state", layout.BLOCK_SIZE, Per.PROCESSOR),
-        Part("spare block", layout.SPARE_BLOCKS * layout.BLOCK_SIZE, Per.SPARE),
-        Part("page tables of the STM and EPT of the SMI handler, at least", layout.RESERVE_PAGES * layout.PAGE),
+        Part("page tables of the STM, two, and EPT of the SMI handler", layout.RESERVE_PAGES * layout.PAGE),
     )
     return tuple(part for part in parts if part.size)
 

@@ -38,23 +38,19 @@ DYNAMIC: dict[str, int] = {
     "STM_DYNAMIC_SHARED": 0x0080,
     "STM_DYNAMIC_ENTRY_STACK": 0x1000,
     "STM_DYNAMIC_MSR_BITMAP": 0x2000,
-    "STM_DYNAMIC_IO_BITMAP_A": 0x3000,
-    "STM_DYNAMIC_IO_BITMAP_B": 0x4000,
-    "STM_DYNAMIC_PROFILE": 0x5000,
+    "STM_DYNAMIC_IO_BITMAP": 0x3000,
+    "STM_DYNAMIC_PROFILE": 0x4000,
 }
 DYNAMIC_NAMES: dict[str, str] = {
-    "STM_DYNAMIC_SHARED": "shared state: locks, counters, IDT",
+    "STM_DYNAMIC_SHARED": "shared state: locks, counters, IDT; state of the spare block",
     "STM_DYNAMIC_ENTRY_STACK": "stack of activations, list of resources of a call",
     "STM_DYNAMIC_MSR_BITMAP": "MSR bitmap",
-    "STM_DYNAMIC_IO_BITMAP_A": "I/O bitmap A",
-    "STM_DYNAMIC_IO_BITMAP_B": "I/O bitmap B",
+    "STM_DYNAMIC_IO_BITMAP": "I/O bitmap, of both halves of the ports",
     "STM_DYNAMIC_PROFILE": "protection profile",
 }
-DYNAMIC_SHARED_SIZE = 0x7000
-# Blocks beyond those of the processors that the loader announces.
-SPARE_BLOCKS = 1
+DYNAMIC_SHARED_SIZE = 0x5000
 # Of tables, at the end of MSEG.
-RESERVE_PAGES = 13
+RESERVE_PAGES = 7
 
 # IA32_VMX_MISC[63:32] of the machine, and of processors that published images are for.
 MSEG_REVISION = 0
@@ -85,7 +81,6 @@ CONSTANTS: dict[str, int] = DYNAMIC | {
     "STM_PER_PROCESSOR_MEMORY": PER_PROCESSOR_MEMORY,
     "STM_BLOCK_SIZE": BLOCK_SIZE,
     "STM_DYNAMIC_SHARED_SIZE": DYNAMIC_SHARED_SIZE,
-    "STM_SPARE_BLOCKS": SPARE_BLOCKS,
     "STM_RESERVE_PAGES": RESERVE_PAGES,
     "STM_SMM_REVISION_ID": SMM_REVISION_ID,
     "STM_LAB_HEADER_SIGNATURE": LAB_HEADER_SIGNATURE,
@@ -230,8 +225,7 @@ GDT: dict[int, int] = {
 HEADERS_SIZE = SOFTWARE_HEADER_OFFSET + SoftwareHeader.offsets()["StmSmmRevID"]
 
 #: SOFTWARE_STM_HEADER.AdditionalDynamicMemorySize: all that does not grow with the processors.
-ADDITIONAL_SIZE = ACTIVATION_TABLES_SIZE + DYNAMIC_SHARED_SIZE
-ADDITIONAL_SIZE += SPARE_BLOCKS * BLOCK_SIZE + RESERVE_PAGES * PAGE
+ADDITIONAL_SIZE = ACTIVATION_TABLES_SIZE + DYNAMIC_SHARED_SIZE + RESERVE_PAGES * PAGE
 
 
 def pages(size: int) -> int:

@@ -287,7 +287,8 @@ RefIsStepPort (
   )
 {
   return (BOOLEAN)((Item->Space == SpaceIo) && ((Item->Access & 3) != 0) &&
-                   (Item->First <= REF_STEP_LAST) && (Item->Last >= REF_STEP_FIRST));
+                   (((Item->First <= REF_STEP_LAST) && (Item->Last >= REF_STEP_FIRST)) ||
+                    ((Item->First <= REF_STEP_LAST + REF_TWIN) && (Item->Last >= REF_STEP_FIRST + REF_TWIN))));
 }
 
 /**

@@ -70,6 +70,7 @@ typedef struct {
 ///
 #define REF_STEP_FIRST  0xED
 #define REF_STEP_LAST   0xF0
+#define REF_TWIN        0x8000   ///< the ports of the other half, with the same bits in the bitmap
 
 VOID
 RefReadList (

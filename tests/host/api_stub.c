@@ -28,6 +28,8 @@
 ///
 #define TEST_KEPT_TABLES  8
 
+STATIC UINT64  mPlaces[STM_DOMAIN_PLACES];
+
 STATIC STM_SHARED  *mShared;
 STATIC UINT32      mPhysicalBits;
 STATIC UINT32      mLimit;
@@ -242,7 +244,7 @@ BuildProtection (
   VOID
   )
 {
-  STATIC UINT8         Bitmaps[3 * SIZE_4KB];
+  STATIC UINT8         Bitmaps[2 * SIZE_4KB];
   STATIC UINT8         Tables[TEST_KEPT_TABLES * SIZE_4KB];
   STATIC STM_PAGE_MAP  Map;
   STATIC UINT64        Pointer;
@@ -304,6 +306,8 @@ BuildShared (
   mShared->BiosList                                                = TEST_BIOS_COPY;
   mShared->BiosRoom                                                = STM_BIOS_PAGES;
   mShared->Draft                                                   = TEST_DRAFT;
+  mShared->Domains.Places                                          = mPlaces;
+  __builtin_memset (mPlaces, 0, sizeof (mPlaces));
   BuildProtection ();
 }
 
@@ -325,6 +329,7 @@ Activate (
   Processor->Shared        = mShared;
   Processor->Slot          = Index;
   Processor->State         = StmProcessorOff;
+  Processor->SmmGuestVmcs  = SIZE_4KB;
   Processor->SmmMonitorCtl = gTestMonitorCtl[Index];
   Processor->Saved.Smbase  = TEST_SMBASE (Index);
   mShared->Blocks          = MAX (mShared->Blocks, Index + 1);

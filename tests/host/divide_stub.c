@@ -7,8 +7,29 @@
 **/
 
 #include "Init/Init.h"
+#include "copy_stub.h"
 
 STM_SHARED  TestShared;
+UINT32      TestFlushes;   ///< of what the processor remembers of page tables
+
+UINTN
+EFIAPI
+AsmReadCr3 (
+  VOID
+  )
+{
+  return (UINTN)TestShared.ActivationTables;
+}
+
+UINTN
+EFIAPI
+AsmWriteCr3 (
+  IN UINTN  Cr3
+  )
+{
+  TestFlushes++;
+  return Cr3;
+}
 
 /**
   Divide, and tell what came out.
@@ -58,35 +79,30 @@ TestDivide (
   @param[in]  Tables  The tables.
   @param[in]  Base    Of MSEG.
   @param[in]  End     Of MSEG.
-  @param[out] Found   Draft and BiosList, from the start of the tables.
+  @param[out] Found   Draft, BiosList and places of the VMCS database, from the start of the
+                      tables.
 
-  @return A bit for each table that stays; 0 if StmTakeTables has refused.
+  @retval TRUE   Taken.
+  @retval FALSE  StmTakeTables has refused.
 **/
-UINT32
+BOOLEAN
 TestTables (
   IN  UINT64  Tables,
   IN  UINT64  Base,
   IN  UINT64  End,
-  OUT UINT64  Found[2]
+  OUT UINT64  Found[3]
   )
 {
-  UINT32  Index;
-  UINT32  Stay;
-
   __builtin_memset (&TestShared, 0, sizeof (TestShared));
   TestShared.ActivationTables = Tables;
   TestShared.MsegBase         = Base;
   TestShared.MsegEnd          = End;
   if (!StmTakeTables (&TestShared)) {
-    return 0;
+    return FALSE;
   }
 
   Found[0] = TestShared.Draft - Tables;
   Found[1] = TestShared.BiosList - Tables;
-  Stay     = 0;
-  for (Index = 0; Index < STM_MSEG_ACTIVATION_TABLES_PAGES; Index++) {
-    Stay |= (UINT32)StmTableIsWalked (&TestShared, Index) << Index;
-  }
-
-  return Stay;
+  Found[2] = (UINTN)TestShared.Domains.Places - Tables;
+  return TRUE;
 }

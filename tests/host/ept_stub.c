@@ -137,9 +137,9 @@ TestMapOnDemand (
   mShared.PhysicalBits = 36;
   mShared.EptPool      = (UINT64)(UINTN)Pool;
   mShared.EptPages     = Pages;
-  Profile.Count        = Count;
+  Profile.Count        = 0;
   for (Index = 0; Index < Count; Index++) {
-    Profile.Ranges[Index] = Ranges[Index];
+    StmProfileChange (&Profile, &Ranges[Index], TRUE);
   }
 
   mWatched = Watched;

@@ -63,10 +63,35 @@ class Range(ctypes.Structure):
     )
 
 
+class PackedRange(ctypes.Structure):
+    """STM_PACKED_RANGE: memory in pages, what is not memory in places, and the last one instead of the first behind."""
+
+    _fields_ = (
+        ("base_low", ctypes.c_uint32),
+        ("last_low", ctypes.c_uint32),
+        ("base_high", ctypes.c_uint8),
+        ("last_high", ctypes.c_uint8),
+        ("space", ctypes.c_uint8),
+        ("access", ctypes.c_uint8),
+    )
+
+    @property
+    def base(self) -> int:
+        return (int(self.base_high) << 32 | int(self.base_low)) * self._unit
+
+    @property
+    def end(self) -> int:
+        return ((int(self.last_high) << 32 | int(self.last_low)) + 1) * self._unit
+
+    @property
+    def _unit(self) -> int:
+        return 1 if self.space else PAGE
+
+
 class Profile(ctypes.Structure):
     """STM_PROFILE."""
 
-    _fields_ = (("count", ctypes.c_uint64), ("ranges", Range * 341))
+    _fields_ = (("count", ctypes.c_uint32), ("ranges", PackedRange * 341))
 
 
 def header(kind: int, body: bytes, flags: int = 0, length: int | None = None) -> bytes:

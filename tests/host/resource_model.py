@@ -25,8 +25,8 @@ Place = tuple[str, int, int]
 PCI_FUNCTION = 0x1000
 SWITCHED_MSRS = (0x174, 0x175, 0x176, 0x1D9, 0x277, 0xC000_0080, 0xC000_0100, 0xC000_0101)
 """MSRs that VM entries and VM exits of the handler switch: a write of one is a write of all its bits."""
-STEP_PORTS = range(0xED, 0xF1)
-"""Where string instructions of the handler run before the STM does their access: always open."""
+STEP_PORTS = (range(0xED, 0xF1), range(0x80ED, 0x80F1))
+"""Where string instructions of the handler run before the STM does their access, and their twins: always open."""
 Bridges = dict[tuple[int, int, int], int]
 """Bus, device and function of each bridge: its secondary bus."""
 
@@ -315,7 +315,7 @@ class Profile:
         if self.touches(ranges, limits.tseg):
             return True
         space, first, last, access = ranges
-        if space == "io" and access and first < STEP_PORTS.stop and last > STEP_PORTS.start:
+        if space == "io" and access and any(first < ports.stop and last > ports.start for ports in STEP_PORTS):
             return True
         for claim in claims:
             if claim.ignored:

@@ -23,7 +23,12 @@ REMOVE, ADD = 0, 1
 class Domains(ctypes.Structure):
     """STM_DOMAINS."""
 
-    _fields_ = (("lock", ctypes.c_uint32), ("count", ctypes.c_uint32), ("places", ctypes.c_uint64 * PLACES))
+    _fields_ = (("lock", ctypes.c_uint32), ("count", ctypes.c_uint32), ("pointer", ctypes.c_void_p))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places = (ctypes.c_uint64 * PLACES)()
+        self.pointer = ctypes.addressof(self.places)
 
 
 class Request(ctypes.Structure):
@@ -90,6 +95,7 @@ def test_any_sequence_of_requests(library: ctypes.CDLL) -> None:
         @invariant()
         def finds_what_is_there(self) -> None:
             assert self.domains.count == len(self.model)
+            assert not any(place & 1 for place in self.domains.places), "an entry that refers to a page"
             for vmcs in (*self.model, 0x1234_5000):
                 policy = self.model.get(vmcs)
                 assert find(library, self.domains, vmcs) == (0 if policy is None else policy | PRESENT)
@@ -117,10 +123,10 @@ def test_full(library: ctypes.CDLL) -> None:
     pages = [page << 12 for page in range(1, LIMIT + 2)]
     for vmcs in pages[:LIMIT]:
         assert manage(library, domains, vmcs, 4, ADD) == SUCCESS
-    before = bytes(domains)
+    before = bytes(domains), bytes(domains.places)
     assert manage(library, domains, pages[LIMIT], 4, ADD) == OUT_OF_RESOURCES
     assert manage(library, domains, pages[0], 4, ADD) == INVALID_DATABASE
-    assert bytes(domains) == before
+    assert (bytes(domains), bytes(domains.places)) == before
     assert all(find(library, domains, vmcs) == 4 | PRESENT for vmcs in pages[:LIMIT])
     assert manage(library, domains, pages[7], 0, REMOVE) == SUCCESS
     assert manage(library, domains, pages[LIMIT], 4, ADD) == SUCCESS

@@ -99,7 +99,7 @@ def test_image_and_its_size(library: ctypes.CDLL, cpus: int) -> None:
     assert check(library, image(), cpus, mseg=needed - 1) == ("image-too-large", needed)
 
 
-@pytest.mark.parametrize(("region", "room"), [(1024, 1024), (1536, 1536), (1537, PAGE), (2048, PAGE), (PAGE, PAGE)])
+@pytest.mark.parametrize(("region", "room"), [(1024, 1024), (1280, 1280), (1281, PAGE), (2048, PAGE), (PAGE, PAGE)])
 def test_regions_of_other_sizes(library: ctypes.CDLL, region: int, room: int) -> None:
     """Ours puts a region that is larger than what its blocks have room for into a page of its own."""
     facts = ProcessorFacts(1, LOCK | VMX_OUTSIDE_SMX, DUAL_MONITOR | region << 32, REVISION << 32)

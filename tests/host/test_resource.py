@@ -159,7 +159,7 @@ def test_all_is_what_the_firmware_does_not_need(library: ctypes.CDLL) -> None:
     found = [(one.space, one.base, one.end, one.access) for one in profile.ranges[: profile.count]]
     assert found == [
         *((0, 0, 0x5000, 7), (0, 0x5000, 0x6000, 4), (0, 0x6000, TSEG.start, 7), (0, TSEG.stop, whole[0], 7)),
-        *((1, 0, 0x60, 3), (1, 0x65, 0xED, 3), (1, 0xF1, whole[1], 3)),
+        *((1, 0, 0x60, 3), (1, 0x65, 0xED, 3), (1, 0xF1, 0x80ED, 3), (1, 0x80F1, whole[1], 3)),
         *((2, 0, 64 * 0x1B, 3), (2, 64 * 0x1B, 64 * 0x1C, 2), (2, 64 * 0x1C, whole[2], 3)),
         (3, 0, whole[3], 3),
     ]
@@ -192,6 +192,10 @@ def test_trapped_ports_have_directions(library: ctypes.CDLL, flags: int, access:
         (io(0xED, 1), False),
         (io(0xF0, 1), False),
         (io(0xE0, 0x20), False),
+        (io(0x80ED, 1), False),
+        (io(0x80F0, 1), False),
+        (trapped(0x80ED, 4, 2), False),
+        (io(0x80F1, 1), True),
         (io(0, 0x1_0000 - 1), False),
         (trapped(0xED, 4, 1), False),
         (trapped(0xEF, 1, 2), False),
@@ -199,10 +203,16 @@ def test_trapped_ports_have_directions(library: ctypes.CDLL, flags: int, access:
         (io(0xE0, 0xD), True),
         (io(0xF1, 4), True),
     ],
-    ids=["first", "last", "around", "almost-all", "in", "out", "no-direction", "below", "above"],
+    ids=[
+        *("first", "last", "around", "twin-first", "twin-last", "twin-out", "above-the-twins"),
+        *("almost-all", "in", "out", "no-direction", "below", "above"),
+    ],
 )
 def test_the_ports_of_string_instructions_stay_open(library: ctypes.CDLL, one: bytes, granted: bool) -> None:
-    """INS and OUTS at an intercepted port run at EDH to F0H first: denied, and what else the list names is not."""
+    """INS and OUTS at an intercepted port run at EDH to F0H first: denied, and what else the list names is not.
+
+    So are the ports of the upper half that have the same bits in the bitmap.
+    """
     limits, claims = claims_of(library, [])
     page = (io(0x80, 1) + one + end()).ljust(PAGE, b"\0")
     profile, reference = Profile(), model.Profile(watched=WATCHED)

@@ -34,7 +34,9 @@ StmLeave (
   // An active VMCS may be written to at any time until VMCLEAR (DM-INT-30), and
   // MSEG may hold something else by then.
   //
-  StmClearOwnVmcs (Processor, Processor->SmmGuestVmcs);
+  if (Processor->SmmGuestVmcs != 0) {
+    StmClearOwnVmcs (Processor, Processor->SmmGuestVmcs);
+  }
 
   //
   // The entry must not fail because the executive monitor has overwritten its VMXON

@@ -67,6 +67,13 @@ Initialize (
     return (UINT32)ERROR_STM_UNSPECIFIED;
   }
 
+  if (Processor->SmmGuestVmcs == 0) {
+    //
+    // In the spare block, which is for this answer.
+    //
+    return (UINT32)ERROR_STM_OUT_OF_RESOURCES;
+  }
+
   if (!StmSetUpSmmGuestVmcs (Processor)) {
     return (UINT32)ERROR_STM_UNSPECIFIED;
   }

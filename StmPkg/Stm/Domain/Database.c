@@ -12,12 +12,18 @@
 #include "Domain.h"
 #include <Library/BaseLib.h>
 
+///
+/// A place is the address of a VMCS, and in its low bits STM_DOMAIN_PRESENT and
+/// the policy.
+///
+#define POLICY_SHIFT  1
+
 #define PLACE_EMPTY    0
 #define PLACE_REMOVED  BIT10
 #define PLACE_NONE     STM_DOMAIN_PLACES
 
 #define ADDRESS_MASK  (~(UINT64)(SIZE_4KB - 1))
-#define POLICY_MASK   (STM_DOMAIN_PRESENT | 0x3FF)
+#define POLICY_MASK   0x3FF
 
 ///
 /// 2^64 divided by the golden ratio: VMCSs lie in neighbouring pages, which it spreads.
@@ -133,7 +139,8 @@ StmDomainFind (
   // It may have been removed, and the place taken, since.
   //
   Word = *(volatile CONST UINT64 *)&Domains->Places[Place];
-  return ((Word & ADDRESS_MASK) == Vmcs) ? (UINT32)(Word & POLICY_MASK) : 0;
+  return ((Word & ADDRESS_MASK) == Vmcs)
+         ? (((UINT32)Word >> POLICY_SHIFT) & POLICY_MASK) | ((UINT32)Word & STM_DOMAIN_PRESENT) : 0;
 }
 
 /**
@@ -220,7 +227,7 @@ StmDomainManage (
 
   *(volatile UINT64 *)&Domains->Places[Free] =
     Vmcs | STM_DOMAIN_PRESENT |
-    STM_DOMAIN_POLICY (Request->DomainType, Request->XStatePolicy, Request->DegradationPolicy);
+    (STM_DOMAIN_POLICY (Request->DomainType, Request->XStatePolicy, Request->DegradationPolicy) << POLICY_SHIFT);
   Domains->Count++;
   return STM_SUCCESS;
 }

@@ -15,7 +15,7 @@
 #include <Register/Intel/StmApi.h>
 
 ///
-/// What the database holds of a VMCS, in the low bits of its address.
+/// What the database tells of a VMCS.
 ///
 #define STM_DOMAIN_TYPE(Policy)         ((Policy) & 0xF)
 #define STM_DOMAIN_XSTATE(Policy)       (((Policy) >> 4) & 3)
@@ -29,13 +29,16 @@
 /// SMI reads it while another one changes the table. Not all places are used: that
 /// keeps the way to a record short.
 ///
+/// The places are where an entry with bit 0 would refer to a page (Init/Divide.c), so bit 0
+/// of each is 0.
+///
 #define STM_DOMAIN_PLACES  256
 #define STM_DOMAIN_LIMIT   192
 
 typedef struct {
   UINT32    Lock;     ///< of those who change it
   UINT32    Count;    ///< records; with none, no SMI looks for any
-  UINT64    Places[STM_DOMAIN_PLACES];
+  UINT64    *Places;  ///< STM_DOMAIN_PLACES
 } STM_DOMAINS;
 
 /**

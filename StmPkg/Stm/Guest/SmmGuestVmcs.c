@@ -88,8 +88,12 @@ WriteControls (
   VmWrite (VMCS_TSC_OFFSET, 0);
 
   StmWriteCr3Targets (TRUE);
-  VmWrite (VMCS_IO_BITMAP_A, Shared->Dynamic + STM_DYNAMIC_IO_BITMAP_A);
-  VmWrite (VMCS_IO_BITMAP_B, Shared->Dynamic + STM_DYNAMIC_IO_BITMAP_B);
+  //
+  // One page for both halves of the ports. What causes a VM exit for its twin's sake, the STM
+  // carries out (Exit/Port.c).
+  //
+  VmWrite (VMCS_IO_BITMAP_A, Shared->Dynamic + STM_DYNAMIC_IO_BITMAP);
+  VmWrite (VMCS_IO_BITMAP_B, Shared->Dynamic + STM_DYNAMIC_IO_BITMAP);
   VmWrite (VMCS_MSR_BITMAP, Shared->Dynamic + STM_DYNAMIC_MSR_BITMAP);
   VmWrite (
     VMCS_EPT_POINTER,

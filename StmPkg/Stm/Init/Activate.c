@@ -20,6 +20,11 @@
 // Layout.inc
 //
 STATIC_ASSERT (STM_DYNAMIC_FROM_TABLES == 0x6000, "Layout.inc: STM_DYNAMIC_FROM_TABLES");
+STATIC_ASSERT (STM_TABLES_POINTERS == 0x1000, "Layout.inc: STM_ASIDE");
+STATIC_ASSERT (STM_TABLES_DOMAINS + STM_DOMAIN_PLACES * sizeof (UINT64) <= STM_TABLES_POINTERS, "VMCS database");
+STATIC_ASSERT (STM_TABLES_SPARE + SIZE_4KB == STM_DYNAMIC_FROM_TABLES, "the spare block's pages lie together");
+STATIC_ASSERT (STM_SPARE_PROCESSOR + SIZE_4KB == STM_BLOCK_PROCESSOR, "the spare block's pages lie together");
+STATIC_ASSERT (STM_DYNAMIC_SHARED + sizeof (STM_SHARED) <= STM_SPARE_PROCESSOR, "loader data, STM_SHARED, spare STM_PROCESSOR");
 STATIC_ASSERT (sizeof (STM_SNAPSHOT_USE) == 16, "StmMsegLayout.h: STM_SNAPSHOT_USES_SIZE");
 STATIC_ASSERT (STM_DYNAMIC_SHARED + OFFSET_OF (STM_SHARED, Lock) == 0x80, "Layout.inc: STM_SHARED_LOCK");
 STATIC_ASSERT (STM_DYNAMIC_ENTRY_STACK + SIZE_4KB == 0x2000, "Layout.inc: STM_ENTRY_STACK_TOP");
@@ -39,10 +44,9 @@ STATIC_ASSERT (STM_LARGE_BLOCK_START + STM_LARGE_BLOCK_SIZE == STM_BLOCK_SIZE, "
 STATIC_ASSERT (STM_LARGE_BLOCK_RING + STM_BLOCK_RING_RECORDS * sizeof (STM_RING_RECORD) <= STM_BLOCK_PROCESSOR, "large block layout");
 STATIC_ASSERT (STM_BLOCK_PROCESSOR - STM_BLOCK_STACK_TOP == 0x800, "Layout.inc: STM_STACK_FROM_PROCESSOR");
 STATIC_ASSERT (sizeof (STM_LOADER_DATA) <= STM_LOADER_DATA_SIZE, "StmMsegLayout.h");
-STATIC_ASSERT (STM_DYNAMIC_SHARED + sizeof (STM_SHARED) <= STM_DYNAMIC_ENTRY_STACK, "loader data and STM_SHARED are one page");
 STATIC_ASSERT (sizeof (STM_RING_RECORD) == 64, "StmMemory.h: STM_RECORDS_A_PAGE");
 STATIC_ASSERT (sizeof (STM_PROFILE) <= STM_DYNAMIC_SHARED_SIZE - STM_DYNAMIC_PROFILE, "profile");
-STATIC_ASSERT (sizeof (STM_PROFILE) <= 2 * SIZE_4KB, "Divide.c: draft of the profile");
+STATIC_ASSERT (sizeof (STM_PROFILE) <= STM_TABLES_BIOS_LIST - STM_TABLES_DRAFT, "draft of the profile");
 STATIC_ASSERT (STM_POOL_MOST_PAGES <= STM_PAGE_MAP_MOST_PAGES, "pages of tables");
 
 STM_PROCESSOR *
@@ -225,6 +229,7 @@ ActivateFirst (
     (VOID *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_MSR_BITMAP),
     STM_DYNAMIC_SHARED_SIZE - STM_DYNAMIC_MSR_BITMAP
     );
+  ZeroMem (Shared->Domains.Places, STM_DOMAIN_PLACES * sizeof (*Shared->Domains.Places));
 
   HashImage (Shared, Tables, Digest);
   if (Told && (CompareMem (Digest, Shared->MsegSha256, sizeof (Digest)) != 0)) {
@@ -242,6 +247,30 @@ ActivateFirst (
   }
 
   Shared->NoSmram = !Placed;
+}
+
+/**
+  Fill in what a processor's block begins with.
+
+  @param[out] Processor  The processor's state, its block zeroed.
+  @param[in]  Shared     Shared state.
+  @param[in]  Slot       Number of the block.
+  @param[in]  ApicId     Identifier of this processor.
+**/
+STATIC
+VOID
+FillBlock (
+  OUT STM_PROCESSOR  *Processor,
+  IN  STM_SHARED     *Shared,
+  IN  UINT32         Slot,
+  IN  UINT32         ApicId
+  )
+{
+  Processor->Shared        = Shared;
+  Processor->Slot          = Slot;
+  Processor->ApicId        = ApicId;
+  Processor->State         = StmProcessorOff;
+  Processor->SmmMonitorCtl = AsmReadMsr64 (MSR_IA32_SMM_MONITOR_CTL);
 }
 
 /**
@@ -279,13 +308,9 @@ StartBlock (
     ZeroMem ((VOID *)(UINTN)Vmcss, STM_LARGE_VMCSS_SIZE);
   }
 
-  Processor->Shared        = Shared;
-  Processor->Slot          = Slot;
-  Processor->ApicId        = ApicId;
-  Processor->State         = StmProcessorOff;
-  Processor->TransferVmcs  = Vmcss + STM_BLOCK_TRANSFER_VMCS;
-  Processor->SmmGuestVmcs  = Vmcss + STM_BLOCK_SMM_GUEST_VMCS;
-  Processor->SmmMonitorCtl = AsmReadMsr64 (MSR_IA32_SMM_MONITOR_CTL);
+  FillBlock (Processor, Shared, Slot, ApicId);
+  Processor->TransferVmcs = Vmcss + STM_BLOCK_TRANSFER_VMCS;
+  Processor->SmmGuestVmcs = Vmcss + STM_BLOCK_SMM_GUEST_VMCS;
   if ((Slot < Shared->ProcessorLimit) && (Shared->RingRecords != 0)) {
     Processor->Ring     = (STM_RING_RECORD *)(UINTN)Shared->Ring + (UINTN)Slot * Shared->RingRecords;
     Processor->RingMask = Shared->RingRecords - 1;
@@ -297,6 +322,38 @@ StartBlock (
     Processor->RingMask = STM_BLOCK_RING_RECORDS - 1;
   }
 
+  return Processor;
+}
+
+/**
+  Give the spare block to this processor, which is going to be refused.
+
+  Of its second page only what is behind STM_SHARED is its own: there is no SMM-guest VMCS,
+  no domain's state to hide, and the records are where that would be.
+
+  @param[in,out] Shared  Shared state.
+  @param[in]     ApicId  Identifier of this processor.
+
+  @return The processor's state, its block zeroed.
+**/
+STATIC
+STM_PROCESSOR *
+StartSpareBlock (
+  IN OUT STM_SHARED  *Shared,
+  IN     UINT32      ApicId
+  )
+{
+  STM_PROCESSOR  *Processor;
+  UINT64         Block;
+
+  Processor = STM_SPARE_OF (Shared);
+  Block     = (UINT64)(UINTN)Processor - STM_BLOCK_PROCESSOR;
+  ZeroMem ((VOID *)(UINTN)Block, SIZE_4KB);
+  ZeroMem (Processor, STM_BLOCK_SIZE - STM_BLOCK_PROCESSOR);
+  FillBlock (Processor, Shared, Shared->BlockLimit, ApicId);
+  Processor->TransferVmcs = Block + STM_BLOCK_TRANSFER_VMCS;
+  Processor->Ring         = (STM_RING_RECORD *)(UINTN)(Block + STM_BLOCK_HIDDEN);
+  Processor->RingMask     = (STM_BLOCK_SIZE - STM_BLOCK_HIDDEN) / sizeof (STM_RING_RECORD) - 1;
   return Processor;
 }
 
@@ -329,7 +386,12 @@ TakeBlock (
   }
 
   if (Slot >= Shared->BlockLimit) {
-    return NULL;
+    if ((Shared->Vmcss != 0) || ((Shared->Spare != 0) && (STM_SPARE_OF (Shared)->ApicId != ApicId))) {
+      return NULL;
+    }
+
+    Shared->Spare = 1;
+    return StartSpareBlock (Shared, ApicId);
   }
 
   if (Slot == Shared->Blocks) {

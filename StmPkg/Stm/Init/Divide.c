@@ -8,7 +8,8 @@
 
   The firmware makes activation tables for 4 GB: a PML4, a page of pointers, and four page
   directories in a row. Each activation goes through them, but needs the directory of the
-  GB of MSEG only. The other three serve as memory.
+  GB of MSEG only. That moves to the place of the first one, and the other three serve as
+  memory (StmMemory.h).
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
@@ -17,32 +18,11 @@
 #include "Init.h"
 #include "Guest/Guest.h"
 
-#define TABLE(Shared, Index)  ((Shared)->ActivationTables + (Index) * SIZE_4KB)
-#define FIRST_DIRECTORY  2
-#define DIRECTORIES      4
-#define ENTRY_ADDRESS    0x000FFFFFFFFFF000ULL
+#define ENTRY_ADDRESS  0x000FFFFFFFFFF000ULL
+#define DIRECTORIES    4
 
 /**
-  Whether one of the activation tables is one through which activations go.
-
-  @param[in] Shared  Shared state.
-  @param[in] Index   Which of STM_MSEG_ACTIVATION_TABLES_PAGES.
-
-  @retval TRUE   It is, and is never written again.
-  @retval FALSE  It is memory for something else.
-**/
-BOOLEAN
-StmTableIsWalked (
-  IN CONST STM_SHARED  *Shared,
-  IN UINT32            Index
-  )
-{
-  return (BOOLEAN)((Index < FIRST_DIRECTORY) || (Index == FIRST_DIRECTORY + Shared->MsegBase / SIZE_1GB));
-}
-
-/**
-  Take the page directories of the activation that map other than MSEG: for the draft of
-  the profile two that are neighbours, for the firmware's list the third.
+  Take the page directories of the activation that map other than MSEG.
 
   @param[in,out] Shared  Shared state: MsegBase, MsegEnd and ActivationTables are read.
 
@@ -54,17 +34,26 @@ StmTakeTables (
   IN OUT STM_SHARED  *Shared
   )
 {
+  UINT64  Tables;
   UINT64  *Pointers;
+  UINT64  Directory;
   UINT64  Own;
   UINT64  Index;
 
-  Own      = Shared->MsegBase / SIZE_1GB;
-  Pointers = (UINT64 *)(UINTN)TABLE (Shared, 1);
+  Tables    = Shared->ActivationTables;
+  Own       = Shared->MsegBase / SIZE_1GB;
+  Pointers  = (UINT64 *)(UINTN)(Tables + STM_TABLES_POINTERS);
+  Directory = (Own < DIRECTORIES) ? Pointers[Own] & ENTRY_ADDRESS : 0;
   if (((Shared->MsegEnd - 1) / SIZE_1GB != Own) ||
-      ((*(CONST UINT64 *)(UINTN)Shared->ActivationTables & ENTRY_ADDRESS) != TABLE (Shared, 1)) ||
-      ((Pointers[Own] & ENTRY_ADDRESS) != TABLE (Shared, FIRST_DIRECTORY + Own)))
+      ((*(CONST UINT64 *)(UINTN)Tables & ENTRY_ADDRESS) != Tables + STM_TABLES_POINTERS) ||
+      ((Directory != Tables + STM_TABLES_DIRECTORY) && (Directory != Tables + STM_TABLES_DIRECTORY + Own * SIZE_4KB)))
   {
     return FALSE;
+  }
+
+  if (Directory != Tables + STM_TABLES_DIRECTORY) {
+    CopyMem ((VOID *)(UINTN)(Tables + STM_TABLES_DIRECTORY), (CONST VOID *)(UINTN)Directory, SIZE_4KB);
+    Pointers[Own] -= Own * SIZE_4KB;
   }
 
   for (Index = 0; Index < DIRECTORIES; Index++) {
@@ -73,9 +62,14 @@ StmTakeTables (
     }
   }
 
-  Shared->Draft    = TABLE (Shared, FIRST_DIRECTORY + ((Own < 2) ? 2 : 0));
-  Shared->BiosList = TABLE (Shared, FIRST_DIRECTORY + (Own ^ 1));
-  Shared->BiosRoom = 1;
+  //
+  // The processor may remember the tables as they were, and is not to go through memory.
+  //
+  AsmWriteCr3 (AsmReadCr3 ());
+  Shared->Draft          = Tables + STM_TABLES_DRAFT;
+  Shared->BiosList       = Tables + STM_TABLES_BIOS_LIST;
+  Shared->BiosRoom       = 1;
+  Shared->Domains.Places = (UINT64 *)(UINTN)(Tables + STM_TABLES_DOMAINS);
   return TRUE;
 }
 
@@ -122,7 +116,7 @@ StmDivideMseg (
     Reserve            = STM_RESERVE_PAGES;
   }
 
-  Needed = First + ((UINT64)Processors + STM_SPARE_BLOCKS) * Each + Reserve * SIZE_4KB;
+  Needed = First + Processors * Each + Reserve * SIZE_4KB;
   End    = (Shared->Snapshot.Pages == 0) ? Shared->MsegEnd : Shared->Snapshot.Roots;
   if (End < Needed) {
     return FALSE;
@@ -147,12 +141,12 @@ StmDivideMseg (
   }
 
   Shared->ProcessorLimit = Processors;
-  Shared->BlockLimit     = (UINT32)MIN ((List - First) / Each, STM_WINDOWS);
+  Shared->BlockLimit     = (UINT32)MIN ((List - First) / Each, STM_WINDOWS - 1);
   if (Shared->Snapshot.Pages != 0) {
     //
-    // As many as there are top tables.
+    // With the spare one as many as there are top tables.
     //
-    Shared->BlockLimit = MIN (Shared->BlockLimit, Processors + STM_SPARE_BLOCKS);
+    Shared->BlockLimit = MIN (Shared->BlockLimit, Processors);
   }
 
   if (Large) {
@@ -168,5 +162,5 @@ StmDivideMseg (
   }
 
   Shared->RingRecords = (Records > STM_BLOCK_RING_RECORDS) ? Records : 0;
-  return (BOOLEAN)((Processors != 0) && (Processors < Shared->BlockLimit));
+  return (BOOLEAN)((Processors != 0) && (Processors <= Shared->BlockLimit));
 }

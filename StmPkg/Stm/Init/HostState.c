@@ -2,6 +2,13 @@
   The STM's own environment: page tables with W^X, IDT, and per processor a GDT
   and a TSS.
 
+  The page tables are those of the activation, with other leaves: the top of them would be
+  the same, and MSEG has no room for a second one. What an activation finds there it must
+  get along with, whatever it brings: EFER.NXE may be 0, which makes bit 63 of an entry a
+  reserved one, until Entry/Activate.nasm has set it. Up to there it fetches text and writes
+  to the page of pointers, so that neither has the bit, and both are read-only: the
+  processor comes with CR0.WP = 0.
+
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
 **/
@@ -25,78 +32,123 @@
 #define PAGE_READ_ONLY  (PAGE_PRESENT | PAGE_PRESET | PAGE_NX)
 #define PAGE_DATA       (PAGE_PRESENT | PAGE_WRITE | PAGE_PRESET | PAGE_NX)
 
-#define EFER_NXE  BIT11
+#define PAGE_LARGE  BIT7
 
 /**
-  Build the page tables: TSEG identity-mapped, nothing else but empty windows. Of
-  MSEG only the text is executable and only the dynamic area is writable.
+  The leaf that maps a page: TSEG identity-mapped, nothing else. Of MSEG only the text is
+  executable and writable, but for the top tables, only the dynamic area.
+
+  @param[in] Shared  Shared state with the memory map filled in.
+  @param[in] Page    Physical address.
+
+  @return The leaf, 0 for none.
+**/
+STATIC
+UINT64
+LeafOf (
+  IN CONST STM_SHARED  *Shared,
+  IN UINT64            Page
+  )
+{
+  CONST STM_LAB_HEADER  *Header;
+  UINT64                Tables;
+
+  Header = (CONST STM_LAB_HEADER *)(UINTN)(Shared->MsegBase + STM_MSEG_LAB_HEADER_OFFSET);
+  Tables = Shared->ActivationTables;
+  if ((Page < Shared->TsegBase) || (Page >= Shared->TsegEnd)) {
+    return 0;
+  }
+
+  if ((Page - Shared->MsegBase - Header->TextOffset < Header->TextSize) || (Page == Tables + STM_TABLES_POINTERS)) {
+    return Page | PAGE_CODE;
+  }
+
+  if (((Page >= Shared->MsegBase) && (Page < Tables)) || (Page == Tables + STM_TABLES_DIRECTORY)) {
+    return Page | PAGE_READ_ONLY;
+  }
+
+  return Page | PAGE_DATA;
+}
+
+/**
+  Make the activation tables the STM's own. Done before, they stay as they are: a processor
+  that is leaving may still go through them.
+
+  Each entry changes by one store, and the leaves behind it map what this processor uses to
+  where it is.
 
   @param[in,out] Shared  Shared state with the memory map filled in.
+  @param[out]    Used    Pages of the pool that they take.
 
   @retval TRUE   Done; Shared->HostCr3 and Shared->Windows are set.
-  @retval FALSE  The tables do not fit into their pages.
+  @retval FALSE  TSEG lies in more than one GB, or the tables do not fit into their pages.
 **/
 STATIC
 BOOLEAN
 BuildPageTables (
-  IN OUT STM_SHARED  *Shared
+  IN OUT STM_SHARED  *Shared,
+  OUT    UINT32      *Used
   )
 {
-  CONST STM_LAB_HEADER  *Header;
-  STM_PAGE_MAP          *Map;
-  UINT64                Base;
-  UINT64                Window;
-  UINT64                Text;
-  UINT64                TextEnd;
-  UINT64                Table;
-  UINT32                Index;
+  volatile UINT64  *Directory;
+  UINT64           *Table;
+  UINT64           First;
+  UINT64           Region;
+  UINT64           Entry;
+  UINTN            Index;
+  UINTN            Page;
+  BOOLEAN          Fresh;
 
-  Map     = &Shared->PageTables;
-  Base    = Shared->MsegBase;
-  Header  = (CONST STM_LAB_HEADER *)(UINTN)(Base + STM_MSEG_LAB_HEADER_OFFSET);
-  Text    = Base + Header->TextOffset;
-  TextEnd = Text + Header->TextSize;
-  StmPageMapInit (
-    Map,
-    (UINT64 *)(UINTN)Shared->Pool,
-    Shared->Pool,
-    Shared->PoolPages,
-    PAGE_TABLE,
-    FALSE
-    );
-  Shared->HostCr3 = Map->PoolPhysical;
+  Directory = (volatile UINT64 *)(UINTN)(Shared->ActivationTables + STM_TABLES_DIRECTORY);
+  First     = Shared->TsegBase & ~(UINT64)(SIZE_1GB - 1);
+  Fresh     = (BOOLEAN)((Directory[(Shared->MsegBase - First) / SIZE_2MB % STM_PAGE_MAP_ENTRIES] & PAGE_LARGE) != 0);
 
   //
   // Windows in the same GB as TSEG take one table of their own: in its second 2 MB, so that
-  // none is at address 0, or behind TSEG if it begins there. An empty leaf makes the tables
-  // above it. The last of them, which has it, is the last one taken from the pool.
+  // none is at address 0, or behind TSEG if it begins there.
   //
-  Window = (Shared->TsegBase & ~(UINT64)(SIZE_1GB - 1)) + SIZE_2MB;
-  if (Shared->TsegBase < Window + SIZE_2MB) {
-    Window = ALIGN_VALUE (Shared->TsegEnd, SIZE_2MB);
+  Shared->HostCr3    = Shared->ActivationTables;
+  Shared->WindowBase = First + SIZE_2MB;
+  if (Shared->TsegBase < Shared->WindowBase + SIZE_2MB) {
+    Shared->WindowBase = ALIGN_VALUE (Shared->TsegEnd, SIZE_2MB);
   }
 
-  if (!StmPageMapRange (Map, Window, 0, SIZE_4KB, 0)) {
+  if (MAX (Shared->TsegEnd, Shared->WindowBase + SIZE_2MB) > First + SIZE_1GB) {
     return FALSE;
   }
 
-  Shared->WindowBase = Window;
-  Shared->Windows    = Map->Pool + (UINTN)(Map->PoolUsed - 1) * (SIZE_4KB / sizeof (UINT64));
+  *Used = 0;
+  for (Index = 0; Index < STM_PAGE_MAP_ENTRIES; Index++) {
+    Region = First + Index * SIZE_2MB;
+    Entry  = 0;
+    if ((Region == Shared->WindowBase) || ((Region < Shared->TsegEnd) && (Region + SIZE_2MB > Shared->TsegBase))) {
+      Entry = Region | PAGE_DATA | PAGE_LARGE;
+      if ((Region < Shared->TsegBase) || (Region + SIZE_2MB > Shared->TsegEnd) ||
+          ((Region < Shared->MsegEnd) && (Region + SIZE_2MB > Shared->MsegBase)))
+      {
+        if (*Used == Shared->PoolPages) {
+          return FALSE;
+        }
 
-  for (Index = 0; Index < STM_MSEG_ACTIVATION_TABLES_PAGES; Index++) {
-    Table = Shared->ActivationTables + Index * SIZE_4KB;
-    if (!StmPageMapRange (Map, Table, Table, SIZE_4KB, StmTableIsWalked (Shared, Index) ? PAGE_READ_ONLY : PAGE_DATA)) {
-      return FALSE;
+        Table  = (UINT64 *)(UINTN)(Shared->Pool + (UINT64)*Used * SIZE_4KB);
+        Entry  = (UINTN)Table | PAGE_TABLE;
+        *Used += 1;
+        if (Region == Shared->WindowBase) {
+          Shared->Windows = Table;
+        }
+
+        for (Page = 0; Fresh && (Page < STM_PAGE_MAP_ENTRIES); Page++) {
+          Table[Page] = LeafOf (Shared, Region + Page * SIZE_4KB);
+        }
+      }
+    }
+
+    if (Fresh) {
+      Directory[Index] = Entry;
     }
   }
 
-  return (BOOLEAN)((TextEnd <= Shared->ActivationTables) &&
-                   StmPageMapRange (Map, Shared->TsegBase, Shared->TsegBase, Base - Shared->TsegBase, PAGE_DATA) &&
-                   StmPageMapRange (Map, Base, Base, Text - Base, PAGE_READ_ONLY) &&
-                   StmPageMapRange (Map, Text, Text, TextEnd - Text, PAGE_CODE) &&
-                   StmPageMapRange (Map, TextEnd, TextEnd, Shared->ActivationTables - TextEnd, PAGE_READ_ONLY) &&
-                   StmPageMapRange (Map, Shared->Dynamic, Shared->Dynamic, Shared->MsegEnd - Shared->Dynamic, PAGE_DATA) &&
-                   StmPageMapRange (Map, Shared->MsegEnd, Shared->MsegEnd, Shared->TsegEnd - Shared->MsegEnd, PAGE_DATA));
+  return TRUE;
 }
 
 /**
@@ -114,17 +166,18 @@ StmBuildShared (
   IN     UINTN       Stubs
   )
 {
+  UINT32  Used;
+
   VmxBuildIdt (Shared->Idt, Stubs);
-  if (!BuildPageTables (Shared)) {
+  if (!BuildPageTables (Shared, &Used)) {
     return StmBadPageTables;
   }
 
   //
-  // No more than these; what they have left of the pool is the EPT's.
+  // What they have left of the pool is the EPT's.
   //
-  Shared->PageTables.PoolPages = Shared->PageTables.PoolUsed;
-  Shared->EptPool              = Shared->Pool + (UINT64)Shared->PageTables.PoolUsed * SIZE_4KB;
-  Shared->EptPages             = Shared->PoolPages - Shared->PageTables.PoolUsed;
+  Shared->EptPool  = Shared->Pool + (UINT64)Used * SIZE_4KB;
+  Shared->EptPages = Shared->PoolPages - Used;
   StmBuildBitmaps (Shared);
   return StmBuildEpt (Shared) ? 0 : StmBadProtection;
 }
@@ -160,10 +213,10 @@ StmEnterHostState (
 
   //
   // The executive monitor's EFER is part of the guest state, but the activating
-  // VMCS holds it only if its controls say so (DM-ACT-33): keep it.
+  // VMCS holds it only if its controls say so (DM-ACT-33): keep it. Entry/Activate.nasm
+  // has set NXE since.
   //
-  Processor->Efer = AsmReadMsr64 (MSR_IA32_EFER);
-  AsmWriteMsr64 (MSR_IA32_EFER, Processor->Efer | EFER_NXE);
+  Processor->Efer = Processor->Interrupted.Reserved;
 
   Cr0.UintN   = AsmReadCr0 ();
   Cr0.Bits.WP = 1;

@@ -42,23 +42,7 @@ StmFindPlace (
   );
 
 /**
-  Whether one of the activation tables is one through which activations go.
-
-  @param[in] Shared  Shared state.
-  @param[in] Index   Which of STM_MSEG_ACTIVATION_TABLES_PAGES.
-
-  @retval TRUE   It is, and is never written again.
-  @retval FALSE  It is memory for something else.
-**/
-BOOLEAN
-StmTableIsWalked (
-  IN CONST STM_SHARED  *Shared,
-  IN UINT32            Index
-  );
-
-/**
-  Take the page directories of the activation that map other than MSEG: for the draft of
-  the profile two that are neighbours, for the firmware's list the third.
+  Take the page directories of the activation that map other than MSEG.
 
   @param[in,out] Shared  Shared state: MsegBase, MsegEnd and ActivationTables are read.
 

@@ -130,7 +130,6 @@ StmFindPlace (
   // What StmPkg's headers ask for, and no more: what follows may be somebody else's.
   //
   End = Tables + STM_DYNAMIC_FROM_TABLES + STM_DYNAMIC_SHARED_SIZE + STM_RESERVE_PAGES * SIZE_4KB +
-        STM_SPARE_BLOCKS * STM_BLOCK_SIZE +
         (UINT64)Place->NumberOfProcessors * (STM_PER_PROCESSOR_MEMORY + 2 * StmVmcsSize ());
   Place->MsegSize = (End - Place->MsegBase) & ~(UINT64)(SIZE_4KB - 1);
 

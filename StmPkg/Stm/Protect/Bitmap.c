@@ -124,10 +124,11 @@ InterceptAt (
   UINT8  *Bitmap;
 
   if (Space == StmSpaceIo) {
-    //
-    // Bitmap B, of the upper half of the ports, follows bitmap A.
-    //
-    Intercept ((UINT8 *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_IO_BITMAP_A), Place, (BOOLEAN)(Access != 0));
+    Intercept (
+      (UINT8 *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_IO_BITMAP),
+      Place & (STM_PORT_TWIN - 1),
+      (BOOLEAN)(Access != 0)
+      );
     return;
   }
 
@@ -216,6 +217,91 @@ ApplyMsrs (
   }
 }
 
+///
+/// What is known of ports from one on, up to another.
+///
+typedef struct {
+  UINT64    End;
+  UINT32    Access;
+} FOUND;
+
+/**
+  The accesses to a port that cause a VM exit on its own account.
+
+  @param[in]     Profile  The profile.
+  @param[in]     Port     The port.
+  @param[in]     Pci      TRUE if something of PCI configuration space is protected, or has been.
+  @param[in,out] Found    What was found for the port before this one; End 0 to begin.
+
+  @return STM_ACCESS_READ and so on.
+**/
+STATIC
+UINT32
+PortAccess (
+  IN     CONST STM_PROFILE  *Profile,
+  IN     UINT64             Port,
+  IN     BOOLEAN            Pci,
+  IN OUT FOUND              *Found
+  )
+{
+  if (Port >= Found->End) {
+    Found->Access = StmProfileAt (Profile, StmSpaceIo, Port, &Found->End);
+  }
+
+  //
+  // Of PCI configuration space a register is protected, or some are: the STM looks at
+  // each access to its ports.
+  //
+  if (Pci && (Port >= STM_PCI_PORTS_BASE) && (Port < STM_PCI_PORTS_END)) {
+    return STM_ACCESS_ALL;
+  }
+
+  return Found->Access | OwnAt (StmSpaceIo, Port);
+}
+
+/**
+  Bring the bitmap of ports in line with a profile. There is one for both halves of them, so
+  a bit is set if it is needed for either port.
+
+  @param[in] Shared   Shared state.
+  @param[in] Profile  The profile.
+  @param[in] Range    Ports that the profile may have changed in.
+**/
+STATIC
+VOID
+ApplyPorts (
+  IN CONST STM_SHARED   *Shared,
+  IN CONST STM_PROFILE  *Profile,
+  IN CONST STM_RANGE    *Range
+  )
+{
+  FOUND    Low;
+  FOUND    High;
+  UINT64   Port;
+  UINT64   End;
+  UINT64   Bit;
+  BOOLEAN  Pci;
+
+  Pci      = (BOOLEAN)(Shared->PciProtected != 0);
+  Low.End  = 0;
+  High.End = 0;
+  End      = MIN (Range->End, Range->Base + STM_PORT_TWIN);
+  for (Port = Range->Base; Port < End; Port++) {
+    Bit = Port & (STM_PORT_TWIN - 1);
+    if (Bit == 0) {
+      Low.End  = 0;
+      High.End = 0;
+    }
+
+    InterceptAt (
+      Shared,
+      StmSpaceIo,
+      Bit,
+      PortAccess (Profile, Bit, Pci, &Low) | PortAccess (Profile, Bit | STM_PORT_TWIN, Pci, &High)
+      );
+  }
+}
+
 /**
   Bring the bitmaps of the SMI handler in line with a profile, within a range.
 
@@ -230,35 +316,10 @@ StmApplyBitmaps (
   IN CONST STM_RANGE    *Range
   )
 {
-  UINT64   Place;
-  UINT64   End;
-  UINT32   Access;
-  UINT32   Own;
-  BOOLEAN  Pci;
-
   if (Range->Space == StmSpaceMsr) {
     ApplyMsrs (Shared, Profile, Range);
-    return;
-  }
-
-  //
-  // Of PCI configuration space a register is protected, or has been: the STM looks at each
-  // access to its ports.
-  //
-  Pci    = (BOOLEAN)(Shared->PciProtected != 0);
-  End    = Range->Base;
-  Access = 0;
-  for (Place = Range->Base; Place < Range->End; Place++) {
-    if (Place >= End) {
-      Access = StmProfileAt (Profile, StmSpaceIo, Place, &End);
-    }
-
-    Own = OwnAt (StmSpaceIo, Place);
-    if (Pci && (Place >= STM_PCI_PORTS_BASE) && (Place < STM_PCI_PORTS_END)) {
-      Own = STM_ACCESS_ALL;
-    }
-
-    InterceptAt (Shared, StmSpaceIo, Place, Access | Own);
+  } else {
+    ApplyPorts (Shared, Profile, Range);
   }
 }
 

@@ -306,7 +306,14 @@ NextClaim (
     Cursor->Own = TRUE;
     Fill (&Needs[0], StmSpaceMemory, ANY_ACCESS, Limits->TsegBase, Limits->TsegEnd);
     Fill (&Needs[1], StmSpaceIo, STM_ACCESS_READ | STM_ACCESS_WRITE, STM_STEP_PORTS_BASE, STM_STEP_PORTS_END);
-    *Count = 2;
+    Fill (
+      &Needs[2],
+      StmSpaceIo,
+      STM_ACCESS_READ | STM_ACCESS_WRITE,
+      STM_STEP_PORTS_BASE + STM_PORT_TWIN,
+      STM_STEP_PORTS_END + STM_PORT_TWIN
+      );
+    *Count = 3;
     return TRUE;
   }
 

@@ -12,10 +12,20 @@
 
 #define EPT_RWX  (EPT_READ | EPT_WRITE | EPT_EXECUTE)
 
+///
+/// A bit that the processor ignores: with it an uncached leaf is not 0 without permissions.
+///
+#define EPT_MAPPED  BIT11
+
 #define EPT_LEAF_CLOSED  (EPT_MEMORY_TYPE_WB << EPT_MEMORY_TYPE_SHIFT)
 #define EPT_LEAF_WB      (EPT_READ | EPT_WRITE | EPT_LEAF_CLOSED)
-#define EPT_LEAF_UC      (EPT_READ | EPT_WRITE | (EPT_MEMORY_TYPE_UC << EPT_MEMORY_TYPE_SHIFT))
+#define EPT_LEAF_UC      (EPT_READ | EPT_WRITE | (EPT_MEMORY_TYPE_UC << EPT_MEMORY_TYPE_SHIFT) | EPT_MAPPED)
 #define EPT_LEAF_SMRAM   (EPT_LEAF_WB | EPT_EXECUTE)
+
+///
+/// What one table of leaves of 1 GB maps.
+///
+#define MAPPED_FROM_START  (512ULL * SIZE_1GB)
 
 #define EPT_NEEDED  (EPT_CAP_WALK_4 | EPT_CAP_TABLES_WB | EPT_CAP_2MB_PAGES)
 
@@ -162,6 +172,54 @@ DeniedAt (
 }
 
 /**
+  The leaf that maps memory or MMIO outside SMRAM, before anything is protected.
+
+  Memory types: write-back below TSEG, whose end is the top of low RAM; uncached from there to
+  4 GB, where the chipset's MMIO lies; write-back above.
+
+  @param[in] Shared  Shared state.
+  @param[in] Place   Physical address outside TSEG.
+
+  @return The leaf, without its address.
+**/
+STATIC
+UINT64
+LeafOf (
+  IN CONST STM_SHARED  *Shared,
+  IN UINT64            Place
+  )
+{
+  if ((Place >= Shared->TsegEnd) && (Place < SIZE_4GB)) {
+    return EPT_LEAF_UC;
+  }
+
+  return StmIsSnapshot (Shared, 0, Place) ? EPT_LEAF_CLOSED : EPT_LEAF_WB;
+}
+
+/**
+  Is memory mapped from the start?
+
+  @param[in] Shared  Shared state, HugePages of its EPT filled in.
+  @param[in] Place   Physical address.
+
+  @retval TRUE   It is: without leaves of 1 GB only in the GB of TSEG.
+  @retval FALSE  It is mapped when the handler touches it.
+**/
+STATIC
+BOOLEAN
+IsFromStart (
+  IN CONST STM_SHARED  *Shared,
+  IN UINT64            Place
+  )
+{
+  if (Shared->Ept.HugePages != 0) {
+    return (BOOLEAN)(Place < MAPPED_FROM_START);
+  }
+
+  return (BOOLEAN)((Place / SIZE_1GB >= Shared->TsegBase / SIZE_1GB) && (Place / SIZE_1GB <= (Shared->TsegEnd - 1) / SIZE_1GB));
+}
+
+/**
   Are there enough pages for the tables that a profile takes?
 
   @param[in] Shared   Shared state.
@@ -232,8 +290,9 @@ StmApplyEpt (
 }
 
 /**
-  Map 1 GB of memory above 4 GB that the SMI handler has touched, where the processor has
-  no leaves of 1 GB: to map all that it can address would take more tables than MSEG has.
+  Map 1 GB of memory that the SMI handler has touched. To map all that it can address would
+  take more tables than MSEG has: with leaves of 1 GB the one of each 512 GB, without them one
+  of each GB.
 
   @param[in,out] Shared   Shared state.
   @param[in]     Profile  The profile.
@@ -261,7 +320,7 @@ StmMapOnDemand (
   UINT64     Region;
   UINT32     Tables;
 
-  if ((Address < SIZE_4GB) || (RShiftU64 (Address, Shared->PhysicalBits) != 0)) {
+  if ((RShiftU64 (Address, Shared->PhysicalBits) != 0) || IsFromStart (Shared, Address)) {
     return FALSE;
   }
 
@@ -295,7 +354,7 @@ StmMapOnDemand (
   // where the profile allows it, so that what is protected is not open for a moment.
   //
   if ((Tables > StmPageMapRoom (&Shared->Ept)) ||
-      !StmPageMapRange (&Shared->Ept, Range.Base, Range.Base, SIZE_1GB, EPT_LEAF_CLOSED))
+      !StmPageMapRange (&Shared->Ept, Range.Base, Range.Base, SIZE_1GB, LeafOf (Shared, Range.Base) & ~(UINT64)EPT_RWX))
   {
     return FALSE;
   }
@@ -307,9 +366,8 @@ StmMapOnDemand (
 /**
   Build the EPT of the SMI handler.
 
-  Memory types: write-back below the top of TSEG, which is the top of low RAM;
-  uncached from there to 4 GB, where the chipset's MMIO lies; write-back above, which
-  only a processor with leaves of 1 GB has mapped from the start (StmMapOnDemand).
+  From the start the first 512 GB are mapped, but on a processor without leaves of 1 GB the
+  GB of TSEG alone: StmMapOnDemand.
 
   @param[in,out] Shared  Shared state with the memory map filled in.
 
@@ -324,17 +382,22 @@ StmBuildEpt (
 {
   STM_PAGE_MAP  *Map;
   UINT64        Capability;
-  UINT64        Limit;
-  UINT64        Memory;
+  UINT64        First;
+  UINT64        End;
 
   Capability = VmxReadEptCapability ();
   if (((Capability & EPT_NEEDED) != EPT_NEEDED) || (Shared->EptPages == 0)) {
     return FALSE;
   }
 
-  Map    = &Shared->Ept;
-  Limit  = LShiftU64 (1, Shared->PhysicalBits);
-  Memory = StmIsSnapshot (Shared, 0, 0) ? EPT_LEAF_CLOSED : EPT_LEAF_WB;
+  Map   = &Shared->Ept;
+  First = 0;
+  End   = SIZE_4GB;
+  if ((Capability & EPT_CAP_1GB_PAGES) == 0) {
+    First = Shared->TsegBase & ~(UINT64)(SIZE_1GB - 1);
+    End   = ALIGN_VALUE (Shared->TsegEnd, SIZE_1GB);
+  }
+
   StmPageMapInit (
     Map,
     (UINT64 *)(UINTN)Shared->EptPool,
@@ -343,11 +406,18 @@ StmBuildEpt (
     EPT_RWX,
     (BOOLEAN)((Capability & EPT_CAP_1GB_PAGES) != 0)
     );
-  if (!StmPageMapRange (Map, 0, 0, Shared->TsegBase, Memory) ||
+  if (!StmPageMapRange (Map, First, First, Shared->TsegBase - First, LeafOf (Shared, First)) ||
       !StmPageMapRange (Map, Shared->TsegBase, Shared->TsegBase, Shared->MsegBase - Shared->TsegBase, EPT_LEAF_SMRAM) ||
       !StmPageMapRange (Map, Shared->MsegEnd, Shared->MsegEnd, Shared->TsegEnd - Shared->MsegEnd, EPT_LEAF_SMRAM) ||
-      !StmPageMapRange (Map, Shared->TsegEnd, Shared->TsegEnd, SIZE_4GB - Shared->TsegEnd, EPT_LEAF_UC) ||
-      ((Map->HugePages != 0) && !StmPageMapRange (Map, SIZE_4GB, SIZE_4GB, Limit - SIZE_4GB, Memory)))
+      !StmPageMapRange (Map, Shared->TsegEnd, Shared->TsegEnd, End - Shared->TsegEnd, EPT_LEAF_UC) ||
+      ((Map->HugePages != 0) &&
+       !StmPageMapRange (
+          Map,
+          SIZE_4GB,
+          SIZE_4GB,
+          MIN (LShiftU64 (1, Shared->PhysicalBits), MAPPED_FROM_START) - SIZE_4GB,
+          LeafOf (Shared, SIZE_4GB)
+          )))
   {
     return FALSE;
   }

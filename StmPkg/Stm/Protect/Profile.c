@@ -14,6 +14,57 @@
 #define MSR_BITS    (0x100000000ULL * STM_REGISTER_BITS)
 #define PCI_PLACES  0x10000000
 
+///
+/// Memory is told in pages.
+///
+#define UNIT_SHIFT(Space)  (((Space) == StmSpaceMemory) ? 12 : 0)
+
+/**
+  A range of a profile.
+
+  @param[in]  Profile  The profile.
+  @param[in]  Index    Which one, below its Count.
+  @param[out] Range    It.
+**/
+VOID
+EFIAPI
+StmProfileRange (
+  IN  CONST STM_PROFILE  *Profile,
+  IN  UINTN              Index,
+  OUT STM_RANGE          *Range
+  )
+{
+  CONST STM_PACKED_RANGE  *Packed;
+  UINTN                   Shift;
+
+  Packed        = &Profile->Ranges[Index];
+  Shift         = UNIT_SHIFT (Packed->Space);
+  Range->Space  = Packed->Space;
+  Range->Access = Packed->Access;
+  Range->Base   = (((UINT64)Packed->BaseHigh << 32) | Packed->BaseLow) << Shift;
+  Range->End    = ((((UINT64)Packed->LastHigh << 32) | Packed->LastLow) + 1) << Shift;
+}
+
+/**
+  Say where a range of a profile ends.
+
+  @param[in,out] Packed  The range.
+  @param[in]     End     First place behind it.
+**/
+STATIC
+VOID
+SetEnd (
+  IN OUT STM_PACKED_RANGE  *Packed,
+  IN     UINT64            End
+  )
+{
+  UINT64  Last;
+
+  Last             = (End >> UNIT_SHIFT (Packed->Space)) - 1;
+  Packed->LastLow  = (UINT32)Last;
+  Packed->LastHigh = (UINT8)(Last >> 32);
+}
+
 /**
   How many places a space has.
 
@@ -86,8 +137,10 @@ Append (
   IN     UINT64  End
   )
 {
-  STM_PROFILE  *Profile;
-  STM_RANGE    *Last;
+  STM_PROFILE       *Profile;
+  STM_PACKED_RANGE  *Packed;
+  STM_RANGE         Last;
+  UINT64            First;
 
   if ((Access == 0) || (End <= Base)) {
     return;
@@ -95,9 +148,9 @@ Append (
 
   Profile = Writer->Profile;
   if (Profile->Count != 0) {
-    Last = &Profile->Ranges[Profile->Count - 1];
-    if ((Last->Space == Space) && (Last->Access == Access) && (Last->End == Base)) {
-      Last->End = End;
+    StmProfileRange (Profile, Profile->Count - 1, &Last);
+    if ((Last.Space == Space) && (Last.Access == Access) && (Last.End == Base)) {
+      SetEnd (&Profile->Ranges[Profile->Count - 1], End);
       return;
     }
   }
@@ -107,11 +160,13 @@ Append (
     return;
   }
 
-  Last         = &Profile->Ranges[Profile->Count];
-  Last->Space  = Space;
-  Last->Access = Access;
-  Last->Base   = Base;
-  Last->End    = End;
+  Packed           = &Profile->Ranges[Profile->Count];
+  First            = Base >> UNIT_SHIFT (Space);
+  Packed->Space    = (UINT8)Space;
+  Packed->Access   = (UINT8)Access;
+  Packed->BaseLow  = (UINT32)First;
+  Packed->BaseHigh = (UINT8)(First >> 32);
+  SetEnd (Packed, End);
   Profile->Count++;
 }
 
@@ -146,15 +201,15 @@ StmProfileChange (
   UINT64     High;
   UINT64     Position;
 
-  Next = STM_PROFILE_RANGES - (UINTN)Profile->Count;
-  CopyMem (&Profile->Ranges[Next], &Profile->Ranges[0], (UINTN)Profile->Count * sizeof (STM_RANGE));
+  Next = STM_PROFILE_RANGES - Profile->Count;
+  CopyMem (&Profile->Ranges[Next], &Profile->Ranges[0], Profile->Count * sizeof (STM_PACKED_RANGE));
   Profile->Count = 0;
   Writer.Profile = Profile;
   Writer.Full    = FALSE;
   Added          = Protect ? Change->Access : 0;
   Position       = Change->Base;
   for ( ; Next < STM_PROFILE_RANGES; Next++) {
-    Old         = Profile->Ranges[Next];
+    StmProfileRange (Profile, Next, &Old);
     Writer.Room = Next + 1;
     if ((Old.Space < Change->Space) || ((Old.Space == Change->Space) && (Old.End <= Change->Base))) {
       Append (&Writer, Old.Space, Old.Access, Old.Base, Old.End);
@@ -201,22 +256,26 @@ StmProfileAt (
   OUT UINT64             *End
   )
 {
-  CONST STM_RANGE  *Range;
-  UINTN            Index;
+  STM_RANGE  Range;
+  UINTN      Index;
 
   for (Index = 0; Index < Profile->Count; Index++) {
-    Range = &Profile->Ranges[Index];
-    if ((Range->Space != Space) || (Range->End <= Place)) {
+    if (Profile->Ranges[Index].Space != Space) {
       continue;
     }
 
-    if (Range->Base > Place) {
-      *End = Range->Base;
+    StmProfileRange (Profile, Index, &Range);
+    if (Range.End <= Place) {
+      continue;
+    }
+
+    if (Range.Base > Place) {
+      *End = Range.Base;
       return 0;
     }
 
-    *End = Range->End;
-    return Range->Access;
+    *End = Range.End;
+    return Range.Access;
   }
 
   *End = MAX_UINT64;

@@ -15,23 +15,41 @@
 #include <Library/StmResourceLib.h>
 
 ///
-/// Protected ranges: disjoint, sorted by space and base, as few as can be.
+/// A range as a profile holds it, in half the bytes. Base and Last are of 40 bits: numbers of
+/// pages for memory, places for what is not memory, of which no space has more.
 ///
-#define STM_PROFILE_SIZE    (2 * SIZE_4KB)
-#define STM_PROFILE_RANGES  ((STM_PROFILE_SIZE - sizeof (UINT64)) / sizeof (STM_RANGE))
+typedef struct {
+  UINT32    BaseLow;
+  UINT32    LastLow;
+  UINT8     BaseHigh;
+  UINT8     LastHigh;
+  UINT8     Space;    ///< STM_SPACE
+  UINT8     Access;   ///< STM_ACCESS_READ and so on
+} STM_PACKED_RANGE;
+
+///
+/// Protected ranges: disjoint, sorted by space and base, as few as can be. One page.
+///
+#define STM_PROFILE_SIZE    SIZE_4KB
+#define STM_PROFILE_RANGES  ((STM_PROFILE_SIZE - sizeof (UINT32)) / sizeof (STM_PACKED_RANGE))
 
 typedef struct {
-  UINT64       Count;
-  STM_RANGE    Ranges[STM_PROFILE_RANGES];
+  UINT32              Count;
+  STM_PACKED_RANGE    Ranges[STM_PROFILE_RANGES];
 } STM_PROFILE;
 
 ///
 /// Ports at which nobody listens, next to the one that serves for delays: a double word.
 /// INS and OUTS of the SMI handler at an intercepted port run here first (StmStartStep), so
-/// nobody can protect these.
+/// nobody can protect these, nor their twins.
 ///
 #define STM_STEP_PORTS_BASE  0xED
 #define STM_STEP_PORTS_END   0xF1
+
+///
+/// From a port to the one of the other half that has its bit in the bitmap.
+///
+#define STM_PORT_TWIN  0x8000
 
 ///
 /// A reader of a list that is in one page.
@@ -191,6 +209,21 @@ StmResourceClaimedAt (
   IN  UINT32            Space,
   IN  UINT64            Place,
   OUT UINT64            *End
+  );
+
+/**
+  A range of a profile.
+
+  @param[in]  Profile  The profile.
+  @param[in]  Index    Which one, below its Count.
+  @param[out] Range    It.
+**/
+VOID
+EFIAPI
+StmProfileRange (
+  IN  CONST STM_PROFILE  *Profile,
+  IN  UINTN              Index,
+  OUT STM_RANGE          *Range
   );
 
 /**

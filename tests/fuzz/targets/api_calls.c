@@ -205,7 +205,7 @@ ApiCallAnything (
       break;
   }
 
-  __builtin_memcpy (&gApiBefore, TestProfile (), sizeof (UINT64) + TestProfile ()->Count * sizeof (STM_RANGE));
+  __builtin_memcpy (&gApiBefore, TestProfile (), sizeof (gApiBefore));
   TestCall (Processor, Registers);
   FuzzCalls++;
   REQUIRE ((gApiLife[Processor] == Off) || ApiProfileIsAsBefore ());

@@ -100,9 +100,10 @@ ApiCheckPlace (
       REQUIRE (EptAt (Place) == (((Wanted & 1) != 0) ? 0 : (MEMORY_ALL & ~Wanted)));
     }
   } else if ((Space == SpaceIo) && (Place < 0x10000)) {
-    REQUIRE ((Wanted == 0) || InBitmap (STM_DYNAMIC_IO_BITMAP_A, Place));
-    REQUIRE ((Place < REF_STEP_FIRST) || (Place > REF_STEP_LAST) || !InBitmap (STM_DYNAMIC_IO_BITMAP_A, Place));
-    REQUIRE ((Place != STM_RECORD_PORT_STM) || InBitmap (STM_DYNAMIC_IO_BITMAP_A, Place));
+    Bit = Place % REF_TWIN;
+    REQUIRE ((Wanted == 0) || InBitmap (STM_DYNAMIC_IO_BITMAP, Bit));
+    REQUIRE ((Bit < REF_STEP_FIRST) || (Bit > REF_STEP_LAST) || !InBitmap (STM_DYNAMIC_IO_BITMAP, Bit));
+    REQUIRE ((Place != STM_RECORD_PORT_STM) || InBitmap (STM_DYNAMIC_IO_BITMAP, Bit));
   } else if (Space == SpaceMsr) {
     Msr = Place / 64;
     Bit = (Msr < 0x2000) ? Msr : ((Msr >= 0xC0000000) && (Msr < 0xC0002000)) ? (Msr - 0xC0000000 + 0x2000) : MAX_UINT64;
@@ -124,37 +125,39 @@ ApiCheckProfile (
   )
 {
   CONST STM_PROFILE  *Profile;
-  CONST STM_RANGE    *Range;
+  STM_RANGE          Range;
+  STM_RANGE          Before;
   UINTN              Index;
   REF_ITEM           Item;
 
   Profile = TestProfile ();
   REQUIRE (Profile->Count <= STM_PROFILE_RANGES);
   for (Index = 0; Index < Profile->Count; Index++) {
-    Range = &Profile->Ranges[Index];
-    if (Range->Space > SpaceMsr) {
+    StmProfileRange (Profile, Index, &Range);
+    StmProfileRange (Profile, (Index == 0) ? 0 : Index - 1, &Before);
+    if (Range.Space > SpaceMsr) {
       continue;
     }
 
-    REQUIRE ((Range->Base < Range->End) && (Range->Access != 0));
-    if ((Index != 0) && (Range[-1].Space == Range->Space)) {
-      REQUIRE (Range[-1].End <= Range->Base);
-      REQUIRE ((Range[-1].End != Range->Base) || (Range[-1].Access != Range->Access));
+    REQUIRE ((Range.Base < Range.End) && (Range.Access != 0));
+    if ((Index != 0) && (Before.Space == Range.Space)) {
+      REQUIRE (Before.End <= Range.Base);
+      REQUIRE ((Before.End != Range.Base) || (Before.Access != Range.Access));
     }
 
-    REQUIRE ((Index == 0) || (Range[-1].Space <= Range->Space));
+    REQUIRE ((Index == 0) || (Before.Space <= Range.Space));
     REQUIRE (
-      (Range->Space != SpaceMemory) || (Range->End <= TEST_TSEG_BASE) || (Range->Base >= TEST_TSEG_END)
+      (Range.Space != SpaceMemory) || (Range.End <= TEST_TSEG_BASE) || (Range.Base >= TEST_TSEG_END)
       );
     Item.Bits   = FALSE;
-    Item.Space  = Range->Space;
-    Item.Access = Range->Access;
-    Item.First  = Range->Base;
-    Item.Last   = Range->End - 1;
+    Item.Space  = Range.Space;
+    Item.Access = Range.Access;
+    Item.First  = Range.Base;
+    Item.Last   = Range.End - 1;
     REQUIRE (!RefClaims (&gApiBios, &Item) && !RefIsStepPort (&Item));
     if (Places) {
-      ApiCheckPlace (Range->Space, Range->Base);
-      ApiCheckPlace (Range->Space, Range->End - 1);
+      ApiCheckPlace (Range.Space, Range.Base);
+      ApiCheckPlace (Range.Space, Range.End - 1);
     }
   }
 }
@@ -282,5 +285,5 @@ ApiProfileIsAsBefore (
   )
 {
   return (BOOLEAN)((gApiBefore.Count == TestProfile ()->Count) &&
-                   (__builtin_memcmp (&gApiBefore, TestProfile (), OFFSET_OF (STM_PROFILE, Ranges) + gApiBefore.Count * sizeof (STM_RANGE)) == 0));
+                   (__builtin_memcmp (&gApiBefore, TestProfile (), OFFSET_OF (STM_PROFILE, Ranges) + gApiBefore.Count * sizeof (STM_PACKED_RANGE)) == 0));
 }

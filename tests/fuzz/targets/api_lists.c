@@ -49,7 +49,7 @@ ApiCallProtect (
   Bytes = (CONST UINT8 *)(UINTN)Page;
   RefReadList (Bytes, SIZE_4KB, gApiPlaces.PhysicalBits, &gApiList);
   __builtin_memcpy (mListBefore, Bytes, SIZE_4KB);
-  __builtin_memcpy (&gApiBefore, TestProfile (), sizeof (UINT64) + TestProfile ()->Count * sizeof (STM_RANGE));
+  __builtin_memcpy (&gApiBefore, TestProfile (), sizeof (gApiBefore));
   Generation   = TestShared ()->Generation;
   Registers[0] = Protect ? STM_API_PROTECT_RESOURCE : STM_API_UNPROTECT_RESOURCE;
   Registers[1] = Page | 0xABCD000000000FFFULL;

@@ -20,19 +20,19 @@ from tests.support.gdb_remote import GdbRemote
 from .test_stm import HERE, MSEG_BASE, debugged, digest_defines, extra_arguments, image, read_run
 
 # Of QEMU's gdb stub.
-CR0_REGISTER, CR3_REGISTER, EFER_REGISTER = 0x1B, 0x1D, 0x20
+CR0_REGISTER, EFER_REGISTER = 0x1B, 0x20
 CR0_WP, EFER_NXE = 1 << 16, 1 << 11
 # What the page says of each step, and what is seen of it: the first instruction of a function, or a register that
 # changes. The compiler puts one function into another, so where C is looked for is told by file and function.
 STEPS = (
-    ("takes the lock of the one entry stack", "_ModuleEntryPoint"),
+    ("puts three registers aside", "_ModuleEntryPoint"),
+    ("and sets NXE", "NXE"),
     ("compares the hash of MSEG's static part", "StmPkg/Stm/Init/Activate.c:HashImage"),
-    ("and builds the tables", "StmPkg/Stm/Protect/Ept.c:StmBuildEpt"),
+    ("makes the activation tables its own", "StmPkg/Stm/Init/HostState.c:BuildPageTables"),
+    ("and builds the EPT", "StmPkg/Stm/Protect/Ept.c:StmBuildEpt"),
     ("takes its processor's block, found by its APIC ID", "StmPkg/Library/VmxMonitorLib/Capability.c:VmxReadApicId"),
     ("loads that block's GDT and TR and the shared IDT", "AsmLoadTables"),
-    ("sets NXE", "NXE"),
-    ("and WP", "WP"),
-    ("moves to its own page tables", "CR3"),
+    ("sets WP", "WP"),
     ("switches to the block's own stack", "StmPkg/Stm/Init/TransferVmcs.c:StmSetUpTransferVmcs"),
     ("when it has a VMCS of its own", "AsmVmPtrLoad"),
 )
@@ -75,17 +75,16 @@ def addresses(firmware: Firmware, checkout: Path) -> dict[int, str]:
                 for name, (of, lines) in wanted.items():
                     if of == file and state.line in lines and state.address >= linked and not state.end_sequence:
                         found[state.address] = name
-    assert set(found.values()) == set(NAMES) - {"NXE", "WP", "CR3"}
+    assert set(found.values()) == set(NAMES) - {"NXE", "WP"}
     return {address - linked + MSEG_BASE + report.lab.text_offset: name for address, name in found.items()}
 
 
 def registers(gdb: GdbRemote) -> dict[str, int]:
-    """What a step may change: two bits, and the page tables."""
-    cr0, cr3, efer = (
-        struct.unpack("<Q", bytes.fromhex(gdb.request(f"p{number:x}")))[0]
-        for number in (CR0_REGISTER, CR3_REGISTER, EFER_REGISTER)
+    """What a step may change: two bits."""
+    cr0, efer = (
+        struct.unpack("<Q", bytes.fromhex(gdb.request(f"p{number:x}")))[0] for number in (CR0_REGISTER, EFER_REGISTER)
     )
-    return {"NXE": efer & EFER_NXE, "WP": cr0 & CR0_WP, "CR3": cr3}
+    return {"NXE": efer & EFER_NXE, "WP": cr0 & CR0_WP}
 
 
 class Watch:
@@ -117,10 +116,13 @@ def test_steps_come_in_the_order_of_the_page(checkout: Path, qemu: Path, tmp_pat
     seen: list[str] = []
     with debugged(qemu, image(firmware.mseg), tmp_path) as (_process, gdb):
         watch = Watch(gdb, at)
-        while "AsmLoadTables" not in seen:
-            seen.append(watch.next())
-        # Before the registers are all as they stay, none of what comes behind them begins.
+        seen.append(watch.next())
         before = registers(gdb)
+        while "AsmLoadTables" not in seen:
+            name, now = watch.next(), registers(gdb)
+            seen += [*(bit for bit, value in now.items() if value != before[bit]), name]
+            before = now
+        # Before the registers are all as they stay, none of what comes behind them begins.
         entry_stack = gdb.read_register("rsp")
         for _step in range(MOST_STEPS):
             gdb.request("s")
