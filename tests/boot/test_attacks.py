@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,6 @@ from build_scripts.experiments import document
 from build_scripts.experiments.attacking.catalogue import all_attacks
 from tests.support.carried import carry_out
 from tests.support.screens import complaints
-
-from .test_errors import run_command
 
 pytestmark = pytest.mark.boot
 
@@ -201,11 +198,10 @@ def test_outcome(name: str, carried_out: dict[str, Any]) -> None:
     assert tuple(made[column] for column in COLUMNS) == EXPECTED[name], made
 
 
-def test_one_attack_tells_its_steps(tmp_path: Path) -> None:
+def test_one_attack_tells_its_steps(session_folder: Path) -> None:
     """The secret that an SMI handler reads, and the exception that it meets in the last column."""
-    path = tmp_path / "attack.json"
-    result = run_command(["run", "attacks", "handler-reads-page", "--json", str(path)])
-    assert result.returncode == ExitCode.OK, result.stdout + result.stderr
-    read = re.findall(r"loot=smm\.read:8:page +(.+)", result.stdout)
+    result = carry_out(("attacks", "handler-reads-page"), session_folder)
+    assert result.status == ExitCode.OK, result.output + result.errors
+    read = re.findall(r"loot=smm\.read:8:page +(.+)", result.output)
     assert read == ["0x5ec2e7c0de5a1ad5", "0x5ec2e7c0de5a1ad5", "protection exception"]
-    assert [attack["name"] for attack in json.loads(path.read_text())["attacks"]] == ["handler-reads-page"]
+    assert [attack["name"] for attack in result.document["attacks"]] == ["handler-reads-page"]

@@ -27,7 +27,7 @@ from tests.support.screens import PLAIN
 
 # Longer than any experiment's own limits together, on a busy host.
 TIMEOUT_SECONDS = 3600
-_COMMAND = re.compile(r"python3 -m build_scripts run ([a-z-]+(?: --processors \d+)?)")
+_COMMAND = re.compile(r"python3 -m build_scripts run ([a-z-]+(?: --processors \d+| [a-z-]+)?)")
 # The demonstration, which needs no name, and with what it is carried out.
 DEMONSTRATION = "python3 -m build_scripts run"
 _DEMONSTRATION_WITH = re.compile(rf"{DEMONSTRATION}(?: -v| --trace \S+)?")

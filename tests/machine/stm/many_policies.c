@@ -23,8 +23,9 @@
  * the same eight bytes, the handler itself writes.
  */
 static struct {
-    volatile uint32_t buffer, differing, enough;
-    volatile uint32_t writes, lost;
+    volatile uint32_t buffer;
+    volatile uint16_t differing, handled;
+    volatile uint32_t enough, writes, lost;
 } fetched __attribute__((aligned(4096)));
 
 /* What the handler of processor 0 does in its next SMI, and what it has seen. */
@@ -38,6 +39,7 @@ static void fetch(uint32_t cpu)
     if (cpu != 0) {
         return;
     }
+    fetched.handled++; /* other bytes than processor 1 writes to, of a word that both change */
     for (uint32_t i = 0; i < most && !fetched.differing; i++) {
         fetched.differing = fetched.buffer != first;
         if (i % TURN == 0) {
@@ -78,6 +80,7 @@ void scene_fetch(void)
     check("MANY", "double-fetch", (fetched.differing == 0) == quiet, "%d", fetched.differing);
     fetched.enough = 1;
     wait_for_end(1);
+    check_eq("MANY", "handled", fetched.handled, FETCHING_SMIS);
     check_eq("MANY", "lost", fetched.lost, 0);
     check_eq("MANY", "kept", fetched.buffer, fetched.writes);
     check_eq("MANY", "called", processors[1].smis, RENDEZVOUS != 0 ? FETCHING_SMIS : 0);
