@@ -11,6 +11,7 @@
 
 #define HANDLER_PDPT   (HANDLER_TABLES + 7 * PAGE_SIZE) /* of PAE paging; also in handler32.asm */
 #define PSD_SELECTORS  (PSD + 0x14u)
+#define GDT_SIZE       0x60u /* with a TSS descriptor of 8 bytes at its end */
 #define MOVED(code)    (phys(code) - IMAGE_BASE + HANDLER_TEXT)
 #define HANDLER_STACK  (TSEG_BASE + 0x40000u) /* of firmware.c */
 #define GATE           0x8E00u
@@ -67,6 +68,7 @@ static void begin_in_32_bits(void)
     entry_state(0);
     selectors(SEL_CODE32, SEL_DATA32);
     write64(PSD_CR3, UINT64_MAX);
+    write32(PSD_GDT_SIZE, GDT_SIZE);
     write64(PSD_RIP, MOVED(handler32_plain));
 }
 
@@ -76,6 +78,7 @@ static void begin_in_pae(void)
     begin_in_32_bits();
     entry_state(ENTRY_PAE);
     write64(PSD_CR3, HANDLER_PDPT);
+    write32(PSD_GDT_SIZE, GDT_SIZE + 8); /* so that the STM could remember the PSD */
 }
 
 static void begin_for_long(void)
@@ -107,7 +110,6 @@ static void make_firmware(void)
     write64(PSD_SETUP, 0);
     write64(PSD_TEARDOWN, 0);
     write32(PSD_REVISION, 0);
-    write32(PSD_GDT_SIZE, read32(PSD_GDT_SIZE) - 8);
     for (uint64_t i = 0; i < 4; i++) {
         write64(HANDLER_PDPT + 8 * i, (HANDLER_TABLES + (2 + i) * PAGE_SIZE) | 1);
     }
