@@ -6,6 +6,7 @@
 ; VMX operation and comes back to 64-bit mode.
 
 %include "layout.inc"
+%include "mode32.inc"
 
         extern  enable_long_mode, gdtr
         global  exec32_run, exec32_directory, exec32_vmxon, exec32_vmcs
@@ -22,42 +23,7 @@
         section .text
         bits    64
 exec32_run:
-        push    rbp
-        push    rbx
-        push    r12
-        push    r13
-        push    r14
-        push    r15
-        mov     [saved_rsp], rsp
-        sidt    [saved_idtr]
-        push    qword SEL_CODE32
-        mov     eax, exec32
-        push    rax
-        retfq
-
-        bits    32
-exec32:
-        mov     ax, SEL_DATA32
-        mov     ds, ax
-        mov     es, ax
-        mov     ss, ax
-        mov     esp, stack32_top
-        mov     eax, cr0
-        and     eax, 0x7FFFFFFF
-        mov     cr0, eax                ; leaves IA-32e mode
-        mov     ecx, 0xC0000080
-        rdmsr
-        and     eax, ~(1 << 8)
-        wrmsr
-        mov     eax, CR4_VMXE_PSE
-        mov     cr4, eax
-        mov     eax, [exec32_directory]
-        mov     cr3, eax
-        mov     eax, cr0
-        or      eax, 0x80000021
-        mov     cr0, eax
-        jmp     SEL_CODE32:.paged
-.paged:
+        ENTER_32 stack32_top, CR4_VMXE_PSE, [exec32_directory]
         vmxon   [exec32_vmxon]
         pushfd
         pop     dword [exec32_flags]
@@ -84,32 +50,7 @@ exec32_vmcall:
         pushfd
         pop     dword [exec32_flags + 8]
 
-        mov     eax, cr0
-        and     eax, 0x7FFFFFFF
-        mov     cr0, eax
-        xor     eax, eax
-        mov     cr4, eax
-        lgdt    [gdtr]
-        mov     esp, stack32_top
-        call    enable_long_mode
-        jmp     SEL_CODE64:.back64
-        bits    64
-.back64:
-        mov     ax, SEL_DATA64
-        mov     ds, ax
-        mov     es, ax
-        mov     ss, ax
-        mov     fs, ax
-        mov     gs, ax
-        lidt    [saved_idtr]
-        mov     rsp, [saved_rsp]
-        pop     r15
-        pop     r14
-        pop     r13
-        pop     r12
-        pop     rbx
-        pop     rbp
-        ret
+        RETURN_TO_64 stack32_top
 
 ; The 32-bit STM, copied to MSEG.  48H is DEC EAX here and REX.W in 64-bit mode
 ; (DM-ACT-49): the first instruction tells in which mode it runs.
@@ -213,10 +154,7 @@ stm32_marks:
         alignb  8
 stm32_fields:
         resq    64
-saved_rsp:
-        resq    1
-saved_idtr:
-        resb    16
+        SAVED_STATE
         alignb  16
         resb    4096
 stack32_top:

@@ -7,6 +7,7 @@
 ; whose VMCS is in late32_guest.
 
 %include "layout.inc"
+%include "mode32.inc"
 
         extern  enable_long_mode, gdtr
         global  late32_run, late32_cr3, late32_cr4, late32_vmxon, late32_vmcs
@@ -22,42 +23,7 @@
         section .text
         bits    64
 late32_run:
-        push    rbp
-        push    rbx
-        push    r12
-        push    r13
-        push    r14
-        push    r15
-        mov     [saved_rsp], rsp
-        sidt    [saved_idtr]
-        push    qword SEL_CODE32
-        mov     eax, late32
-        push    rax
-        retfq
-
-        bits    32
-late32:
-        mov     ax, SEL_DATA32
-        mov     ds, ax
-        mov     es, ax
-        mov     ss, ax
-        mov     esp, late32_stack
-        mov     eax, cr0
-        and     eax, 0x7FFFFFFF
-        mov     cr0, eax                ; leaves IA-32e mode
-        mov     ecx, MSR_EFER
-        rdmsr
-        and     eax, ~(1 << 8)
-        wrmsr
-        mov     eax, [late32_cr4]
-        mov     cr4, eax
-        mov     eax, [late32_cr3]
-        mov     cr3, eax
-        mov     eax, cr0
-        or      eax, 0x80000021
-        mov     cr0, eax
-        jmp     SEL_CODE32:.paged
-.paged:
+        ENTER_32 late32_stack, [late32_cr4], [late32_cr3]
         vmxon   [late32_vmxon]
         pushfd
         pop     dword [late32_flags]
@@ -128,38 +94,15 @@ late32:
         vmxoff
         pushfd
         pop     dword [late32_flags + 4]
-        mov     eax, cr0
-        and     eax, 0x7FFFFFFF
-        mov     cr0, eax
-        xor     eax, eax
-        mov     cr4, eax
-        lgdt    [gdtr]
-        mov     esp, late32_stack
-        call    enable_long_mode
-        jmp     SEL_CODE64:late32_back64
+        RETURN_TO_64 late32_stack
+
+        bits    32
 late32_guest_back:
-        jmp     late32.guest_exit
+        jmp     late32_run.guest_exit
 ; The guest, in the mode of the monitor.
 late32_guest_code:
         out     0xB2, al
         vmcall
-        bits    64
-late32_back64:
-        mov     ax, SEL_DATA64
-        mov     ds, ax
-        mov     es, ax
-        mov     ss, ax
-        mov     fs, ax
-        mov     gs, ax
-        lidt    [saved_idtr]
-        mov     rsp, [saved_rsp]
-        pop     r15
-        pop     r14
-        pop     r13
-        pop     r12
-        pop     rbx
-        pop     rbp
-        ret
 
         section .bss
         alignb  16
@@ -183,11 +126,7 @@ late32_flags:
         resd    2
 index:
         resd    1
-        alignb  8
-saved_rsp:
-        resq    1
-saved_idtr:
-        resb    16
+        SAVED_STATE
         alignb  16
         resb    4096
 late32_stack:
