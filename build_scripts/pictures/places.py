@@ -170,10 +170,14 @@ def _filled(parts: list[tuple[str, int, str]], base: int, end: int, rest: tuple[
 def _activation_tables() -> list[tuple[str, int, str]]:
     """The loader's page tables, which become the STM's own: of the six, three are walked, and the rest is memory."""
     return [
-        ("top page table, and in its other half the VMCS database", layout.PAGE, "data"),
-        ("page of pointers", layout.PAGE, "text"),
-        ("page directory", layout.PAGE, "read-only"),
-        ("page directories that nobody walks, as memory", layout.ACTIVATION_TABLES_SIZE - 3 * layout.PAGE, "data"),
+        ("activation: top page table, and in its other half the VMCS database", layout.PAGE, "data"),
+        ("activation: page of pointers", layout.PAGE, "text"),
+        ("activation: page directory", layout.PAGE, "read-only"),
+        (
+            "activation: directories that nobody walks, as memory",
+            layout.ACTIVATION_TABLES_SIZE - 3 * layout.PAGE,
+            "data",
+        ),
     ]
 
 

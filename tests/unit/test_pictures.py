@@ -276,7 +276,8 @@ def test_memory_map_has_no_gap_and_names_every_part(tmp_path: Path, capsys: pyte
     tables = [place for place in places.mseg if "activation" in place.name]
     assert sum(place.size for place in tables) == layout.ACTIVATION_TABLES_SIZE
     assert [(place.size // layout.PAGE, place.rule) for place in tables] == [
-        (2, "read-only"),
+        (1, "data"),
+        (1, "text"),
         (1, "read-only"),
         (3, "data"),
     ]
