@@ -42,15 +42,16 @@ def place(exercise: Exercise) -> Path:
 
 
 def _patch(tree: Path, patch: Path, *options: str) -> None:
-    """Apply a patch.
+    """Apply a patch as it is: ``--batch`` in place of ``--force`` would turn one round that is already in.
 
     Raises:
-        LabError: it does not fit.
+        LabError: it does not fit. A part of it may be in, unless `options` has ``--dry-run``.
     """
-    command = ["patch", "-p1", "--no-backup-if-mismatch", "--batch", "--input", str(patch), *options]
+    command = ["patch", "-p1", "--no-backup-if-mismatch", "--force", "--fuzz=0", "--input", str(patch), *options]
     result = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
     if result.returncode:
-        remedy = "begin anew: stmlab exercise NAME --again" if "-R" in options else "take an unchanged checkout"
+        begun = (tree / STAMP).is_file()
+        remedy = f"begin anew: exercise {tree.name} --again" if begun else "take an unchanged checkout"
         raise LabError(f"{patch.name} does not fit {tree}:\n{result.stdout.strip()}", ExitCode.USAGE, remedy=remedy)
 
 
@@ -116,9 +117,10 @@ def mend(exercise: Exercise) -> Path:
         LabError: it was not begun, or somebody has changed the place meanwhile.
     """
     target = begun(exercise)
-    _patch(target, PATCHES / f"{exercise.name}.patch", "-R")
-    if exercise.writes:
-        _patch(target, PATCHES / f"{exercise.name}.solution.patch")
+    for options in (["--dry-run"], []):  # all of it or nothing
+        _patch(target, PATCHES / f"{exercise.name}.patch", "-R", *options)
+        if exercise.writes:
+            _patch(target, PATCHES / f"{exercise.name}.solution.patch", *options)
     return target
 
 

@@ -54,6 +54,8 @@ def test_a_fault_goes_in_and_out(small: None, name: str, capsys: pytest.CaptureF
     assert faulty and all(f"+++ b/{path}\n" in (tree.PATCHES / f"{name}.patch").read_text() for path in faulty)
     assert cli.main(["exercise", name, "--solution"]) == 0
     mended = contents(target)
+    assert cli.main(["exercise", name, "--solution"]) == ExitCode.USAGE, "there is no fault to take out any more"
+    assert contents(target) == mended
     written = {path for path in mended if mended[path] != unchanged.get(path)} - {tree.STAMP}
     if BY_NAME[name].writes:
         solution = (tree.PATCHES / f"{name}.solution.patch").read_text()
