@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -119,3 +120,18 @@ def test_each_of_these_is_noticed() -> None:
     ]
     modules[f"{PACKAGE}.paths"] = set()
     assert circle(modules) == []
+
+
+def test_the_reference_names_them_from_the_bottom(modules: dict[str, set[str]], checkout: Path) -> None:
+    """As its first paragraph says, what is named first knows nothing of what comes later."""
+    page = (checkout / "docs/reference/api.rst").read_text(encoding="utf-8")
+    areas = re.findall(r"^\.\. lab-api:: (\w+)$", page, re.MULTILINE)
+    later = {area: areas[place + 1 :] for place, area in enumerate(areas)}
+    assert len(areas) > 10 and later["machine"] and not later[areas[-1]]
+    found = [
+        f"{module} imports {name}"
+        for module, names in internal(modules).items()
+        for name in names - {PACKAGE}
+        if "." in module and name.split(".")[1] in later.get(module.split(".")[1], [])
+    ]
+    assert found == []
