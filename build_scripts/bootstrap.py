@@ -18,7 +18,7 @@ from pathlib import Path
 from build_scripts import paths, system
 from build_scripts.bundles import environment as bundled_environment
 from build_scripts.bundles import host, record
-from build_scripts.bundles.archive import Bundle
+from build_scripts.bundles.archive import CHECKOUT, EDK2, ENVIRONMENT, FIRMWARE, MACHINE, Bundle
 from build_scripts.errors import ExitCode, LabError
 
 LOCK_FILE = paths.CHECKOUT / "requirements.lock"
@@ -80,11 +80,28 @@ def ensure_environment(python: str) -> Path:
     return interpreter
 
 
-def environment_of_bundle(python: str, archive: Path) -> None:
-    """Make the environment from a bundle, if it is not there.
+def _need_same_packages(bundle: Bundle) -> None:
+    """Check that the bundle's packages are those that this checkout lists: an environment is found again by that list.
 
     Raises:
-        LabError: the bundle is damaged, or not for this system.
+        LabError: they are others.
+    """
+    lock = bundle.members.get(f"{CHECKOUT}/{LOCK_FILE.name}")
+    if lock is None or lock.sha256 != paths.sha256_file(LOCK_FILE):
+        raise LabError(
+            f"{bundle.archive} holds the packages of another checkout's {LOCK_FILE.name}",
+            ExitCode.USAGE,
+            remedy=f"use the checkout that it carries: python3 {bundle.archive} FOLDER",
+        )
+
+
+def environment_of_bundle(python: str, archive: Path, others: tuple[str, ...] = (MACHINE, FIRMWARE, EDK2)) -> None:
+    """Make the environment from a bundle, if it is not there.
+
+    Args:
+        others: the parts that are unpacked after it, and that the disk must have room for as well.
+    Raises:
+        LabError: the bundle is damaged, of another checkout, or not for this system, or the disk is full.
     """
     environment = environment_dir(python)
     if (environment / READY).is_file():
@@ -93,7 +110,8 @@ def environment_of_bundle(python: str, archive: Path) -> None:
         if (environment / READY).is_file():
             return
         host.need_same(bundle)
-        host.need_room(bundle, paths.cache_dir())
+        _need_same_packages(bundle)
+        host.need_room(bundle, paths.cache_dir(), (ENVIRONMENT, *others))
         _say(f"verifying {archive}")
         bundle.verify()
         _say(f"taking the Python environment from it: {environment}")

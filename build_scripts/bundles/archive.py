@@ -132,6 +132,26 @@ def _need_header(header: dict[str, Any]) -> None:
         raise TypeError("its header lacks something")
 
 
+# No file is from later: in seconds, some 34,000 years.
+_LATEST = 1 << 40
+
+
+def _need_types(member: Member) -> None:
+    """Check that a member's facts, as the manifest has them, are what they are declared to be.
+
+    Raises:
+        TypeError: one has another type.
+        ValueError: one has no meaning.
+    """
+    if type(member.size) is not int or type(member.time) is not int or not isinstance(member.program, bool):
+        raise TypeError("size and time of a member are numbers, and it is a program or not")
+    if not isinstance(member.sha256, str) or not isinstance(member.link, str):
+        raise TypeError("SHA-256 and link of a member are texts")
+    if member.size < 0 or abs(member.time) > _LATEST:
+        raise ValueError("size and time of a member are what a file can have")
+    member.link.encode()  # half of a surrogate pair is no name
+
+
 class Bundle:
     """A bundle to read; a context manager.
 
@@ -159,6 +179,8 @@ class Bundle:
                 )
             _need_header(self.header)
             self.members = {name: Member(**facts) for name, facts in self.header.pop("members").items()}
+            for member in self.members.values():
+                _need_types(member)
         except OSError as error:
             raise LabError(f"{archive}: {error.strerror}", ExitCode.USAGE) from error
         except (*_BROKEN, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -191,6 +213,8 @@ class Bundle:
                 raise _refused(self.archive, f"{name} lies behind a symbolic link")
             if member.link and not _inside_after(pure, member.link):
                 raise _refused(self.archive, f"the symbolic link {name} leads out of its folder, to {member.link}")
+            if member.link and _through(pure, member.link, links):
+                raise _refused(self.archive, f"the symbolic link {name} leads through another one, to {member.link}")
 
     def names(self, part: str) -> list[str]:
         """The members of a part."""
@@ -263,6 +287,22 @@ def _inside(name: str) -> bool:
     """Whether a name goes downwards only."""
     parts = name.split("/")
     return "\\" not in name and "\0" not in name and not any(part in ("", ".", "..") for part in parts)
+
+
+def _through(place: PurePosixPath, link: str, links: set[str]) -> bool:
+    """Whether a link goes on behind another one, where ".." is not what it is by the words alone.
+
+    One that ends at another link does not: that is checked for itself.
+    """
+    walked = list(place.parts[:-1])
+    for part in (part for part in link.split("/") if part not in ("", ".")):
+        if "/".join(walked) in links:
+            return True
+        if part == "..":
+            walked.pop()
+        else:
+            walked.append(part)
+    return False
 
 
 def _inside_after(place: PurePosixPath, link: str) -> bool:

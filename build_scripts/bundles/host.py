@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from build_scripts.bundles.archive import EDK2, ENVIRONMENT, FIRMWARE, MACHINE, Bundle
+from build_scripts.bundles.archive import Bundle
 from build_scripts.bundles.environment import kind_of_python
 from build_scripts.errors import ExitCode, LabError
 
@@ -55,13 +56,15 @@ def need_same(bundle: Bundle) -> None:
         raise LabError(f"{bundle.archive} {reason}", ExitCode.USAGE, remedy=remedy)
 
 
-def need_room(bundle: Bundle, folder: Path) -> None:
-    """Check that the disk of a folder has room for what the bundle holds.
+def need_room(bundle: Bundle, folder: Path, parts: Iterable[str]) -> None:
+    """Check that the disk of a folder has room for what is still to be unpacked.
 
+    Args:
+        parts: of the bundle, such as ``machine``.
     Raises:
         LabError: it has not.
     """
-    wanted = bundle.size(ENVIRONMENT, MACHINE, FIRMWARE, EDK2) + _SPARE
+    wanted = bundle.size(*parts) + _SPARE
     free = shutil.disk_usage(folder).free
     if free < wanted:
         raise LabError(

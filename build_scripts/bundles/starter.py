@@ -35,7 +35,11 @@ def unpack(archive: Path, folder: Path) -> None:
         LabError: the bundle is damaged or not for this system, or the folder is there.
     """
     if folder.exists():
-        raise LabError(f"{folder} exists already", remedy=f"name another folder: python3 {archive.name} FOLDER")
+        raise LabError(
+            f"{folder} exists already",
+            ExitCode.USAGE,
+            remedy=f"name another folder: python3 {archive.name} FOLDER",
+        )
     with Bundle(archive) as bundle:
         host.need_same(bundle)
         with paths.published(folder) as staging:
@@ -56,7 +60,7 @@ def main(archive: Path, words: list[str]) -> int:
         print(f"stmlab: {error}", file=sys.stderr)
         return int(error.code)
     except OSError as error:
-        print(f"stmlab: {error.filename}: {error.strerror}", file=sys.stderr)
+        print(f"stmlab: {error.filename or folder}: {error.strerror}", file=sys.stderr)
         return int(ExitCode.BUILD_FAILED)
     print(f"stmlab: unpacked {folder}", file=sys.stderr, flush=True)
     os.chdir(folder)

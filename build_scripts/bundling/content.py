@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from build_scripts import __version__, bootstrap, cache, paths
 from build_scripts.builds import firmware_build, qemu_build
@@ -18,8 +18,10 @@ from build_scripts.bundles.archive import CHECKOUT, EDK2, FIRMWARE, MACHINE
 from build_scripts.bundles.record import SOURCE_FACTS
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.sources import sources
+from build_scripts.sources.content import tree_digest
 
 TARGET = "DEBUG"
+_Found = TypeVar("_Found")
 # Of a checkout without git: what a run leaves in it, and what belongs to its owner.
 _NOT_SOURCES = frozenset({".git", "Build", "Conf", "_build", "__pycache__"})
 _BUILD_FIRST = "python3 -m build_scripts build, and then again"
@@ -46,19 +48,37 @@ class Finished:
     compiler: str
 
 
-def _need(found: Path | None, what: str) -> Path:
+def _need(found: _Found | None, lacks: str) -> _Found:
     if found is None:
-        raise LabError(f"{what} of this checkout has not been built yet", ExitCode.USAGE, remedy=_BUILD_FIRST)
+        raise LabError(lacks, ExitCode.USAGE, remedy=_BUILD_FIRST)
     return found
+
+
+def _need_sound(edk2: sources.Tree) -> None:
+    """Check that edk2 is what was fetched: what imports it takes it for that.
+
+    Raises:
+        LabError: it is missing or was changed.
+    """
+    if not edk2.path.is_dir():
+        raise LabError(
+            "edk2 is missing; a bundle brought it once",
+            ExitCode.USAGE,
+            remedy="import that bundle again, and export then",
+        )
+    if edk2.content and tree_digest(edk2.path) != edk2.content:
+        raise LabError(
+            f"edk2 in the cache was changed: {edk2.path}", ExitCode.USAGE, remedy=f"delete it, then {_BUILD_FIRST}"
+        )
 
 
 def finished() -> Finished:
     """What the cache holds for this checkout; nothing is built for a bundle.
 
     Raises:
-        LabError: something has not been built yet, or is of somebody's own source.
+        LabError: something has not been built yet, was changed, or is of somebody's own source.
     """
-    edk2, qemu = sources.identify("edk2"), sources.identify("qemu")
+    edk2, qemu = (_need(sources.known(name), f"{name} has not been fetched yet") for name in ("edk2", "qemu"))
     for tree in (edk2, qemu):
         if tree.own:
             raise LabError(
@@ -73,9 +93,10 @@ def finished() -> Finished:
         machine = cache.existing("machines", qemu_build.binary_key(qemu, compiler=compiler))
         firmware = cache.existing("firmware", firmware_build.firmware_key(edk2, TARGET, compiler))
         if machine is not None and firmware is not None:
-            packages = _need(bootstrap.finished_environment(), "the Python environment")
+            _need_sound(edk2)
+            packages = _need(bootstrap.finished_environment(), "the Python environment has not been made yet")
             return Finished(machine, firmware, packages, edk2, qemu, compiler)
-    _need(qemu_build.finished_machine(), "the machine")
+    _need(qemu_build.finished_machine(), "the machine of this checkout has not been built yet")
     raise LabError("the firmware of this checkout has not been built yet", ExitCode.USAGE, remedy=_BUILD_FIRST)
 
 

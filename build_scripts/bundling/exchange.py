@@ -130,7 +130,10 @@ def _is_finished(target: Path) -> bool:
 
 
 def bring(archive: Path, told: Told = quiet, waiting: Callable[[str], None] | None = None) -> list[Path]:
-    """Take a bundle into one's own cache: all of it is verified and unpacked before the first part is published.
+    """Take a bundle into one's own cache. All of it is verified first.
+
+    The Python environment is set up in place, unless there is one; the other parts are unpacked, and published after
+    the last of them.
 
     Args:
         told: called with the name of each member.
@@ -152,8 +155,10 @@ def bring(archive: Path, told: Told = quiet, waiting: Callable[[str], None] | No
         }
         with paths.locked(LOCK, waiting):
             wanted = {part: target for part, target in places.items() if not _is_finished(target)}
+            if bootstrap.finished_environment() is None:
+                bootstrap.environment_of_bundle(sys.executable, archive, tuple(wanted))
             if wanted:
-                host.need_room(bundle, base)
+                host.need_room(bundle, base, wanted)
             bundle.verify(told)
             with ExitStack() as all_or_nothing:
                 for part, target in wanted.items():
@@ -164,7 +169,5 @@ def bring(archive: Path, told: Told = quiet, waiting: Callable[[str], None] | No
                         _unpack_edk2(bundle, staging, told)
                     else:
                         _unpack_entry(bundle, part, staging, told)
-            if bootstrap.finished_environment() is None:
-                bootstrap.environment_of_bundle(sys.executable, archive)
             record.write(bundle.header["compiler"], facts)
     return list(wanted.values())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
-"""The command ``bundle``: the finished lab as one file, for machines without compiler and network."""
+"""The command ``bundle``: the finished lab as one file, for machines that have no compiler and no network."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def declare(commands: Commands) -> None:
     bundle = add(
         commands,
         "bundle",
-        "carry the finished lab to machines without compiler and network",
+        "take the finished lab to machines that have no compiler and no network",
         description="Write machine, firmware, Python environment and sources as one file, or take them from it.",
         examples="""
             stmlab bundle export stmlab.bundle    what is built, as one verified file
@@ -60,6 +60,11 @@ def declare(commands: Commands) -> None:
             stmlab bundle import stmlab.bundle    with the same checkout
         """,
     )
-    bundle.add_argument("action", choices=("export", "import"), metavar="export|import", help="write one, or take one")
+    bundle.add_argument(
+        "action",
+        choices=("export", "import"),
+        metavar="export|import",
+        help="write a bundle, or take one into the cache",
+    )
     bundle.add_argument("file", type=Path, metavar="FILE", help="the bundle")
     bundle.set_defaults(function=_bundle)

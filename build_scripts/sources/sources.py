@@ -232,17 +232,26 @@ def locate(name: str) -> Tree:
     return cache.ensure(lambda: _cached(name), lambda: _fetched(name), f"source-{name}")
 
 
-def identify(name: str) -> Tree:
-    """As `locate`, for a key: of a source that a bundle only tells of there need be no tree.
+def known(name: str) -> Tree | None:
+    """What a key needs of a source, without fetching it: of one that a bundle only tells of there need be no tree.
 
     Raises:
-        LabError: no origin works.
+        LabError: the tree that the user gave is another version.
     """
     if (tree := _user_tree(name) or _cached(name)) is not None:
         return tree
     if (facts := record.source(name)) is not None and facts["pin"] == PINS[name]["version"]:
         return Tree(paths.cache_dir() / f"{name}-of-the-bundle", facts["version"], facts["origin"], facts["identity"])
-    return locate(name)
+    return None
+
+
+def identify(name: str) -> Tree:
+    """As `known`, and fetched where it is not.
+
+    Raises:
+        LabError: no origin works.
+    """
+    return known(name) or locate(name)
 
 
 def _fetched(name: str) -> Tree:

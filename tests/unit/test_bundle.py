@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import multiprocessing
@@ -24,8 +25,9 @@ from build_scripts.bundles import archive, environment, host, record, starter
 from build_scripts.bundling import content, exchange
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.sources import sources
+from build_scripts.sources.content import tree_digest
 
-SMALL_CHECKOUT = ("build_scripts/__init__.py", "README.md")
+SMALL_CHECKOUT = ("build_scripts/__init__.py", "README.md", bootstrap.LOCK_FILE.name)
 
 
 def entry(store: str, key: str, files: dict[str, str]) -> None:
@@ -47,6 +49,12 @@ def stamped(name: str) -> Path:
     return folder
 
 
+def sealed(tree: Path) -> None:
+    """What the tree holds now is what was fetched."""
+    facts = json.loads((tree / sources.STAMP).read_text())
+    (tree / sources.STAMP).write_text(json.dumps(facts | {"content": tree_digest(tree)}))
+
+
 def elsewhere(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
 
@@ -64,6 +72,7 @@ def teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tools / "GenFw").chmod(0o755)
     (tools / "Link").symlink_to("GenFw")
     (edk2 / "Outside").symlink_to("/opt/X11/include")
+    sealed(edk2)
     entry("machines", qemu_build.binary_key(sources.identify("qemu")), {qemu_build.BINARY: "#!/bin/sh\necho 10.0\n"})
     images = {name: f"image {name}" for name in (*firmware_build.FILES, firmware_build.MODULES)}
     entry("firmware", firmware_build.firmware_key(sources.identify("edk2"), "DEBUG"), images)
@@ -164,8 +173,62 @@ def test_it_starts_itself(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert started[0][-3:] == ["bundle", "import", str(bundle)]
     for name in SMALL_CHECKOUT:
         assert (bundle.parent / "here" / name).read_bytes() == (paths.CHECKOUT / name).read_bytes()
-    assert starter.main(bundle, ["."]) != 0
+    assert starter.main(bundle, ["."]) == ExitCode.USAGE
     assert zipfile.ZipFile(bundle).read(archive.STARTER).decode() == starter.PROGRAM
+
+
+def test_a_full_disk_at_its_start(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The system names no file when a write fails; then it is the folder's disk that is full."""
+
+    def full(*_arguments: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(archive.Bundle, "unpack", full)
+    assert starter.main(bundle, [str(bundle.parent / "here")]) == ExitCode.BUILD_FAILED
+    assert f"{bundle.parent / 'here'}: No space left on device" in capsys.readouterr().err
+    assert not (bundle.parent / "here").exists()
+
+
+def _other_lock(members: dict[str, bytes], manifest: dict[str, Any]) -> None:
+    name = f"checkout/{bootstrap.LOCK_FILE.name}"
+    members[name] = b"other==1\n"
+    digest = hashlib.sha256(members[name]).hexdigest()
+    manifest["members"][name] |= {"size": len(members[name]), "sha256": digest}
+
+
+def _no_lock(members: dict[str, bytes], manifest: dict[str, Any]) -> None:
+    del members[f"checkout/{bootstrap.LOCK_FILE.name}"]
+    del manifest["members"][f"checkout/{bootstrap.LOCK_FILE.name}"]
+
+
+@pytest.mark.parametrize("change", [_other_lock, _no_lock])
+def test_packages_of_another_checkout_are_not_taken(
+    change: Callable[[dict[str, bytes], dict[str, Any]], None], bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would be found again under the name of this checkout's list, as if they were its own."""
+    monkeypatch.setattr(bootstrap, "finished_environment", lambda: None)
+    rewritten(bundle, change)
+    for taken in (lambda: bootstrap.environment_of_bundle(sys.executable, bundle), lambda: exchange.bring(bundle)):
+        with pytest.raises(LabError, match="holds the packages of another checkout") as caught:
+            taken()
+        assert caught.value.code == ExitCode.USAGE
+        assert nothing_left(bundle.parent / "student")
+
+
+def test_the_environment_comes_first(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is none; its packages are those that this checkout lists, and nothing else is published before."""
+    monkeypatch.setattr(bootstrap, "finished_environment", lambda: None)
+    made: list[Path] = []
+
+    def make(_bundle: archive.Bundle, _python: str, folder: Path, _ready: str) -> None:
+        assert nothing_left(bundle.parent / "student")
+        made.append(folder)
+
+    monkeypatch.setattr(environment, "make", make)
+    assert len(exchange.bring(bundle)) == 3
+    assert made == [bootstrap.environment_dir(sys.executable)]
 
 
 def _import_in_a_process(bundle: str) -> int:
@@ -226,6 +289,17 @@ def _unlisted(members: dict[str, bytes], _manifest: dict[str, Any]) -> None:
     members["firmware/more"] = b""
 
 
+def _along_links(members: dict[str, bytes], manifest: dict[str, Any]) -> None:
+    """By the words alone each stays in its folder."""
+    evil("edk2/p/q/up", "../..")(members, manifest)
+    evil("edk2/z", "p/q/up/../..")(members, manifest)
+
+
+def fact(name: str, value: Any) -> Callable[[dict[str, bytes], dict[str, Any]], None]:
+    """The manifest tells something else of a member."""
+    return lambda _members, manifest: manifest["members"]["firmware/Stm.mseg"].update({name: value})
+
+
 def _part_gone(members: dict[str, bytes], manifest: dict[str, Any]) -> None:
     for name in [name for name in members if name.startswith("firmware/")]:
         del members[name], manifest["members"][name]
@@ -254,6 +328,15 @@ REFUSALS = {
     "link-upwards": (evil("edk2/x", "../../x"), "leads out of its folder"),
     "link-absolute": (evil("edk2/x", "/etc/passwd"), "leads out of its folder"),
     "behind-a-link": (_behind_a_link, "lies behind a symbolic link"),
+    "along-links": (_along_links, "leads through another one"),
+    "size-text": (fact("size", "15"), "size and time of a member are numbers"),
+    "size-below-0": (fact("size", -1), "what a file can have"),
+    "time-fraction": (fact("time", 0.5), "size and time of a member are numbers"),
+    "time-beyond": (fact("time", 10**30), "what a file can have"),
+    "program-number": (fact("program", 1), "it is a program or not"),
+    "digest-none": (fact("sha256", None), "are texts"),
+    "link-number": (fact("link", 0), "are texts"),
+    "link-unwritable": (fact("link", "\ud800"), "surrogates not allowed"),
     "architecture": (header(architecture="aarch64"), "is for aarch64"),
     "glibc": (header(glibc="9.99"), "needs glibc 9.99 or later"),
     "python": (header(python="cpython-399"), "holds packages for cpython-399"),
@@ -301,6 +384,34 @@ def test_a_full_disk(bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert nothing_left(bundle.parent / "student")
 
 
+def test_room_is_asked_for_what_is_still_to_be_unpacked(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for the environment, which is there; nor for anything when all is there."""
+    with archive.Bundle(bundle) as opened:
+        wanted = opened.size(archive.MACHINE, archive.FIRMWARE, archive.EDK2) + host._SPARE
+        assert opened.size(archive.ENVIRONMENT) > 0
+    usage = shutil.disk_usage(bundle.parent)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: usage._replace(free=wanted - 1))
+    with pytest.raises(LabError, match="MB free"):
+        exchange.bring(bundle)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: usage._replace(free=wanted))
+    assert len(exchange.bring(bundle)) == 3
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: usage._replace(free=0))
+    assert exchange.bring(bundle) == []
+
+
+def test_a_link_may_end_at_another(bundle: Path) -> None:
+    """That is checked for itself."""
+
+    def change(members: dict[str, bytes], manifest: dict[str, Any]) -> None:
+        evil("edk2/a/b", "../BaseTools")(members, manifest)
+        evil("edk2/c", "./a/../a/b")(members, manifest)
+
+    rewritten(bundle, change)
+    exchange.bring(bundle)
+    tree = sources.edk2_dir()
+    assert (tree / "c").resolve() == (tree / "BaseTools").resolve()
+
+
 def test_a_machine_that_does_not_start(
     bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -327,6 +438,37 @@ def test_nothing_built_yet(missing: str, words: str, teacher: Path, capsys: pyte
     said = capsys.readouterr().err
     assert words in said and "build_scripts build" in said
     assert not (teacher / "lab.bundle").exists()
+
+
+@pytest.mark.parametrize("name", ["edk2", "qemu"])
+def test_an_export_fetches_nothing(
+    name: str, teacher: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fetched: list[str] = []
+    monkeypatch.setattr(sources, "_fetched", fetched.append)
+    shutil.rmtree(next(paths.cache_dir().glob(f"{name}-*")))
+    assert cli.main(["bundle", "export", str(teacher / "lab.bundle")]) == ExitCode.USAGE
+    assert f"{name} has not been fetched yet" in capsys.readouterr().err
+    assert fetched == [] and not (teacher / "lab.bundle").exists()
+
+
+def test_a_changed_edk2_is_not_exported(teacher: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever imports it would have it stamped as what was fetched."""
+    (sources.edk2_dir() / sources.BASETOOLS / "bin/GenFw").write_text("#!/bin/sh\nexit 1\n")
+    assert cli.main(["bundle", "export", str(teacher / "lab.bundle")]) == ExitCode.USAGE
+    said = capsys.readouterr().err
+    assert "edk2 in the cache was changed" in said and "delete it, then" in said
+    assert not (teacher / "lab.bundle").exists()
+
+
+def test_a_missing_edk2_is_not_exported(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the record of an import tells of it is enough for keys, and not for a bundle."""
+    exchange.bring(bundle)
+    shutil.rmtree(sources.edk2_dir())
+    assert cli.main(["bundle", "export", str(bundle.parent / "second.bundle")]) == ExitCode.USAGE
+    assert "edk2 is missing" in capsys.readouterr().err
+    exchange.bring(bundle)
+    assert exchange.export(bundle.parent / "second.bundle") > 10
 
 
 def test_an_export_that_fails_leaves_the_old_file(teacher: Path, monkeypatch: pytest.MonkeyPatch) -> None:
