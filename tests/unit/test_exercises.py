@@ -229,7 +229,7 @@ def test_the_header_has_three_faults(small: None) -> None:
 
 
 def facts(**changed: Any) -> dict[str, Any]:
-    smi = {"treatment": "dual-monitor", "instructions": {"stm": 672, "handler": 900, "total": 1572}}
+    smi = {"treatment": "dual-monitor", "instructions": {"stm": 660, "handler": 900, "total": 1560}}
     return {"firmware": {"state": "enabled", "reason": "none", "image_problem": None}, "smis": [smi], **changed}
 
 
