@@ -12,6 +12,8 @@ from build_scripts import pages
 from build_scripts.benchmarks import page_text, policies, stm
 from build_scripts.errors import LabError
 from build_scripts.fuzzing import seeds
+from build_scripts.observation.events import read_stream
+from build_scripts.observation.report import group_smis
 from build_scripts.stm_image import budget, inspect_image
 
 EVENT = "vmx_transition cpu=0 t=1 icount=1 kind={} from=root to=stm vmcs=0x1 exec_vmcs=0x1 reason={} qual=0x0 rip=0x1"
@@ -96,3 +98,19 @@ def test_mseg_is_small(checkout: Path, processors: int, most: int) -> None:
     """Bytes of MSEG by the formula of edk2's loader, for the image that was counted."""
     facts = json.loads((checkout / "docs/reference/stm-cost.json").read_text())
     assert {row["processors"]: row["bytes"] for row in facts["mseg"]}[processors] <= most
+
+
+@pytest.mark.parametrize(("run", "smis"), [("first-light", 18), ("one-smi", 1)])
+def test_stored_runs_cost_as_much(run: str, smis: int, checkout: Path) -> None:
+    """The screens and pictures of the chapters show the STM that was counted; runs of another are recorded anew.
+
+    first-light is a ``run``, its trace cut to the SMIs that SmiTool raised; activation, one-smi and default-smi are
+    pieces of it, standby is one of ``bare sleep``. The others have no counts.
+    """
+    facts = json.loads((checkout / "docs/reference/stm-cost.json").read_text())
+    stream = read_stream(checkout / "docs/runs" / run)
+    found = [smi for smi in group_smis(stream.transitions) if smi.dual_monitor and smi.complete]
+    counts = [smi.instructions.stm for smi in found if smi.plain and smi.instructions is not None]
+    assert counts == [facts["smi"][0]["instructions"]] * smis
+    for record in stream.of("FW", "status"):
+        assert record.number("mseg_needed") == facts["mseg"][0]["bytes"]
