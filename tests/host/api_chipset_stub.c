@@ -129,7 +129,7 @@ TestIsBridge (
   OUT UINT32  Copy[SIZE_4KB / sizeof (UINT32)]
   )
 {
-  if (((mExBar & BIT0) == 0) || (mIdentifier == MAX_UINT32) || (Page != (mExBar & ~(UINT64)(EXBAR_SIZE (mExBar) - 1)))) {
+  if (((mExBar & BIT0) == 0) || (mIdentifier == MAX_UINT32) || (Page != (mExBar & (SIZE_64GB - EXBAR_SIZE (mExBar))))) {
     return FALSE;
   }
 

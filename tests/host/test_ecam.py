@@ -69,6 +69,14 @@ def give_acpi(stm: Stm, *tables: bytes, broken: bool = False) -> None:
     stm.library.TestGiveAcpi(ctypes.c_uint64(acpi.RSDP + start))
 
 
+#: Where the STM cannot guard ECAM: over flash memory, below the end of TSEG, and of the size that is reserved.
+UNGUARDED = {
+    "flash": 0xF000_0000 | 1,
+    "tseg": 0x4000_0000 | 1,
+    "zero": 1,
+    "reserved-size": 0xE000_0000 | 6 | 1,
+    "reserved-size-disabled": 0xE000_0000 | 6,
+}
 WHOLE, FEW, ELSEWHERE = ((0xE000_0000, 0, 0, 255), (0xE000_0000, 0, 0, 15), (0xD000_0000, 0, 0, 255))
 SECOND = (0x8_0000_0000, 1, 0, 255)
 LOW, HIGH, OVER_APIC = (EXECUTIVE, 0, 0, 0), (0xE_0000_0000, 0, 0, 255), (0xF000_0000, 0, 0, 255)
@@ -82,7 +90,10 @@ LOW, HIGH, OVER_APIC = (EXECUTIVE, 0, 0, 0), (0xE_0000_0000, 0, 0, 255), (0xF000
         (Q35_BRIDGE, pciexbar(0xE000_0000, 256), [], False, (0xE000_0000, 256)),
         (Q35_BRIDGE, pciexbar(0xE000_0000, 256), [WHOLE], True, (0xE000_0000, 256)),
         (Q35_BRIDGE, pciexbar(0xE_0000_0000, 256), [HIGH], False, (0xE_0000_0000, 256)),
+        (Q35_BRIDGE, pciexbar(0xE000_0000, 256) | 1 << 44, [WHOLE], False, (0xE000_0000, 256)),
         (Q35_BRIDGE, 0, [], False, (0, 0)),
+        (Q35_BRIDGE, 0xF000_0000, [], False, (0, 0)),
+        *((Q35_BRIDGE, register, [], False, None) for register in UNGUARDED.values()),
         (Q35_BRIDGE, pciexbar(0xE000_0000, 256), [ELSEWHERE], False, None),
         (Q35_BRIDGE, pciexbar(0xE000_0000, 64), [WHOLE], False, None),
         (Q35_BRIDGE, 0, [WHOLE], False, None),
@@ -132,6 +143,19 @@ def ready(stm: Stm, register: int) -> None:
     stm.library.TestGiveAcpi(ctypes.c_uint64(0))
     set_chipset(stm, Q35_BRIDGE, register)
     assert stm.call(0, model.INITIALIZE)[0] == model.SUCCESS
+
+
+@pytest.mark.parametrize("before", [0, pciexbar(0xE000_0000, 256)], ids=["disabled", "enabled"])
+@pytest.mark.parametrize("register", UNGUARDED.values(), ids=UNGUARDED)
+def test_handler_moves_ecam_away_before_the_first_protection(stm: Stm, register: int, before: int) -> None:
+    """It would reach all functions there: no PROTECT succeeds, until ECAM is where it can be guarded, or is none."""
+    ready(stm, before)
+    set_chipset(stm, Q35_BRIDGE, register)
+    assert hex(protect(stm, pci())) == hex(model.UNSPECIFIED)
+    assert stm.profile() == set()
+    set_chipset(stm, Q35_BRIDGE, 0xF000_0000)
+    assert protect(stm, pci()) == model.SUCCESS
+    assert guarded(stm) == (0, 0, False)
 
 
 ECAM = (0xE000_0000, 256)

@@ -31,13 +31,16 @@
 ///
 /// Host bridge of the platform, device 0 of bus 0, and where it holds the address of
 /// ECAM: "PCIEXBAR", Intel 3 Series Express Chipset Family datasheet, 5.1.14. Bits 2:1
-/// are the size, bit 0 enables it.
+/// are the size, bit 0 enables it; bits 63:36 are no address. Of size 3, which is reserved,
+/// nobody knows what it does, enabled or not: QEMU keeps ECAM where it was.
 ///
 #define HOST_BRIDGE_Q35  0x29C08086
 #define PCIEXBAR         0x60
 #define PCIEXBAR_END     0x68
 #define PCIEXBAR_ENABLE  BIT0
-#define PCIEXBAR_SIZE(Value)  (SIZE_256MB >> (((UINT32)(Value) >> 1) & 3))
+#define PCIEXBAR_LIMIT   SIZE_64GB
+#define PCIEXBAR_SIZE(Value)    (SIZE_256MB >> (((UINT32)(Value) >> 1) & 3))
+#define PCIEXBAR_IS_OFF(Value)  ((((Value) & PCIEXBAR_ENABLE) == 0) && (PCIEXBAR_SIZE (Value) >= SIZE_64MB))
 
 ///
 /// Reads by ports that have to be alike, one behind the other, and most that are made; how
@@ -50,7 +53,7 @@
 typedef enum {
   ChipsetUnknown,
   ChipsetKnown,
-  ChipsetUnsteady    ///< another processor keeps on changing the address at CF8H
+  ChipsetRefused    ///< and the record tells why
 } CHIPSET;
 
 /**
@@ -86,7 +89,7 @@ IsPlaceOfEcam (
 
   @param[in] Bar  PCIEXBAR.
 
-  @return STM_ECAM, 0 if it is disabled.
+  @return STM_ECAM, 0 if it is disabled or its size is the reserved one.
 **/
 STATIC
 UINT64
@@ -101,7 +104,7 @@ DecodeBar (
     return 0;
   }
 
-  return STM_ECAM (Bar & ~(Size - 1), Size);
+  return STM_ECAM (Bar & (PCIEXBAR_LIMIT - Size), Size);
 }
 
 /**
@@ -167,57 +170,6 @@ IsConfirmed (
 }
 
 /**
-  Where does the chipset have ECAM?
-
-  @param[in,out] Processor  This processor. A chipset that is known once stays so.
-  @param[out]    Ecam       STM_ECAM, 0 if it is disabled.
-
-  @retval ChipsetKnown     Ecam is what the chipset decodes.
-  @retval ChipsetUnknown   The STM does not know the chipset.
-  @retval ChipsetUnsteady  Nothing that was read can be believed.
-**/
-STATIC
-CHIPSET
-ReadChipset (
-  IN OUT STM_PROCESSOR  *Processor,
-  OUT    UINT64         *Ecam
-  )
-{
-  STM_SHARED  *Shared;
-  UINT32      Bridge;
-  UINT32      Low;
-  UINT32      High;
-  UINT32      Left;
-  BOOLEAN     Possible;
-
-  Shared = Processor->Shared;
-  *Ecam  = Shared->ChipsetEcam;
-  if ((*Ecam != 0) && IsConfirmed (Processor, *Ecam)) {
-    return ChipsetKnown;
-  }
-
-  for (Left = MOST_ASKED; Left != 0; Left--) {
-    if (!ReadByPorts (Shared, 0, &Bridge) || !ReadByPorts (Shared, PCIEXBAR, &Low) || !ReadByPorts (Shared, PCIEXBAR + 4, &High)) {
-      return ChipsetUnsteady;
-    }
-
-    if ((Bridge != HOST_BRIDGE_Q35) && (Shared->KnownChipset == 0)) {
-      return ChipsetUnknown;
-    }
-
-    *Ecam    = DecodeBar (Low | LShiftU64 (High, 32));
-    Possible = IsPlaceOfEcam (Shared, *Ecam);
-    if ((Bridge == HOST_BRIDGE_Q35) && (!Possible || IsConfirmed (Processor, *Ecam))) {
-      Shared->KnownChipset = 1;
-      Shared->ChipsetEcam  = Possible ? *Ecam : 0;
-      return ChipsetKnown;
-    }
-  }
-
-  return ChipsetUnsteady;
-}
-
-/**
   Tell why there is no protection.
 
   @param[in] Processor  This processor.
@@ -237,6 +189,63 @@ Refuse (
 }
 
 /**
+  Where does the chipset have ECAM?
+
+  Only where it is disabled there is none. Where it is enabled at an address that the STM
+  cannot guard, a handler would reach by it all that is protected.
+
+  @param[in,out] Processor  This processor. A chipset that is known once stays so.
+  @param[out]    Ecam       STM_ECAM, 0 if it is disabled.
+
+  @retval ChipsetKnown    Ecam is what the chipset decodes.
+  @retval ChipsetUnknown  The STM does not know the chipset.
+  @retval ChipsetRefused  Nothing that was read can be believed, or it is enabled where the
+                          STM cannot guard it.
+**/
+STATIC
+CHIPSET
+ReadChipset (
+  IN OUT STM_PROCESSOR  *Processor,
+  OUT    UINT64         *Ecam
+  )
+{
+  STM_SHARED  *Shared;
+  UINT32      Bridge;
+  UINT32      Low;
+  UINT32      High;
+  UINT32      Left;
+  BOOLEAN     Unguarded;
+
+  Shared = Processor->Shared;
+  *Ecam  = Shared->ChipsetEcam;
+  if ((*Ecam != 0) && IsConfirmed (Processor, *Ecam)) {
+    return ChipsetKnown;
+  }
+
+  Unguarded = FALSE;
+  for (Left = MOST_ASKED; Left != 0; Left--) {
+    if (!ReadByPorts (Shared, 0, &Bridge) || !ReadByPorts (Shared, PCIEXBAR, &Low) || !ReadByPorts (Shared, PCIEXBAR + 4, &High)) {
+      break;
+    }
+
+    if ((Bridge != HOST_BRIDGE_Q35) && (Shared->KnownChipset == 0)) {
+      return ChipsetUnknown;
+    }
+
+    *Ecam     = DecodeBar (Low | LShiftU64 (High, 32));
+    Unguarded = (BOOLEAN)(!PCIEXBAR_IS_OFF (Low) && !IsPlaceOfEcam (Shared, *Ecam));
+    if ((Bridge == HOST_BRIDGE_Q35) && !Unguarded && ((*Ecam == 0) || IsConfirmed (Processor, *Ecam))) {
+      Shared->KnownChipset = 1;
+      Shared->ChipsetEcam  = *Ecam;
+      return ChipsetKnown;
+    }
+  }
+
+  Refuse (Processor, Unguarded ? "pciexbar" : "chipset");
+  return ChipsetRefused;
+}
+
+/**
   Find out where ECAM is: where the chipset has it. Of one that the STM does not know it is
   where ACPI's tables had it at INITIALIZE_PROTECTION.
 
@@ -252,21 +261,14 @@ StmFindEcam (
   OUT    UINT64         *Ecam
   )
 {
-  switch (ReadChipset (Processor, Ecam)) {
-    case ChipsetKnown:
-      break;
-    case ChipsetUnknown:
-      *Ecam = Processor->Shared->McfgEcam;
-      break;
-    default:
-      return Refuse (Processor, "chipset");
+  CHIPSET  Chipset;
+
+  Chipset = ReadChipset (Processor, Ecam);
+  if (Chipset == ChipsetUnknown) {
+    *Ecam = Processor->Shared->McfgEcam;
   }
 
-  if (!IsPlaceOfEcam (Processor->Shared, *Ecam)) {
-    *Ecam = 0;
-  }
-
-  return TRUE;
+  return (BOOLEAN)(Chipset != ChipsetRefused);
 }
 
 /**
@@ -312,10 +314,10 @@ ReadAcpi (
   are memory that anybody can write, once, here, before anything is protected. A table that
   differs from the chipset says that one of both is not what the firmware has made, and
   nobody can say which: then there is no protection. Nor is there where the table tells of
-  more than segment 0: no descriptor can name the functions of another one. Tables that cannot be read say nothing
-  against the chipset; without a chipset that the STM knows they would be all there is. What
-  such a table names is guarded, but not used by the STM on its own: a false one makes it
-  write nowhere.
+  more than segment 0: no descriptor can name the functions of another one. Tables that
+  cannot be read say nothing against the chipset; without a chipset that the STM knows they
+  would be all there is. What such a table names is guarded, but not used by the STM on its
+  own: a false one makes it write nowhere.
 
   @param[in,out] Processor  This processor; nobody else uses the draft of the profile.
   @param[in]     Rsdp       Where ACPI's root pointer is, 0 for no ACPI.
@@ -341,8 +343,8 @@ StmCheckEcam (
   Shared->McfgEcam = 0;
   Found            = StmFindMcfg (ReadAcpi, Processor, Rsdp, (UINT8 *)(UINTN)Shared->Draft, &Base, &Size);
   Chipset          = ReadChipset (Processor, &Ecam);
-  if (Chipset == ChipsetUnsteady) {
-    return Refuse (Processor, "chipset");
+  if (Chipset == ChipsetRefused) {
+    return FALSE;
   }
 
   if (Found == StmMcfgSegments) {

@@ -10,6 +10,7 @@
 #define BEHIND       0x80010000u /* 1:0.0, behind it */
 #define PCIEXBAR     0x60u
 #define ECAM         0xB0000000ull
+#define OVER_FLASH   0xF0000000u /* 256 MB, where flash memory and interrupt controllers are */
 #define ECAM_PAGE    (ECAM + 0xF8000)
 #define HIGH_ECAM    (ABOVE_4GB + 0x10000000)
 #define HIGH_PAGE    (HIGH_ECAM + 0xF8000)
@@ -285,6 +286,33 @@ static void check_high_ecam(void)
     stop();
 }
 
+/*
+ * The handler moves ECAM before anything is protected, to where the STM cannot guard it. With the
+ * size that is reserved the machine keeps it where it was.
+ */
+static void check_moved_ecam(void)
+{
+    static const uint32_t places[] = { (uint32_t)ECAM | 7, (uint32_t)ECAM | 6, OVER_FLASH | 1 };
+
+    set_ecam(ECAM);
+    start();
+    for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        access_value = places[i];
+        allowed("pciexbar-elsewhere", ACCESS_PCI_OUT32, HOST_BRIDGE | PCIEXBAR);
+        list_start(list_page);
+        put_pci(isa_bridge, 1, PMBASE, 4, 3);
+        expect_list("ecam-elsewhere", API_PROTECT, STM_UNSPECIFIED);
+        check_eq("RETURN-STATUS", "ecam-elsewhere", granted(0), 0);
+    }
+    access_value = (uint32_t)ECAM | 1;
+    allowed("pciexbar-back", ACCESS_PCI_OUT32, HOST_BRIDGE | PCIEXBAR);
+    access_value = 0xA5;
+    protect_registers(API_PROTECT);
+    refused("back-read-protected", ACCESS_READ, ECAM_PAGE + PMBASE, PCI);
+    protect_registers(API_UNPROTECT);
+    stop();
+}
+
 void run_pci(void)
 {
     for (unsigned ecam = 0; ecam < 2; ecam++) {
@@ -306,6 +334,7 @@ void run_pci(void)
         }
         stop();
     }
+    check_moved_ecam();
     check_acpi(ECAM);
     check_high_ecam();
 }
