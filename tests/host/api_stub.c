@@ -226,6 +226,38 @@ TestLeaf (
   return StmPageMapLookup (&mShared->Ept, Address, &Size);
 }
 
+/**
+  From now on the snapshot policy: processors have top tables of their own.
+**/
+VOID
+TestSnapshot (
+  VOID
+  )
+{
+  STATIC UINT8             Roots[TEST_PROCESSORS * SIZE_4KB];
+  STATIC STM_SNAPSHOT_USE  Uses[1];
+  UINT32                   Index;
+
+  mShared->Snapshot.Roots = (UINT64)(UINTN)Roots;
+  mShared->Snapshot.Uses  = Uses;
+  mShared->Snapshot.Pages = 1;
+  for (Index = 0; Index < TEST_PROCESSORS; Index++) {
+    __builtin_memcpy (Roots + Index * SIZE_4KB, mShared->Ept.Pool, SIZE_4KB);
+  }
+}
+
+/**
+  An entry of the top table of a processor's own.
+**/
+UINT64
+TestTopEntry (
+  IN UINT32  Index,
+  IN UINT64  Address
+  )
+{
+  return ((CONST UINT64 *)(UINTN)STM_SNAPSHOT_ROOT (TestProcessor (Index)))[Address >> STM_PAGE_MAP_SHIFT (3)];
+}
+
 CONST STM_SHARED *
 TestShared (
   VOID

@@ -21,6 +21,7 @@ READ, WRITE = 1, 2
 def stm(build_library: Build) -> Stm:
     made = build(build_library)
     made.library.TestLeaf.restype = ctypes.c_uint64
+    made.library.TestTopEntry.restype = ctypes.c_uint64
     made.library.TestProcessor.restype = ctypes.c_void_p
     return made
 
@@ -257,7 +258,31 @@ def test_guard_moves_with_the_profile(stm: Stm) -> None:
     assert guarded(stm) == (0xD000_0000, 128, False)
 
 
+def test_ecam_above_512_gb_under_the_snapshot_policy(stm: Stm) -> None:
+    """The first touch adds to the tables that all share: whoever tries again has it in its own top table, too."""
+    place = 1 << 39
+    bits = ctypes.c_uint32(BITS + 4)
+    stm.library.TestStart(bits, ctypes.c_uint32(2), ctypes.c_ubyte(1))
+    put(BIOS_LIST, end())
+    set_chipset(stm, ANOTHER_BRIDGE, 0)
+    give_acpi(stm, acpi.mcfg((place, 0, 0, 255)))
+    for processor in range(2):
+        assert stm.call(processor, model.INITIALIZE)[0] == model.SUCCESS
+    stm.library.TestSnapshot()
+    assert protect(stm, pci_path([(3, 0)])) == model.SUCCESS
+    assert guarded(stm) == (place, 256, True)
+    for processor in range(2):
+        assert not top_entry(stm, processor, place)
+        assert touch(stm, processor, place + (4 << 15), READ)
+        assert top_entry(stm, processor, place)
+
+
 GIGABYTE = 1 << 30
+
+
+def top_entry(stm: Stm, processor: int, address: int) -> int:
+    """Of the EPT that a processor has under the snapshot policy."""
+    return int(stm.library.TestTopEntry(ctypes.c_uint32(processor), ctypes.c_uint64(address)))
 
 
 def touch(stm: Stm, processor: int, address: int, access: int) -> bool:

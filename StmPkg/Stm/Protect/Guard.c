@@ -338,9 +338,10 @@ StmMapTouched (
   LockProfile (Shared);
   Mapped = StmMapOnDemand (Shared, (CONST STM_PROFILE *)(UINTN)(Shared->Dynamic + STM_DYNAMIC_PROFILE), Address, Access);
   UnlockProfile (Shared);
-  if (Mapped && (Processor->SnapshotPages != 0)) {
+  if (Mapped && (Shared->Snapshot.Pages != 0)) {
     //
-    // The processor's own tables are copies from before.
+    // The processor's own tables are copies from before, the top one also where the handler
+    // has no copies yet.
     //
     StmSnapshotHide (Processor);
     StmFlushEpt ();
