@@ -2,11 +2,11 @@
   Protection exceptions: the SMI handler touched what the executive monitor
   protects.
 
-  "StmApi.h": the firmware may have a handler for it, named in its PSD. It finds
-  the state of the violation on a stack of its own (ExceptionFrame.c), and ends with
-  RETURN_FROM_PROTECTION_EXCEPTION. It starts in the mode of the violation. Where there is none, or where it cannot help, the
-  STM writes a crash record with the error code of StmStatusCode.h and resets the
-  platform: the instruction is never skipped.
+  "StmApi.h": the firmware may have a handler for it, named in its PSD. It finds the
+  state of the violation on a stack of its own (ExceptionFrame.c), and ends with
+  RETURN_FROM_PROTECTION_EXCEPTION. It starts in the mode of the violation. Where there
+  is none, or where it cannot help, the STM writes a crash record with the error code of
+  StmStatusCode.h and resets the platform: the instruction is never skipped.
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
@@ -24,16 +24,6 @@
 #define RFLAGS_FIXED  BIT1
 #define EFER_LMA      BIT10
 #define PANIC_MASK    0x0F
-
-///
-/// In the order of STM_EXCEPTION_SEGMENTS.
-///
-STATIC CONST UINT16  mSegmentFields[] = {
-  VMCS_GUEST_CS_SELECTOR, VMCS_GUEST_CS_LIMIT, VMCS_GUEST_CS_ACCESS_RIGHTS, VMCS_GUEST_CS_BASE,
-  VMCS_GUEST_SS_SELECTOR, VMCS_GUEST_SS_LIMIT, VMCS_GUEST_SS_ACCESS_RIGHTS, VMCS_GUEST_SS_BASE
-};
-
-STATIC_ASSERT (sizeof (mSegmentFields) / sizeof (UINT16) * sizeof (UINT64) == 2 * sizeof (STM_SEGMENT_STATE), "CS and SS");
 
 /**
   The end of a violation that nobody handles.

@@ -65,8 +65,9 @@ StmApplyEpt (
   );
 
 /**
-  Map 1 GB of memory above 4 GB that the SMI handler has touched, where the processor has
-  no leaves of 1 GB.
+  Map 1 GB of memory that the SMI handler has touched. To map all that it can address would
+  take more tables than MSEG has: with leaves of 1 GB the one of each 512 GB, without them one
+  of each GB.
 
   @param[in,out] Shared   Shared state.
   @param[in]     Profile  The profile.

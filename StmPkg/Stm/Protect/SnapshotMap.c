@@ -224,7 +224,7 @@ StmSnapshotEntry (
 
     if ((*Entry == 0) && (Level == TOP_LEVEL)) {
       //
-      // Memory above 4 GB that was mapped since the last SMI.
+      // Memory above 512 GB that was mapped since the last SMI.
       //
       *Entry = Processor->Shared->Ept.Pool[Index];
     }
