@@ -97,20 +97,9 @@ def _run(options: argparse.Namespace) -> int:
         rst=options.rst,
     )
     if options.list:
-        _listed_alone("experiments", [OPTIONS[field] for field in request.given()], options.experiment)
+        arguments.listed_alone("experiments", [OPTIONS[field] for field in request.given()], options.experiment)
         return run.list_experiments()
     return run.run(request)
-
-
-def _listed_alone(what: str, given: list[str], name: str | None) -> None:
-    """Refuse what has no effect beside ``--list``.
-
-    Raises:
-        LabError: something was given.
-    """
-    words = [*([name] if name is not None else []), *given]
-    if words:
-        raise LabError(f"--list names the {what} and does nothing else; it has no use for {words[0]}", ExitCode.USAGE)
 
 
 def _build(options: argparse.Namespace) -> int:
@@ -143,7 +132,7 @@ def _bench(options: argparse.Namespace) -> int:
 def _fuzz(options: argparse.Namespace) -> int:
     if options.list:
         given = [f"--{name}" for name in ("runs", "calls", "seed", "input", "json") if getattr(options, name)]
-        _listed_alone("targets", given, options.targets[0] if options.targets else None)
+        arguments.listed_alone("targets", given, options.targets[0] if options.targets else None)
         return fuzz.list_targets()
     effort = Effort(runs=options.runs or FUZZ_RUNS, calls=options.calls or 0, seed=options.seed)
     return fuzz.fuzz(options.targets, effort, options.json, options.input)

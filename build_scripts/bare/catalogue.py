@@ -36,7 +36,8 @@ class Program:
     @property
     def with_stm(self) -> bool:
         """Whether it needs the STM."""
-        return STM_HEADER in self.path.read_text(encoding="utf-8")
+        # Bytes, since a comment may be in any encoding.
+        return STM_HEADER.encode() in self.path.read_bytes()
 
 
 PROGRAMS = (

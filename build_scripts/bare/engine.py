@@ -53,9 +53,9 @@ class Seen:
         """What is not as the program demands, sentences for people; none if it went well."""
         found = [f"{check.name}: {check.detail}" for check in self.outcome.checks if not check.passed]
         if self.outcome.status is None:
-            found.append("it did not come to its end")
+            found.append("it was still running at the time limit")
         elif self.outcome.declared is None and self.outcome.shutdown is None:
-            found.append("it ended before its end")
+            found.append("it stopped early")
         if self.outcome.shutdown is None and self.crash is not None:
             words = "; ".join(crash.explain(self.crash, self.stream, self.folder, None))
             found.append(f"the STM crashed: class={self.crash.text('class')}: {words}")

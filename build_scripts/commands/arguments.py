@@ -121,6 +121,17 @@ def treatment_options(parser: argparse.ArgumentParser, whose: str = "") -> None:
     )
 
 
+def listed_alone(what: str, given: list[str], name: str | None) -> None:
+    """Refuse what has no effect beside ``--list``.
+
+    Raises:
+        LabError: something was given.
+    """
+    words = [*([name] if name is not None else []), *given]
+    if words:
+        raise LabError(f"--list names the {what} and does nothing else; it has no use for {words[0]}", ExitCode.USAGE)
+
+
 def configuration(options: argparse.Namespace) -> Configuration | None:
     """The processor that `treatment_options` ask for; None if they ask for none.
 

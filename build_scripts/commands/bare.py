@@ -96,5 +96,5 @@ def bare(name: str, stock: bool, json_file: Path | None) -> int:
             raise LabError(f"--json: {bad}", ExitCode.USAGE) from bad
     code = exit_code(seen)
     if code is not ExitCode.OK:
-        say(f"{program.name} did not go as it demands")
+        say(f"{program.name}: not everything was as the program expects")
     return int(code)

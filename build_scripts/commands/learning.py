@@ -23,7 +23,12 @@ def _shell(options: argparse.Namespace) -> int:
 
 
 def _bare(options: argparse.Namespace) -> int:
-    if options.list or options.program is None:
+    given = [f"--{name}" for name in ("qemu", "json") if getattr(options, name)]
+    if options.list:
+        arguments.listed_alone("programs", given, options.program)
+    elif options.program is None and given:
+        raise LabError(f"{given[0]} of which program?", ExitCode.USAGE, remedy=f"bare PROGRAM {given[0]} ...")
+    if options.program is None:
         return bare.list_programs()
     return bare.bare(options.program, options.qemu == "stock", options.json)
 
@@ -34,8 +39,8 @@ def _exercise(options: argparse.Namespace) -> int:
         if given:
             raise LabError(f"exercise check takes no {given[0]}, only the name of an exercise", ExitCode.USAGE)
         return exercise.check(options.which)
-    if options.name is not None and options.list:
-        raise LabError(f"--list names all exercises; it has no use for {options.name}", ExitCode.USAGE)
+    if options.list:
+        arguments.listed_alone("exercises", [], options.name)
     if len(given) > 1:
         raise LabError(f"{given[0]} or {given[1]}, not both", ExitCode.USAGE)
     if options.list or options.name is None:
@@ -88,7 +93,7 @@ def _bare_parser(commands: Commands) -> None:
     program = add(
         commands,
         "bare",
-        "a program of a page without firmware, in a second",
+        "run a one-page program without firmware, in a second",
         description="Build and run one of the chapters' programs, or one of your own, without firmware.",
         examples="""
             stmlab bare --list
@@ -100,7 +105,7 @@ def _bare_parser(commands: Commands) -> None:
     program.add_argument("program", nargs="?", metavar="PROGRAM", help="its name, or a C file below tests/machine")
     program.add_argument("--list", action="store_true", help="name the programs and end")
     program.add_argument("--qemu", choices=("extended", "stock"), help="the lab's QEMU or the distribution's")
-    program.add_argument("--json", type=Path, metavar="FILE", help="write what it left")
+    program.add_argument("--json", type=Path, metavar="FILE", help="write the facts of the run")
     program.set_defaults(function=_bare)
 
 
@@ -121,6 +126,6 @@ def _exercise_parser(commands: Commands) -> None:
     task.add_argument("name", nargs="?", metavar="NAME", help=f"{names}; or check")
     task.add_argument("which", nargs="?", metavar="NAME", help="check: which one (default: the last)")
     task.add_argument("--list", action="store_true", help="name the exercises and end")
-    task.add_argument("--solution", action="store_true", help="take the fault out of the tree")
+    task.add_argument("--solution", action="store_true", help="put the solution into the tree")
     task.add_argument("--again", action="store_true", help="begin anew, and throw away what was done")
     task.set_defaults(function=_exercise)

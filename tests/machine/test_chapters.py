@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 
 from build_scripts import cli, paths
-from build_scripts.bare.catalogue import PROGRAMS, find
+from build_scripts.bare.catalogue import PROGRAMS, Program, find
 from build_scripts.bare.engine import carry_out
 from build_scripts.commands import bare
 from build_scripts.errors import ExitCode
@@ -112,6 +112,8 @@ def test_a_program_by_its_file(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["--json", "{}/facts.json"], "--json of which program?"),
+        (["--qemu", "stock"], "--qemu of which program?"),
         (["no-such"], "no program has the name no-such"),
         (["/etc/passwd"], "no program has the name"),
         (["{}/x.c"], "does not lie below"),
@@ -122,6 +124,14 @@ def test_refusals(words: list[str], said: str, tmp_path: Path, capsys: pytest.Ca
     (tmp_path / "x.c").touch()
     assert cli.main(["bare", *(word.format(tmp_path) for word in words)]) == ExitCode.USAGE
     assert said in capsys.readouterr().err
+
+
+def test_a_comment_in_any_encoding(tmp_path: Path) -> None:
+    source = tmp_path / "mine.c"
+    source.write_bytes(b'/* caf\xe9 */\n#include "../stm/stm_under_test.h"\n')
+    assert Program("mine", "", str(source)).with_stm
+    source.write_bytes(b"/* caf\xe9 */\n")
+    assert not Program("mine", "", str(source)).with_stm
 
 
 def test_list(capsys: pytest.CaptureFixture[str]) -> None:

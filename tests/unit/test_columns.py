@@ -262,7 +262,7 @@ def test_a_program_without_firmware(run: str, tmp_path: Path, capsys: pytest.Cap
     said = ("SMBASE: the save state says 0x1f000000, and " + "the handler " * 12, "")
     bare.show(Seen(Ended((), 0, None, None, "", ""), said, stream, tmp_path))
     text = capsys.readouterr().out
-    assert "Transitions" in text and "it did not come to its end" in text and complaints(text) == []
+    assert "Transitions" in text and "it was still running at the time limit" in text and complaints(text) == []
 
 
 def test_matrix(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
