@@ -6,6 +6,7 @@ from __future__ import annotations
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.exercises import tree
 from build_scripts.exercises.catalogue import EXERCISES, find
+from build_scripts.observation.events import RecordError
 from build_scripts.observation.show import console, tell
 from build_scripts.progress import say, step
 from build_scripts.tables import compact_table
@@ -33,11 +34,11 @@ def begin(name: str, again: bool) -> int:
     target = tree.begin(exercise, again)
     out = console()
     tell(out, " ".join(exercise.task.split()))
-    tell(out, f"\nThe tree to work in, a copy of this checkout with the fault in it:\n    {target}")
+    tell(out, f"\nThe tree to work in, a copy of this checkout made for the exercise:\n    {target}")
     tell(out, f"Chapter: docs/{exercise.page}.rst\n{exercise.checked}")
     if exercise.shown_by:
         tell(out, f"\nIn that tree, build and run it with:\n    python3 -m build_scripts {exercise.shown_by}")
-    tell(out, "When you think that the fault is gone, from any directory:\n    python3 -m build_scripts exercise check")
+    tell(out, "When you think that it is done, from any directory:\n    python3 -m build_scripts exercise check")
     return int(ExitCode.OK)
 
 
@@ -49,7 +50,7 @@ def mend(name: str) -> int:
     """
     exercise = find(name)
     target = tree.mend(exercise)
-    say(f"mended: {target}\nthe fault was: {tree.PATCHES / exercise.name}.patch")
+    say(f"mended: {target}\nwhat it undid: {tree.PATCHES / exercise.name}.patch")
     return int(ExitCode.OK)
 
 
@@ -70,6 +71,8 @@ def check(name: str | None) -> int:
         trial = tree.try_out(exercise, shown.line)
     try:
         wrong = exercise.wrong(trial)
+    except RecordError as error:
+        raise LabError(f"a log of the run in {tree.place(exercise)}: {error}", ExitCode.EXPECTATION_FAILED) from error
     except (KeyError, TypeError) as error:
         raise LabError(
             f"the tree of {exercise.name} tells less than this lab's run does: {error} is missing in its facts",

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from build_scripts.errors import ExitCode
+from build_scripts.observation.events import Stream
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,14 @@ class Trial:
         document: its facts; None if it got not so far.
         errors: what it said on its way.
         answers: the file with the student's answers, if the exercise has one.
+        stream: what its logs hold; nothing of a run that did not say where they are.
     """
 
     status: int
     document: dict[str, Any] | None
     errors: str
     answers: str = ""
+    stream: Stream = field(default_factory=lambda: Stream(()))
 
 
 @dataclass(frozen=True)

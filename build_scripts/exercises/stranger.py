@@ -23,7 +23,7 @@ WHAT = {
     Kind.SMM_RETURN: "VM entry that returns from SMM",
 }
 WHO = {
-    Mode.NONE: "nobody of the three",
+    Mode.NONE: "none of these",
     Mode.ROOT: "executive monitor",
     Mode.GUEST: "guest",
     Mode.STM: "STM",
@@ -63,10 +63,10 @@ def wrong(trial: Trial) -> list[str]:
             continue
         faults = []
         if answer[0] != what:
-            faults.append("say what it is" if answer[0] == "?" else f"it is no {answer[0]}")
+            faults.append("say what it is" if answer[0] == "?" else f"not '{answer[0]}'")
         if answer[1] != who:
             faults.append(
-                "say who has the processor" if answer[1] == "?" else f"{answer[1]} does not have the processor"
+                "say who has the processor" if answer[1] == "?" else f"'{answer[1]}' is not who has the processor"
             )
         if faults:
             found.append(f"line {number}: {'; '.join(faults)}")

@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 from build_scripts import paths
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.exercises.exercise import Exercise, Trial
+from build_scripts.observation.events import Stream, read_stream
 from build_scripts.processes import ends_with_parent
 
 PATCHES = Path(__file__).resolve().parent / "patches"
@@ -29,6 +31,8 @@ COPIED = (
 STAMP = ".exercise"
 _SCRIPT = ".exercise.nsh"
 _FACTS = ".exercise.json"
+# With which a run says where its logs are.
+_LOGS = "logs: "
 
 
 def folder() -> Path:
@@ -145,32 +149,52 @@ def try_out(exercise: Exercise, told: Callable[[str], None]) -> Trial:
     Args:
         told: called with each line that these say meanwhile.
     Raises:
-        LabError: it was not begun, or the run has left facts that nobody can read.
+        LabError: it was not begun, or the answers or what the run has left cannot be read.
     """
     target = begun(exercise)
     if exercise.answers:
         os.utime(target / STAMP)
-        return Trial(ExitCode.OK, None, "", (target / exercise.answers).read_text(encoding="utf-8"))
+        return Trial(ExitCode.OK, None, "", _answers(exercise, target))
     facts = target / _FACTS
     facts.unlink(missing_ok=True)
     command = [sys.executable, "-m", "build_scripts", *_words(exercise, target), "--json", str(facts)]
     variables = {name: value for name, value in os.environ.items() if name != "STMLAB_ENTERED"}
     said = []
-    with subprocess.Popen(
-        [*command, *exercise.options],
-        cwd=target,
-        env=variables | {"PYTHONPATH": str(target)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=ends_with_parent(),
-    ) as running:
-        assert running.stderr is not None
-        for line in running.stderr:
-            said.append(line)
-            told(line.rstrip())
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="backslashreplace") as shown:
+        with subprocess.Popen(
+            [*command, *exercise.options],
+            cwd=target,
+            env=variables | {"PYTHONPATH": str(target)},
+            stdout=shown,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=ends_with_parent(),
+        ) as running:
+            assert running.stderr is not None
+            for line in running.stderr:
+                said.append(line)
+                told(line.rstrip())
+        shown.seek(0)
+        logs = [Path(line.removeprefix(_LOGS).rstrip("\n")) for line in shown if line.startswith(_LOGS)]
     os.utime(target / STAMP)
-    return Trial(running.returncode, _facts(facts), "".join(said))
+    stream = read_stream(logs[-1]) if logs else Stream(())
+    return Trial(running.returncode, _facts(facts), "".join(said), stream=stream)
+
+
+def _answers(exercise: Exercise, target: Path) -> str:
+    """What the student has written.
+
+    Raises:
+        LabError: it is gone, or no text.
+    """
+    try:
+        return (target / exercise.answers).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LabError(
+            f"{exercise.answers} in {target} cannot be read: {error}",
+            ExitCode.EXPECTATION_FAILED,
+            remedy=f"exercise {exercise.name} --again",
+        ) from error
 
 
 def _facts(path: Path) -> dict[str, Any] | None:

@@ -26,7 +26,7 @@ SYMPTOMS = {
     "waits": r"smis-that-the-vmm-knows-of: got:0x0,want:0x3",
     "own-vmm": r"smis: got:0x0,want:0x2 .*refused: .*DM-ACT-13: EXIT_CONTROLS is 0x0",
     "copy-back": r"RIP: the STM:ignored\Z",
-    "guard": r"not yet read: came-off,exceptions:0\Z",
+    "guard": r"not yet read: came-off,exceptions:0 read: came-off,exceptions:0 write: came-off,exceptions:0\Z",
     "second-attack": r"not yet there is one attack only\Z",
     "standby": r"initialize: got:0x80010015,want:0x0",
     "stranger": r"line 2: .* line 10: ",
@@ -93,7 +93,31 @@ def test_a_handler_that_forgets_the_instruction_length(capsys: pytest.CaptureFix
     assert handler.read_text() != text
     status, said = check("rdtsc", capsys)
     assert status == ExitCode.EXPECTATION_FAILED
-    assert "it did not come to its end" in said or "class=handler-timeout" in said
+    assert "it was still running at the time limit" in said or "class=handler-timeout" in said
+
+
+@pytest.mark.long
+def test_a_guard_that_is_mended_by_half(capsys: pytest.CaptureFixture[str]) -> None:
+    """Writes without reads: enough for a page without any access, and no valid entry of the EPT."""
+    assert cli.main(["exercise", "guard"]) == 0
+    source = tree.place(find("guard")) / "StmPkg/Stm/Protect/Ept.c"
+    text = source.read_text()
+    source.write_text(text.replace("return EPT_READ | (EPT_RWX", "return (EPT_RWX"))
+    assert source.read_text() != text
+    status, said = check("guard", capsys)
+    assert status == ExitCode.EXPECTATION_FAILED and "exit reason 49: EPT misconfiguration" in said
+
+
+def test_the_first_attack_under_another_name_is_no_second_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["exercise", "second-attack"]) == 0
+    source = tree.place(find("second-attack")) / "tests/machine/chapters/attack.c"
+    text, line = source.read_text(), '    { "read", read_it, read_came_off },\n'
+    assert line in text
+    source.write_text(text.replace(line, line + line.replace('"read"', '"again"')))
+    assert check("second-attack", capsys) == (
+        ExitCode.EXPECTATION_FAILED,
+        "second-attack: not yet there is one attack only",
+    )
 
 
 @pytest.mark.long
@@ -120,7 +144,8 @@ def test_the_second_fault_of_the_vmm_shows_when_the_first_is_mended(capsys: pyte
 @pytest.mark.parametrize("name", ["mseg-header", "hot-path"])
 def test_an_unchanged_checkout_passes(name: str, stm_run: Run) -> None:
     """What the mended tree is, on the demonstration's boot."""
-    assert find(name).wrong(Trial(stm_run.status, stm_run.document, stm_run.errors)) == []
+    trial = Trial(stm_run.status, stm_run.document, stm_run.errors, stream=stm_run.stream)
+    assert find(name).wrong(trial) == []
 
 
 def test_the_stored_smi_is_one_as_it_is_today(stm_run: Run, checkout: Path) -> None:

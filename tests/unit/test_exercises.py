@@ -17,6 +17,7 @@ from build_scripts.errors import ExitCode, LabError
 from build_scripts.exercises import tree
 from build_scripts.exercises.catalogue import EXERCISES, find
 from build_scripts.exercises.exercise import Exercise, Trial, unfinished
+from build_scripts.observation.events import Stream, parse_records
 from build_scripts.stm_image import convert
 from build_scripts.stm_image.inspector import inspect_image
 from tests.host.test_convert import GOOD
@@ -134,6 +135,17 @@ def test_facts_of_another_lab(small: None, monkeypatch: pytest.MonkeyPatch, caps
     assert "'treatment' is missing in its facts" in capsys.readouterr().err
 
 
+def test_records_of_another_stm(
+    small: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tree.begin(BY_NAME["hot-path"], again=False)
+    stream = recorded("stop t=9 cpu=0 smis=many")
+    monkeypatch.setattr(tree, "try_out", lambda *_arguments: Trial(0, facts(), "", stream=stream))
+    assert cli.main(["exercise", "check"]) == ExitCode.EXPECTATION_FAILED
+    said = capsys.readouterr().err
+    assert f"a log of the run in {target}: " in said and "smis=many" in said and "Traceback" not in said
+
+
 def test_an_error_of_python_is_shown_to_its_end(small: None, capsys: pytest.CaptureFixture[str]) -> None:
     """The place in the student's tree and the error itself, which come last; and not the frames above."""
     target = tree.begin(BY_NAME["mseg-header"], again=False)
@@ -187,6 +199,31 @@ def test_refusals(words: list[str], said: str, capsys: pytest.CaptureFixture[str
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("raw", "why"), [(None, "No such file"), (b"1 caf\xe9\n", "can't decode")])
+def test_answers_that_nobody_can_read(
+    small: None, capsys: pytest.CaptureFixture[str], raw: bytes | None, why: str
+) -> None:
+    exercise = BY_NAME["stranger"]
+    answers = tree.begin(exercise, again=False) / exercise.answers
+    if raw is None:
+        answers.unlink()
+    else:
+        answers.write_bytes(raw)
+    assert cli.main(["exercise", "check", "stranger"]) == ExitCode.EXPECTATION_FAILED
+    said = capsys.readouterr().err
+    assert f"{exercise.answers} in {tree.place(exercise)} cannot be read: " in said and why in said
+    assert "remedy: exercise stranger --again" in said
+
+
+def test_a_solution_goes_in_whole_or_not_at_all(small: None, capsys: pytest.CaptureFixture[str]) -> None:
+    """The fault would come out, but the student has begun the file that the solution makes."""
+    target = tree.begin(BY_NAME["rdtsc"], again=False)
+    (target / "StmPkg/Stm/Exit/Rdtsc.c").write_text("mine\n")
+    before = contents(target)
+    assert cli.main(["exercise", "rdtsc", "--solution"]) == ExitCode.USAGE
+    assert "rdtsc.solution.patch does not fit" in capsys.readouterr().err and contents(target) == before
+
+
 def test_list_tells_what_was_begun(small: None, capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["exercise", "hot-path"])
     capsys.readouterr()
@@ -238,6 +275,13 @@ def program(**changed: Any) -> dict[str, Any]:
     return {"said": [], "checks": [], "wrong": [], "refusals": [], "crash": None, "transitions": []} | changed
 
 
+def recorded(*lines: str) -> Stream:
+    """A log of the STM's."""
+    return Stream(tuple(parse_records("".join(f"STM: ev={line}\n" for line in lines))))
+
+
+RING = "smi t=1 cpu=0 seq=2 reason=0x5 rip=0x0 qual=0x0 address=0x0"
+STOP = "stop t=9 cpu=0 smis=2 exits=0"
 STRANGER = (paths.CHECKOUT / "docs/tutorial/stranger.txt").read_text(encoding="utf-8")
 EXPENSIVE = {"treatment": "dual-monitor", "instructions": {"stm": 9000, "handler": 900, "total": 9900}}
 REFUSED = {"state": "refused", "reason": "image-malformed", "image_problem": "Cr3Offset:not-aligned"}
@@ -246,7 +290,10 @@ REFUSED = {"state": "refused", "reason": "image-malformed", "image_problem": "Cr
 @pytest.mark.parametrize(
     ("name", "trial", "said"),
     [
-        ("hot-path", Trial(0, facts(), ""), ""),
+        ("hot-path", Trial(0, facts(), "", stream=recorded(RING, RING, STOP)), ""),
+        ("hot-path", Trial(0, facts(), "", stream=recorded(RING, STOP)), "of 1 SMIs, and the STM has served 2"),
+        ("hot-path", Trial(0, facts(), ""), "of 0 SMIs, and the STM has served 1"),
+        ("hot-path", Trial(0, facts(), "", stream=recorded("smi t=1 cpu=0 reason=0x5", STOP)), "of 0 SMIs"),
         ("hot-path", Trial(0, facts(smis=[EXPENSIVE]), ""), "9,000 instructions"),
         ("hot-path", Trial(0, facts(smis=[]), ""), "no SMI"),
         ("hot-path", Trial(4, None, "Smi.c:40: error: no"), "does not build\n    Smi.c:40"),
@@ -270,12 +317,12 @@ REFUSED = {"state": "refused", "reason": "image-malformed", "image_problem": "Cr
         (
             "stranger",
             Trial(0, None, "", STRANGER.replace(" 3 VM entry to the SMI handler;", " 3 SMM VM exit;")),
-            "line 3: it is no",
+            "line 3: not 'SMM VM exit'\n",
         ),
         (
             "stranger",
             Trial(0, None, "", STRANGER.replace(" 2 VMCALL that activates; STM", " 2 ?; guest")),
-            "line 2: say what it is; guest",
+            "line 2: say what it is; 'guest' is not who has the processor",
         ),
         ("stranger", Trial(0, None, "", "1 VMXON\n"), "has not the form NUMBER WHAT; WHO\n  line 1 is missing"),
     ],
@@ -306,6 +353,10 @@ def test_the_tree_runs_its_own_programs(small: None, monkeypatch: pytest.MonkeyP
         "words = sys.argv[1:]\n"
         "document = {'words': words, 'where': str(pathlib.Path.cwd())}\n"
         "pathlib.Path(words[words.index('--json') + 1]).write_text(json.dumps(document))\n"
+        "logs = pathlib.Path(words[words.index('--json') + 1]).with_name('logs')\n"
+        "logs.mkdir()\n"
+        f"(logs / 'stm.log').write_text('STM: ev={STOP}\\n')\n"
+        "print(f'told\\nlogs: {logs}')\n"
         "sys.exit('said')\n"
     )
     (target / "build_scripts/__init__.py").touch()
@@ -319,3 +370,4 @@ def test_the_tree_runs_its_own_programs(small: None, monkeypatch: pytest.MonkeyP
     script = Path(words[words.index("--script") + 1]).read_text(encoding="ascii")
     assert script.splitlines() == list(exercise.script)
     assert json.dumps(trial.document)
+    assert [str(record) for record in trial.stream.records] == [f"STM: ev={STOP}"] and trial.stream.errors == ()
