@@ -88,6 +88,7 @@ TABLE = (
         Image(f"wait-sipi{suffix}", ("t_wait_sipi.c", "ap.asm"), STOCK_CPU, extra=("-smp", "2", *extra), at_least=42)
         for suffix, extra in (("", ()), ("-multi", MULTI))
     ),
+    Image("patched", ("t_patched.c", "smp.asm"), VMX_CPU, extra=("-smp", "2", *MULTI), at_least=1),
     Image("fxrstor", ("t_fxrstor.c", "smp.asm"), VMX_CPU, extra=("-smp", "2", *MULTI), at_least=3),
     Image("accessed", ("t_accessed.c", "accessed.asm"), STOCK_CPU, extra=("-smp", "2"), at_least=41),
     # VMX without the dual-monitor treatment.
