@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,12 @@ def test_there_are_enough() -> None:
     assert {part for part in PARTS if counted[part] < LEAST[part]} == set()
     for what in (lambda m: (m.part, m.name), lambda m: (m.file, m.old, m.new)):
         assert [key for key, count in Counter(map(what, MUTANTS)).items() if count > 1] == []
+
+
+def test_the_page_counts_them(checkout: Path) -> None:
+    page = (checkout / "docs/guide/mutation.rst").read_text(encoding="utf-8")
+    told = re.findall(r"   \* - ``test_(\w+)``\n     - (\d+)\n", page)
+    assert {part: int(count) for part, count in told} == Counter(mutant.part for mutant in MUTANTS)
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.part}-{mutant.name}")
