@@ -112,7 +112,7 @@ TAKEN: dict[str, list[bytes]] = {
     "STM_RSC_MEM_DESC.RWXAttributes": [put(MEMORY, 24, "<I", access) for access in range(8)],
     "STM_RSC_MMIO_DESC.RWXAttributes": [put(MMIO, 24, "<I", access) for access in range(8)],
     "STM_RSC_IO_DESC.Base": [io(0, 1), io(0xFFFF, 1), io(0xFFFB, 5)],
-    "STM_RSC_IO_DESC.Length": [io(0x100, 0xFF00)],
+    "STM_RSC_IO_DESC.Length": [io(0x80F1, 0x7F0F)],
     "STM_RSC_MSR_DESC.MsrIndex": [put(MSR, 8, "<I", index) for index in (0, 0x2000, 0xC000_0080, 0xFFFF_FFFF)],
     "STM_RSC_MSR_DESC.KernelModeProcessing": [put(MSR, 12, "<I", 1)],
     "STM_RSC_MSR_DESC.ReadMask": [put(MSR, 16, "<Q", mask) for mask in (0, 1 << 63, 2**64 - 1)],
