@@ -41,6 +41,14 @@ def test_it_activates_starts_and_stops_on_every_processor(result: Result) -> Non
         assert [event for event in own if event in ("init", "start", "stop")] == lifecycle
 
 
+def test_it_gives_its_pages_back(result: Result) -> None:
+    """So each session gets the same ones; this is the VMXON region of each processor."""
+    for cpu in range(PROCESSORS):
+        starts = [record for record in result.stream.of("STM", "init") if record.number("cpu") == cpu]
+        regions = [record.number("exec_vmxon") for record in starts[:SESSIONS]]
+        assert len(regions) == SESSIONS and len(set(regions)) == 1, regions
+
+
 def test_it_says_what_it_called(result: Result) -> None:
     """Each call is answered with EAX 0 and CF clear, PROTECT_RESOURCE between the first and START."""
     console = (result.run_dir / CONSOLE_LOG).read_text(encoding="utf-8", errors="replace")

@@ -171,6 +171,10 @@ InVmxOperation (
   Done = FALSE;
   if (AsmVmxOn ((UINTN)Pages) == VmxSucceed) {
     Done = Root (Vmm, Pages + SIZE_4KB);
+    //
+    // Behind VMXOFF the processor must have nothing left to write to this page.
+    //
+    AsmVmClear ((UINTN)(Pages + SIZE_4KB));
     if (AsmVmxOff () != VmxSucceed) {
       return FALSE;
     }
@@ -378,6 +382,7 @@ Prepare (
   //
   Vmm->Pages = AllocateReservedPages (2 * Vmm->Processors + 1);
   if (Vmm->Pages == NULL) {
+    gBS->CloseEvent (Vmm->Finished);
     return EFI_OUT_OF_RESOURCES;
   }
 
@@ -428,7 +433,13 @@ UefiMain (
   }
 
   gBS->CloseEvent (Vmm.Finished);
-  if (!Done || (Vmm.Stopped != Vmm.Others)) {
+  if (Done && (Vmm.Stopped == Vmm.Others)) {
+    FreePages (Vmm.Pages, 2 * Vmm.Processors + 1);
+  } else {
+    //
+    // The pages are not given back: a processor may be in VMX operation still, with its VMXON
+    // region and its VMCS, and the STM may still protect the list.
+    //
     Print (L"OwnVmm: the STM was not started and stopped on every processor\n");
   }
 
