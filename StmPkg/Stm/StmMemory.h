@@ -26,15 +26,17 @@
   Of the six activation tables, which are in front of the dynamic area, three are in use,
   since MSEG lies within one GB. The STM makes them its own page tables (Init/HostState.c):
 
-    0  PML4; at 0x800 the VMCS database, whose words are no entries that are present
-    1  page of pointers; at 0xF80 the registers that an activation has to move out of the way
-    2  page directory
-    3  the profile as a call is about to change it
-    4  the firmware's list of resources, where MSEG has no room for a longer one
-    5  the first page of the spare block: SMM-transfer VMCS, crash stack, stack
+    0       PML4; at 0x800 the VMCS database, whose words are no entries that are present
+    1       page of pointers; at 0xF80 the registers that an activation has to move out of the way
+    2 to 5  the page directory of the GB of MSEG, 2 for the first GB, and in the others, in
+            this order:
+              the profile as a call is about to change it
+              the firmware's list of resources, where MSEG has no room for a longer one
+              the first page of the spare block: SMM-transfer VMCS, crash stack, stack
 
   A processor that can only be refused has the spare block. It needs no SMM-guest VMCS, so
-  the second page of that block is the first one of the dynamic area.
+  the second page of that block is the first one of the dynamic area. In the fourth GB the
+  page in front of that is the page directory, and there is no spare block.
 
   At the end of MSEG is what may be larger where there is more than the needed size
   (Init/Divide.c): the firmware's list of resources, the ring of records, and a pool of
@@ -117,10 +119,14 @@
 #define STM_DYNAMIC_FROM_TABLES  STM_MSEG_ACTIVATION_TABLES_SIZE
 #define STM_TABLES_DOMAINS       0x0800
 #define STM_TABLES_POINTERS      0x1000
-#define STM_TABLES_DIRECTORY     0x2000
-#define STM_TABLES_DRAFT         0x3000
-#define STM_TABLES_BIOS_LIST     0x4000
 #define STM_TABLES_SPARE         0x5000
+
+///
+/// Those that depend on the GB of MSEG, 0 to 3.
+///
+#define STM_TABLES_DIRECTORY(Own)  (0x2000 + (Own) * SIZE_4KB)
+#define STM_TABLES_DRAFT(Own)      (((Own) == 0) ? 0x3000 : 0x2000)
+#define STM_TABLES_BIOS_LIST(Own)  (((Own) <= 1) ? 0x4000 : 0x3000)
 
 ///
 /// Parts of a processor block.

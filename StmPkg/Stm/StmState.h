@@ -384,6 +384,18 @@ typedef struct STM_SHARED_STATE {
                             (UINT64)(Slot) * (Shared)->BlockSize + STM_BLOCK_PROCESSOR))
 
 ///
+/// The table of the activation that maps the GB of MSEG.
+///
+#define STM_DIRECTORY_OF(Shared)  ((Shared)->ActivationTables + STM_TABLES_DIRECTORY ((Shared)->MsegBase / SIZE_1GB))
+
+///
+/// Is there a spare block? Not where VMCS regions take more than STM_VMCS_ROOM, and not where
+/// a table is in its place.
+///
+#define STM_HAS_SPARE(Shared)  \
+  (((Shared)->Vmcss == 0) && (STM_DIRECTORY_OF (Shared) != (Shared)->ActivationTables + STM_TABLES_SPARE))
+
+///
 /// State of the processor of the spare block. That has number BlockLimit.
 ///
 #define STM_SPARE_OF(Shared)  ((STM_PROCESSOR *)(UINTN)((Shared)->Dynamic + STM_SPARE_PROCESSOR))

@@ -80,7 +80,7 @@ TestDivide (
   @param[in]  Base    Of MSEG.
   @param[in]  End     Of MSEG.
   @param[out] Found   Draft, BiosList and places of the VMCS database, from the start of the
-                      tables.
+                      tables; 1 if there is a spare block.
 
   @retval TRUE   Taken.
   @retval FALSE  StmTakeTables has refused.
@@ -90,7 +90,7 @@ TestTables (
   IN  UINT64  Tables,
   IN  UINT64  Base,
   IN  UINT64  End,
-  OUT UINT64  Found[3]
+  OUT UINT64  Found[4]
   )
 {
   __builtin_memset (&TestShared, 0, sizeof (TestShared));
@@ -104,5 +104,6 @@ TestTables (
   Found[0] = TestShared.Draft - Tables;
   Found[1] = TestShared.BiosList - Tables;
   Found[2] = (UINTN)TestShared.Domains.Places - Tables;
+  Found[3] = STM_HAS_SPARE (&TestShared);
   return TRUE;
 }

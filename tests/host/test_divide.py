@@ -105,12 +105,14 @@ def test_the_needed_size_is_enough_where_a_region_takes_4_kb(library: ctypes.CDL
     assert not divide(library, size - (2 - processors % 2) * PAGE, processors, PAGE).done
 
 
-@pytest.mark.parametrize("own", range(4))
-def test_directories_that_no_activation_needs(library: ctypes.CDLL, own: int) -> None:
-    """MSEG's own directory moves to the place of the first one; nothing refers to the three behind it any more."""
+@pytest.mark.parametrize(("own", "draft", "bios_list", "spare"), [(0, 3, 4, 1), (1, 2, 4, 1), (2, 2, 3, 1), (3, 2, 3, 0)])
+def test_directories_that_no_activation_needs(
+    library: ctypes.CDLL, own: int, draft: int, bios_list: int, spare: int
+) -> None:
+    """MSEG's own directory stays where a processor that waits may remember it; nothing refers to the other three."""
     buffer = ctypes.create_string_buffer(7 * PAGE)
     tables = (ctypes.addressof(buffer) + PAGE - 1) & -PAGE
-    top, pointers, moved = ((ctypes.c_uint64 * 512).from_address(tables + index * PAGE) for index in range(3))
+    top, pointers = ((ctypes.c_uint64 * 512).from_address(tables + index * PAGE) for index in range(2))
     top[0] = tables + PAGE | 0x23
     directory = (ctypes.c_uint64 * 512).from_address(tables + (2 + own) * PAGE)
     for index in range(4):
@@ -118,7 +120,7 @@ def test_directories_that_no_activation_needs(library: ctypes.CDLL, own: int) ->
     for index in range(512):
         directory[index] = own * GB + index * 0x20_0000 | 0xA3
     leaves = list(directory)
-    found = (ctypes.c_uint64 * 3)()
+    found = (ctypes.c_uint64 * 4)()
     base = own * GB + 0x1FE0_0000
 
     def take(start: int, end: int) -> bool:
@@ -130,11 +132,13 @@ def test_directories_that_no_activation_needs(library: ctypes.CDLL, own: int) ->
     for _ in range(2):
         flushes = ctypes.c_uint32.in_dll(library, "TestFlushes").value
         assert take(base, base + 0x20_0000)
-        assert list(found) == [3 * PAGE, 4 * PAGE, 0x800]
-        assert {index: pointer for index, pointer in enumerate(pointers) if pointer} == {own: tables + 2 * PAGE | 0x23}
-        assert list(moved) == leaves
+        assert list(found) == [draft * PAGE, bios_list * PAGE, 0x800, spare]
+        used = {draft, bios_list, *[5] * spare}
+        assert len(used) == 2 + spare and 2 + own not in used
+        assert {index: pointer for index, pointer in enumerate(pointers) if pointer} == {
+            own: tables + (2 + own) * PAGE | 0x23
+        }
+        assert list(directory) == leaves
         assert ctypes.c_uint32.in_dll(library, "TestFlushes").value == flushes + 1
-        if own:
-            directory[0] = 0
     pointers[own] = tables | 0x23
     assert not take(base, base + 0x20_0000), "tables in another order"

@@ -46,7 +46,7 @@ STATIC_ASSERT (STM_BLOCK_PROCESSOR - STM_BLOCK_STACK_TOP == 0x800, "Layout.inc: 
 STATIC_ASSERT (sizeof (STM_LOADER_DATA) <= STM_LOADER_DATA_SIZE, "StmMsegLayout.h");
 STATIC_ASSERT (sizeof (STM_RING_RECORD) == 64, "StmMemory.h: STM_RECORDS_A_PAGE");
 STATIC_ASSERT (sizeof (STM_PROFILE) <= STM_DYNAMIC_SHARED_SIZE - STM_DYNAMIC_PROFILE, "profile");
-STATIC_ASSERT (sizeof (STM_PROFILE) <= STM_TABLES_BIOS_LIST - STM_TABLES_DRAFT, "draft of the profile");
+STATIC_ASSERT (sizeof (STM_PROFILE) <= SIZE_4KB, "draft of the profile");
 STATIC_ASSERT (STM_POOL_MOST_PAGES <= STM_PAGE_MAP_MOST_PAGES, "pages of tables");
 
 STM_PROCESSOR *
@@ -386,7 +386,7 @@ TakeBlock (
   }
 
   if (Slot >= Shared->BlockLimit) {
-    if ((Shared->Vmcss != 0) || ((Shared->Spare != 0) && (STM_SPARE_OF (Shared)->ApicId != ApicId))) {
+    if (!STM_HAS_SPARE (Shared) || ((Shared->Spare != 0) && (STM_SPARE_OF (Shared)->ApicId != ApicId))) {
       return NULL;
     }
 

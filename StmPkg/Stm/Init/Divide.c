@@ -8,8 +8,8 @@
 
   The firmware makes activation tables for 4 GB: a PML4, a page of pointers, and four page
   directories in a row. Each activation goes through them, but needs the directory of the
-  GB of MSEG only. That moves to the place of the first one, and the other three serve as
-  memory (StmMemory.h).
+  GB of MSEG only. That stays where it is, since processors that wait for the lock go through
+  it and may remember where it was found; the other three serve as memory (StmMemory.h).
 
   Copyright (c) 2026, STM Lab contributors
   SPDX-License-Identifier: BSD-2-Clause-Patent
@@ -46,14 +46,9 @@ StmTakeTables (
   Directory = (Own < DIRECTORIES) ? Pointers[Own] & ENTRY_ADDRESS : 0;
   if (((Shared->MsegEnd - 1) / SIZE_1GB != Own) ||
       ((*(CONST UINT64 *)(UINTN)Tables & ENTRY_ADDRESS) != Tables + STM_TABLES_POINTERS) ||
-      ((Directory != Tables + STM_TABLES_DIRECTORY) && (Directory != Tables + STM_TABLES_DIRECTORY + Own * SIZE_4KB)))
+      (Directory != Tables + STM_TABLES_DIRECTORY (Own)))
   {
     return FALSE;
-  }
-
-  if (Directory != Tables + STM_TABLES_DIRECTORY) {
-    CopyMem ((VOID *)(UINTN)(Tables + STM_TABLES_DIRECTORY), (CONST VOID *)(UINTN)Directory, SIZE_4KB);
-    Pointers[Own] -= Own * SIZE_4KB;
   }
 
   for (Index = 0; Index < DIRECTORIES; Index++) {
@@ -66,8 +61,8 @@ StmTakeTables (
   // The processor may remember the tables as they were, and is not to go through memory.
   //
   AsmWriteCr3 (AsmReadCr3 ());
-  Shared->Draft          = Tables + STM_TABLES_DRAFT;
-  Shared->BiosList       = Tables + STM_TABLES_BIOS_LIST;
+  Shared->Draft          = Tables + STM_TABLES_DRAFT (Own);
+  Shared->BiosList       = Tables + STM_TABLES_BIOS_LIST (Own);
   Shared->BiosRoom       = 1;
   Shared->Domains.Places = (UINT64 *)(UINTN)(Tables + STM_TABLES_DOMAINS);
   return TRUE;

@@ -63,7 +63,7 @@ LeafOf (
     return Page | PAGE_CODE;
   }
 
-  if (((Page >= Shared->MsegBase) && (Page < Tables)) || (Page == Tables + STM_TABLES_DIRECTORY)) {
+  if (((Page >= Shared->MsegBase) && (Page < Tables)) || (Page == STM_DIRECTORY_OF (Shared))) {
     return Page | PAGE_READ_ONLY;
   }
 
@@ -99,7 +99,7 @@ BuildPageTables (
   UINTN            Page;
   BOOLEAN          Fresh;
 
-  Directory = (volatile UINT64 *)(UINTN)(Shared->ActivationTables + STM_TABLES_DIRECTORY);
+  Directory = (volatile UINT64 *)(UINTN)STM_DIRECTORY_OF (Shared);
   First     = Shared->TsegBase & ~(UINT64)(SIZE_1GB - 1);
   Fresh     = (BOOLEAN)((Directory[(Shared->MsegBase - First) / SIZE_2MB % STM_PAGE_MAP_ENTRIES] & PAGE_LARGE) != 0);
 
