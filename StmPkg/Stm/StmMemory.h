@@ -94,8 +94,10 @@
 ///
 /// Pages for tables, at the end of MSEG, that its needed size has room for. The STM's own
 /// are two besides those of the activation; the EPT's are four before anything is protected.
-/// Without leaves of 1 GB these four map the GB of TSEG, and each further one that the
-/// handler touches takes one.
+/// One more is needed where MSEG crosses a boundary of 2 MB, by the EPT, and by the STM's own
+/// as well if that lies in front of the dynamic area. Without leaves of 1 GB the EPT's four
+/// map the GB of TSEG, and the first GB and the fourth take one each, if they are others.
+/// An activation for which they are too few is refused.
 ///
 #define STM_RESERVE_PAGES  7
 

@@ -15,7 +15,7 @@ from build_scripts.observation.symbols import Symbols, find_module
 BAD_STATES = {
     1: "the loader's data contradict each other or the processor",
     2: "the STM's page tables do not fit into their pages",
-    3: "no EPT as the STM needs it, or it does not fit into its pages",
+    3: "no EPT as the STM needs it",
     4: "more processors than MSEG has blocks, those for refusals included",
     5: "the activation VMCS cannot be read",
     6: "the processor refuses a VMCS in MSEG",

@@ -309,6 +309,7 @@ def test_two_processors_touch_the_same_memory(stm: Stm) -> None:
     assert touch(stm, 1, place + 2 * PAGE, READ)
     for address, access in ((place, 4), (place + PAGE, READ), (place + 2 * PAGE, WRITE), (1 << BITS, READ)):
         assert not touch(stm, 1, address, access)
-    # The gigabyte of TSEG is mapped from the start, the others are not.
-    assert touch(stm, 1, 0x10_0000, READ)
-    assert not touch(stm, 1, 0x6000_0000, READ)
+    # The gigabyte of TSEG is mapped from the start, the first and the fourth, and others are not.
+    assert touch(stm, 1, 0x8010_0000, READ)
+    for address in (0x10_0000, 0x6000_0000, 0xFEE0_0000):
+        assert not touch(stm, 1, address, READ)

@@ -14,7 +14,7 @@ PAGE, GIGABYTE = 0x1000, 1 << 30
 READ, WRITE, EXECUTE = 1, 2, 4
 MEMORY, PAGES = 0, 32
 #: The gigabyte that is touched: memory, and registers below 4 GB.
-PLACES = {"memory": 5 * GIGABYTE, "registers": 3 * GIGABYTE}
+PLACES = {"memory": 5 * GIGABYTE, "registers": 2 * GIGABYTE}
 
 
 @pytest.fixture(scope="module")

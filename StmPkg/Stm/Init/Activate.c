@@ -468,7 +468,7 @@ StmActivateProcessor (
   )
 {
   StmSetUpTransferVmcs (Processor);
-  if (Processor->Shared->Snapshot.Pages != 0) {
+  if ((Processor->Shared->Snapshot.Pages != 0) && (Processor->Shared->EptPointer != 0)) {
     StmSnapshotResetMap (Processor);
   }
 
@@ -479,6 +479,12 @@ StmActivateProcessor (
     //
     STM_RECORD (Processor, "refused", "cpu=%u reason=no-smrr", Processor->Slot);
     Processor->Refused = (UINT32)ERROR_STM_UNSPECIFIED;
+  } else if (Processor->Shared->EptPointer == 0) {
+    //
+    // MSEG is too small for where it is, or for a processor without leaves of 1 GB.
+    //
+    STM_RECORD (Processor, "refused", "cpu=%u reason=mseg-tables pages=%u", Processor->Slot, Processor->Shared->PoolPages);
+    Processor->Refused = (UINT32)ERROR_STM_OUT_OF_RESOURCES;
   }
 
   if (Processor->Refused != STM_SUCCESS) {

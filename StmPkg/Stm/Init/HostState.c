@@ -95,6 +95,7 @@ BuildPageTables (
   UINT64           First;
   UINT64           Region;
   UINT64           Entry;
+  UINT64           DataOnly;
   UINTN            Index;
   UINTN            Page;
   BOOLEAN          Fresh;
@@ -117,14 +118,19 @@ BuildPageTables (
     return FALSE;
   }
 
-  *Used = 0;
+  //
+  // Behind the activation tables MSEG is data, which is what a large leaf is for: where a
+  // boundary of 2 MB lies there, the EPT gets the table that the second half would take.
+  //
+  DataOnly = Shared->ActivationTables + STM_DYNAMIC_FROM_TABLES;
+  *Used    = 0;
   for (Index = 0; Index < STM_PAGE_MAP_ENTRIES; Index++) {
     Region = First + Index * SIZE_2MB;
     Entry  = 0;
     if ((Region == Shared->WindowBase) || ((Region < Shared->TsegEnd) && (Region + SIZE_2MB > Shared->TsegBase))) {
       Entry = Region | PAGE_DATA | PAGE_LARGE;
       if ((Region < Shared->TsegBase) || (Region + SIZE_2MB > Shared->TsegEnd) ||
-          ((Region < Shared->MsegEnd) && (Region + SIZE_2MB > Shared->MsegBase)))
+          ((Region < DataOnly) && (Region + SIZE_2MB > Shared->MsegBase)))
       {
         if (*Used == Shared->PoolPages) {
           return FALSE;
@@ -153,9 +159,10 @@ BuildPageTables (
 
 /**
   Build the STM's page tables, IDT, EPT and bitmaps: once, by the first
-  processor.
+  processor. Where only the EPT does not fit, the STM works, but can only refuse.
 
-  @param[in,out] Shared  Shared state with the memory map filled in.
+  @param[in,out] Shared  Shared state with the memory map filled in. EptPointer is 0
+                         afterwards if MSEG has too few pages for the EPT.
   @param[in]     Stubs   First exception stub.
 
   @return 0, or why it cannot be done (STM_BAD_STATE).
@@ -179,7 +186,12 @@ StmBuildShared (
   Shared->EptPool  = Shared->Pool + (UINT64)Used * SIZE_4KB;
   Shared->EptPages = Shared->PoolPages - Used;
   StmBuildBitmaps (Shared);
-  return StmBuildEpt (Shared) ? 0 : StmBadProtection;
+  if (!StmCanUseEpt ()) {
+    return StmBadProtection;
+  }
+
+  StmBuildEpt (Shared);
+  return 0;
 }
 
 /**

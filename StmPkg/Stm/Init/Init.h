@@ -73,9 +73,10 @@ StmDivideMseg (
 
 /**
   Build the STM's page tables, IDT, EPT and bitmaps: once, by the first
-  processor.
+  processor. Where only the EPT does not fit, the STM works, but can only refuse.
 
-  @param[in,out] Shared  Shared state with the memory map filled in.
+  @param[in,out] Shared  Shared state with the memory map filled in. EptPointer is 0
+                         afterwards if MSEG has too few pages for the EPT.
   @param[in]     Stubs   First exception stub.
 
   @return 0, or why it cannot be done (STM_BAD_STATE).

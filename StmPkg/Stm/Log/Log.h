@@ -45,7 +45,7 @@ typedef enum {
 typedef enum {
   StmBadLoaderData       = 1,   ///< the loader's data contradict each other or the processor
   StmBadPageTables       = 2,   ///< the STM's page tables do not fit into their pages
-  StmBadProtection       = 3,   ///< no EPT as the STM needs it, or it does not fit into its pages
+  StmBadProtection       = 3,   ///< no EPT as the STM needs it
   StmBadProcessorCount   = 4,   ///< more processors than even the blocks that serve to refuse them
   StmBadActivatingVmcs   = 5,   ///< qual: its address, not readable
   StmBadOwnVmcs          = 6,   ///< qual: address of a VMCS in MSEG that the processor refuses

@@ -202,7 +202,8 @@ LeafOf (
   @param[in] Shared  Shared state, HugePages of its EPT filled in.
   @param[in] Place   Physical address.
 
-  @retval TRUE   It is: without leaves of 1 GB only in the GB of TSEG.
+  @retval TRUE   It is: without leaves of 1 GB only in the GB of TSEG, in the first one, where
+                 firmware has tables, and in the fourth, where its registers are.
   @retval FALSE  It is mapped when the handler touches it.
 **/
 STATIC
@@ -212,11 +213,55 @@ IsFromStart (
   IN UINT64            Place
   )
 {
+  UINT64  Gb;
+
   if (Shared->Ept.HugePages != 0) {
     return (BOOLEAN)(Place < MAPPED_FROM_START);
   }
 
-  return (BOOLEAN)((Place / SIZE_1GB >= Shared->TsegBase / SIZE_1GB) && (Place / SIZE_1GB <= (Shared->TsegEnd - 1) / SIZE_1GB));
+  Gb = Place / SIZE_1GB;
+  return (BOOLEAN)((Gb == 0) || (Gb == 3) || ((Gb >= Shared->TsegBase / SIZE_1GB) && (Gb <= (Shared->TsegEnd - 1) / SIZE_1GB)));
+}
+
+/**
+  Map what is mapped from the start of what lies outside the GB of TSEG.
+
+  @param[in,out] Shared  Shared state, its EPT empty or with the GB of TSEG.
+  @param[in]     First   Where the GB of TSEG begins, or what is mapped with it.
+  @param[in]     End     Where that ends.
+
+  @retval TRUE   Done.
+  @retval FALSE  There are not enough pages.
+**/
+STATIC
+BOOLEAN
+MapElsewhere (
+  IN OUT STM_SHARED  *Shared,
+  IN     UINT64      First,
+  IN     UINT64      End
+  )
+{
+  UINT64  Place;
+
+  if (Shared->Ept.HugePages != 0) {
+    return StmPageMapRange (
+             &Shared->Ept,
+             SIZE_4GB,
+             SIZE_4GB,
+             MIN (LShiftU64 (1, Shared->PhysicalBits), MAPPED_FROM_START) - SIZE_4GB,
+             LeafOf (Shared, SIZE_4GB)
+             );
+  }
+
+  for (Place = 0; Place < SIZE_4GB; Place += SIZE_1GB) {
+    if (((Place < First) || (Place >= End)) && IsFromStart (Shared, Place) &&
+        !StmPageMapRange (&Shared->Ept, Place, Place, SIZE_1GB, LeafOf (Shared, Place)))
+    {
+      return FALSE;
+    }
+  }
+
+  return TRUE;
 }
 
 /**
@@ -364,16 +409,30 @@ StmMapOnDemand (
 }
 
 /**
+  Has the processor what the EPT of the SMI handler needs?
+
+  @retval TRUE   It has.
+  @retval FALSE  It has not.
+**/
+BOOLEAN
+StmCanUseEpt (
+  VOID
+  )
+{
+  return (BOOLEAN)((VmxReadEptCapability () & EPT_NEEDED) == EPT_NEEDED);
+}
+
+/**
   Build the EPT of the SMI handler.
 
-  From the start the first 512 GB are mapped, but on a processor without leaves of 1 GB the
-  GB of TSEG alone: StmMapOnDemand.
+  From the start the first 512 GB are mapped, but on a processor without leaves of 1 GB those
+  GB alone that every handler touches: for them there is no StmMapOnDemand that could fail
+  within an SMI.
 
   @param[in,out] Shared  Shared state with the memory map filled in.
 
   @retval TRUE   Done; Shared->EptPointer is set.
-  @retval FALSE  The EPT does not fit into its pages, or the processor lacks
-                 what it needs.
+  @retval FALSE  The EPT does not fit into its pages.
 **/
 BOOLEAN
 StmBuildEpt (
@@ -385,14 +444,14 @@ StmBuildEpt (
   UINT64        First;
   UINT64        End;
 
-  Capability = VmxReadEptCapability ();
-  if (((Capability & EPT_NEEDED) != EPT_NEEDED) || (Shared->EptPages == 0)) {
+  if (Shared->EptPages == 0) {
     return FALSE;
   }
 
-  Map   = &Shared->Ept;
-  First = 0;
-  End   = SIZE_4GB;
+  Capability = VmxReadEptCapability ();
+  Map        = &Shared->Ept;
+  First      = 0;
+  End        = SIZE_4GB;
   if ((Capability & EPT_CAP_1GB_PAGES) == 0) {
     First = Shared->TsegBase & ~(UINT64)(SIZE_1GB - 1);
     End   = ALIGN_VALUE (Shared->TsegEnd, SIZE_1GB);
@@ -410,14 +469,7 @@ StmBuildEpt (
       !StmPageMapRange (Map, Shared->TsegBase, Shared->TsegBase, Shared->MsegBase - Shared->TsegBase, EPT_LEAF_SMRAM) ||
       !StmPageMapRange (Map, Shared->MsegEnd, Shared->MsegEnd, Shared->TsegEnd - Shared->MsegEnd, EPT_LEAF_SMRAM) ||
       !StmPageMapRange (Map, Shared->TsegEnd, Shared->TsegEnd, End - Shared->TsegEnd, EPT_LEAF_UC) ||
-      ((Map->HugePages != 0) &&
-       !StmPageMapRange (
-          Map,
-          SIZE_4GB,
-          SIZE_4GB,
-          MIN (LShiftU64 (1, Shared->PhysicalBits), MAPPED_FROM_START) - SIZE_4GB,
-          LeafOf (Shared, SIZE_4GB)
-          )))
+      !MapElsewhere (Shared, First, End))
   {
     return FALSE;
   }

@@ -19,13 +19,23 @@ StmFlushEpt (
   );
 
 /**
+  Has the processor what the EPT of the SMI handler needs?
+
+  @retval TRUE   It has.
+  @retval FALSE  It has not.
+**/
+BOOLEAN
+StmCanUseEpt (
+  VOID
+  );
+
+/**
   Build the EPT of the SMI handler.
 
   @param[in,out] Shared  Shared state with the memory map filled in.
 
   @retval TRUE   Done; Shared->EptPointer is set.
-  @retval FALSE  The EPT does not fit into its pages, or the processor lacks
-                 what it needs.
+  @retval FALSE  The EPT does not fit into its pages.
 **/
 BOOLEAN
 StmBuildEpt (

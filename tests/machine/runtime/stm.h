@@ -9,7 +9,9 @@
 
 #include "vmx.h"
 
+#ifndef MSEG_BASE
 #define MSEG_BASE        (RAM_SIZE - 0x200000u)
+#endif
 #define MSEG_GDT         0x1000u
 #define MSEG_ENTRY       0x2000u
 #define MSEG_TABLES      0x3000u /* PML4, PDPT, four page directories */

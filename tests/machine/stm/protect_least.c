@@ -7,6 +7,10 @@
 #define FIRST_PAGE 0x1100000ull
 #define LONG_LIST  300u
 
+#ifndef MSEG_REFUSED
+#define MSEG_REFUSED 0
+#endif
+
 /* A page of memory in each of many regions of 2 MB: a table each. */
 static void put_page(unsigned i)
 {
@@ -65,6 +69,17 @@ void run_least(void)
 {
     unsigned first;
 
+    if (MSEG_REFUSED) {
+        /* On each call that would activate it, and nothing stays behind. */
+        give_list(make_short_list, BIOS_LIST);
+        for (unsigned i = 0; i < 2; i++) {
+            activation_vmcs();
+            expect_call("few-tables", API_INITIALIZE, STM_OUT_OF_RESOURCES);
+            activation_vmcs();
+            expect_call("few-tables", API_START, STM_OUT_OF_RESOURCES);
+        }
+        return;
+    }
     give_list(make_long_list, BIOS_LIST);
     activation_vmcs();
     expect_call("long-list", API_INITIALIZE, STM_UNSPECIFIED);
