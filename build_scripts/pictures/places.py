@@ -167,17 +167,19 @@ def _filled(parts: list[tuple[str, int, str]], base: int, end: int, rest: tuple[
     return tuple(found)
 
 
-def _activation_tables() -> list[tuple[str, int, str]]:
-    """The loader's page tables, which become the STM's own: of the six, three are walked, and the rest is memory."""
+def _activation_tables(gb: int) -> list[tuple[str, int, str]]:
+    """The loader's page tables, which become the STM's own: of the six, three are walked, and the rest is memory.
+
+    Args:
+        gb: that of MSEG, 0 to 3.
+    """
+    memory = "activation: directories that nobody walks, as memory"
     return [
         ("activation: top page table, and in its other half the VMCS database", layout.PAGE, "data"),
         ("activation: page of pointers", layout.PAGE, "text"),
+        (memory, gb * layout.PAGE, "data"),
         ("activation: page directory", layout.PAGE, "read-only"),
-        (
-            "activation: directories that nobody walks, as memory",
-            layout.ACTIVATION_TABLES_SIZE - 3 * layout.PAGE,
-            "data",
-        ),
+        (memory, (3 - gb) * layout.PAGE, "data"),
     ]
 
 
@@ -201,7 +203,7 @@ def mseg_parts(data: bytes, base: int, size: int, processors: int) -> tuple[Plac
         ("headers and GDT", lab.text_offset, "read-only"),
         ("text of the STM", text, "text"),
         ("read-only data of the STM", static - lab.text_offset - text, "read-only"),
-        *_activation_tables(),
+        *_activation_tables(base >> 30),
         ("loader's data, shared data, bitmaps", layout.DYNAMIC_SHARED_SIZE, "data"),
         (f"stack and two VMCSs for each processor ({processors})", processors * layout.BLOCK_SIZE, "data"),
     ]

@@ -103,6 +103,7 @@ TestMemory (
   @param[in]  Text        Offset of the text, 1000H, and its size in the upper half.
   @param[in]  Processors  How many are served.
   @param[in]  HugePages   Has the processor EPT leaves of 1 GB?
+  @param[in]  Again       TRUE for another activation, on the tables as the last one has left them.
   @param[out] Found       HostCr3, EptPointer, pages of the pool, those of it that the STM's
                           own tables take, and those that the EPT takes.
 
@@ -118,6 +119,7 @@ TestBuild (
   IN  UINT64   Text,
   IN  UINT32   Processors,
   IN  BOOLEAN  HugePages,
+  IN  BOOLEAN  Again,
   OUT UINT64   Found[5]
   )
 {
@@ -146,14 +148,16 @@ TestBuild (
   //
   Own    = Mseg / SIZE_1GB;
   Tables = (UINT64 *)(UINTN)mShared.ActivationTables;
-  ZeroMem (Tables, STM_MSEG_ACTIVATION_TABLES_SIZE);
-  Tables[0] = (mShared.ActivationTables + STM_TABLES_POINTERS) | 0x23;
-  for (Index = 0; Index < 4; Index++) {
-    Tables[512 + Index] = (mShared.ActivationTables + STM_TABLES_DIRECTORY (Index)) | 0x23;
-  }
+  if (!Again) {
+    ZeroMem (Tables, STM_MSEG_ACTIVATION_TABLES_SIZE);
+    Tables[0] = (mShared.ActivationTables + STM_TABLES_POINTERS) | 0x23;
+    for (Index = 0; Index < 4; Index++) {
+      Tables[512 + Index] = (mShared.ActivationTables + STM_TABLES_DIRECTORY (Index)) | 0x23;
+    }
 
-  for (Index = 0; Index < 512; Index++) {
-    Tables[(2 + Own) * 512 + Index] = (Own * SIZE_1GB + Index * (UINT64)SIZE_2MB) | 0xE3;
+    for (Index = 0; Index < 512; Index++) {
+      Tables[(2 + Own) * 512 + Index] = (Own * SIZE_1GB + Index * (UINT64)SIZE_2MB) | 0xE3;
+    }
   }
 
   if (!StmTakeTables (&mShared) || !StmDivideMseg (&mShared, Processors)) {

@@ -19,7 +19,8 @@ PROCESSORS = 8
 SIZE = layout.needed_size(SOFTWARE, PROCESSORS)
 STATIC = SOFTWARE.static_image_size
 TEXT = (PAGE, STATIC - 2 * PAGE)
-DYNAMIC = STATIC + layout.ACTIVATION_TABLES_SIZE
+# In front of it is what a processor needs that has no block: image, tables, lock, entry stack.
+DATA_ONLY = STATIC + layout.ACTIVATION_TABLES_SIZE + layout.DYNAMIC["STM_DYNAMIC_MSR_BITMAP"]
 PRESENT, WRITABLE, LARGE, EXECUTE_DISABLE = 1, 2, 1 << 7, 1 << 63
 ADDRESS = 0x000F_FFFF_FFFF_F000
 TSEG_SIZE = 0x80_0000
@@ -55,12 +56,15 @@ class Built:
     ept_pages: int
 
 
-def build(library: ctypes.CDLL, tseg: int, mseg: int, size: int = SIZE, *, huge: bool = True) -> Built:
+def build(
+    library: ctypes.CDLL, tseg: int, mseg: int, size: int = SIZE, *,
+    huge: bool = True, tseg_size: int = TSEG_SIZE, again: bool = False,
+) -> Built:  # fmt: skip
     found = (ctypes.c_uint64 * 5)()
-    numbers = (tseg, TSEG_SIZE, mseg, size, STATIC, TEXT[0] | TEXT[1] << 32)
+    numbers = (tseg, tseg_size, mseg, size, STATIC, TEXT[0] | TEXT[1] << 32)
     library.TestBuild.restype = ctypes.c_uint32
     problem = library.TestBuild(
-        *map(ctypes.c_uint64, numbers), ctypes.c_uint32(PROCESSORS), ctypes.c_ubyte(huge), found
+        *map(ctypes.c_uint64, numbers), ctypes.c_uint32(PROCESSORS), ctypes.c_ubyte(huge), ctypes.c_ubyte(again), found
     )
     return Built(problem, *found)
 
@@ -104,18 +108,35 @@ def check_ept(top: int, tseg: int, mseg: int, size: int) -> None:
 
 @pytest.mark.parametrize("before", range(0, SIZE // PAGE + 1))
 def test_boundary_of_2_mb(library: ctypes.CDLL, tseg: int, before: int) -> None:
-    """So many pages of MSEG lie in front of it. Behind the activation tables it costs the EPT a table, which there is;
-    within them or the image the STM as well, and there is none: then nothing but the EPT is missing."""
+    """So many pages of MSEG lie in front of it. Behind what all need it costs the EPT a table, which there is; within
+    that the STM as well, and there is none: then nothing but the EPT is missing."""
     mseg = tseg + 2 * REGION - before * PAGE
     built = build(library, tseg, mseg)
     crosses = 0 < before < SIZE // PAGE
-    twice = crosses and before < DYNAMIC // PAGE
+    twice = crosses and before < DATA_ONLY // PAGE
     assert (built.problem, built.pool, built.own_pages) == (0, layout.RESERVE_PAGES, 3 if twice else 2)
     check_own(built.own, tseg, mseg)
     assert bool(built.ept) == (not twice)
     if built.ept:
         assert built.ept_pages == (5 if crosses else 4)
         check_ept(built.ept, tseg, mseg, SIZE)
+
+
+@pytest.mark.parametrize("before", [0, 1, SIZE // PAGE - 1])
+def test_smram_is_told_later(library: ctypes.CDLL, tseg: int, before: int) -> None:
+    """By a firmware that sets SMRR between two activations. Who still goes through the tables finds MSEG as it was."""
+    mseg = tseg + 2 * REGION - before * PAGE
+    alone = build(library, mseg, mseg, tseg_size=SIZE)
+    assert alone.problem == 0
+    # A processor that remembers where the tables of the image are.
+    entry = (ctypes.c_uint64 * 512).from_address(alone.own + (2 + tseg // GB) * PAGE)[mseg % GB // REGION]
+    image = slice(mseg % REGION // PAGE, min(mseg % REGION + STATIC, REGION) // PAGE)
+    remembered = (ctypes.c_uint64 * 512).from_address(entry & ADDRESS)
+    seen = remembered[image]
+    told = build(library, tseg, mseg, again=True)
+    assert (told.problem, bool(told.ept)) == (0, before != 1)
+    assert remembered[image] == seen and all(seen)
+    check_own(told.own, tseg, mseg)
 
 
 def test_three_pages_more_are_enough(library: ctypes.CDLL, tseg: int) -> None:

@@ -71,11 +71,12 @@ LeafOf (
 }
 
 /**
-  Make the activation tables the STM's own. Done before, they stay as they are: a processor
-  that is leaving may still go through them.
+  Make the activation tables the STM's own.
 
-  Each entry changes by one store, and the leaves behind it map what this processor uses to
-  where it is.
+  They may be in use: by processors that wait for the lock, and by one that is leaving. These
+  need the image and the front of the dynamic area. So each entry changes by one store, and
+  what maps these is at the same place and says the same at each activation, even if TSEG is
+  told otherwise.
 
   @param[in,out] Shared  Shared state with the memory map filled in.
   @param[out]    Used    Pages of the pool that they take.
@@ -91,18 +92,18 @@ BuildPageTables (
   )
 {
   volatile UINT64  *Directory;
-  UINT64           *Table;
+  volatile UINT64  *Table;
   UINT64           First;
   UINT64           Region;
   UINT64           Entry;
-  UINT64           DataOnly;
+  UINTN            MsegFirst;
+  UINTN            MsegTables;
   UINTN            Index;
   UINTN            Page;
-  BOOLEAN          Fresh;
+  UINTN            Number;
 
   Directory = (volatile UINT64 *)(UINTN)STM_DIRECTORY_OF (Shared);
   First     = Shared->TsegBase & ~(UINT64)(SIZE_1GB - 1);
-  Fresh     = (BOOLEAN)((Directory[(Shared->MsegBase - First) / SIZE_2MB % STM_PAGE_MAP_ENTRIES] & PAGE_LARGE) != 0);
 
   //
   // Windows in the same GB as TSEG take one table of their own: in its second 2 MB, so that
@@ -119,39 +120,42 @@ BuildPageTables (
   }
 
   //
-  // Behind the activation tables MSEG is data, which is what a large leaf is for: where a
-  // boundary of 2 MB lies there, the EPT gets the table that the second half would take.
+  // The first pages are for what others need. Behind that MSEG is data, for which a large
+  // leaf is enough: where a boundary of 2 MB lies there, the EPT gets the table that the
+  // second half would take.
   //
-  DataOnly = Shared->ActivationTables + STM_DYNAMIC_FROM_TABLES;
-  *Used    = 0;
+  MsegFirst  = (UINTN)(Shared->MsegBase - First) / SIZE_2MB;
+  MsegTables = (UINTN)(Shared->Dynamic + STM_DYNAMIC_MSR_BITMAP - 1 - First) / SIZE_2MB - MsegFirst + 1;
+  *Used      = (UINT32)MsegTables;
   for (Index = 0; Index < STM_PAGE_MAP_ENTRIES; Index++) {
     Region = First + Index * SIZE_2MB;
     Entry  = 0;
     if ((Region == Shared->WindowBase) || ((Region < Shared->TsegEnd) && (Region + SIZE_2MB > Shared->TsegBase))) {
-      Entry = Region | PAGE_DATA | PAGE_LARGE;
-      if ((Region < Shared->TsegBase) || (Region + SIZE_2MB > Shared->TsegEnd) ||
-          ((Region < DataOnly) && (Region + SIZE_2MB > Shared->MsegBase)))
-      {
-        if (*Used == Shared->PoolPages) {
+      Entry  = Region | PAGE_DATA | PAGE_LARGE;
+      Number = Index - MsegFirst;
+      if ((Number < MsegTables) || (Region < Shared->TsegBase) || (Region + SIZE_2MB > Shared->TsegEnd)) {
+        if (Number >= MsegTables) {
+          Number = *Used;
+          *Used += 1;
+        }
+
+        if (Number >= Shared->PoolPages) {
           return FALSE;
         }
 
-        Table  = (UINT64 *)(UINTN)(Shared->Pool + (UINT64)*Used * SIZE_4KB);
-        Entry  = (UINTN)Table | PAGE_TABLE;
-        *Used += 1;
+        Table = (volatile UINT64 *)(UINTN)(Shared->Pool + Number * SIZE_4KB);
+        Entry = (UINTN)Table | PAGE_TABLE;
         if (Region == Shared->WindowBase) {
-          Shared->Windows = Table;
+          Shared->Windows = (UINT64 *)Table;
         }
 
-        for (Page = 0; Fresh && (Page < STM_PAGE_MAP_ENTRIES); Page++) {
+        for (Page = 0; Page < STM_PAGE_MAP_ENTRIES; Page++) {
           Table[Page] = LeafOf (Shared, Region + Page * SIZE_4KB);
         }
       }
     }
 
-    if (Fresh) {
-      Directory[Index] = Entry;
-    }
+    Directory[Index] = Entry;
   }
 
   return TRUE;
