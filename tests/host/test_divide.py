@@ -105,7 +105,9 @@ def test_the_needed_size_is_enough_where_a_region_takes_4_kb(library: ctypes.CDL
     assert not divide(library, size - (2 - processors % 2) * PAGE, processors, PAGE).done
 
 
-@pytest.mark.parametrize(("own", "draft", "bios_list", "spare"), [(0, 3, 4, 1), (1, 2, 4, 1), (2, 2, 3, 1), (3, 2, 3, 0)])
+@pytest.mark.parametrize(
+    ("own", "draft", "bios_list", "spare"), [(0, 3, 4, 1), (1, 2, 4, 1), (2, 2, 3, 1), (3, 2, 3, 0)]
+)
 def test_directories_that_no_activation_needs(
     library: ctypes.CDLL, own: int, draft: int, bios_list: int, spare: int
 ) -> None:

@@ -5,11 +5,14 @@
 ;  the VM entry that deactivates the treatment there is always an instruction. At
 ;  that moment another processor may find nobody inside and build everything anew
 ;  that all share: the STM's page tables, IDT, EPT, bitmaps. So what comes after
-;  the count uses none of it:
+;  the count uses nothing of it that changes:
 ;
 ;    code          text, never written after the load
-;    page tables   those of the activation, which the loader has built and which
-;                  the STM itself maps read-only
+;    page tables   the STM's, which are those of the activation. They are written
+;                  meanwhile, but what maps the text, from the top table down, gets
+;                  what it has, at the same place: BuildPageTables. In the page of
+;                  the top table the VMCS database changes, too, whose words are no
+;                  entries that are present
 ;    stack         none
 ;    registers     loaded before; RSP, which the VMCS holds, names the counter
 ;    VMCS          this processor's own, in its block, which no other processor
@@ -31,7 +34,7 @@
 extern ASM_PFX(StmLeaveFailed)
 
 ;
-; rcx = interrupted registers, rdx = counter, r8 = activation page tables,
+; rcx = interrupted registers, rdx = counter, r8 = page tables,
 ; r9b = launched.
 ;
 global ASM_PFX(AsmLeave)

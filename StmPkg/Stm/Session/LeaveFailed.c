@@ -17,9 +17,9 @@ StmLeaveFailed (
 /**
   Mend the SMM-transfer VMCS, or crash: called by Leave.nasm.
 
-  This processor is counted out, on the activation page tables and its own stack.
-  What all share may be in the making, so nothing of it is used but the words that
-  survive it.
+  This processor is counted out, on its own stack, and on page tables that another one may
+  be making anew with the same leaves for MSEG (Init/HostState.c). What else all share may
+  be in the making, so nothing of it is used but the words that survive it.
 
   The one thing that can be wrong and can be mended is the link pointer: the
   executive monitor's current VMCS, whose region it may have overwritten since.
