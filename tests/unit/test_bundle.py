@@ -21,87 +21,11 @@ import pytest
 from build_scripts import bootstrap, cache, cli, paths, system
 from build_scripts.builds import firmware_build, qemu_build
 from build_scripts.builds.compiler import compiler_version
-from build_scripts.bundles import archive, environment, host, record, starter
-from build_scripts.bundling import content, exchange
+from build_scripts.bundles import archive, environment, host, starter
+from build_scripts.bundling import exchange
 from build_scripts.errors import ExitCode, LabError
 from build_scripts.sources import sources
-from build_scripts.sources.content import tree_digest
-
-SMALL_CHECKOUT = ("build_scripts/__init__.py", "README.md", bootstrap.LOCK_FILE.name)
-
-
-def entry(store: str, key: str, files: dict[str, str]) -> None:
-    """A finished entry of the cache; what has no ending is a program."""
-    with paths.published(cache.entry(store, key)) as staging:
-        for name, text in files.items():
-            (staging / name).write_text(text)
-            (staging / name).chmod(0o644 if "." in name else 0o755)
-        cache.seal(staging)
-
-
-def stamped(name: str) -> Path:
-    """A fetched source, as far as its stamp tells."""
-    identity = f"{name}-{sources.PINS[name]['version']}"
-    folder = paths.cache_dir() / f"{name}-{cache.identity_of(identity)}"
-    folder.mkdir()
-    facts = {"pin": sources.PINS[name]["version"], "version": sources.PINS[name]["version"], "origin": "a test"}
-    (folder / sources.STAMP).write_text(json.dumps(facts | {"identity": identity, "content": "0"}))
-    return folder
-
-
-def sealed(tree: Path) -> None:
-    """What the tree holds now is what was fetched."""
-    facts = json.loads((tree / sources.STAMP).read_text())
-    (tree / sources.STAMP).write_text(json.dumps(facts | {"content": tree_digest(tree)}))
-
-
-def elsewhere(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
-
-
-@pytest.fixture
-def teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache with small stand-ins of all that is built, for this checkout's own keys."""
-    for variable in ("EDK2_DIR", "QEMU_SRC", "STMLAB_QEMU", "STMLAB_SHARED_CACHE"):
-        monkeypatch.delenv(variable, raising=False)
-    elsewhere(monkeypatch, tmp_path / "teacher")
-    edk2, _qemu = stamped("edk2"), stamped("qemu")
-    tools = edk2 / sources.BASETOOLS / "bin"
-    tools.mkdir(parents=True)
-    (tools / "GenFw").write_text("#!/bin/sh\n")
-    (tools / "GenFw").chmod(0o755)
-    (tools / "Link").symlink_to("GenFw")
-    (edk2 / "Outside").symlink_to("/opt/X11/include")
-    sealed(edk2)
-    entry("machines", qemu_build.binary_key(sources.identify("qemu")), {qemu_build.BINARY: "#!/bin/sh\necho 10.0\n"})
-    images = {name: f"image {name}" for name in (*firmware_build.FILES, firmware_build.MODULES)}
-    entry("firmware", firmware_build.firmware_key(sources.identify("edk2"), "DEBUG"), images)
-    packages = tmp_path / "teacher/stmlab/venv-1"
-    (packages / "bin").mkdir(parents=True)
-    (packages / "lib/python3/site-packages").mkdir(parents=True)
-    (packages / "lib/python3/site-packages/thing.py").write_text("x = 1\n")
-    (packages / "bin/thing").write_text(f"#!{packages}/bin/python\nprint(1)\n")
-    (packages / "bin/thing").chmod(0o755)
-    (packages / "bin/python").symlink_to(sys.executable)
-    (packages / bootstrap.READY).touch()
-    monkeypatch.setattr(bootstrap, "finished_environment", lambda: packages)
-    monkeypatch.setattr(content, "checkout_files", lambda top: ((f"checkout/{n}", top / n) for n in SMALL_CHECKOUT))
-    return tmp_path
-
-
-@pytest.fixture
-def bundle(teacher: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What the teacher has exported; from now on the cache is a student's, and empty."""
-    target = teacher / "lab.bundle"
-    assert exchange.export(target) > 10
-    elsewhere(monkeypatch, teacher / "student")
-    return target
-
-
-def nothing_left(base: Path) -> bool:
-    """Whether an import has left no part, finished or not."""
-    left = [path for path in base.rglob("*") if path.is_file() and "locks" not in path.parts]
-    return [path for path in left if "indexes" not in path.parts] == []
+from tests.support.bundles import SMALL_CHECKOUT, elsewhere, nothing_left
 
 
 def test_round_trip(bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -427,79 +351,6 @@ def test_a_machine_that_does_not_start(
     said = capsys.readouterr().err
     assert "no libglib" in said and "libglib2.0-0" in said
     assert nothing_left(bundle.parent / "student")
-
-
-@pytest.mark.parametrize(
-    ("missing", "words"), [("machines", "the machine of this checkout"), ("firmware", "the firmware of this checkout")]
-)
-def test_nothing_built_yet(missing: str, words: str, teacher: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shutil.rmtree(paths.cache_dir() / "finished" / missing)
-    assert cli.main(["bundle", "export", str(teacher / "lab.bundle")]) == ExitCode.USAGE
-    said = capsys.readouterr().err
-    assert words in said and "build_scripts build" in said
-    assert not (teacher / "lab.bundle").exists()
-
-
-@pytest.mark.parametrize("name", ["edk2", "qemu"])
-def test_an_export_fetches_nothing(
-    name: str, teacher: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    fetched: list[str] = []
-    monkeypatch.setattr(sources, "_fetched", fetched.append)
-    shutil.rmtree(next(paths.cache_dir().glob(f"{name}-*")))
-    assert cli.main(["bundle", "export", str(teacher / "lab.bundle")]) == ExitCode.USAGE
-    assert f"{name} has not been fetched yet" in capsys.readouterr().err
-    assert fetched == [] and not (teacher / "lab.bundle").exists()
-
-
-def test_a_changed_edk2_is_not_exported(teacher: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Whoever imports it would have it stamped as what was fetched."""
-    (sources.edk2_dir() / sources.BASETOOLS / "bin/GenFw").write_text("#!/bin/sh\nexit 1\n")
-    assert cli.main(["bundle", "export", str(teacher / "lab.bundle")]) == ExitCode.USAGE
-    said = capsys.readouterr().err
-    assert "edk2 in the cache was changed" in said and "delete it, then" in said
-    assert not (teacher / "lab.bundle").exists()
-
-
-def test_a_missing_edk2_is_not_exported(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What the record of an import tells of it is enough for keys, and not for a bundle."""
-    exchange.bring(bundle)
-    shutil.rmtree(sources.edk2_dir())
-    assert cli.main(["bundle", "export", str(bundle.parent / "second.bundle")]) == ExitCode.USAGE
-    assert "edk2 is missing" in capsys.readouterr().err
-    exchange.bring(bundle)
-    assert exchange.export(bundle.parent / "second.bundle") > 10
-
-
-def test_an_export_that_fails_leaves_the_old_file(teacher: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    target = teacher / "lab.bundle"
-    target.write_text("old")
-
-    def stopped(_writer: archive.Writer, _header: dict[str, Any]) -> None:
-        raise OSError(28, "No space left on device", str(target))
-
-    monkeypatch.setattr(archive.Writer, "finish", stopped)
-    assert cli.main(["bundle", "export", str(target)]) == ExitCode.BUILD_FAILED
-    assert target.read_text() == "old" and [path.name for path in teacher.glob(".lab*")] == []
-
-
-def test_the_checkout_goes_in_without_what_was_built_in_it(tmp_path: Path) -> None:
-    """With and without git."""
-    for name in ("README.md", "StmPkg/a.c", "Build/x.o", "old.bundle"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(name)
-    (tmp_path / ".gitignore").write_text("Build/\n*.bundle\n")
-    wanted = ["checkout/.gitignore", "checkout/README.md", "checkout/StmPkg/a.c"]
-    assert [name for name, _path in content.checkout_files(tmp_path)] == wanted
-    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
-    assert [name for name, _path in content.checkout_files(tmp_path)] == wanted
-
-
-def test_a_record_that_cannot_be_read_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    elsewhere(monkeypatch, tmp_path)
-    for text in ("", "[]", '{"compiler": 1, "sources": {}}', '{"compiler": "1", "sources": {"qemu": {}}}'):
-        (paths.cache_dir() / record.RECORD).write_text(text)
-        assert record.all_records() == []
 
 
 def test_a_shared_cache_is_read_and_never_written(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
