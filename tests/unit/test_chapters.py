@@ -72,3 +72,15 @@ def test_the_index_has_them_in_order(checkout: Path) -> None:
     assert tuple(menu[1 : 1 + len(CHAPTERS)]) == CHAPTERS
     order = [CHAPTERS.index(exercise.page.removeprefix("tutorial/")) for exercise in EXERCISES]
     assert order == sorted(order)
+
+
+def test_the_table_of_exercises(checkout: Path) -> None:
+    """A row for each, in order, with its chapter, its title, and what checks it."""
+    text = (checkout / "docs/reference/exercises.rst").read_text(encoding="utf-8")
+    rows = re.findall(r"^   \* - ``(.+)``\n     - :doc:`/(.+)`\n     - (.+)\n     - (.+)$", text, re.MULTILINE)
+    checks = [
+        "the file of answers" if each.answers else f"``bare {each.program}``" if each.program else "a boot"
+        for each in EXERCISES
+    ]
+    expected = [(each.name, each.page, each.title) for each in EXERCISES]
+    assert rows == [(*row, check) for row, check in zip(expected, checks, strict=True)]

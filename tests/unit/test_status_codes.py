@@ -47,6 +47,12 @@ def test_every_code_has_a_row(codes: dict[str, int], tables: tuple[dict[str, str
     assert set(tables[0]) | set(tables[1]) == set(codes)
 
 
+def test_every_row_has_its_number(codes: dict[str, int], tables: tuple[dict[str, str], dict[str, str]]) -> None:
+    rows = {**tables[0], **tables[1]}
+    numbers = {name: row.splitlines()[0].removeprefix("     - ") for name, row in rows.items()}
+    assert numbers == {name: f"{code:08X}H" for name, code in codes.items()}
+
+
 def test_rows_are_what_the_sources_say(
     codes: dict[str, int], tables: tuple[dict[str, str], dict[str, str]], checkout: Path
 ) -> None:
@@ -82,4 +88,5 @@ def _models(text: str) -> list[str]:
 def test_reasons(tables: tuple[dict[str, str], dict[str, str]]) -> None:
     """A code that is not returned has a reason and no test."""
     for name, row in tables[1].items():
-        assert len(row.split()) >= 3 and not _TEST.search(row), name
+        _number, _, reason = row.partition("\n")
+        assert len(reason.split()) >= 3 and not _TEST.search(row), name
