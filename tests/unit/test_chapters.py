@@ -84,3 +84,16 @@ def test_the_table_of_exercises(checkout: Path) -> None:
     ]
     expected = [(each.name, each.page, each.title) for each in EXERCISES]
     assert rows == [(*row, check) for row, check in zip(expected, checks, strict=True)]
+
+
+def test_the_class_page_has_every_chapter_with_its_exercises(checkout: Path) -> None:
+    """A row for each chapter, in order: a command that the chapter shows, and all of its exercises."""
+    text = (checkout / "docs/guide/class.rst").read_text(encoding="utf-8")
+    rows = re.findall(r"   \* - :doc:`/tutorial/([\w-]+)`\n     - (.+)\n     - (.+)\n", text)
+    assert tuple(name for name, _, _ in rows) == CHAPTERS
+    for name, commands, exercises in rows:
+        own = [exercise.name for exercise in EXERCISES if exercise.page == f"tutorial/{name}"]
+        assert re.findall(r"``([\w-]+)``", exercises) == own
+        shown = page(checkout, name)
+        for command in re.findall(r"``(.+?)``", commands):
+            assert f"python3 -m build_scripts {command}" in shown, (name, command)
