@@ -306,10 +306,12 @@ def test_calls_in_any_order(stm: Stm) -> None:
 
 @pytest.mark.parametrize("claim", [memory(MSEG, PAGE), msr(0x9B, 0, 1)])
 def test_the_stms_own_is_not_claimed(stm: Stm, claim: bytes) -> None:
-    """INITIALIZE_PROTECTION fails and leaves no STM active; with another list it succeeds."""
+    """INITIALIZE_PROTECTION, and a START before it, fail and leave no STM active; with another list it succeeds."""
     stm.start()
     put(BIOS_LIST, claim + end())
     stm.library.TestGiveList(ctypes.c_uint64(BIOS_LIST))
+    assert hex(stm.call(0, model.START)[0]) == hex(resources.UNPROTECTABLE)
+    assert not stm.library.TestIsInside(ctypes.c_uint32(0))
     assert hex(stm.call(0, model.INITIALIZE)[0]) == hex(resources.UNPROTECTABLE)
     assert not stm.library.TestIsInside(ctypes.c_uint32(0))
     put(BIOS_LIST, ANY + end())

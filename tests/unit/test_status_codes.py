@@ -90,3 +90,12 @@ def test_reasons(tables: tuple[dict[str, str], dict[str, str]]) -> None:
     for name, row in tables[1].items():
         _number, _, reason = row.partition("\n")
         assert len(reason.split()) >= 3 and not _TEST.search(row), name
+
+
+def test_answers_to_a_launcher_have_the_headers_numbers(codes: dict[str, int], checkout: Path) -> None:
+    """The launcher's page names an answer by its number and by words of the code's name."""
+    page = (checkout / "docs/guide/launching.rst").read_text(encoding="utf-8")
+    rows = re.findall(r"^   \* - (8\w{7})H, (.+)$", page, re.MULTILINE)
+    names = {f"{code:08X}": name.lower().split("_") for name, code in codes.items()}
+    wrong = [(number, words) for number, words in rows if not set(words.lower().split()) <= set(names.get(number, ()))]
+    assert len(rows) >= 8 and wrong == [("80010001", "the regions lie in SMRAM")]
