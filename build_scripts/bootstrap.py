@@ -164,8 +164,11 @@ def ready() -> bool:
 def finished_environment() -> Path | None:
     """The environment that is there for one of this system's interpreters, if one is."""
     for python in system.PYTHONS:
-        if python and Path(python).exists() and (environment_dir(python) / READY).is_file():
-            return environment_dir(python)
+        if python and Path(python).exists():
+            # Each look starts the interpreter, and every command of the lab begins here.
+            environment = environment_dir(python)
+            if (environment / READY).is_file():
+                return environment
     return None
 
 
