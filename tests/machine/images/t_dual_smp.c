@@ -4,16 +4,10 @@
  * SMM-transfer VMCS of its own, and both may be in SMM at once.  INIT and SIPI from
  * the other one, in each state.  Only the first processor writes checks.
  */
+#include "smp.h"
 #include "stm.h"
 
-#define SMP_AT        0x8000u
-#define ICR_HIGH      0xFEE00310u
-#define ICR_LOW       0xFEE00300u
 #define FIRST         0u
-#define OTHER         (1u << 24) /* APIC id 1 */
-#define ICR_INIT      0x4500u
-#define ICR_SIPI      0x4600u
-#define ICR_SMI       0x4200u
 #define SIPI_VECTOR   0x21u
 #define OTHER_STACK   0x18000u
 #define OTHER_SMBASE  0x50000u
@@ -21,7 +15,6 @@
 #define WAIT_FOR_SIPI 3
 #define TIMER         3000000u
 
-extern uint8_t smp_block[], smp_block_end[];
 void smp_guest(void);
 
 void g_out(void);
@@ -48,12 +41,6 @@ static void give_turn(void)
     for (uint32_t i = 0; i < 20000; i++) {
         __asm__ volatile("pause" : : : "memory");
     }
-}
-
-static void send(uint32_t to, uint32_t icr)
-{
-    write32(ICR_HIGH, to);
-    write32(ICR_LOW, icr);
 }
 
 #include "second.h" /* uses wait_for() */
@@ -143,9 +130,7 @@ static void nothing(void)
 
 static void start(void)
 {
-    memcpy((void *)(uintptr_t)SMP_AT, smp_block, (size_t)(smp_block_end - smp_block));
-    send(OTHER, ICR_INIT);
-    send(OTHER, ICR_SIPI | SMP_AT >> 12);
+    smp_start();
     run_there(nothing);
 }
 

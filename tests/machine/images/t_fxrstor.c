@@ -5,18 +5,14 @@
  * To the guest one page is another; the host finds its own behind each exit.
  */
 #include "ept.h"
+#include "smp.h"
 #include "vmx.h"
 
-#define SMP_AT   0x8000u
 #define ROUNDS   200000u
 #define OWN      0x4F574Eull
-#define OTHER    0x4F54484552ull
-#define ICR_INIT 0x4500u
-#define ICR_SIPI (0x4600u | SMP_AT >> 12)
+#define ANOTHER  0x4F54484552ull
 
-extern uint8_t smp_block[], smp_block_end[];
 void smp_guest(void);
-void smp_main(void);
 
 static volatile uint64_t executed;
 static volatile bool stop;
@@ -32,17 +28,9 @@ void smp_main(void)
     }
 }
 
-static void send(uint32_t icr)
-{
-    write32(0xFEE00310, 1u << 24);
-    write32(0xFEE00300, icr);
-}
-
 static void start(void)
 {
-    memcpy((void *)(uintptr_t)SMP_AT, smp_block, (size_t)(smp_block_end - smp_block));
-    send(ICR_INIT);
-    send(ICR_SIPI);
+    smp_start();
     for (uint32_t i = 0; !executed; i++) {
         if (i > 200000000) {
             panic("the second processor does not start");
@@ -73,7 +61,7 @@ void run_tests(void)
     uint64_t directory, table, before;
 
     *own = OWN;
-    *other = OTHER;
+    *other = ANOTHER;
     vmx_start();
     vmcs_new_guest(smp_guest);
     wr(VMCS_EPT_POINTER, ept_identity(&directory));

@@ -4,16 +4,10 @@
  * Cross-Modifying Code" (9.1.3). The second processor serializes before each call, so that
  * after the write it executes what was written.
  */
-#include "vmx.h"
+#include "smp.h"
 
-#define SMP_AT   0x8000u
 #define ROUNDS   20000u
 #define PATIENCE 20000u /* calls */
-#define ICR_INIT 0x4500u
-#define ICR_SIPI (0x4600u | SMP_AT >> 12)
-
-extern uint8_t smp_block[], smp_block_end[];
-void smp_main(void);
 
 /* On one page, on which there is always code: the second is called each time and never written. */
 static uint32_t (*volatile patched)(void);
@@ -33,17 +27,9 @@ void smp_main(void)
     }
 }
 
-static void send(uint32_t icr)
-{
-    write32(0xFEE00310, 1u << 24);
-    write32(0xFEE00300, icr);
-}
-
 static void start(void)
 {
-    memcpy((void *)(uintptr_t)SMP_AT, smp_block, (size_t)(smp_block_end - smp_block));
-    send(ICR_INIT);
-    send(ICR_SIPI);
+    smp_start();
     for (uint32_t i = 0; !calls; i++) {
         if (i > 200000000) {
             panic("the second processor does not start");

@@ -5,15 +5,9 @@
  * interrupted guest.  What comes of it afterwards is checked.
  * The second processor speaks where the first one cannot, and sends what ends the wait.
  */
+#include "smp.h"
 #include "stm.h"
 
-#define SMP_AT      0x8000u
-#define ICR_HIGH    0xFEE00310u
-#define ICR_LOW     0xFEE00300u
-#define OTHER       (1u << 24) /* APIC id 1 */
-#define ICR_NMI     0x4400u
-#define ICR_INIT    0x4500u
-#define ICR_SIPI    0x4600u
 #define SIPI_VECTOR 0x21u
 #define NOTHING     0u
 #define WAIT_FOR_SIPI 3u
@@ -23,8 +17,6 @@
 #define LSR_READY   1u
 #define PATTERN     0x1122334455667788ull
 
-extern uint8_t smp_block[], smp_block_end[];
-void smp_main(void);
 
 void g_loop(void);
 void g_smi(void);
@@ -38,12 +30,6 @@ static void give_turn(void)
     for (uint32_t i = 0; i < 20000; i++) {
         __asm__ volatile("pause" : : : "memory");
     }
-}
-
-static void send(uint32_t to, uint32_t icr)
-{
-    write32(ICR_HIGH, to);
-    write32(ICR_LOW, icr);
 }
 
 static void stop_here(const char *where)
@@ -80,9 +66,7 @@ void smp_main(void)
 
 static void start_other(void)
 {
-    memcpy((void *)(uintptr_t)SMP_AT, smp_block, (size_t)(smp_block_end - smp_block));
-    send(OTHER, ICR_INIT);
-    send(OTHER, ICR_SIPI | SMP_AT >> 12);
+    smp_start();
     while (!there) {
         __asm__ volatile("pause" : : : "memory");
     }

@@ -6,15 +6,9 @@
  * writes checks.
  */
 #include "ept.h"
+#include "smp.h"
 #include "vmx.h"
 
-#define SMP_AT   0x8000u
-#define ICR_HIGH 0xFEE00310u
-#define ICR_LOW  0xFEE00300u
-#define OTHER    (1u << 24) /* APIC id 1 */
-#define ICR_INIT 0x4500u
-#define ICR_SIPI 0x4600u
-#define ICR_NMI  0x4400u
 #define WINDOW   0x3000000ull /* a 2-MByte page whose mapping changes; g_probe has the same */
 #define FRAME_A  0x2000000ull
 #define FRAME_B  0x2200000ull
@@ -27,8 +21,6 @@
 #define INVEPT_ALL     2u
 #define INVVPID_SHIFT  40 /* first type in IA32_VMX_EPT_VPID_CAP */
 #define INVEPT_SHIFT   24 /* type 0, which no processor has */
-
-extern uint8_t smp_block[], smp_block_end[];
 
 /* Reads the window into RBX at every entry; the other one, again and again until the host says otherwise. */
 void g_probe(void);
@@ -66,12 +58,6 @@ static void wait_for(volatile uint32_t *what, uint32_t value)
         }
         __asm__ volatile("pause" : : : "memory");
     }
-}
-
-static void send(uint32_t icr)
-{
-    write32(ICR_HIGH, OTHER);
-    write32(ICR_LOW, icr);
 }
 
 #include "second.h" /* uses wait_for() */
@@ -239,7 +225,7 @@ static void test_shootdown(void)
     wait_for(&rounds, 100);
     check_eq("VMX-VPID-07", "before", watched, MARK_A);
     map(FRAME_B);
-    send(ICR_NMI);
+    send(OTHER, ICR_NMI);
     wait_for(&shot_down, exits + 1);
     rounds = 0;
     wait_for(&rounds, 100);
@@ -289,9 +275,7 @@ void run_tests(void)
     here.vmcs = vmcs_alloc();
     there.vmcs = vmcs_alloc();
     there.vmxon = vmcs_alloc();
-    memcpy((void *)(uintptr_t)SMP_AT, smp_block, (size_t)(smp_block_end - smp_block));
-    send(ICR_INIT);
-    send(ICR_SIPI | SMP_AT >> 12);
+    smp_start();
     run_there(enter_vmx);
     for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
         way = &ways[i];
