@@ -7,6 +7,7 @@
 **/
 
 #include "../../StmPkg/ExecutiveMonitor/Loader/ExecMon.h"
+#include "shift_stub.h"
 
 UINT64  TestCall;         ///< RBX of the latest hypercall; 0 for none
 CHAR16  TestPrinted[64];  ///< the format of what was printed
@@ -60,16 +61,6 @@ StrDecimalToUintn (
   }
 
   return Number;
-}
-
-UINT64
-EFIAPI
-LShiftU64 (
-  IN UINT64  Operand,
-  IN UINTN   Count
-  )
-{
-  return Operand << Count;
 }
 
 UINTN

@@ -8,6 +8,7 @@
 
 #include <PiSmm.h>
 #include <Library/PcdLib.h>
+#include "copy_stub.h"
 
 BOOLEAN      TestAllowed;           ///< PcdStmImageOverride
 BOOLEAN      TestNoMemory;
@@ -116,17 +117,6 @@ GetSectionFromAnyFv (
   *Buffer = TestOrdinary;
   *Size   = TestVolumeSize;
   return EFI_SUCCESS;
-}
-
-VOID *
-EFIAPI
-CopyMem (
-  OUT VOID        *To,
-  IN  CONST VOID  *From,
-  IN  UINTN       Size
-  )
-{
-  return __builtin_memmove (To, From, Size);
 }
 
 INTN

@@ -11,6 +11,7 @@
 #include <Library/PcdLib.h>
 #include <Protocol/Tcg2Protocol.h>
 #include <Protocol/StmTpmAbsent.h>
+#include "copy_stub.h"
 
 BOOLEAN  TestInstance;        ///< PEI has found a TPM
 BOOLEAN  TestErrorHob;        ///< and failed to use it
@@ -141,17 +142,6 @@ CompareGuid (
   )
 {
   return (BOOLEAN)(__builtin_memcmp (First, Second, sizeof (*First)) == 0);
-}
-
-VOID *
-EFIAPI
-CopyMem (
-  OUT VOID        *To,
-  IN  CONST VOID  *From,
-  IN  UINTN       Size
-  )
-{
-  return __builtin_memmove (To, From, Size);
 }
 
 EFI_STATUS

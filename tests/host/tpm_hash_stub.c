@@ -7,6 +7,7 @@
 
 #include <PiPei.h>
 #include <Library/HashLib.h>
+#include "copy_stub.h"
 
 UINT32  TestAllocations;   ///< that were not freed
 BOOLEAN TestNoMemory;
@@ -51,27 +52,6 @@ FreePool (
 {
   TestAllocations--;
   __builtin_free (Buffer);
-}
-
-VOID *
-EFIAPI
-CopyMem (
-  OUT VOID        *To,
-  IN  CONST VOID  *From,
-  IN  UINTN       Size
-  )
-{
-  return __builtin_memmove (To, From, Size);
-}
-
-VOID *
-EFIAPI
-ZeroMem (
-  OUT VOID   *To,
-  IN  UINTN  Size
-  )
-{
-  return __builtin_memset (To, 0, Size);
 }
 
 /**
