@@ -1,45 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* A VMM that traps its guest's way into standby, leaves, and returns (docs/tutorial/standby.rst). */
+#include "../stm/standby.h"
 #include "../stm/stm_under_test.h"
-
-#define PM_BASE  0x600u
-#define PM1_STS  PM_BASE
-#define PM1_EN   (PM_BASE + 2u)
-#define PM1_CNT  (PM_BASE + 4u)
-#define WAK_STS  (1u << 15)
-#define RTC_EN   (1u << 10)
-#define SLEEP_S3 (1u << 13 | 1u << 10) /* SLP_EN, and this board's SLP_TYP of S3 */
-
-#define RTC_INDEX 0x70u
-#define RTC_DATA  0x71u
-
-static uint16_t inw(uint16_t port)
-{
-    uint16_t value;
-
-    __asm__ volatile("inw %1, %0" : "=a"(value) : "Nd"(port) : "memory");
-    return value;
-}
-
-static void rtc_write(uint8_t index, uint8_t value)
-{
-    outb(RTC_INDEX, index);
-    outb(RTC_DATA, value);
-}
-
-/* The board's clock wakes it within a second. */
-static void set_alarm(void)
-{
-    uint8_t status;
-
-    rtc_write(1, 0xC0); /* at each second, minute, hour */
-    rtc_write(3, 0xC0);
-    rtc_write(5, 0xC0);
-    outb(RTC_INDEX, 0x0B);
-    status = inb(RTC_DATA);
-    rtc_write(0x0B, status | 0x20);
-    outw(PM1_EN, RTC_EN);
-}
 
 static void guest_code(void)
 {

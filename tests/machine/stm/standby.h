@@ -11,7 +11,7 @@
 #define PM1_CNT   (PM_BASE + 4u)
 #define WAK_STS   (1u << 15)
 #define RTC_EN    (1u << 10)
-#define SLEEP_S3  (1u << 13 | 1u << 10)
+#define SLEEP_S3  (1u << 13 | 1u << 10) /* SLP_EN, and this board's SLP_TYP of S3 */
 
 #define RTC_INDEX     0x70u
 #define RTC_DATA      0x71u
@@ -39,8 +39,8 @@ static inline bool woken(void)
     return inw(PM1_STS) & WAK_STS;
 }
 
-/* To S3, and on in the ROM when the clock's alarm comes, within a second. */
-static inline void sleep_and_wake(void)
+/* The board's clock wakes it within a second. */
+static inline void set_alarm(void)
 {
     uint8_t status;
 
@@ -51,6 +51,12 @@ static inline void sleep_and_wake(void)
     status = inb(RTC_DATA);
     rtc_write(RTC_STATUS_B, status | RTC_ALARM);
     outw(PM1_EN, RTC_EN);
+}
+
+/* To S3, and on in the ROM when the clock's alarm comes. */
+static inline void sleep_and_wake(void)
+{
+    set_alarm();
     announce_reset();
     outw(PM1_CNT, SLEEP_S3);
     for (;;) {
