@@ -13,44 +13,28 @@ The argument names a folder of ``docs/runs`` with logs of a run. Its picture can
 from __future__ import annotations
 
 import html
-from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
-from sphinx.util.docutils import SphinxDirective
+from stored_run import StoredRun
 
-from build_scripts.observation.events import read_stream
 from build_scripts.pictures import svg
 
-RUNS = Path(__file__).resolve().parents[1] / "runs"
 
-
-class Timeline(SphinxDirective):
-    """Draws the run that it names; its content is the caption."""
-
-    required_arguments = 1
-    has_content = True
+class Timeline(StoredRun):
+    """Draws the run that it names."""
 
     def run(self) -> list[nodes.Node]:
         """The picture, the transitions in words, and the caption."""
-        folder = RUNS / self.arguments[0]
-        for path in sorted(folder.glob("*.log")):
-            self.env.note_dependency(str(path))
-        stream = read_stream(folder)
+        stream = self.stream()
         caption = " ".join(self.content)
         try:
             picture = svg.timeline(stream.transitions, caption)
         except svg.TimelineError as bad:
-            raise self.error(f"timeline {self.arguments[0]}: {bad}") from bad
-        if stream.errors:
-            raise self.error(f"timeline {self.arguments[0]}: {stream.errors[0]}")
+            raise self.wrong(bad) from bad
         steps = "".join(f"<li>{html.escape(words)}</li>" for words in svg.steps(stream.transitions))
-        text = (
-            f'<figure class="timeline"><div class="timeline-scroll" tabindex="0">{picture}</div>'
-            f"<ol>{steps}</ol><figcaption>{html.escape(caption)}</figcaption></figure>"
-        )
-        return [nodes.raw("", text, format="html")]
+        return self.figure(picture, f"<ol>{steps}</ol><figcaption>{html.escape(caption)}</figcaption>")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
