@@ -37,6 +37,22 @@
 %define LENGTH         2                ; of the instruction that is caught
 %define LOWER          64               ; by which ESP is moved
 
+; From protected mode without paging to compatibility mode, with the handler's 64-bit tables.
+; Changes EAX and EDX; ECX is MSR_EFER afterwards, for the way back.
+%macro ENTER_IA32E 0
+        mov     eax, cr4
+        or      eax, CR4_PSE_PAE
+        mov     cr4, eax
+        mov     eax, HANDLER_TABLES
+        mov     cr3, eax
+        mov     ecx, MSR_EFER
+        rdmsr
+        or      eax, 1 << 8
+        wrmsr
+        mov     eax, cr0
+        or      eax, CR0_PG
+        mov     cr0, eax
+%endmacro
 
         section .text
         bits    32
@@ -187,19 +203,8 @@ handler32_exception:
         cmp     dword [handler32_detours], 0
         je      .back
         dec     dword [handler32_detours]
-        mov     eax, cr4
-        or      eax, CR4_PSE_PAE
-        mov     cr4, eax
-        mov     eax, HANDLER_TABLES
-        mov     cr3, eax
-        mov     [esp + FRAME_CR3], eax
-        mov     ecx, MSR_EFER
-        rdmsr
-        or      eax, 1 << 8
-        wrmsr
-        mov     eax, cr0
-        or      eax, CR0_PG
-        mov     cr0, eax
+        mov     dword [esp + FRAME_CR3], HANDLER_TABLES
+        ENTER_IA32E
         mov     eax, RETURN
         vmcall
         mov     [handler32_refused + 4], eax
@@ -241,18 +246,7 @@ handler32_gate:
 
 ; To 64-bit mode first, then as firmware.c's handler does.
 handler32_long:
-        mov     eax, cr4
-        or      eax, CR4_PSE_PAE
-        mov     cr4, eax
-        mov     eax, HANDLER_TABLES
-        mov     cr3, eax
-        mov     ecx, MSR_EFER
-        rdmsr
-        or      eax, 1 << 8
-        wrmsr
-        mov     eax, cr0
-        or      eax, CR0_PG
-        mov     cr0, eax
+        ENTER_IA32E
         jmp     SEL_CODE64:handler_entry
 
         section .bss
