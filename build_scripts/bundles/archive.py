@@ -31,6 +31,7 @@ CHECKOUT, ENVIRONMENT, MACHINE, FIRMWARE, EDK2 = "checkout", "environment", "mac
 PARTS = (CHECKOUT, ENVIRONMENT, MACHINE, FIRMWARE, EDK2)
 SOURCES = ("edk2", "qemu")
 _CHUNK = 1 << 20
+# What zipfile makes of damage; the last two are a compression that it lacks, and a member that says it is encrypted.
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 _AGAIN = "copy the file again, and compare its SHA-256 with that of the original"
 
